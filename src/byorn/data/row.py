@@ -1,0 +1,86 @@
+"""The canonical row: one scored assistant turn with everything that comes before it.
+
+Every reader produces it, everything else consumes it. Images stay where they are (a path, or bytes taken from a table) until somebody
+calls `ImageFile.load`, so that a million rows cost kilobytes each and not megabytes.
+"""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict
+
+from PIL import Image
+
+
+class Block(TypedDict, total=False):
+    """One piece of a message: `{"type": "image"}` or `{"type": "text", "text": ...}`."""
+
+    type: str
+    text: str
+
+
+class Message(TypedDict):
+    """One message of the prompt; `role` is `system`, `user` or `assistant`."""
+
+    role: str
+    content: list[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image that has not been decoded: a file on disk, or the bytes of one."""
+
+    path: str | None = None
+    data: bytes | None = None
+
+    def read(self) -> bytes:
+        """The encoded bytes, as stored."""
+        return self.data if self.data is not None else Path(self.path or "").read_bytes()
+
+    def load(self) -> Image.Image:
+        """The decoded image in RGB, without its metadata."""
+        with Image.open(io.BytesIO(self.read())) as image:
+            return image.convert("RGB")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One (images, instruction, response) sample.
+
+    Attributes:
+        id: Stable name of the conversation: the user's own, else a hash of its content. Unique together with `turn`.
+        turn: Which assistant turn of the conversation is scored, from 0.
+        prompt: The messages before the scored response, in order; the `image` blocks stand where the images belong.
+        response: The scored response, plain text.
+        images: One entry for each `image` block of `prompt`, in order.
+        meta: The user's own columns, untouched.
+    """
+
+    id: str
+    turn: int
+    prompt: list[Message]
+    response: str
+    images: list[ImageFile] = field(default_factory=list)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What scores, flags and predictions are joined on."""
+        return self.id, self.turn
+
+    @property
+    def instruction(self) -> str:
+        """The text of the last user message."""
+        texts = [text_of(message) for message in self.prompt if message["role"] == "user"]
+        return texts[-1] if texts else ""
+
+
+def text_of(message: Message) -> str:
+    """All text blocks of a message, joined by nothing."""
+    return "".join(block.get("text") or "" for block in message["content"] if block["type"] == "text")
+
+
+def user_message(text: str, images: int = 0) -> Message:
+    """A user message with `images` placeholders before its text."""
+    blocks: list[Block] = [{"type": "image"} for _ in range(images)]
+    return {"role": "user", "content": [*blocks, {"type": "text", "text": text}]}

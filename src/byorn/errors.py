@@ -1,0 +1,30 @@
+"""What can go wrong, as a tree.
+
+    ByornError                one clear line for the user: what, where, how to fix
+    ├── ConfigError           an option or a configuration value is wrong
+    ├── DataError             the data set cannot be read, or holds no usable row
+    ├── ModelError            the model or its processor cannot be used as asked
+    └── MismatchError         two files of a run do not belong together (scores of another data set or model)
+
+The command line prints the message of a `ByornError` as `error: ...` and exits with 2; anything else is a bug and keeps its traceback.
+"""
+
+
+class ByornError(Exception):
+    """Base of every error that a user can fix."""
+
+
+class ConfigError(ByornError):
+    """An option or a configuration value is wrong."""
+
+
+class DataError(ByornError):
+    """The data set cannot be read, or holds no usable row."""
+
+
+class ModelError(ByornError):
+    """The model or its processor cannot be used as asked."""
+
+
+class MismatchError(ByornError):
+    """Two files of a run do not belong together."""
