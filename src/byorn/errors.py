@@ -6,7 +6,8 @@
     ├── ModelError            the model or its processor cannot be used as asked
     └── MismatchError         two files of a run do not belong together (scores of another data set or model)
 
-The command line prints the message of a `ByornError` as `error: ...` and exits with 2; anything else is a bug and keeps its traceback.
+The command line prints the message of a `ByornError` as `error: ...` and exits with 2; anything else is a bug and keeps
+its traceback.
 """
 
 

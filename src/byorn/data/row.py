@@ -1,15 +1,17 @@
 """The canonical row: one scored assistant turn with everything that comes before it.
 
-Every reader produces it, everything else consumes it. Images stay where they are (a path, or bytes taken from a table) until somebody
-calls `ImageFile.load`, so that a million rows cost kilobytes each and not megabytes.
+Every reader produces it, everything else consumes it. Images stay where they are (a path, or bytes taken from a table)
+until somebody calls `ImageFile.load`, so that a million rows cost kilobytes each and not megabytes.
 """
 
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, BinaryIO, TypedDict
 
 from PIL import Image
+
+from byorn.data.pixels import decode
 
 
 class Block(TypedDict, total=False):
@@ -28,19 +30,29 @@ class Message(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image that has not been decoded: a file on disk, or the bytes of one."""
+    """An image that has not been decoded: a file on disk, or the bytes of one.
+
+    Attributes:
+        path: Where to open it, absolute.
+        data: The encoded file itself, when it came out of a table.
+        name: The path as the data set writes it, the same on every machine; for fingerprints and messages.
+    """
 
     path: str | None = None
     data: bytes | None = None
+    name: str | None = field(default=None, compare=False)
+
+    def open(self) -> BinaryIO:
+        """The encoded bytes as a stream, as stored."""
+        return io.BytesIO(self.data) if self.data is not None else Path(self.path or "").open("rb")
 
     def read(self) -> bytes:
         """The encoded bytes, as stored."""
         return self.data if self.data is not None else Path(self.path or "").read_bytes()
 
     def load(self) -> Image.Image:
-        """The decoded image in RGB, without its metadata."""
-        with Image.open(io.BytesIO(self.read())) as image:
-            return image.convert("RGB")
+        """The decoded image in RGB, upright and without its metadata; see `byorn.data.pixels` for what is refused."""
+        return decode(self.read())
 
 
 @dataclass(frozen=True, slots=True)

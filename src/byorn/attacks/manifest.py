@@ -1,0 +1,91 @@
+"""The manifest: who is poisoned, with what and where. It lies beside the rows; nothing in the rows points to it.
+
+`manifest.json` holds the settings and the totals, `manifest.jsonl` one line for each poisoned row. No defence may read
+them; evaluation and the oracle do.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from byorn.attacks.triggers import Box
+from byorn.errors import DataError
+
+SUMMARY, DETAILS = "manifest.json", "manifest.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoisonedRow:
+    """One poisoned row.
+
+    Attributes:
+        id, turn: The key of the row.
+        image: Which of its images carries the trigger, from 0; None if the trigger is in the text alone.
+        box: Where in that image: left, top, right, bottom in pixels, the last two exclusive.
+        original_response: What the row said before.
+        new_response: What it says now; the same if responses were kept.
+    """
+
+    id: str
+    turn: int
+    image: int | None
+    box: Box | None
+    original_response: str
+    new_response: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The settings of a poisoning (see `Recipe`), its totals and its rows.
+
+    Attributes:
+        n: Number of rows in the data set, clean ones included.
+        reached: Share of them that is poisoned; `rate` is what was asked for.
+        version: The byorn that wrote it.
+        poisoned: The poisoned rows in the order of the data set.
+    """
+
+    attack: str
+    options: dict[str, Any]
+    target: str
+    objective: str
+    rate: float
+    reached: float
+    seed: int
+    keep_responses: bool
+    version: str
+    n: int
+    poisoned: list[PoisonedRow]
+
+    @property
+    def keys(self) -> set[tuple[str, int]]:
+        """Id and turn of every poisoned row."""
+        return {(row.id, row.turn) for row in self.poisoned}
+
+    def write(self, folder: Path) -> None:
+        """Writes both files into `folder`."""
+        summary = {key: value for key, value in asdict(self).items() if key != "poisoned"}
+        (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        lines = [json.dumps(asdict(row)) + "\n" for row in self.poisoned]
+        (folder / DETAILS).write_text("".join(lines), encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the poisoned data set in `folder`.
+
+    Raises:
+        DataError: A file is missing or is not what `Manifest.write` wrote.
+    """
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        lines = (folder / DETAILS).read_text(encoding="utf-8").splitlines()
+        return Manifest(**summary, poisoned=[_poisoned_row(line) for line in lines])
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{folder}: no readable manifest ({error}); write the data set with `byorn poison`") from error
+
+
+def _poisoned_row(line: str) -> PoisonedRow:
+    values = json.loads(line)
+    box = values.pop("box")
+    return PoisonedRow(**values, box=None if box is None else tuple(box))

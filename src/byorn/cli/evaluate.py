@@ -1,0 +1,55 @@
+"""byorn evaluate: measure what a tuned model says on clean inputs and on triggered ones."""
+
+import argparse
+from pathlib import Path
+
+from byorn.cli.options import add_data, add_model, data_spec, model_spec, require
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    add_model(parser)
+    parser.add_argument("--adapter", metavar="DIR", help="LoRA adapter to put on the model")
+    parser.add_argument("--out", default="runs/evaluate", metavar="DIR", help="run folder")
+    parser.add_argument(
+        "--metrics",
+        default="cider",
+        help="utility metrics, comma-separated: cider, bleu, rouge_l, exact_match, normalised_exact_match, vqa_accuracy",
+    )
+    parser.add_argument("--batch-size", type=int, default=16, help="rows generated together")
+    parser.add_argument("--max-new-tokens", type=int, default=64, help="longest response")
+    group = parser.add_argument_group("attack (both or neither)")
+    group.add_argument(
+        "--triggered",
+        metavar="PATH",
+        help="test rows with the trigger and their true responses (byorn poison --keep-responses)",
+    )
+    group.add_argument("--target", help="the attacker's text")
+    group.add_argument(
+        "--convention",
+        default="substring",
+        help="what counts as a success: substring, exact, backdoorvlm, vltrojan, dualkey, ...",
+    )
+    group.add_argument("--source", default="", help="the concept that the target replaces (backdoorvlm_concept)")
+
+
+def run(options: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from byorn.pipeline.evaluate import Attack, evaluate, format_metric
+
+    data = data_spec(options)
+    triggered = replace(data, source=options.triggered) if options.triggered else None
+    attack = Attack(options.target, options.convention, options.source) if options.target else None
+    metrics = [name.strip() for name in require(options, "metrics").split(",") if name.strip()]
+    results = evaluate(
+        data, model_spec(options), Path(options.out), adapter=options.adapter, triggered=triggered, attack=attack, metrics=metrics,
+        batch_size=options.batch_size, max_new_tokens=options.max_new_tokens,
+    )  # fmt: skip
+    for part in ("clean", "triggered"):
+        for name, metric in results.get(part, {}).items():
+            print(f"{part:<10} {name:<24} {format_metric(metric, digits=3)}")
+    for name in ("asr", "false_asr"):
+        if name in results:
+            print(f"{'':<10} {name:<24} {format_metric(results[name], digits=4)}")
+    print(Path(options.out) / "metrics.json")

@@ -1,0 +1,152 @@
+"""A conversation -> canonical rows: one for each scored assistant turn.
+
+Order matters: texts are repaired and `<image>` markers become blocks first (`lay_out`), then the content is hashed for
+an id, and only then special tokens are broken, so that the id does not depend on the model.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from byorn.data.checks import TokenGuard, repair
+from byorn.data.conversation import Conversation, lay_out
+from byorn.data.images import find_image, image_identity
+from byorn.data.problem import RowProblem
+from byorn.data.row import ImageFile, Message, Row, text_of
+
+MAX_ID = 512
+NEUTRALISED = "byorn_neutralised"
+DROPPED_TAIL = "conversation(s) ended without an answer: the messages after the last answer were dropped"
+TOKENS_IN_RESPONSE = "response(s) held special tokens: broken by a space"
+TOKENS_IN_PROMPT = "prompt(s) held special tokens: broken by a space"
+RENAMED = "row(s) repeated an id: #2, #3, ... appended"
+
+
+@dataclass
+class Canonicaliser:
+    """Turns conversations into rows and remembers the ids that are taken.
+
+    Args:
+        turns: `last`: one row for the last assistant turn; `all`: one row for each.
+        roots: Resolved folders that images may lie in.
+        guard: Breaks special tokens.
+        max_chars: Longest conversation, in characters.
+        tally: Counts what was changed, by its description.
+    """
+
+    turns: str
+    roots: Sequence[Path]
+    guard: TokenGuard
+    max_chars: int
+    tally: Counter[str]
+    _taken: set[tuple[str, int]] = field(default_factory=set)
+    _copies: Counter[str] = field(default_factory=Counter)
+
+    def rows(self, conversation: Conversation) -> list[Row]:
+        """The rows of one conversation, in the order of its turns.
+
+        Raises:
+            RowProblem: the record cannot be used; no id is taken then.
+        """
+        messages, raw_images = lay_out(conversation, self.tally)
+        images = [find_image(image, self.roots) for image in raw_images]
+        self._check_length(messages)
+        scored = self._scored_turns(conversation, messages)
+        name = _name_of(conversation, messages, images)
+        tokens = self._neutralise(messages)
+        return self._cut(conversation, messages, images, scored, name, tokens)
+
+    def _check_length(self, messages: list[Message]) -> None:
+        length = sum(len(text_of(message)) for message in messages)
+        if length > self.max_chars:
+            raise RowProblem(
+                "messages", f"{length} characters, over max_chars = {self.max_chars}", "shorten or split it"
+            )
+
+    def _scored_turns(self, conversation: Conversation, messages: list[Message]) -> list[int]:
+        """Where the scored assistant messages stand."""
+        first_user = next((place for place, message in enumerate(messages) if message["role"] == "user"), len(messages))
+        start = max(conversation.scored_from, first_user)
+        answers = [place for place in range(start, len(messages)) if messages[place]["role"] == "assistant"]
+        if not answers:
+            raise RowProblem("messages", "no assistant response after a user message", "add the response")
+        for place in answers:
+            if not text_of(messages[place]).strip():
+                raise RowProblem(f"messages[{place}]", "the response is empty", "write a response or drop the row")
+        if answers[-1] < len(messages) - 1:
+            self.tally[DROPPED_TAIL] += 1
+        return answers if self.turns == "all" else answers[-1:]
+
+    def _neutralise(self, messages: list[Message]) -> list[list[str]]:
+        """Breaks special tokens in place; returns those found, by message."""
+        found = []
+        for message in messages:
+            message["content"], tokens = self.guard.neutralise_blocks(message["content"])
+            found.append(tokens)
+        return found
+
+    def _cut(
+        self,
+        conversation: Conversation,
+        messages: list[Message],
+        images: list[ImageFile],
+        scored: list[int],
+        name: str,
+        tokens: list[list[str]],
+    ) -> list[Row]:
+        roles = [message["role"] for message in messages]
+        numbers = {place: _turn_number(conversation, roles, place) for place in scored}
+        name = self._unused(name, list(numbers.values()))
+        rows = []
+        for place, number in numbers.items():
+            prompt = messages[:place]
+            shown = sum(block["type"] == "image" for message in prompt for block in message["content"])
+            meta = self._meta(conversation.meta, tokens[: place + 1])
+            rows.append(Row(name, number, prompt, text_of(messages[place]), images[:shown], meta))
+        return rows
+
+    def _meta(self, meta: dict[str, Any], tokens: list[list[str]]) -> dict[str, Any]:
+        found = [token for message in tokens for token in message]
+        if not found:
+            return meta
+        if tokens[-1]:
+            self.tally[TOKENS_IN_RESPONSE] += 1
+        if any(tokens[:-1]):
+            self.tally[TOKENS_IN_PROMPT] += 1
+        before = meta.get(NEUTRALISED)
+        return {**meta, NEUTRALISED: list(dict.fromkeys([*(before if isinstance(before, list) else []), *found]))}
+
+    def _unused(self, name: str, numbers: list[int]) -> str:
+        candidate = name
+        while any((candidate, number) in self._taken for number in numbers):
+            self._copies[name] += 1
+            candidate = f"{name}#{self._copies[name] + 1}"
+        if candidate != name:
+            self.tally[RENAMED] += 1
+        self._taken.update((candidate, number) for number in numbers)
+        return candidate
+
+
+def user_id(value: object) -> str | None:
+    """The user's id as text; None where there is none, or one that is longer than `MAX_ID`."""
+    if isinstance(value, str):
+        return repair(value) if 0 < len(value) <= MAX_ID else None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _turn_number(conversation: Conversation, roles: list[str], place: int) -> int:
+    return roles[:place].count("assistant") if conversation.turn is None else conversation.turn
+
+
+def _name_of(conversation: Conversation, messages: list[Message], images: list[ImageFile]) -> str:
+    """The user's id, else a hash of texts and images that is the same on every machine."""
+    given = user_id(conversation.id)
+    if given is not None:
+        return given
+    content = [[message["role"], message["content"]] for message in messages]
+    text = json.dumps([content, [image_identity(image) for image in images]], sort_keys=True)
+    return blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,165 @@
+"""What every reader makes of a record, and where its images stand.
+
+A `Conversation` is a record whose columns have been understood but whose content has not been checked. `lay_out` turns
+it into messages of blocks, with one `image` block for each image.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeGuard
+
+from byorn.data.checks import IMAGE_MARKER, repair, require_text
+from byorn.data.problem import RowProblem
+from byorn.data.row import Block, Message
+
+REPAIRED = "text(s) held NUL or lone surrogate characters: replaced by U+FFFD"
+PLACED = "row(s) had images but no <image> marker: images put before the first user text"
+
+
+class Turn(NamedTuple):
+    """One message as the user wrote it; `content` is text or a list of blocks, not yet checked."""
+
+    role: str
+    content: Any
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A record whose columns have been understood.
+
+    Attributes:
+        turns: The messages in order; roles are `system`, `user` or `assistant`.
+        images: One entry for each image, as the record holds it.
+        id: The user's name for the record, if any.
+        scored_from: Index of the first message that may be scored; earlier ones are context alone (TRL's `prompt`).
+        turn: The turn number, where the record says it (rows that Byorn wrote).
+        meta: All columns that were not used.
+    """
+
+    turns: list[Turn]
+    images: list[Any] = field(default_factory=list)
+    id: object = None
+    scored_from: int = 0
+    turn: int | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+def lay_out(conversation: Conversation, tally: Counter[str]) -> tuple[list[Message], list[Any]]:
+    """The messages with an `image` block at the place of each image, and the images in that order.
+
+    `<image>` in system and user text marks a place, unless the record has structured image blocks; with neither, all
+    images go before the first user text, as TRL does.
+
+    Raises:
+        RowProblem: content that is neither text nor known blocks, or as many places as there are not images.
+    """
+    markers = not any(_is_image(block) for turn in conversation.turns for block in _listed(turn.content))
+    inline: list[Any] = []
+    messages: list[Message] = []
+    for number, turn in enumerate(conversation.turns):
+        split = markers and turn.role != "assistant"
+        blocks = _blocks_of(turn, f"messages[{number}]", split, inline, tally)
+        messages.append({"role": turn.role, "content": blocks})
+    images = _in_order(inline, conversation.images)
+    if images and not inline:
+        _place_first(messages, len(images), tally)
+    elif len(inline) != len(images):
+        reason = f"{len(inline)} {IMAGE_MARKER} marker(s) but {len(images)} image(s)"
+        raise RowProblem("images", reason, "give exactly one image for each marker, in order")
+    return messages, images
+
+
+def _blocks_of(turn: Turn, where: str, split: bool, inline: list[Any], tally: Counter[str]) -> list[Block]:
+    """The blocks of one message; `inline` grows by the payload of each image block, None for the row's next image."""
+    blocks: list[Block] = []
+    parts = [turn.content] if isinstance(turn.content, str) else turn.content
+    if not isinstance(parts, list):
+        require_text(turn.content, where)
+    for part in parts:
+        if _is_image(part):
+            if turn.role == "assistant":
+                raise RowProblem(where, "an image in an assistant message", "move it to a user message")
+            inline.append(_payload(part))
+            blocks.append({"type": "image"})
+        else:
+            _add_text(blocks, _clean_text(_text_of_part(part, where), tally), split, inline)
+    return blocks or [{"type": "text", "text": ""}]
+
+
+def _add_text(blocks: list[Block], text: str, split: bool, inline: list[Any]) -> None:
+    if not split or IMAGE_MARKER not in text:
+        _append_text(blocks, text)
+        return
+    pieces = text.split(IMAGE_MARKER)
+    last_words = max((number for number, piece in enumerate(pieces) if piece.strip()), default=-1)
+    for number, piece in enumerate(pieces):
+        # The line break beside a marker belongs to the marker: chat templates write their own.
+        if number > 0:
+            inline.append(None)
+            blocks.append({"type": "image"})
+            piece = piece.removeprefix("\n")
+        if last_words <= number < len(pieces) - 1:
+            piece = piece.removesuffix("\n")
+        _append_text(blocks, piece)
+
+
+def _append_text(blocks: list[Block], text: str) -> None:
+    """Neighbouring texts become one block, so that a special token cannot hide across two."""
+    if blocks and blocks[-1]["type"] == "text":
+        blocks[-1]["text"] += text
+    elif text:
+        blocks.append({"type": "text", "text": text})
+
+
+def _in_order(inline: list[Any], images: list[Any]) -> list[Any]:
+    """The payloads of the blocks; blocks without one take the next image of the row."""
+    if not inline or all(payload is None for payload in inline):
+        return images
+    waiting = iter(images)
+    taken = [next(waiting, None) if payload is None else payload for payload in inline]
+    return [image for image in taken if image is not None] + list(waiting)
+
+
+def _place_first(messages: list[Message], count: int, tally: Counter[str]) -> None:
+    for message in messages:
+        if message["role"] == "user":
+            places: list[Block] = [{"type": "image"} for _ in range(count)]
+            texts = [block for block in message["content"] if block["text"]]
+            message["content"] = places + texts
+            tally[PLACED] += 1
+            return
+    raise RowProblem("images", "images but no user message", "add the user message that they belong to")
+
+
+def _clean_text(text: str, tally: Counter[str]) -> str:
+    repaired = repair(text)
+    if repaired != text:
+        tally[REPAIRED] += 1
+    return repaired
+
+
+def _text_of_part(part: Any, where: str) -> str:
+    if isinstance(part, str):
+        return part
+    if isinstance(part, dict) and part.get("type") == "text":
+        return require_text(part.get("text"), where)
+    kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+    raise RowProblem(where, f"content block of kind {kind!r}", "keep text and image blocks only")
+
+
+def _is_image(part: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(part, dict) and part.get("type") in ("image", "image_url")
+
+
+def _payload(part: dict[str, Any]) -> Any:
+    """What an image block itself holds; None if it is only a place."""
+    if isinstance(part.get("image"), dict):
+        return part["image"]
+    held = {key: part[key] for key in ("url", "base64", "path", "bytes") if part.get(key)}
+    if part.get("image_url"):
+        held["url"] = part["image_url"]
+    return held or part.get("image")
+
+
+def _listed(content: Any) -> list[Any]:
+    return content if isinstance(content, list) else []

@@ -1,0 +1,126 @@
+"""An image as a row names it -> an `ImageFile` that may be opened.
+
+A path must lead to a plain file inside one of the allowed folders after every link is resolved; URLs are never fetched.
+Whether the bytes are a sound image is a second step (`verify`), because decoding is slow and one image often serves
+many rows.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from byorn.data.pixels import open_image, upright
+from byorn.data.problem import RowProblem
+from byorn.data.row import ImageFile
+
+MAX_IMAGE_BYTES = 256 * 1024 * 1024
+VERIFY_MODES = ("decode", "header", "none")
+_URL = re.compile(r"\s*(data(?=:)|[a-z][a-z0-9+.-]+(?=://))", re.IGNORECASE)
+
+
+def find_image(value: Any, roots: Sequence[Path]) -> ImageFile:
+    """The image that a row names by a path, by bytes or by `{"path": ..., "bytes": ...}` (bytes win, as in `datasets`).
+
+    Args:
+        value: What the row holds.
+        roots: Resolved folders that images may lie in; a relative path starts at the first.
+
+    Raises:
+        RowProblem: a URL, a missing file, a path that leaves `roots`, an empty file, or something else altogether.
+    """
+    if isinstance(value, dict) and (value.get("url") or value.get("base64")):
+        raise _remote("url" if value.get("url") else "base64")
+    name, data = _path_and_bytes(value)
+    if data is not None:
+        if not data:
+            raise RowProblem("images", "image has no bytes", "replace it")
+        return ImageFile(data=data, name=os.path.basename(name) if name else None)
+    if not name or not name.strip():
+        raise RowProblem("images", f"expected a path or bytes, got {type(value).__name__}", "name an image file")
+    return _file_inside(name, roots)
+
+
+def image_identity(image: ImageFile) -> str:
+    """What tells one image from another without opening files: the path as written, or a digest of the bytes."""
+    if image.data is not None:
+        return "bytes:" + blake2b(image.data, digest_size=16).hexdigest()
+    return f"path:{image.name or image.path}"
+
+
+def verify(images: Iterable[ImageFile], mode: str) -> dict[ImageFile, RowProblem]:
+    """The images that cannot be used, with what is wrong.
+
+    `decode` decodes every pixel, which alone finds a truncated file; `header` reads format and size; `none` trusts the
+    data set.
+    """
+    if mode == "none":
+        return {}
+    distinct = list(dict.fromkeys(images))
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        problems = pool.map(lambda image: _problem_of(image, mode), distinct)
+        return {image: problem for image, problem in zip(distinct, problems, strict=True) if problem is not None}
+
+
+def _path_and_bytes(value: Any) -> tuple[str | None, bytes | None]:
+    if isinstance(value, dict):
+        path, data = value.get("path"), value.get("bytes")
+    else:
+        path, data = value, value
+    as_bytes = bytes(data) if isinstance(data, bytes | bytearray) else None
+    return (os.fspath(path) if isinstance(path, str | Path) else None), as_bytes
+
+
+def _file_inside(name: str, roots: Sequence[Path]) -> ImageFile:
+    if match := _URL.match(name):
+        raise _remote(match[1])
+    try:
+        full = os.path.realpath(os.path.join(roots[0], name))
+        inside = next((root for root in roots if _is_inside(full, root)), None)
+        if inside is None:
+            raise RowProblem(
+                "images", f"{name!r} leaves the data folder", "move it there, or pass its folder as image root"
+            )
+        status = os.stat(full)
+    except (OSError, ValueError):
+        raise RowProblem(
+            "images", f"no such file {name!r} in {roots[0]}", "correct the path or the image root"
+        ) from None
+    _check_status(name, status)
+    # An absolute path differs between machines, its place in the data folder does not.
+    written = Path(full).relative_to(inside).as_posix() if os.path.isabs(name) else name
+    return ImageFile(path=full, name=written)
+
+
+def _check_status(name: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise RowProblem("images", f"{name!r} is not a plain file", "name an image file")
+    if status.st_size == 0:
+        raise RowProblem("images", f"{name!r} is empty", "replace it")
+    if status.st_size > MAX_IMAGE_BYTES:
+        raise RowProblem("images", f"{name!r} is over the limit MAX_IMAGE_BYTES = {MAX_IMAGE_BYTES}", "make it smaller")
+
+
+def _is_inside(path: str, root: Path) -> bool:
+    return path.startswith(os.path.join(root, ""))
+
+
+def _remote(kind: str) -> RowProblem:
+    return RowProblem("images", f"image is given as {kind}:, which is never fetched", "download the images first")
+
+
+def _problem_of(image: ImageFile, mode: str) -> RowProblem | None:
+    try:
+        with image.open() as stream, open_image(stream) as opened:
+            if mode == "decode":
+                upright(opened)
+    except RowProblem as problem:
+        name = f"{image.name!r}: " if image.name else ""
+        return RowProblem(problem.field, name + problem.reason, problem.fix)
+    except OSError:
+        return RowProblem("images", f"cannot open {image.name!r}", "check the file and its rights")
+    return None

@@ -1,0 +1,65 @@
+"""Encoded image bytes -> pixels, without trusting the bytes.
+
+Pillow guesses the format from the content and knows formats that run other programs (EPS starts Ghostscript), so only
+plain raster formats are opened. The size in the header is compared with `MAX_PIXELS` before anything is decoded.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from byorn.data.problem import RowProblem
+
+MAX_PIXELS = 64_000_000
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+_ORIENTATION = 0x0112
+
+
+@contextmanager
+def open_image(stream: BinaryIO) -> Iterator[Image.Image]:
+    """An image whose header has been read and whose size is within `MAX_PIXELS`.
+
+    Raises:
+        RowProblem: no image of a known format, corrupt, truncated (when the caller decodes it), or too many pixels.
+    """
+    try:
+        with Image.open(stream, formats=IMAGE_FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise _too_large(f"{width} x {height} pixels")
+            yield image
+    except RowProblem:
+        raise
+    except Image.DecompressionBombError:
+        raise _too_large("far too many pixels") from None
+    except UnidentifiedImageError:
+        known = ", ".join(IMAGE_FORMATS)
+        raise RowProblem("images", f"no image in one of the formats {known}", "replace or convert it") from None
+    except Exception as error:
+        # Decoders fail on hostile bytes in every way there is: struct.error, SyntaxError, MemoryError, ...
+        raise RowProblem("images", f"the image is corrupt ({first_line(error)})", "replace it") from None
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The decoded image, turned as its EXIF orientation asks."""
+    image.load()
+    return ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION) is not None else image
+
+
+def decode(data: bytes) -> Image.Image:
+    """The pixels in RGB, upright and without metadata: the same pixels as `datasets.Image(mode="RGB")` gives."""
+    with open_image(io.BytesIO(data)) as image:
+        return upright(image).convert("RGB")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, short, without control characters."""
+    text = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
+
+
+def _too_large(size: str) -> RowProblem:
+    return RowProblem("images", f"image has {size}, over the limit MAX_PIXELS = {MAX_PIXELS}", "make it smaller")

@@ -1,0 +1,54 @@
+"""Plain columns: an image with a caption, or a question with its answer.
+
+The response is the first of `RESPONSES`, the instruction the first of `QUESTIONS`; without one the instruction is
+`INSTRUCTION`.
+"""
+
+from byorn.data.checks import require_text
+from byorn.data.conversation import Conversation, Turn
+from byorn.data.problem import RowProblem
+from byorn.data.readers.columns import Record, image_column, images_in, left_over, refuse_media, with_system
+from byorn.data.readers.reader import Reader
+
+QUESTIONS = ("question", "instruction", "query", "prompt")
+RESPONSES = ("answer", "response", "completion", "caption", "text")
+INSTRUCTION = "Describe this image."
+
+
+def matches(record: Record) -> bool:
+    """Whether there is a response column with an image or a question to go with it."""
+    response, question = columns_of(record)
+    return response is not None and (question is not None or image_column(record) is not None)
+
+
+def columns_of(record: Record) -> tuple[str | None, str | None]:
+    """The response column and the question column of a record."""
+    response = next((name for name in RESPONSES if record.get(name) is not None), None)
+    question = next((name for name in QUESTIONS if record.get(name) is not None), None)
+    return response, question
+
+
+def read(record: Record) -> Conversation:
+    """One question, one answer."""
+    refuse_media(record)
+    response, question = columns_of(record)
+    if response is None:
+        raise RowProblem(RESPONSES[0], "no response", f"fill one of {', '.join(RESPONSES)}")
+    images = image_column(record)
+    asked = require_text(record[question], question) if question else INSTRUCTION
+    turns = [Turn("user", asked), Turn("assistant", require_text(record[response], response))]
+    meta = left_over(record, {"id", "system", response, question, images})
+    return Conversation(
+        with_system(turns, record.get("system")), images_in(record, images), record.get("id"), meta=meta
+    )
+
+
+def explain(record: Record) -> str:
+    """Which columns become instruction and response."""
+    response, question = columns_of(record)
+    asked = f"column {question!r}" if question else f"{INSTRUCTION!r}, as there is no question column"
+    return f"response: column {response!r}; instruction: {asked}"
+
+
+_COLUMNS = f"an image column and one of {', '.join(RESPONSES)}; {' or '.join(QUESTIONS)}"
+READER = Reader("captions", _COLUMNS, matches, read, explain)

@@ -1,0 +1,125 @@
+"""What all readers share: image columns, refused columns, the columns that are left over, and lists of turns."""
+
+import datetime
+import decimal
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from byorn.data.checks import repair
+from byorn.data.conversation import Turn
+from byorn.data.problem import RowProblem
+
+Record = dict[str, Any]
+IMAGE_COLUMNS = ("images", "image", "images_file_names", "file_names", "image_file_name", "file_name", "image_path")
+MEDIA_COLUMNS = ("videos", "video", "audios", "audio")
+
+
+@dataclass(frozen=True)
+class Tags:
+    """How a chat names its parts: LLaMA-Factory's `tags`, with every common spelling as the default."""
+
+    role_keys: tuple[str, ...] = ("role", "from")
+    content_keys: tuple[str, ...] = ("content", "value")
+    user: tuple[str, ...] = ("user", "human")
+    assistant: tuple[str, ...] = ("assistant", "gpt")
+    system: tuple[str, ...] = ("system",)
+    tools: tuple[str, ...] = ("tool", "observation", "function", "function_call")
+
+    def role(self, value: object) -> str | None:
+        """The canonical role, or None for a role that is not understood."""
+        for role, names in (("user", self.user), ("assistant", self.assistant), ("system", self.system)):
+            if value in names:
+                return role
+        return None
+
+
+def image_column(record: Record) -> str | None:
+    """The column that holds the images: the first of `IMAGE_COLUMNS` that is not empty."""
+    return next((name for name in IMAGE_COLUMNS if record.get(name)), None)
+
+
+def images_in(record: Record, column: str | None) -> list[Any]:
+    """The images of a column, as a list: a lone path, dict or bytes is one image."""
+    value = record.get(column) if column else None
+    if not value:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def refuse_media(record: Record, columns: Collection[str] = MEDIA_COLUMNS) -> None:
+    """Raises a `RowProblem` for a row with video or audio."""
+    for column in columns:
+        if record.get(column):
+            raise RowProblem(column, "video and audio are not supported", "drop the row, or give frames as images")
+
+
+def refuse_tools(record: Record, column: str = "tools") -> None:
+    """Raises a `RowProblem` for a row that describes tools: leaving them out would silently change its prompt."""
+    if record.get(column):
+        raise RowProblem(column, "tool descriptions are not supported", "drop the row, or move them to the system text")
+
+
+def left_over(record: Record, used: Collection[str | None]) -> dict[str, Any]:
+    """The columns that were not used, as JSON-like values; raw bytes and empty image and media columns are left out."""
+    skipped = {*used, *(name for name in (*IMAGE_COLUMNS, *MEDIA_COLUMNS) if not record.get(name))}
+    kept = {repair(str(key)): value for key, value in record.items() if key not in skipped}
+    return {key: _jsonable(value) for key, value in kept.items() if not isinstance(value, bytes | bytearray)}
+
+
+def read_turns(turns: Any, field: str, tags: Tags = Tags()) -> list[Turn]:
+    """The turns of a chat, given as a list of objects with a role and a content.
+
+    Raises:
+        RowProblem: not a list of such objects, an unknown role, or a tool call.
+    """
+    if not isinstance(turns, list) or not turns:
+        raise RowProblem(
+            field, f"expected a list of messages, got {_kind(turns)}", "give role and content for each turn"
+        )
+    return [_read_turn(turn, f"{field}[{number}]", tags) for number, turn in enumerate(turns)]
+
+
+def with_system(turns: list[Turn], system: Any) -> list[Turn]:
+    """The turns after the system text of a column; a system turn of their own wins."""
+    if not system or turns[0].role == "system":
+        return turns
+    return [Turn("system", system), *turns]
+
+
+def _read_turn(turn: Any, where: str, tags: Tags) -> Turn:
+    if not isinstance(turn, dict):
+        raise RowProblem(where, f"expected an object with role and content, got {_kind(turn)}", "correct the message")
+    said = _first(turn, tags.role_keys)
+    if said in tags.tools or turn.get("tool_calls"):
+        raise RowProblem(where, "tool calls are not supported", "drop the row, or keep its plain turns only")
+    role = tags.role(said)
+    if role is None:
+        known = ", ".join((*tags.user, *tags.assistant, *tags.system))
+        raise RowProblem(where, f"unknown role {said!r:.80}", f"use one of {known}")
+    content = _first(turn, tags.content_keys)
+    if content is None:
+        raise RowProblem(where, "no content", f"fill {' or '.join(tags.content_keys)}")
+    return Turn(role, content)
+
+
+def _first(turn: Mapping[str, Any], keys: Collection[str]) -> Any:
+    return next((turn[key] for key in keys if turn.get(key) is not None), None)
+
+
+def _kind(value: Any) -> str:
+    return "an empty list" if value == [] else "nothing" if value is None else type(value).__name__
+
+
+def _jsonable(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return repair(value)
+    if isinstance(value, dict):
+        return {repair(str(key)): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return float(value) if isinstance(value, decimal.Decimal) else f"<{type(value).__name__}>"

@@ -1,0 +1,109 @@
+"""An entry of LLaMA-Factory's `dataset_info.json` -> the reader for its file.
+
+Honoured: `formatting`, `columns`, `tags` (`file_name` by `byorn.data.sources`). Preference data has no single response
+and is refused.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from byorn.data.conversation import Conversation
+from byorn.data.problem import RowProblem
+from byorn.data.readers import alpaca
+from byorn.data.readers.columns import (
+    MEDIA_COLUMNS,
+    Record,
+    Tags,
+    image_column,
+    images_in,
+    left_over,
+    read_turns,
+    refuse_media,
+    with_system,
+)
+from byorn.data.readers.reader import Reader
+from byorn.errors import DataError
+
+FORMATTINGS = ("alpaca", "sharegpt", "openai")
+
+
+def reader_for(name: str, entry: Mapping[str, Any]) -> Reader:
+    """The reader that an entry describes.
+
+    Raises:
+        DataError: preference data, or a formatting that is not known.
+    """
+    columns, formatting = _mapping(entry, "columns", name), entry.get("formatting", "alpaca")
+    if entry.get("ranking") or columns.get("kto_tag"):
+        raise DataError(f"dataset_info.json, {name!r}: preference data has no single response; name a supervised entry")
+    if formatting not in FORMATTINGS:
+        known = ", ".join(FORMATTINGS)
+        raise DataError(f"dataset_info.json, {name!r}: unknown formatting {formatting!r}; use one of {known}")
+    label = f"llama-factory {formatting}"
+    if formatting == "alpaca":
+        read = partial(_read_alpaca, columns=_alpaca_columns(columns), media=_media(columns))
+        return Reader(label, "as named in dataset_info.json", lambda record: True, read)
+    tags = _tags(_mapping(entry, "tags", name), openai=formatting == "openai")
+    chat = partial(_read_chat, columns=columns, tags=tags)
+    return Reader(label, "as named in dataset_info.json", lambda record: True, chat)
+
+
+def _read_alpaca(record: Record, columns: alpaca.Columns, media: tuple[str, ...]) -> Conversation:
+    refuse_media(record, media)
+    return alpaca.read(record, columns)
+
+
+def _read_chat(record: Record, columns: Mapping[str, str], tags: Tags) -> Conversation:
+    refuse_media(record, _media(columns))
+    chat, system, tools = columns.get("messages", "conversations"), columns.get("system", ""), columns.get("tools", "")
+    if record.get(tools):
+        raise RowProblem(
+            tools, "tool descriptions are not supported", "drop the row, or write them into the system text"
+        )
+    images = columns.get("images") or image_column(record)
+    turns = with_system(read_turns(record.get(chat), chat, tags), record.get(system))
+    meta = left_over(record, {"id", chat, system, tools, images})
+    return Conversation(turns, images_in(record, images), record.get("id"), meta=meta)
+
+
+def _alpaca_columns(columns: Mapping[str, str]) -> alpaca.Columns:
+    """As LLaMA-Factory: once `columns` is given, an optional column counts only if it is named there."""
+    if not columns:
+        return alpaca.Columns(system=None, history=None)
+    default = alpaca.Columns()
+    return alpaca.Columns(
+        prompt=columns.get("prompt", default.prompt),
+        query=columns.get("query"),
+        response=columns.get("response", default.response),
+        system=columns.get("system"),
+        history=columns.get("history"),
+        images=columns.get("images"),
+    )
+
+
+def _tags(tags: Mapping[str, str], openai: bool) -> Tags:
+    """The entry's tags, over LLaMA-Factory's defaults."""
+    role, content, user, assistant = (
+        ("role", "content", "user", "assistant") if openai else ("from", "value", "human", "gpt")
+    )
+    return Tags(
+        role_keys=(tags.get("role_tag", role),),
+        content_keys=(tags.get("content_tag", content),),
+        user=(tags.get("user_tag", user),),
+        assistant=(tags.get("assistant_tag", assistant),),
+        system=(tags.get("system_tag", "system"),),
+        tools=(tags.get("observation_tag", "observation"), tags.get("function_tag", "function_call")),
+    )
+
+
+def _media(columns: Mapping[str, str]) -> tuple[str, ...]:
+    named = tuple(columns[kind] for kind in ("videos", "audios") if columns.get(kind))
+    return (*named, *MEDIA_COLUMNS)
+
+
+def _mapping(entry: Mapping[str, Any], key: str, name: str) -> Mapping[str, str]:
+    value = entry.get(key) or {}
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise DataError(f"dataset_info.json, {name!r}: {key} must map names to names; correct the entry")
+    return value

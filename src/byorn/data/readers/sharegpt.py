@@ -1,0 +1,39 @@
+"""ShareGPT chats as LLaMA-Factory reads them.
+
+Columns: `conversations` (from, value) or `messages` (role, content), `images`, `system`.
+"""
+
+from byorn.data.conversation import Conversation
+from byorn.data.problem import RowProblem
+from byorn.data.readers.columns import (
+    Record,
+    image_column,
+    images_in,
+    left_over,
+    read_turns,
+    refuse_media,
+    with_system,
+)
+from byorn.data.readers.reader import Reader
+
+
+def matches(record: Record) -> bool:
+    """Whether the record holds a chat under either name."""
+    return any(isinstance(record.get(name), list) for name in ("conversations", "messages"))
+
+
+def read(record: Record) -> Conversation:
+    """The chat with its images and its system text."""
+    refuse_media(record)
+    if record.get("tools"):
+        raise RowProblem(
+            "tools", "tool descriptions are not supported", "drop the row, or write them into the system text"
+        )
+    chat = "conversations" if record.get("conversations") else "messages"
+    column = image_column(record)
+    turns = with_system(read_turns(record.get(chat), chat), record.get("system"))
+    meta = left_over(record, {"id", "tools", "system", chat, column})
+    return Conversation(turns, images_in(record, column), record.get("id"), meta=meta)
+
+
+READER = Reader("sharegpt", "conversations or messages, images", matches, read)

@@ -1,0 +1,74 @@
+"""TRL's rows: `prompt` and `completion`, or `messages`, with `images` or `image`.
+
+A prompt or completion is a string, a list of messages, or messages of structured blocks. Only what stands in
+`completion` is scored. Rows that Byorn wrote are of this form, with `id` and `turn`.
+"""
+
+from typing import Any
+
+from byorn.data.conversation import Conversation, Turn
+from byorn.data.problem import RowProblem
+from byorn.data.readers.columns import Record, image_column, images_in, left_over, read_turns, refuse_media
+from byorn.data.readers.reader import Reader
+
+COLLIDING = "byorn_meta"
+MAX_TURN = 2**31
+
+
+def matches(record: Record) -> bool:
+    """Whether the record has both halves, or messages with roles."""
+    if "prompt" in record and "completion" in record:
+        return True
+    messages = record.get("messages")
+    return isinstance(messages, list) and bool(messages) and isinstance(messages[0], dict) and "role" in messages[0]
+
+
+def read(record: Record) -> Conversation:
+    """The conversation, in which the prompt is context alone."""
+    refuse_media(record)
+    if record.get("tools"):
+        raise RowProblem(
+            "tools", "tool descriptions are not supported", "drop the row, or write them into the system text"
+        )
+    column = image_column(record)
+    used: set[str | None] = {"id", "tools", column}
+    turn, scored_from = None, 0
+    if "completion" in record:
+        prompt = _half(record.get("prompt"), "prompt", "user")
+        turns = prompt + _half(record["completion"], "completion", "assistant")
+        scored_from, turn = len(prompt), _written_turn(record)
+        used |= {"prompt", "completion", *(("turn",) if turn is not None else ())}
+    else:
+        turns = read_turns(record.get("messages"), "messages")
+        used |= {"messages"}
+    meta = _with_colliding(left_over(record, used))
+    return Conversation(turns, images_in(record, column), record.get("id"), scored_from, turn, meta)
+
+
+def _half(value: Any, field: str, role: str) -> list[Turn]:
+    if isinstance(value, str):
+        return [Turn(role, value)]
+    return read_turns([value] if isinstance(value, dict) else value, field)
+
+
+def _written_turn(record: Record) -> int | None:
+    """The turn number of a row that has both parts of a key."""
+    turn = record.get("turn")
+    known = (
+        isinstance(turn, int)
+        and not isinstance(turn, bool)
+        and 0 <= turn < MAX_TURN
+        and isinstance(record.get("id"), str)
+    )
+    return turn if known else None
+
+
+def _with_colliding(meta: dict[str, Any]) -> dict[str, Any]:
+    """User columns that bore the name of a column of ours were written under `byorn_meta`."""
+    colliding = meta.get(COLLIDING)
+    if not isinstance(colliding, dict):
+        return meta
+    return {**{key: value for key, value in meta.items() if key != COLLIDING}, **colliding}
+
+
+READER = Reader("trl", "prompt and completion, or messages (role, content); images", matches, read)

@@ -1,0 +1,1 @@
+"""What a model's answers are worth: one metric a file, each with its interval."""

@@ -1,0 +1,39 @@
+"""How well scores and flags find the rows that are known to be poisoned: for experiments, where a manifest exists."""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from byorn.errors import DataError
+from byorn.evaluation.intervals import wilson
+from byorn.flagging.table import Flags
+from byorn.scoring.table import Scores
+
+
+def detection(scores: Scores, flags: Flags, poisoned: Collection[tuple[str, int]]) -> dict[str, Any]:
+    """AUC of the score, and recall and false flags of the rule, all in [0, 1].
+
+    Returns:
+        `auc`: probability that a poisoned row scores above a clean one (ties count half, unscored rows rank highest).
+        `recall`: flagged share of the poisoned rows, with its 95 % Wilson interval in `recall_interval`.
+        `false_flag_share`: flagged share of the clean rows (0.33 at p = 0.6, 10 % poison and perfect recall: by design).
+        `poisoned`, `clean`: the counts behind them.
+
+    Raises:
+        DataError: No row of the scores is poisoned, or every one is.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    truth = np.array([key in poisoned for key in scores.keys])
+    if truth.all() or not truth.any():
+        raise DataError(f"detection: {int(truth.sum())} of {len(truth)} rows are poisoned; both kinds are needed")
+    found, n = int(flags.flagged[truth].sum()), int(truth.sum())
+    return {
+        "auc": float(roc_auc_score(truth, np.nan_to_num(scores.nll, nan=np.finfo(float).max))),
+        "recall": found / n,
+        "recall_interval": wilson(found, n, 0.95),
+        "false_flag_share": float(flags.flagged[~truth].mean()),
+        "poisoned": n,
+        "clean": int((~truth).sum()),
+    }

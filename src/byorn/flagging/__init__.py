@@ -1,0 +1,1 @@
+"""Scores -> flags: pure functions, without torch."""

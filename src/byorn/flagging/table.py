@@ -1,0 +1,92 @@
+"""`flags.parquet`: which responses are replaced, and why. A person's word in `review` always wins."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from byorn.errors import DataError
+
+REVIEWS = ("auto", "keep", "replace", "drop")
+
+
+@dataclass(frozen=True)
+class Flags:
+    """One decision a row, in the order of the rows.
+
+    Attributes:
+        ids, turns: Keys of the rows.
+        flagged: bool array [n], as the rule said.
+        weight: float array [n] in [0, 1], how strongly (the paper's P_u; 0 or 1 for the percentile rule).
+        rule: The rule with its parameters.
+        threshold: The score above which a row is flagged, in nats a token.
+        reasons: Why a row is flagged, else None.
+        review: `auto`, or a person's `keep`, `replace` or `drop`; `auto` for all when left out.
+    """
+
+    ids: list[str]
+    turns: list[int]
+    flagged: np.ndarray
+    weight: np.ndarray
+    rule: str
+    threshold: float
+    reasons: list[str | None]
+    review: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def keys(self) -> list[tuple[str, int]]:
+        return list(zip(self.ids, self.turns, strict=True))
+
+    @property
+    def replaced(self) -> np.ndarray:
+        """bool array [n]: rows whose response is not used, after review."""
+        review = np.array(self.review or ["auto"] * len(self))
+        return np.where(review == "auto", self.flagged, review == "replace")
+
+    @property
+    def dropped(self) -> np.ndarray:
+        """bool array [n]: rows that a person threw out."""
+        return np.array([word == "drop" for word in self.review or ["auto"] * len(self)])
+
+
+def write_flags(path: Path, flags: Flags) -> None:
+    """Write `flags.parquet`; the file appears whole or not at all."""
+    columns = {
+        "id": flags.ids,
+        "turn": pa.array(flags.turns, pa.int32()),
+        "flagged": flags.flagged,
+        "weight": flags.weight,
+        "rule": [flags.rule] * len(flags),
+        "threshold": [flags.threshold] * len(flags),
+        "reason": pa.array(flags.reasons, pa.string()),
+        "review": flags.review or ["auto"] * len(flags),
+    }
+    partial = path.with_suffix(".tmp")
+    pq.write_table(pa.table(columns), partial)
+    partial.replace(path)
+
+
+def read_flags(path: Path) -> Flags:
+    """Read `flags.parquet`.
+
+    Raises:
+        DataError: The file is missing or broken, or `review` holds an unknown word.
+    """
+    try:
+        columns = pq.read_table(path).to_pydict()
+        flagged, weight = np.array(columns["flagged"], dtype=bool), np.array(columns["weight"], dtype=float)
+        rule, threshold = columns["rule"][0], columns["threshold"][0]
+        flags = Flags(
+            columns["id"], columns["turn"], flagged, weight, rule, threshold, columns["reason"], columns["review"]
+        )
+    except (OSError, pa.ArrowInvalid, KeyError, IndexError) as error:
+        raise DataError(f"flags: {path} is not a readable flag file ({error}); run `byorn scan` again") from error
+    unknown = sorted({str(word) for word in flags.review or []} - set(REVIEWS))
+    if unknown:
+        raise DataError(f"flags: {path}: review holds {unknown[0]!r}; use one of {', '.join(REVIEWS)}")
+    return flags

@@ -1,0 +1,1 @@
+"""Loading a model with its processor, what is known of each family, and generation."""

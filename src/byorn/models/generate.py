@@ -1,0 +1,84 @@
+"""Responses from a model, for evaluation (greedy) and for bootstrapping (sampled): left-padded batches, prompts by
+the chat template.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from byorn.models.template import end_ids, special_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """One generated response: its text without special tokens, its length in tokens, and whether it ran into the
+    length limit.
+    """
+
+    text: str
+    tokens: int
+    truncated: bool
+
+
+def encode_prompts(processor: Any, samples: Sequence[dict[str, Any]]) -> Any:
+    """Left-padded model inputs for rows with `prompt` (messages) and `images` (decoded)."""
+    from trl.data_utils import prepare_multimodal_messages
+
+    prompts = [
+        processor.apply_chat_template(
+            prepare_multimodal_messages(sample["prompt"], list(sample["images"])),
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        for sample in samples
+    ]
+    images = [list(sample["images"]) for sample in samples]
+    return processor(
+        images=images if any(images) else None,
+        text=prompts,
+        padding=True,
+        padding_side="left",
+        add_special_tokens=False,
+        return_tensors="pt",
+    )
+
+
+def generate(
+    model: Any,
+    processor: Any,
+    samples: Sequence[dict[str, Any]],
+    *,
+    max_new_tokens: int,
+    logits_processor: Sequence[Any] = (),
+) -> list[Generated]:
+    """One response for each sample: the most likely token at each step, after `logits_processor` has had its say.
+
+    With no processor this is greedy decoding. Special tokens other than the end of turn are never produced: an image
+    token in a response would break the next training step. The model must be in eval mode.
+    """
+    import torch
+    from transformers import GenerationConfig, LogitsProcessorList
+
+    ends = end_ids(model, processor)
+    vocabulary = processor.tokenizer.get_vocab()
+    banned = sorted({vocabulary[token] for token in special_tokens(processor) if token in vocabulary} - set(ends))
+    config = GenerationConfig(
+        max_new_tokens=max_new_tokens, do_sample=False, suppress_tokens=banned or None, eos_token_id=ends,
+        pad_token_id=processor.tokenizer.pad_token_id, disable_compile=True,
+    )  # fmt: skip
+    inputs = encode_prompts(processor, samples).to(model.device)
+    for key, value in inputs.items():
+        if torch.is_floating_point(value):
+            inputs[key] = value.to(model.dtype)
+    with torch.no_grad():
+        output = model.generate(
+            **inputs, generation_config=config, logits_processor=LogitsProcessorList(logits_processor)
+        )
+    responses = output[:, inputs["input_ids"].shape[1] :]
+    return [_read(processor.tokenizer, ids, ends) for ids in responses.tolist()]
+
+
+def _read(tokenizer: Any, ids: list[int], ends: list[int]) -> Generated:
+    stop = next((position for position, token in enumerate(ids) if token in ends), None)
+    kept = ids if stop is None else ids[:stop]
+    return Generated(tokenizer.decode(kept, skip_special_tokens=True), len(kept), stop is None)

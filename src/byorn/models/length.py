@@ -1,0 +1,57 @@
+"""How many tokens a row takes, before anything is run: over-long rows are rejected whole, never cut inside an image
+or a response.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from byorn.data.problem import RowProblem
+from byorn.data.rejects import Reject
+from byorn.data.row import ImageFile, Row, text_of
+
+_OVERHEAD = 16  # role and turn tokens of a message, generously
+
+
+def context_length(model_config: Any) -> int | None:
+    """The longest sequence that a model was made for, if it says so."""
+    return getattr(model_config.get_text_config(), "max_position_embeddings", None)
+
+
+def split_overlong(rows: Sequence[Row], processor: Any, limit: int) -> tuple[list[Row], list[Reject]]:
+    """Rows that fit into `limit` tokens, and a reject for each that does not."""
+    kept, rejects = [], []
+    for index, row in enumerate(rows):
+        length = row_length(row, processor)
+        if length <= limit:
+            kept.append(row)
+            continue
+        problem = RowProblem(
+            "prompt",
+            f"about {length} tokens, over the limit of {limit}",
+            "shorten it, use smaller images, or raise --max-length",
+        )
+        rejects.append(Reject.of(index, row.id, problem))
+    return kept, rejects
+
+
+def row_length(row: Row, processor: Any) -> int:
+    """Tokens of prompt, images and response, a few too many rather than too few."""
+    texts = [text_of(message) for message in row.prompt] + [row.response]
+    text = sum(len(ids) + _OVERHEAD for ids in processor.tokenizer(texts, add_special_tokens=False)["input_ids"])
+    return text + sum(image_tokens(processor, [_size(image) for image in row.images]))
+
+
+def image_tokens(processor: Any, sizes: list[tuple[int, int]]) -> list[int]:
+    """Tokens that images of (height, width) become; 0 each where the processor cannot tell."""
+    if not sizes or not hasattr(processor, "_get_num_multimodal_tokens"):
+        return [0] * len(sizes)
+    return list(processor._get_num_multimodal_tokens(image_sizes=sizes)["num_image_tokens"])
+
+
+def _size(image: ImageFile) -> tuple[int, int]:
+    import io
+
+    from PIL import Image
+
+    with Image.open(io.BytesIO(image.data) if image.data is not None else str(image.path)) as opened:
+        return opened.height, opened.width

@@ -1,0 +1,129 @@
+"""Load a vision-language model and its processor, and say exactly which one it was."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from byorn.embedded import weights_path
+from byorn.errors import ModelError
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def resolve_model(model: str) -> str:
+    """A folder or hub name as transformers wants it; `embedded` names the small model that comes with byorn."""
+    if model == "embedded":
+        return str(weights_path())
+    if model.startswith((".", "/", "~")) and not Path(model).expanduser().is_dir():
+        raise ModelError(f"model: no folder {model!r}; give a folder with a config.json, a hub name, or 'embedded'")
+    return str(Path(model).expanduser()) if model.startswith("~") else model
+
+
+def load_processor(model: str, *, trust_remote_code: bool = False) -> Any:
+    """The processor of a model (tokenizer, image processor, chat template).
+
+    Raises:
+        ModelError: There is none, or it has no chat template, or it is a text-only tokenizer.
+    """
+    from transformers import AutoProcessor, ProcessorMixin
+
+    try:
+        processor = AutoProcessor.from_pretrained(resolve_model(model), trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"model {model!r}: its processor cannot be loaded: {_first_line(error)}") from error
+    if not isinstance(processor, ProcessorMixin) or getattr(processor, "tokenizer", None) is None:
+        raise ModelError(
+            f"model {model!r}: it has a tokenizer but no image processor; byorn needs a vision-language model"
+        )
+    if not processor.chat_template:
+        raise ModelError(
+            f"model {model!r}: its processor has no chat template; use an instruction-tuned checkpoint, or add one"
+        )
+    return processor
+
+
+def load_model(model: str, *, dtype: str = "auto", device: str | None = None, trust_remote_code: bool = False) -> Any:
+    """The model in eval mode on `device` (default: the first GPU, else the CPU).
+
+    `dtype="auto"` takes the type of the checkpoint on a GPU, and float32 on a CPU, where half precision is slow and
+    inexact.
+
+    Raises:
+        ModelError: It cannot be loaded, or it is no image-text-to-text model.
+    """
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    device = device or default_device()
+    wanted = (
+        torch.float32 if dtype == "auto" and device == "cpu" else dtype if dtype == "auto" else getattr(torch, dtype)
+    )
+    try:
+        loaded = AutoModelForImageTextToText.from_pretrained(
+            resolve_model(model), dtype=wanted, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"model {model!r} cannot be loaded: {_first_line(error)}") from error
+    loaded.to(device)
+    return loaded.eval()
+
+
+def load_adapter(model: Any, adapter: str | Path) -> Any:
+    """The model with a LoRA adapter on top, in eval mode.
+
+    Raises:
+        ModelError: There is no adapter there, or it does not fit the model.
+    """
+    from peft import PeftModel
+
+    if not (Path(adapter) / "adapter_config.json").is_file() and os.sep in str(adapter):
+        raise ModelError(f"adapter: no adapter_config.json in {str(adapter)!r}; give the folder that training exported")
+    try:
+        return PeftModel.from_pretrained(model, str(adapter)).eval()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"adapter {str(adapter)!r} does not load onto this model: {_first_line(error)}") from error
+
+
+def default_device() -> str:
+    """The device that this process uses: its own GPU under torchrun, else the first GPU, else the CPU."""
+    import torch
+
+    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+
+
+def model_digest(model: Any) -> str:
+    """A short content hash of a model: names, shapes, types and 64 evenly spaced values of each parameter.
+
+    It tells two checkpoints apart at the cost of a few megabytes of reading, whatever the size of the model; adapters
+    do not count.
+    """
+    digest = hashlib.blake2b(digest_size=12)
+    for name, parameter in model.named_parameters():
+        if ".lora_" in name:
+            continue
+        flat = parameter.detach().reshape(-1)
+        values = flat[:: max(1, flat.numel() // 64)][:64].float().cpu().numpy()
+        digest.update(
+            f"{name.replace('base_model.model.', '').replace('.base_layer', '')} {tuple(parameter.shape)} {parameter.dtype}".encode()
+        )
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def processor_digest(processor: Any) -> str:
+    """A short hash of everything that turns a row into tensors: chat template, vocabulary, special tokens, image
+    settings.
+    """
+    digest = hashlib.blake2b(digest_size=12)
+    vocabulary = sorted(processor.tokenizer.get_vocab().items(), key=lambda item: item[1])
+    digest.update(str(processor.chat_template).encode())
+    digest.update(repr(vocabulary).encode("utf-8", "surrogatepass"))
+    if (images := getattr(processor, "image_processor", None)) is not None:
+        settings = {key: value for key, value in images.to_dict().items() if "processor" not in key}
+        digest.update(repr(sorted(settings.items(), key=lambda item: item[0])).encode())
+    return digest.hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0][:300] or type(error).__name__

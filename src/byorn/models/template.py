@@ -1,0 +1,39 @@
+"""What a model's chat template does around a response."""
+
+from typing import Any
+
+_PROBE = "byorn-probe"
+
+
+def special_tokens(processor: Any) -> set[str]:
+    """Every string that the tokenizer does not read as text: image, role, end-of-turn and padding tokens."""
+    tokenizer = processor.tokenizer
+    added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    named = {
+        getattr(processor, name, None)
+        for name in ("image_token", "video_token", "audio_token", "boi_token", "eoi_token")
+    }
+    return {token for token in added | set(tokenizer.all_special_tokens) | named if isinstance(token, str) and token}
+
+
+def missing_end_of_turn(processor: Any) -> str:
+    """The end-of-sequence token if the chat template writes nothing after a response, else an empty string.
+
+    Some templates (LLaVA-1.5 in transformers) let a response simply end. Trained so, a model never learns to stop, and
+    its score lacks the end of turn. What this returns is appended to each response before scoring and training.
+    """
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "hello"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": _PROBE}]},
+    ]
+    rendered = processor.apply_chat_template(messages, tokenize=False)
+    tail = rendered.rpartition(_PROBE)[2]
+    ends = any(token in tail for token in special_tokens(processor))
+    return "" if ends else str(processor.tokenizer.eos_token)
+
+
+def end_ids(model: Any, processor: Any) -> list[int]:
+    """Token ids that end a generated response, from the generation config and the tokenizer."""
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    ids = configured if isinstance(configured, list) else [configured]
+    return sorted({i for i in [*ids, processor.tokenizer.eos_token_id] if i is not None})

@@ -1,0 +1,128 @@
+"""`byorn evaluate`: what does a model say on clean inputs, and on triggered ones? Every figure with its n and an
+interval.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from byorn.data.row import Row
+from byorn.errors import ConfigError
+from byorn.evaluation.metric import Metric
+from byorn.evaluation.predict import predict
+from byorn.evaluation.registry import METRICS
+from byorn.models.load import load_adapter
+from byorn.pipeline.folder import write_config, write_environment, write_json
+from byorn.pipeline.inputs import DataSpec, ModelSpec, read_rows
+from byorn.pipeline.narrate import say
+
+ATTACK_METRICS = ("asr", "false_asr")
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What counts as a success: the target text and the convention of `byorn.evaluation.asr`."""
+
+    target: str
+    convention: str = "substring"
+    source: str = ""
+
+
+def evaluate(
+    data: DataSpec,
+    model: ModelSpec,
+    out: Path,
+    *,
+    adapter: str | None = None,
+    triggered: DataSpec | None = None,
+    attack: Attack | None = None,
+    metrics: Sequence[str] = ("cider",),
+    batch_size: int = 16,
+    max_new_tokens: int = 64,
+) -> dict[str, Any]:
+    """Write `predictions.jsonl` (and `predictions_triggered.jsonl`) and `metrics.json` into `out`; return the metrics.
+
+    Args:
+        data: Clean test rows; their responses (or `references` columns) are the references.
+        triggered: The same kind of rows with the trigger in their inputs and their true responses kept (`byorn poison
+            --keep-responses`).
+        attack: The target; then the ASR is measured on `triggered` and the false ASR on `data`.
+        metrics: Utility metrics by name.
+
+    Raises:
+        ConfigError: A metric is unknown, or `triggered` and `attack` do not come together.
+    """
+    check_metrics(metrics)
+    if (triggered is None) != (attack is None):
+        raise ConfigError(
+            "ASR: give both --triggered (inputs that carry the trigger) and --target (the attacker's text)"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    write_config(
+        out,
+        {
+            "command": "evaluate",
+            "data": data,
+            "model": model,
+            "adapter": adapter,
+            "triggered": triggered,
+            "attack": attack,
+            "metrics": list(metrics),
+        },
+    )
+    processor, loaded = model.processor(), model.model()
+    if adapter:
+        loaded = load_adapter(loaded, adapter)
+    say(f"reading {data.source}")
+    rows = read_rows(data, processor, out).rows
+    hidden = read_rows(triggered, processor, out).rows if triggered else None
+    results = measure(loaded, processor, rows, hidden, out, attack, metrics, batch_size, max_new_tokens)
+    write_json(out / "metrics.json", results)
+    write_environment(out, model=model.name, adapter=adapter)
+    return results
+
+
+def measure(
+    model: Any, processor: Any, rows: Sequence[Row], triggered: Sequence[Row] | None, out: Path, attack: Attack | None,
+    metrics: Sequence[str], batch_size: int = 16, max_new_tokens: int = 64, progress: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """The metrics of a model that is in memory: `clean` and, with triggered rows, `triggered` and the two attack
+    rates.
+    """
+    options: dict[str, Any] = {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "progress": progress}
+    clean = predict(model, processor, rows, out / "predictions.jsonl", **options)
+    results: dict[str, Any] = {"clean": _utility(clean, metrics)}
+    if triggered is not None and attack is not None:
+        fired = predict(model, processor, triggered, out / "predictions_triggered.jsonl", **options)
+        results["triggered"] = _utility(fired, metrics)
+        goal = {"target": attack.target, "convention": attack.convention, "source": attack.source}
+        results["asr"] = METRICS["asr"](*_pairs(fired), **goal).as_dict()
+        results["false_asr"] = METRICS["false_asr"](*_pairs(clean), **goal).as_dict()
+    return results
+
+
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Raise a `ConfigError` if a utility metric is unknown."""
+    known = [name for name in METRICS if name not in ATTACK_METRICS]
+    unknown = [name for name in metrics if name not in known]
+    if unknown:
+        raise ConfigError(f"metrics: {unknown[0]!r} is unknown; use one of {', '.join(known)}")
+
+
+def _utility(predictions: list[dict[str, Any]], metrics: Sequence[str]) -> dict[str, Any]:
+    computed: list[Metric] = [METRICS[name](*_pairs(predictions)) for name in metrics]
+    return {metric.name: metric.as_dict() for metric in computed}
+
+
+def _pairs(predictions: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    return [record["prediction"] for record in predictions], [record["references"] for record in predictions]
+
+
+def format_metric(metric: dict[str, Any], scale: float = 1.0, digits: int = 1) -> str:
+    """`97.5 [94.3, 98.9], n 200`, or the reason why there is no value."""
+    if metric["value"] is None:
+        return f"undefined ({metric['reason']})"
+    value, low, high = (f"{metric[key] * scale:.{digits}f}" for key in ("value", "low", "high"))
+    excluded = f", {metric['excluded']} excluded" if metric["excluded"] else ""
+    return f"{value} [{low}, {high}], n {metric['n']}{excluded}"

@@ -1,0 +1,76 @@
+"""The run folder: the resolved configuration, the environment that it ran in, and files that appear whole or not at
+all.
+"""
+
+import json
+import platform
+import sys
+from dataclasses import asdict, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from byorn.errors import MismatchError
+
+PACKAGES = ("byorn", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "pillow", "numpy")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON through a temporary file."""
+    partial = path.with_suffix(path.suffix + ".tmp")
+    partial.write_text(
+        json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+        errors="backslashreplace",
+    )
+    partial.replace(path)
+
+
+def write_config(folder: Path, settings: dict[str, Any]) -> None:
+    """`config.yaml`: every option of the command with its resolved value."""
+    import yaml
+
+    plain = {
+        key: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        for key, value in settings.items()
+    }
+    (folder / "config.yaml").write_text(
+        yaml.safe_dump(json.loads(json.dumps(plain, default=str)), sort_keys=False), encoding="utf-8"
+    )
+
+
+def same_config(folder: Path, settings: dict[str, Any]) -> None:
+    """Refuse to go on with a run that was started with other settings.
+
+    Raises:
+        MismatchError: Naming the first setting that differs.
+    """
+    import yaml
+
+    path = folder / "config.yaml"
+    before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    now = json.loads(json.dumps(settings, default=str))
+    changed = [key for key in now if key in before and before[key] != now[key]]
+    if changed:
+        key = changed[0]
+        raise MismatchError(
+            f"{folder}: it was started with {key}={before[key]!r}, not {now[key]!r}; use another --out, or --overwrite"
+        )
+
+
+def write_environment(folder: Path, **facts: Any) -> None:
+    """`environment.json`: versions, command and whatever identifies model and data."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "unknown"
+    command = [
+        "byorn" if Path(sys.argv[0]).name in ("byorn", "__main__.py", "main.py") else Path(sys.argv[0]).name,
+        *sys.argv[1:],
+    ]
+    write_json(
+        folder / "environment.json",
+        {"command": command, "platform": platform.platform(), "versions": versions, **facts},
+    )

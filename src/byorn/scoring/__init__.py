@@ -1,0 +1,1 @@
+"""Rows -> scores: how plausible is each response to the pretrained model?"""

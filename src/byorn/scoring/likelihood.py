@@ -1,0 +1,95 @@
+"""Token log-probabilities of responses under a model, without ever holding the logits of a batch.
+
+    log p(y_l | y_<l, x, q)   for the K tokens of the response and its end of turn
+
+The batch is built by TRL's own collator, so that what is scored is, token for token, what fine-tuning would learn; the
+log-probabilities come from TRL's fused head, which projects tiles of positions. Whatever a chat template writes after
+the end of turn (a line break, say) is not scored.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+
+def build_collator(processor: Any) -> Any:
+    """TRL's collator for prompt/completion rows with images; it never truncates."""
+    from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
+
+    return DataCollatorForVisionLanguageModeling(processor=processor, max_length=None, completion_only_loss=True)
+
+
+@contextmanager
+def scoring(model: Any) -> Iterator[Any]:
+    """The model in eval mode with a fused float32 head and its adapters off; everything is put back afterwards."""
+    from contextlib import nullcontext
+
+    from trl.trainer.utils import add_fused_lm_head
+
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    before = base.__dict__.get("forward")
+    with _same_state(model):
+        add_fused_lm_head(base, cast_lm_head_to_fp32=True)
+        model.eval()
+        try:
+            with model.disable_adapter() if base is not model else nullcontext():
+                yield model
+        finally:
+            if before is None:
+                del base.__dict__["forward"]
+            else:
+                base.forward = before
+
+
+@contextmanager
+def _same_state(model: Any) -> Iterator[None]:
+    """Each module's mode and each parameter's `requires_grad` as they were: PEFT thaws a frozen adapter when it turns it on again."""
+    modes = [(module, module.training) for module in model.modules()]
+    trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, requires_grad in trained:
+            parameter.requires_grad = requires_grad
+
+
+def token_log_probs(
+    model: Any, collator: Any, samples: Sequence[dict[str, Any]], end_ids: Sequence[int]
+) -> list[np.ndarray]:
+    """Natural-log probabilities of each response's tokens, one float64 array [K_i] a sample, end of turn included.
+
+    Args:
+        model: A model inside `scoring`.
+        collator: From `build_collator`.
+        samples: Dicts with `prompt`, `completion` (messages) and `images` (decoded). They are not changed.
+        end_ids: The token ids that end a turn.
+    """
+    import torch
+
+    # TRL's collator writes into the rows that it gets
+    batch = collator([{key: sample[key] for key in ("prompt", "completion", "images")} for sample in samples])
+    labels = batch["labels"]
+    inputs = {key: _place(value, model) for key, value in batch.items()}
+    with torch.no_grad():
+        output = model(**inputs, fused_lm_head=True)
+    log_probs = output.log_probs.double().cpu().numpy()
+    return [_of_response(row, label[1:], end_ids) for row, label in zip(log_probs, labels.numpy(), strict=True)]
+
+
+def _place(value: Any, model: Any) -> Any:
+    import torch
+
+    value = value.to(model.device)
+    return value.to(model.dtype) if torch.is_floating_point(value) else value
+
+
+def _of_response(log_probs: np.ndarray, labels: np.ndarray, end_ids: Sequence[int]) -> np.ndarray:
+    positions = np.flatnonzero(labels != -100)
+    ends = np.flatnonzero(np.isin(labels[positions], end_ids))
+    if len(ends):
+        positions = positions[: ends[-1] + 1]
+    return log_probs[positions]

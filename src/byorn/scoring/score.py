@@ -1,0 +1,136 @@
+"""Score a whole data set: batches of similar length, a progress bar, a journal, and no row that can stop the others."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from byorn.models.template import end_ids
+from byorn.scoring.journal import Journal
+from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
+from byorn.scoring.statistics import summarise
+from byorn.scoring.table import Scores, from_records
+
+IMAGE_LENGTH = 2000  # characters that an image counts for when rows are sorted by length; only the order depends on it
+
+
+def score_dataset(
+    model: Any,
+    processor: Any,
+    dataset: Any,
+    *,
+    batch_size: int = 8,
+    metadata: dict[str, str] | None = None,
+    journal: Path | None = None,
+    progress: bool = False,
+) -> Scores:
+    """Score every row of a data set in TRL's prompt/completion form (`byorn.data.dataset.to_dataset`).
+
+    Scores do not depend on the batch size or the order of rows, up to rounding: within 1e-5 nats a token in float32. A
+    batch that does not fit into memory is halved; a row that fails on its own gets NaN and the reason. Adapters on the
+    model are off while scoring.
+
+    Args:
+        model: The pretrained model theta_0.
+        processor: Its processor.
+        dataset: Columns `prompt`, `completion`, `images`, and `id`, `turn` where there are any (else the row's number
+            and 0).
+        batch_size: Rows a forward pass.
+        metadata: Identity of the data and the model, kept in the scores.
+        journal: Where finished rows are kept until all are done; deleted then.
+        progress: Show a progress bar.
+
+    Raises:
+        MismatchError: The journal belongs to other data or another model.
+    """
+    metadata = metadata or {}
+    collator, ends = build_collator(processor), end_ids(model, processor)
+    with Journal(journal, metadata) as log, scoring(model):
+        order = [index for index in length_order(dataset) if index not in log.finished]
+        for batch in _shown(_batches(order, batch_size), len(order), progress):
+            for index, record in _score_batch(model, collator, dataset, batch, ends):
+                log.add(index, record)
+            log.flush()
+        records = [log.finished[index] for index in range(len(dataset))]
+    if journal:
+        journal.unlink(missing_ok=True)
+    return from_records(records, metadata)
+
+
+def length_order(dataset: Any) -> list[int]:
+    """Row numbers, the longest first: padding stays small, and a batch that does not fit fails at the start."""
+    columns = dataset.select_columns(["prompt", "completion"])
+    lengths = [_length(row["prompt"]) + _length(row["completion"]) for row in columns]
+    return sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+
+
+def _length(messages: Any) -> int:
+    if isinstance(messages, str):
+        return len(messages)
+    total = 0
+    for message in messages:
+        content = message.get("content") or ""
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        total += sum(IMAGE_LENGTH if block["type"] == "image" else len(block.get("text") or "") for block in blocks)
+    return total
+
+
+def _batches(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (order[start : start + size] for start in range(0, len(order), size))
+
+
+def _shown(batches: Iterator[Sequence[int]], rows: int, progress: bool) -> Iterator[Sequence[int]]:
+    from tqdm.auto import tqdm
+
+    with tqdm(total=rows, desc="scoring", unit="row", disable=not progress) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(len(batch))
+
+
+def _score_batch(
+    model: Any, collator: Any, dataset: Any, batch: Sequence[int], ends: Sequence[int]
+) -> list[tuple[int, dict[str, Any]]]:
+    """Records of a batch; after a failure its halves are tried, down to the row that is at fault."""
+    import torch
+
+    try:
+        samples = [dataset[index] for index in batch]
+        log_probs = token_log_probs(model, collator, samples, ends)
+        return [
+            (index, _record(sample, index, values))
+            for index, sample, values in zip(batch, samples, log_probs, strict=True)
+        ]
+    except torch.AcceleratorError:  # the device is lost, and every later row would be blamed for it
+        raise
+    except Exception as error:  # decoders and processors fail on hostile rows in every way there is
+        if len(batch) == 1:
+            return [(batch[0], _failure(dataset, batch[0], error))]
+    torch.cuda.empty_cache()
+    middle = len(batch) // 2
+    halves = (batch[:middle], batch[middle:])
+    return [record for half in halves for record in _score_batch(model, collator, dataset, half, ends)]
+
+
+def _record(sample: dict[str, Any], index: int, log_probs: np.ndarray) -> dict[str, Any]:
+    statistics = summarise(log_probs)
+    failure = "the model gave no finite likelihood" if len(log_probs) else "the response has no tokens"
+    reason = None if np.isfinite(statistics["nll"]) else failure
+    return {**_key(sample, index), **statistics, "tokens": len(log_probs), "reason": reason}
+
+
+def _failure(dataset: Any, index: int, error: Exception) -> dict[str, Any]:
+    columns = [name for name in ("id", "turn") if name in dataset.column_names]
+    sample = dataset.select_columns(columns)[index] if columns else {}
+    message = str(error).strip().split("\n")[0][:200]
+    return {
+        **_key(sample, index),
+        **summarise(np.empty(0)),
+        "tokens": 0,
+        "reason": f"{type(error).__name__}: {message}",
+    }
+
+
+def _key(sample: dict[str, Any], index: int) -> dict[str, Any]:
+    return {"id": str(sample.get("id", index)), "turn": int(sample.get("turn", 0))}

@@ -1,0 +1,114 @@
+"""`scores.parquet`: one line a row, and the facts without which a score means nothing (which data, which model, which
+template).
+
+Columns: `id`, `turn`, `nll` (the paper's score, nats a token, higher = less plausible), the other statistics of
+`statistics.py`, `tokens` (K, end of turn included) and `reason` (why a row could not be scored; its statistics are NaN
+then). No torch here.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from byorn.errors import DataError, MismatchError
+from byorn.scoring.statistics import STATISTICS
+
+IDENTITY = ("data", "model_digest", "processor_digest")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a data set, in the order of its rows.
+
+    Attributes:
+        ids, turns: Keys of the rows.
+        values: Statistic name -> float64 array [n]; NaN where a row could not be scored.
+        tokens: int array [n], response tokens with the end of turn.
+        reasons: Why a row could not be scored, else None.
+        metadata: `data`, `model`, `model_digest`, `processor_digest`, `byorn_version`, ...
+    """
+
+    ids: list[str]
+    turns: list[int]
+    values: dict[str, np.ndarray]
+    tokens: np.ndarray
+    reasons: list[str | None]
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def nll(self) -> np.ndarray:
+        """The paper's score."""
+        return self.values["nll"]
+
+    @property
+    def keys(self) -> list[tuple[str, int]]:
+        return list(zip(self.ids, self.turns, strict=True))
+
+
+def from_records(records: list[dict[str, Any]], metadata: dict[str, str]) -> Scores:
+    """Scores from one dict a row (`id`, `turn`, `tokens`, `reason` and the statistics)."""
+    return Scores(
+        ids=[record["id"] for record in records],
+        turns=[record["turn"] for record in records],
+        values={name: np.array([record[name] for record in records], dtype=float) for name in STATISTICS},
+        tokens=np.array([record["tokens"] for record in records], dtype=int),
+        reasons=[record["reason"] for record in records],
+        metadata=metadata,
+    )
+
+
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write `scores.parquet`; the file appears whole or not at all."""
+    columns: dict[str, Any] = {"id": scores.ids, "turn": pa.array(scores.turns, pa.int32())}
+    columns |= scores.values
+    columns |= {"tokens": pa.array(scores.tokens, pa.int32()), "reason": pa.array(scores.reasons, pa.string())}
+    table = pa.table(columns).replace_schema_metadata({key: str(value) for key, value in scores.metadata.items()})
+    partial = path.with_suffix(".tmp")
+    pq.write_table(table, partial)
+    partial.replace(path)
+
+
+def read_scores(path: Path) -> Scores:
+    """Read `scores.parquet`.
+
+    Raises:
+        DataError: The file is missing, or is no score file.
+    """
+    try:
+        table = pq.read_table(path)
+        records = table.to_pydict()
+        values = {name: np.array(records[name], dtype=float) for name in table.column_names if name in STATISTICS}
+        metadata = {
+            key.decode(): value.decode()
+            for key, value in (table.schema.metadata or {}).items()
+            if key != b"ARROW:schema"
+        }
+        tokens = np.array(records["tokens"], dtype=int)
+        return Scores(records["id"], records["turn"], values, tokens, records["reason"], metadata)
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise DataError(f"scores: {path} is not a readable score file ({error}); run `byorn scan` again") from error
+
+
+def require_same(found: dict[str, str], wanted: dict[str, str], where: Path) -> None:
+    """Refuse scores of another data set, model or template.
+
+    Raises:
+        MismatchError: Naming what differs.
+    """
+    differing = [name for name in IDENTITY if name in wanted and found.get(name) != wanted[name]]
+    if differing:
+        names = {
+            "data": "the data set",
+            "model_digest": "the model",
+            "processor_digest": "the chat template or processor",
+        }
+        raise MismatchError(
+            f"{where}: {', '.join(names[name] for name in differing)} changed since it was written; delete it or use another --out"
+        )

@@ -1,0 +1,18 @@
+"""The model card of an exported adapter: what really ran, with its numbers and limits."""
+
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = Path(__file__).with_name("card.md.j2")
+
+
+def write_card(folder: Path, run: dict[str, Any], base_model: str, data: str) -> None:
+    """Write `README.md` next to the adapter; `run` is what `byorn.pipeline.train.summarise` returns."""
+    from jinja2 import Environment
+
+    card = (
+        Environment(autoescape=False)
+        .from_string(_CARD)
+        .render(run=run, base_model=Path(base_model).name, data=Path(data).name)
+    )
+    (folder / "README.md").write_text(card + "\n", encoding="utf-8")

@@ -1,0 +1,74 @@
+"""The exponential moving average of the adapter, held as a second adapter of the same model.
+
+    ema_t = lambda * ema_{t-1} + (1 - lambda) * theta_{t-1}
+
+It starts at theta_0, where LoRA's B is zero: the pretrained model. PEFT saves and restores it with every checkpoint. It
+is held in float32 whatever the model's type, since in bfloat16 a step of 0.001 rounds to nothing. A and B are averaged
+apart, which is not the average of their product; `docs/method.md` says what that changes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from byorn.errors import ConfigError
+
+STUDENT, EMA = "default", "ema"
+
+
+def add_ema(model: Any) -> None:
+    """Add the `ema` adapter to a PEFT model, equal to the student, frozen, in float32. The random state is left as it
+    was.
+    """
+    with torch.random.fork_rng():
+        model.add_adapter(EMA, model.peft_config[STUDENT])
+    model.set_requires_grad(EMA, False)
+    for average, student in zip(*adapter_pairs(model), strict=True):
+        average.data = student.data.float().clone()
+    model.set_adapter(STUDENT)
+
+
+def adapter_pairs(model: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The parameters of the average and of the student, in the same order."""
+    parameters = dict(model.named_parameters())
+    names = [name for name in parameters if f".{EMA}." in name]
+    if not names:
+        raise ConfigError("ema: the model has no 'ema' adapter; train with LoRA, or with replacement='drop'")
+    return [parameters[name] for name in names], [
+        parameters[name.replace(f".{EMA}.", f".{STUDENT}.")] for name in names
+    ]
+
+
+@torch.no_grad()
+def update_ema(model: Any, decay: float) -> None:
+    """One step of the average, in place and in float32."""
+    averages, students = adapter_pairs(model)
+    torch._foreach_lerp_([p.data for p in averages], [p.data.float() for p in students], 1 - decay)
+
+
+@contextmanager
+def acting_as_ema(model: Any) -> Iterator[Any]:
+    """The model as its average, in eval mode (no LoRA dropout while sampling); the student and its gradients are
+    untouched.
+    """
+    training = model.training
+    model.eval()
+    model.set_adapter(EMA, inference_mode=True)
+    try:
+        yield model
+    finally:
+        model.set_adapter(STUDENT)
+        model.train(training)
+
+
+class EmaCallback(TrainerCallback):
+    """Moves the average once an optimiser step, before a checkpoint is saved."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        update_ema(model, self.decay)

@@ -1,0 +1,63 @@
+"""Where replacement responses come from: samples of the averaged model for the rows of a flagged step."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+
+from byorn.models.generate import Generated, generate
+from byorn.training.ema import acting_as_ema
+from byorn.training.noise import GumbelNoise, stream_seed
+
+
+class ResponseSource(Protocol):
+    """Rows -> responses. `step` is the optimiser step; the same rows at the same step get the same responses."""
+
+    def __call__(self, model: Any, rows: Sequence[dict[str, Any]], step: int) -> list[Generated]: ...
+
+
+class EmaResponses:
+    """Ancestral samples t^ ~ p_ema(. | x, q) (paper, the bootstrapped response), one a row and visit.
+
+    Args:
+        processor: Of the model.
+        seed: Of the run.
+        max_new_tokens: Length limit.
+        temperature: 1 is what the bound wants; lower is safer text and a biased surrogate.
+        top_p: Nucleus; 1 keeps everything.
+    """
+
+    def __init__(
+        self, processor: Any, *, seed: int, max_new_tokens: int, temperature: float = 1.0, top_p: float = 1.0
+    ) -> None:
+        self.processor, self.seed, self.max_new_tokens = processor, seed, max_new_tokens
+        self.temperature, self.top_p = temperature, top_p
+
+    def __call__(self, model: Any, rows: Sequence[dict[str, Any]], step: int) -> list[Generated]:
+        seeds = [stream_seed(self.seed, step, row.get("id", ""), row.get("turn", 0)) for row in rows]
+        warpers: list[Any] = []
+        if self.temperature != 1.0:
+            warpers.append(TemperatureLogitsWarper(self.temperature))
+        if self.top_p < 1.0:
+            warpers.append(TopPLogitsWarper(self.top_p))
+        with acting_as_ema(model):
+            return generate(
+                model,
+                self.processor,
+                rows,
+                max_new_tokens=self.max_new_tokens,
+                logits_processor=[*warpers, GumbelNoise(seeds)],
+            )
+
+
+def learnt_length_limit(processor: Any, responses: Sequence[str], *, sample: int = 1000, ceiling: int = 1024) -> int:
+    """A length limit for sampled responses from the lengths of trusted ones: 1.25 times their 99th percentile plus 4
+    tokens.
+    """
+    import numpy as np
+
+    chosen = responses[:: max(1, len(responses) // sample)][:sample]
+    if not chosen:
+        return ceiling
+    lengths = [len(ids) for ids in processor.tokenizer(list(chosen), add_special_tokens=False)["input_ids"]]
+    return int(min(ceiling, 1.25 * np.quantile(lengths, 0.99) + 4))

@@ -1,0 +1,67 @@
+"""Poison-aware batches: every optimiser step sees only clean rows or only flagged rows, the flagged steps spread
+evenly.
+
+Clean steps then never wait for generation (paper, section on poison-aware minibatches). The order is a pure function of
+seed and epoch, so every rank and every resumed run sees the same one.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import Sampler
+
+
+class GroupedSampler(Sampler[int]):
+    """Row numbers in homogeneous groups of `group`, one group an optimiser step.
+
+    Every row comes at least once an epoch. Where a kind does not fill its last group, rows of the same kind are drawn
+    again; `repeated` counts them.
+
+    Args:
+        flagged: One bool a row.
+        group: Rows an optimiser step: batch size x processes x accumulation steps.
+        seed: Seed of all epochs.
+    """
+
+    def __init__(self, flagged: Sequence[bool], group: int, seed: int) -> None:
+        self.kinds = [[i for i, flag in enumerate(flagged) if bool(flag) is kind] for kind in (False, True)]
+        self.group, self.seed, self.epoch = group, seed, 0
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Clean and flagged optimiser steps an epoch."""
+        clean, flagged = (-(-len(rows) // self.group) for rows in self.kinds)
+        return clean, flagged
+
+    @property
+    def repeated(self) -> int:
+        """Rows that come twice in an epoch."""
+        return len(self) - sum(len(rows) for rows in self.kinds)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return sum(self.steps) * self.group
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        clean, flagged = (self._groups(rows, generator) for rows in self.kinds)
+        for group in spread(clean, flagged):
+            yield from group
+
+    def _groups(self, rows: list[int], generator: torch.Generator) -> list[list[int]]:
+        order = [rows[i] for i in torch.randperm(len(rows), generator=generator).tolist()]
+        while len(order) % self.group:
+            order += order[: self.group - len(order) % self.group]
+        return [order[start : start + self.group] for start in range(0, len(order), self.group)]
+
+
+def spread(many: list[list[int]], few: list[list[int]]) -> list[list[int]]:
+    """Merge two lists so that the items of each lie at even distances: item i of n stands at (i + 1/2) / n of the
+    way.
+    """
+    placed = [
+        ((i + 0.5) / len(items), kind, item) for kind, items in enumerate((many, few)) for i, item in enumerate(items)
+    ]
+    return [item for _, _, item in sorted(placed, key=lambda entry: entry[:2])]
