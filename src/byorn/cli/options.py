@@ -11,8 +11,6 @@ from byorn.errors import ConfigError
 if TYPE_CHECKING:
     from byorn.pipeline.inputs import DataSpec, ModelSpec
 
-FORMATS = ("auto", "llava", "sharegpt", "trl", "imagefolder", "datasets")
-
 
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """`--data` and how to read it."""
@@ -22,7 +20,11 @@ def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
         metavar="PATH",
         help="JSON, JSONL or Parquet file, folder, or hub name" + (" (required)" if required else ""),
     )
-    group.add_argument("--format", default="auto", help="layout of the rows; auto tells it from the content")
+    group.add_argument(
+        "--format",
+        default="auto",
+        help="layout of the rows: llava, sharegpt, alpaca, trl, ...; auto tells it from the content",
+    )
     group.add_argument("--name", help="entry of a LLaMA-Factory dataset_info.json, or configuration of a hub data set")
     group.add_argument("--split", default="train", help="split of a datasets folder or hub data set")
     group.add_argument(

@@ -4,6 +4,7 @@ A file; a folder (a `datasets` directory, LLaMA-Factory's `data/`, an image fold
 or a data set on the Hub, which is the only source that is fetched.
 """
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -46,11 +47,11 @@ def open_source(source: str | Path, kind: str = "auto", name: str | None = None,
     """
     text, path = str(source), Path(source)
     hub_name = text.removeprefix("hub:")
-    if text.startswith("hub:") or kind == "hub" or (not path.exists() and _looks_like_hub(text)):
+    if text.startswith("hub:") or kind == "hub" or (not os.path.exists(text) and _looks_like_hub(text)):
         return _open_hub(hub_name, name, split)
     if "://" in text:
         raise DataError(f"{text}: URLs are not fetched; download the data first")
-    if not path.exists():
+    if not os.path.exists(text):
         raise DataError(f"{text}: no such file or folder; correct the path, or write hub:owner/name for the Hub")
     if path.is_dir():
         return _open_folder(path, kind, name, split)

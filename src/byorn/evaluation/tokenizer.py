@@ -9,8 +9,8 @@ All rules are tried at the current position and the longest match wins, the earl
 that no rule knows (emoji outside the basic plane, control characters) part tokens and are dropped.
 
 Known differences: phone numbers with brackets; letters outside the basic plane and in scripts that the 2014 tokenizer
-did not know; rarer faces (`<:)`, `:|`); words run together with stray marks (`etc.n't`, `3-d.:)`). Any line break is a blank here; there, some of
-them shift all later captions by one.
+did not know; rarer faces (`<:)`, `:|`); words run together with stray marks (`etc.n't`, `3-d.:)`). Any line break is a
+blank here; there, some of them shift all later captions by one.
 """
 
 import re

@@ -31,7 +31,8 @@ def flag_percentile(scores: Scores, p: float = 0.6) -> Flags:
         )
     scored = np.isfinite(scores.nll)
     if not scored.any():
-        raise ConfigError("percentile: no row has a score; see the `reason` column of the scores")
+        first = next(filter(None, scores.reasons), "there are no rows")
+        raise ConfigError(f"percentile: no row has a score; the first: {first}")
     threshold = float(np.quantile(scores.nll[scored], p))
     flagged = ~scored | (scores.nll > threshold)
     reasons = [_reason(has_score, flag) for has_score, flag in zip(scored, flagged, strict=True)]

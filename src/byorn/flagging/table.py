@@ -84,7 +84,7 @@ def read_flags(path: Path) -> Flags:
         flags = Flags(
             columns["id"], columns["turn"], flagged, weight, rule, threshold, columns["reason"], columns["review"]
         )
-    except (OSError, pa.ArrowInvalid, KeyError, IndexError) as error:
+    except (OSError, ValueError, TypeError, KeyError, IndexError, pa.ArrowException) as error:
         raise DataError(f"flags: {path} is not a readable flag file ({error}); run `byorn scan` again") from error
     unknown = sorted({str(word) for word in flags.review or []} - set(REVIEWS))
     if unknown:

@@ -8,6 +8,12 @@ from typing import Any
 
 from byorn.models.template import end_ids, special_tokens
 
+# Whatever is left open here is filled from the checkpoint's own generation config, and Qwen2.5-VL ships a penalty of 1.05.
+PLAIN = {
+    "do_sample": False, "num_beams": 1, "num_return_sequences": 1, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0,
+    "min_length": 0, "min_new_tokens": 0, "use_cache": True, "disable_compile": True,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Generated:
@@ -60,11 +66,10 @@ def generate(
     from transformers import GenerationConfig, LogitsProcessorList
 
     ends = end_ids(model, processor)
-    vocabulary = processor.tokenizer.get_vocab()
-    banned = sorted({vocabulary[token] for token in special_tokens(processor) if token in vocabulary} - set(ends))
+    special = processor.tokenizer.convert_tokens_to_ids(sorted(special_tokens(processor)))
     config = GenerationConfig(
-        max_new_tokens=max_new_tokens, do_sample=False, suppress_tokens=banned or None, eos_token_id=ends,
-        pad_token_id=processor.tokenizer.pad_token_id, disable_compile=True,
+        **PLAIN, max_new_tokens=max_new_tokens, suppress_tokens=sorted({i for i in special if i is not None} - set(ends)),
+        eos_token_id=ends, pad_token_id=processor.tokenizer.pad_token_id,
     )  # fmt: skip
     inputs = encode_prompts(processor, samples).to(model.device)
     for key, value in inputs.items():

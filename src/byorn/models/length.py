@@ -5,6 +5,7 @@ or a response.
 from collections.abc import Sequence
 from typing import Any
 
+from byorn.data.pixels import open_image
 from byorn.data.problem import RowProblem
 from byorn.data.rejects import Reject
 from byorn.data.row import ImageFile, Row, text_of
@@ -18,24 +19,33 @@ def context_length(model_config: Any) -> int | None:
 
 
 def split_overlong(rows: Sequence[Row], processor: Any, limit: int) -> tuple[list[Row], list[Reject]]:
-    """Rows that fit into `limit` tokens, and a reject for each that does not."""
+    """Rows that fit into `limit` tokens, and a reject for each that does not, or whose images cannot be measured."""
     kept, rejects = [], []
     for index, row in enumerate(rows):
-        length = row_length(row, processor)
-        if length <= limit:
+        if problem := _problem(row, processor, limit):
+            rejects.append(Reject.of(index, row.id, problem))
+        else:
             kept.append(row)
-            continue
-        problem = RowProblem(
-            "prompt",
-            f"about {length} tokens, over the limit of {limit}",
-            "shorten it, use smaller images, or raise --max-length",
-        )
-        rejects.append(Reject.of(index, row.id, problem))
     return kept, rejects
 
 
+def _problem(row: Row, processor: Any, limit: int) -> RowProblem | None:
+    try:
+        length = row_length(row, processor)
+    except RowProblem as unreadable:
+        return unreadable
+    if length <= limit:
+        return None
+    reason = f"about {length} tokens, over the limit of {limit}"
+    return RowProblem("prompt", reason, "shorten it, use smaller images, or raise --max-length")
+
+
 def row_length(row: Row, processor: Any) -> int:
-    """Tokens of prompt, images and response, a few too many rather than too few."""
+    """Tokens of prompt, images and response, a few too many rather than too few.
+
+    Raises:
+        RowProblem: An image cannot be opened or has too many pixels.
+    """
     texts = [text_of(message) for message in row.prompt] + [row.response]
     text = sum(len(ids) + _OVERHEAD for ids in processor.tokenizer(texts, add_special_tokens=False)["input_ids"])
     return text + sum(image_tokens(processor, [_size(image) for image in row.images]))
@@ -49,9 +59,5 @@ def image_tokens(processor: Any, sizes: list[tuple[int, int]]) -> list[int]:
 
 
 def _size(image: ImageFile) -> tuple[int, int]:
-    import io
-
-    from PIL import Image
-
-    with Image.open(io.BytesIO(image.data) if image.data is not None else str(image.path)) as opened:
+    with image.open() as stream, open_image(stream) as opened:
         return opened.height, opened.width

@@ -5,8 +5,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from byorn.data.pixels import first_line
 from byorn.embedded import weights_path
-from byorn.errors import ModelError
+from byorn.errors import ConfigError, ModelError
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -28,10 +29,11 @@ def load_processor(model: str, *, trust_remote_code: bool = False) -> Any:
     """
     from transformers import AutoProcessor, ProcessorMixin
 
+    name = resolve_model(model)
     try:
-        processor = AutoProcessor.from_pretrained(resolve_model(model), trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"model {model!r}: its processor cannot be loaded: {_first_line(error)}") from error
+        processor = AutoProcessor.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except Exception as error:  # a foreign folder fails in every way there is
+        raise ModelError(f"model {model!r}: its processor cannot be loaded: {first_line(error)}") from error
     if not isinstance(processor, ProcessorMixin) or getattr(processor, "tokenizer", None) is None:
         raise ModelError(
             f"model {model!r}: it has a tokenizer but no image processor; byorn needs a vision-language model"
@@ -50,22 +52,22 @@ def load_model(model: str, *, dtype: str = "auto", device: str | None = None, tr
     inexact.
 
     Raises:
-        ModelError: It cannot be loaded, or it is no image-text-to-text model.
+        ModelError: It cannot be loaded, or it is no image-text-to-text model, or the device is not there.
+        ConfigError: `dtype` is none of `DTYPES`.
     """
-    import torch
     from transformers import AutoModelForImageTextToText
 
-    device = device or default_device()
-    wanted = (
-        torch.float32 if dtype == "auto" and device == "cpu" else dtype if dtype == "auto" else getattr(torch, dtype)
-    )
+    if dtype not in DTYPES:
+        raise ConfigError(f"dtype: {dtype!r} is unknown; use one of {', '.join(DTYPES)}")
+    name, device = resolve_model(model), device or default_device()
+    wanted = "float32" if dtype == "auto" and device == "cpu" else dtype
     try:
-        loaded = AutoModelForImageTextToText.from_pretrained(
-            resolve_model(model), dtype=wanted, trust_remote_code=trust_remote_code
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+            name, dtype=wanted, trust_remote_code=trust_remote_code
         )
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"model {model!r} cannot be loaded: {_first_line(error)}") from error
-    loaded.to(device)
+        loaded.to(device)
+    except Exception as error:  # a foreign folder fails in every way there is: broken tensors, settings of wrong types
+        raise ModelError(f"model {model!r} cannot be loaded: {first_line(error)}") from error
     return loaded.eval()
 
 
@@ -81,8 +83,8 @@ def load_adapter(model: Any, adapter: str | Path) -> Any:
         raise ModelError(f"adapter: no adapter_config.json in {str(adapter)!r}; give the folder that training exported")
     try:
         return PeftModel.from_pretrained(model, str(adapter)).eval()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"adapter {str(adapter)!r} does not load onto this model: {_first_line(error)}") from error
+    except Exception as error:  # a foreign folder fails in every way there is
+        raise ModelError(f"adapter {str(adapter)!r} does not load onto this model: {first_line(error)}") from error
 
 
 def default_device() -> str:
@@ -104,9 +106,8 @@ def model_digest(model: Any) -> str:
             continue
         flat = parameter.detach().reshape(-1)
         values = flat[:: max(1, flat.numel() // 64)][:64].float().cpu().numpy()
-        digest.update(
-            f"{name.replace('base_model.model.', '').replace('.base_layer', '')} {tuple(parameter.shape)} {parameter.dtype}".encode()
-        )
+        plain = name.replace("base_model.model.", "").replace(".base_layer", "")
+        digest.update(f"{plain} {tuple(parameter.shape)} {parameter.dtype}".encode())
         digest.update(values.tobytes())
     return digest.hexdigest()
 
@@ -119,11 +120,8 @@ def processor_digest(processor: Any) -> str:
     vocabulary = sorted(processor.tokenizer.get_vocab().items(), key=lambda item: item[1])
     digest.update(str(processor.chat_template).encode())
     digest.update(repr(vocabulary).encode("utf-8", "surrogatepass"))
+    digest.update(repr(sorted(processor.tokenizer.special_tokens_map.items())).encode())
     if (images := getattr(processor, "image_processor", None)) is not None:
         settings = {key: value for key, value in images.to_dict().items() if "processor" not in key}
         digest.update(repr(sorted(settings.items(), key=lambda item: item[0])).encode())
     return digest.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0][:300] or type(error).__name__

@@ -22,18 +22,24 @@ def missing_end_of_turn(processor: Any) -> str:
     Some templates (LLaVA-1.5 in transformers) let a response simply end. Trained so, a model never learns to stop, and
     its score lacks the end of turn. What this returns is appended to each response before scoring and training.
     """
+    return "" if _end_of_turn(processor) else processor.tokenizer.eos_token or ""
+
+
+def end_ids(model: Any, processor: Any) -> list[int]:
+    """Token ids that end a generated response: those of the generation config, the tokenizer and the chat template."""
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    ids = configured if isinstance(configured, list) else [configured]
+    tokenizer, written = processor.tokenizer, _end_of_turn(processor)
+    ids = [*ids, tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(written) if written else None]
+    return sorted({i for i in ids if i is not None})
+
+
+def _end_of_turn(processor: Any) -> str:
+    """The first special token that the chat template writes after a response, else an empty string."""
     messages = [
         {"role": "user", "content": [{"type": "text", "text": "hello"}]},
         {"role": "assistant", "content": [{"type": "text", "text": _PROBE}]},
     ]
-    rendered = processor.apply_chat_template(messages, tokenize=False)
-    tail = rendered.rpartition(_PROBE)[2]
-    ends = any(token in tail for token in special_tokens(processor))
-    return "" if ends else str(processor.tokenizer.eos_token)
-
-
-def end_ids(model: Any, processor: Any) -> list[int]:
-    """Token ids that end a generated response, from the generation config and the tokenizer."""
-    configured = getattr(model.generation_config, "eos_token_id", None)
-    ids = configured if isinstance(configured, list) else [configured]
-    return sorted({i for i in [*ids, processor.tokenizer.eos_token_id] if i is not None})
+    tail = processor.apply_chat_template(messages, tokenize=False).rpartition(_PROBE)[2]
+    found = [(tail.find(token), -len(token), token) for token in special_tokens(processor) if token in tail]
+    return min(found)[2] if found else ""

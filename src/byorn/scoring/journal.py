@@ -3,11 +3,15 @@ stopped.
 """
 
 import json
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from byorn.scoring.statistics import STATISTICS
 from byorn.scoring.table import require_same
+
+RECORD = {"index", "id", "turn", *STATISTICS, "tokens", "reason"}
 
 
 class Journal:
@@ -31,15 +35,17 @@ class Journal:
             self._write(metadata)
 
     def _resume(self, path: Path, metadata: dict[str, str]) -> None:
-        lines = path.read_bytes().split(b"\n")
-        whole = b"\n".join(lines[:-1])  # a kill may have cut the last line
-        path.write_bytes(whole + b"\n" if whole else b"")
-        for number, line in enumerate(whole.splitlines()):
-            entry = json.loads(line)
-            if number == 0:
+        """Read up to the first broken line and cut the file there: a kill may tear the last line, a crash more."""
+        size = 0
+        for line in path.read_bytes().splitlines(keepends=True):
+            if (entry := _entry(line)) is None:
+                break
+            if size == 0:
                 require_same(entry, metadata, path)
-            else:
+            elif entry.keys() == RECORD:
                 self.finished[entry.pop("index")] = entry
+            size += len(line)
+        os.truncate(path, size)
 
     def add(self, index: int, record: dict[str, Any]) -> None:
         """Keep the record of row `index`."""
@@ -62,3 +68,12 @@ class Journal:
     ) -> None:
         if self._file:
             self._file.close()
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """The object that a whole line holds, or None."""
+    try:
+        entry = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from byorn.data.pixels import first_line
 from byorn.models.template import end_ids
 from byorn.scoring.journal import Journal
 from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
@@ -123,13 +124,8 @@ def _record(sample: dict[str, Any], index: int, log_probs: np.ndarray) -> dict[s
 def _failure(dataset: Any, index: int, error: Exception) -> dict[str, Any]:
     columns = [name for name in ("id", "turn") if name in dataset.column_names]
     sample = dataset.select_columns(columns)[index] if columns else {}
-    message = str(error).strip().split("\n")[0][:200]
-    return {
-        **_key(sample, index),
-        **summarise(np.empty(0)),
-        "tokens": 0,
-        "reason": f"{type(error).__name__}: {message}",
-    }
+    reason = f"{type(error).__name__}: {first_line(error)}"
+    return {**_key(sample, index), **summarise(np.empty(0)), "tokens": 0, "reason": reason}
 
 
 def _key(sample: dict[str, Any], index: int) -> dict[str, Any]:

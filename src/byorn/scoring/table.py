@@ -18,6 +18,7 @@ from byorn.errors import DataError, MismatchError
 from byorn.scoring.statistics import STATISTICS
 
 IDENTITY = ("data", "model_digest", "processor_digest")
+_NAMES = dict(zip(IDENTITY, ("the data set", "the model", "the chat template or processor"), strict=True))
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def read_scores(path: Path) -> Scores:
     try:
         table = pq.read_table(path)
         records = table.to_pydict()
-        values = {name: np.array(records[name], dtype=float) for name in table.column_names if name in STATISTICS}
+        names = ["nll", *(name for name in STATISTICS if name != "nll" and name in records)]
+        values = {name: np.array(records[name], dtype=float) for name in names}
         metadata = {
             key.decode(): value.decode()
             for key, value in (table.schema.metadata or {}).items()
@@ -92,7 +94,7 @@ def read_scores(path: Path) -> Scores:
         }
         tokens = np.array(records["tokens"], dtype=int)
         return Scores(records["id"], records["turn"], values, tokens, records["reason"], metadata)
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
         raise DataError(f"scores: {path} is not a readable score file ({error}); run `byorn scan` again") from error
 
 
@@ -104,11 +106,5 @@ def require_same(found: dict[str, str], wanted: dict[str, str], where: Path) -> 
     """
     differing = [name for name in IDENTITY if name in wanted and found.get(name) != wanted[name]]
     if differing:
-        names = {
-            "data": "the data set",
-            "model_digest": "the model",
-            "processor_digest": "the chat template or processor",
-        }
-        raise MismatchError(
-            f"{where}: {', '.join(names[name] for name in differing)} changed since it was written; delete it or use another --out"
-        )
+        changed = ", ".join(_NAMES[name] for name in differing)
+        raise MismatchError(f"{where}: {changed} changed since it was written; delete it or use another --out")

@@ -10,9 +10,6 @@ def write_card(folder: Path, run: dict[str, Any], base_model: str, data: str) ->
     """Write `README.md` next to the adapter; `run` is what `byorn.pipeline.train.summarise` returns."""
     from jinja2 import Environment
 
-    card = (
-        Environment(autoescape=False)
-        .from_string(_CARD)
-        .render(run=run, base_model=Path(base_model).name, data=Path(data).name)
-    )
+    template = Environment(autoescape=False).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    card = template.render(run=run, base_model=Path(base_model).name, data=Path(data).name)
     (folder / "README.md").write_text(card + "\n", encoding="utf-8")

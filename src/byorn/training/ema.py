@@ -33,13 +33,12 @@ def add_ema(model: Any) -> None:
 
 def adapter_pairs(model: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """The parameters of the average and of the student, in the same order."""
-    parameters = dict(model.named_parameters())
-    names = [name for name in parameters if f".{EMA}." in name]
-    if not names:
+    parameters = {tuple(name.split(".")): parameter for name, parameter in model.named_parameters()}
+    averages = [name for name in parameters if EMA in name]
+    if not averages:
         raise ConfigError("ema: the model has no 'ema' adapter; train with LoRA, or with replacement='drop'")
-    return [parameters[name] for name in names], [
-        parameters[name.replace(f".{EMA}.", f".{STUDENT}.")] for name in names
-    ]
+    students = [tuple(STUDENT if part == EMA else part for part in name) for name in averages]
+    return [parameters[name] for name in averages], [parameters[name] for name in students]
 
 
 @torch.no_grad()
@@ -51,16 +50,16 @@ def update_ema(model: Any, decay: float) -> None:
 
 @contextmanager
 def acting_as_ema(model: Any) -> Iterator[Any]:
-    """The model as its average, in eval mode (no LoRA dropout while sampling); the student and its gradients are
-    untouched.
-    """
-    training = model.training
+    """The model as its average, in eval mode (no LoRA dropout while sampling); the student is put back as it was."""
+    training, trained = model.training, [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.eval()
     model.set_adapter(EMA, inference_mode=True)
     try:
         yield model
     finally:
-        model.set_adapter(STUDENT)
+        model.set_adapter(STUDENT, inference_mode=True)
+        for parameter in trained:
+            parameter.requires_grad_(True)
         model.train(training)
 
 

@@ -61,3 +61,14 @@ def learnt_length_limit(processor: Any, responses: Sequence[str], *, sample: int
         return ceiling
     lengths = [len(ids) for ids in processor.tokenizer(list(chosen), add_special_tokens=False)["input_ids"]]
     return int(min(ceiling, 1.25 * np.quantile(lengths, 0.99) + 4))
+
+
+def completion_text(completion: Any) -> str:
+    """The text of a completion, given as messages or as plain text."""
+    if isinstance(completion, str):
+        return completion
+    contents = [message["content"] for message in completion]
+    blocks = [block for content in contents if not isinstance(content, str) for block in content]
+    return "".join(
+        [content for content in contents if isinstance(content, str)] + [block.get("text") or "" for block in blocks]
+    )

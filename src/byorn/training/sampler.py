@@ -6,9 +6,11 @@ seed and epoch, so every rank and every resumed run sees the same one.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
+from transformers import TrainerCallback
 
 
 class GroupedSampler(Sampler[int]):
@@ -55,6 +57,18 @@ class GroupedSampler(Sampler[int]):
         while len(order) % self.group:
             order += order[: self.group - len(order) % self.group]
         return [order[start : start + self.group] for start in range(0, len(order), self.group)]
+
+
+class EpochCallback(TrainerCallback):
+    """Tells the sampler its epoch. Accelerate does so as well, but does not reach it after a resume on several processes, where the batches
+    to skip lie between; the run would go on with the order of epoch 0.
+    """
+
+    def __init__(self, sampler: GroupedSampler) -> None:
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.sampler.set_epoch(int(state.epoch or 0))
 
 
 def spread(many: list[list[int]], few: list[list[int]]) -> list[list[int]]:

@@ -11,24 +11,28 @@ with T the number of tokens of all z in the step. With no flagged row it is SFTT
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Sampler
 from trl import SFTTrainer
 
-from byorn.errors import ConfigError, MismatchError
+from byorn.data.checks import TokenGuard
+from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags
 from byorn.models.generate import Generated
-from byorn.models.lora import default_lora
-from byorn.models.template import end_ids
+from byorn.models.load import resolve_model
+from byorn.models.template import end_ids, missing_end_of_turn, special_tokens
 from byorn.scoring.score import score_dataset
+from byorn.training.arguments import lora_for, require_arguments
+from byorn.training.collator import REPLACED, ReplacingCollator
 from byorn.training.config import ByornConfig
 from byorn.training.ema import STUDENT, EmaCallback, add_ema
-from byorn.training.responses import EmaResponses, ResponseSource, learnt_length_limit
-from byorn.training.sampler import GroupedSampler
+from byorn.training.responses import EmaResponses, ResponseSource, completion_text, learnt_length_limit
+from byorn.training.sampler import EpochCallback, GroupedSampler
 
 IGNORE = -100
 
@@ -37,7 +41,8 @@ class ByornTrainer(SFTTrainer):
     """SFTTrainer with replaced responses.
 
     Args:
-        model: As for SFTTrainer. Without a `peft_config` (and not yet a PEFT model) it gets LoRA on its language model.
+        model: As for SFTTrainer, or `embedded`. Without a `peft_config` (and not yet a PEFT model) it gets LoRA on its
+            language model.
         args: A `ByornConfig`.
         train_dataset: Prompt/completion rows with `images`; `id` and `turn` name them, a bool column `flagged` flags
             them.
@@ -55,6 +60,8 @@ class ByornTrainer(SFTTrainer):
     Raises:
         MismatchError: The flags are not about these rows.
         ConfigError: The arguments do not fit together.
+        DataError: The rows are not of that form, or none is left after dropping.
+        ModelError: The model cannot be loaded, or its language model is not found.
     """
 
     _tag_names = ["trl", "byorn"]  # noqa: RUF012 - TRL's own name and type
@@ -62,7 +69,9 @@ class ByornTrainer(SFTTrainer):
 
     # narrower than the base class says: byorn always has these
     args: Any
+    model: Any
     train_dataset: Any
+    data_collator: Any
     processing_class: Any
     _signature_columns: Any
 
@@ -78,15 +87,16 @@ class ByornTrainer(SFTTrainer):
         **kwargs: Any,
     ) -> None:
         args = args or ByornConfig("byorn")
+        require_arguments(args, train_dataset)
         self.seconds = {"scoring": 0.0, "sampling": 0.0}
         self.counts = {"replaced": 0, "empty": 0, "truncated": 0}
-        if not isinstance(model, str) and peft_config is None and not hasattr(model, "peft_config"):
-            peft_config = default_lora(model)
+        model = resolve_model(model) if isinstance(model, str) else model
+        if peft_config is None and not hasattr(model, "peft_config"):
+            peft_config = lora_for(model, args)
         super().__init__(model=model, args=args, train_dataset=train_dataset, peft_config=peft_config, **kwargs)
-        if not hasattr(self.model, "peft_config"):
-            raise ConfigError(
-                "model: pass a loaded model, or a peft_config; byorn trains adapters, since the average is over the adapter"
-            )
+        if STUDENT not in self.model.peft_config:
+            name = next(iter(self.model.peft_config))
+            raise ConfigError(f"model: its adapter is named {name!r}; byorn trains the one named {STUDENT!r}")
         self.flagged = self._flagged_rows(flags)
         if args.replacement == "drop":
             self._drop_flagged()
@@ -100,8 +110,8 @@ class ByornTrainer(SFTTrainer):
         if flags is None:
             flags = self._score_and_flag()
         elif "id" in columns:
-            rows = list(zip(map(str, self.train_dataset["id"]), self.train_dataset["turn"], strict=True))
-            if rows != flags.keys:
+            turns = self.train_dataset["turn"] if "turn" in columns else [0] * len(self.train_dataset)
+            if list(zip(map(str, self.train_dataset["id"]), turns, strict=True)) != flags.keys:
                 raise MismatchError(
                     "flags: they are about other rows than the training set; run `byorn scan` on this data again"
                 )
@@ -109,10 +119,8 @@ class ByornTrainer(SFTTrainer):
             raise MismatchError(
                 f"flags: {len(flags)} decisions for {len(self.train_dataset)} rows; run `byorn scan` on this data again"
             )
-        kept = np.flatnonzero(~flags.dropped)
-        if len(kept) < len(flags):
-            self.train_dataset = self.train_dataset.select(kept)
-        return flags.replaced[kept]
+        self._keep(~flags.dropped)
+        return flags.replaced[~flags.dropped]
 
     def _score_and_flag(self) -> Flags:
         began = time.perf_counter()
@@ -127,22 +135,38 @@ class ByornTrainer(SFTTrainer):
         return flag_percentile(scores, self.args.percentile)
 
     def _drop_flagged(self) -> None:
-        self.train_dataset = self.train_dataset.select(np.flatnonzero(~self.flagged))
+        self._keep(~self.flagged)
         self.flagged = np.zeros(len(self.train_dataset), dtype=bool)
 
+    def _keep(self, kept: np.ndarray) -> None:
+        if not kept.any():
+            raise DataError("train_dataset: every row is dropped; raise percentile, or use replacement='ema'")
+        if not kept.all():
+            self.train_dataset = self.train_dataset.select(np.flatnonzero(kept))
+
     def _prepare_replacement(self, args: ByornConfig, source: ResponseSource | None) -> None:
-        columns = [name for name in self.train_dataset.column_names if name != "flagged"]
-        self.train_dataset = self.train_dataset.select_columns(columns).add_column("flagged", self.flagged)
+        if "id" not in self.train_dataset.column_names:  # without a name of its own, no row has noise of its own
+            self.train_dataset = self.train_dataset.add_column("id", [str(i) for i in range(len(self.train_dataset))])
+        self.train_dataset = self.train_dataset.add_column(REPLACED, self.flagged)
         add_ema(self.model)
         self.add_callback(EmaCallback(args.ema_decay))
-        self.clean_collator, self.data_collator = self.data_collator, self._collate
+        group = args.train_batch_size * args.world_size * args.gradient_accumulation_steps
+        self.sampler = GroupedSampler(
+            self.flagged.tolist(), group, args.seed if args.data_seed is None else args.data_seed
+        )
+        self.add_callback(EpochCallback(self.sampler))
+        self.data_collator = ReplacingCollator(self.data_collator)
+        self.guard, self.end_of_turn = (
+            TokenGuard(special_tokens(self.processing_class)),
+            missing_end_of_turn(self.processing_class),
+        )
         self.source = source or self._ema_source(args)
 
     def _ema_source(self, args: ByornConfig) -> ResponseSource:
         limit = args.max_response_tokens
         if limit is None:
             trusted = self.train_dataset.select(np.flatnonzero(~self.flagged)).select_columns(["completion"])
-            limit = learnt_length_limit(self.processing_class, [_text(row["completion"]) for row in trusted])
+            limit = learnt_length_limit(self.processing_class, [completion_text(row["completion"]) for row in trusted])
         return EmaResponses(
             self.processing_class,
             seed=args.seed,
@@ -156,32 +180,20 @@ class ByornTrainer(SFTTrainer):
     def _set_signature_columns_if_needed(self) -> None:
         """Let the columns that we need reach the collator; the Trainer drops what the model does not take."""
         super()._set_signature_columns_if_needed()
-        self._signature_columns += [name for name in ("flagged", "id", "turn") if name not in self._signature_columns]
+        self._signature_columns += [name for name in (REPLACED, "id", "turn") if name not in self._signature_columns]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         if not self.flagged.any():
             return super()._get_train_sampler(train_dataset)
-        group = self.args.train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
-        return GroupedSampler(self.flagged.tolist(), group, self.args.seed)
-
-    def _collate(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """Flagged rows stay rows until their responses are there; theirs are removed here, before anything can read
-        them.
-        """
-        if rows[0].get("flagged"):
-            return {"rows": [{key: value for key, value in row.items() if key != "completion"} for row in rows]}
-        return self._encode(rows)
+        return self.sampler
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
         """Replace responses once an optimiser step, before its tokens are counted."""
-        batches, count = super().get_batch_samples(epoch_iterator, num_batches, device)
-        flagged = bool(batches) and "rows" in batches[0]
+        batches = list(islice(epoch_iterator, num_batches))
+        flagged = any("rows" in batch for batch in batches)
         if self.flagged.any():
             self._metrics["train"]["flagged_share"].append(float(flagged))
-        if not flagged:
-            return batches, count
-        batches = self._replace(batches)
-        return batches, self._get_num_items_in_batch(batches, device)
+        return super().get_batch_samples(iter(self._replace(batches) if flagged else batches), num_batches, device)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Export the student alone, as safetensors; checkpoints (internal calls) keep the average and the optimiser
@@ -197,36 +209,42 @@ class ByornTrainer(SFTTrainer):
 
     # --- replacement --------------------------------------------------------------------------------------------------------------
 
-    def _encode(self, rows: Sequence[dict[str, Any]]) -> Any:
-        kept = ("prompt", "completion", "images")
-        return self.clean_collator([{key: row[key] for key in kept} for row in rows])
-
     def _replace(self, batches: list[dict[str, Any]]) -> list[Any]:
         began = time.perf_counter()
-        rows = [row for batch in batches for row in batch["rows"]]
+        rows = [row for batch in batches for row in batch.get("rows", []) if "completion" not in row]
         model = self.accelerator.unwrap_model(self.model)
-        responses = iter(self.source(model, rows, self.state.global_step))
-        replaced = [self._with_responses(batch["rows"], [next(responses) for _ in batch["rows"]]) for batch in batches]
+        responses = self.source(model, rows, self.state.global_step)
+        self._count(responses)
+        drawn = iter(responses)
+        replaced = [self._with_responses(batch["rows"], drawn) if "rows" in batch else batch for batch in batches]
         self.seconds["sampling"] += time.perf_counter() - began
         self._metrics["train"]["sampling_seconds"].append(time.perf_counter() - began)
         return [self._prepare_inputs(batch) for batch in replaced]
 
-    def _with_responses(self, rows: list[dict[str, Any]], responses: list[Generated]) -> Any:
-        completions = [
-            [{"role": "assistant", "content": [{"type": "text", "text": response.text}]}] for response in responses
-        ]
-        batch = self._encode(
-            [{**row, "completion": completion} for row, completion in zip(rows, completions, strict=True)]
+    def _with_responses(self, rows: list[dict[str, Any]], drawn: Iterator[Generated]) -> Any:
+        """A batch of rows; those without a response take the next one drawn."""
+        responses = [None if "completion" in row else next(drawn) for row in rows]
+        batch = self.data_collator.encode(
+            [
+                row if response is None else {**row, "completion": self._turn(response)}
+                for row, response in zip(rows, responses, strict=True)
+            ]
         )
         self._unlearn_false_ends(batch["labels"], responses)
-        self._count(responses)
         return batch
 
-    def _unlearn_false_ends(self, labels: Any, responses: list[Generated]) -> None:
+    def _turn(self, response: Generated) -> list[dict[str, Any]]:
+        """The response as a message: ended, if it did end and the template writes no end; without a special token in its text, since
+        ordinary tokens can spell one.
+        """
+        text = self.guard.neutralise(response.text)[0] + ("" if response.truncated else self.end_of_turn)
+        return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
+
+    def _unlearn_false_ends(self, labels: Any, responses: list[Generated | None]) -> None:
         """The template ends every turn; a response that was cut off did not end, so its end of turn is no target."""
         ends = end_ids(self.model, self.processing_class)
         for label, response in zip(labels, responses, strict=True):
-            if response.truncated:
+            if response is not None and response.truncated:
                 positions = [i for i in (label != IGNORE).nonzero().flatten().tolist() if label[i].item() in ends]
                 if positions:
                     label[positions[-1] :] = IGNORE
@@ -241,14 +259,3 @@ class ByornTrainer(SFTTrainer):
         metrics["response_tokens"].append(float(np.mean([response.tokens for response in responses])))
         metrics["empty_responses"].append(float(np.mean(empty)))
         metrics["truncated_responses"].append(float(np.mean(truncated)))
-
-
-def _text(messages: Any) -> str:
-    if isinstance(messages, str):
-        return messages
-    blocks = [block for message in messages for block in _blocks(message["content"])]
-    return "".join(block.get("text") or "" for block in blocks)
-
-
-def _blocks(content: Any) -> list[dict[str, Any]]:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content

@@ -1,0 +1,103 @@
+"""From conversations to rows: which turns are scored, and what each row sees."""
+
+import pytest
+
+from byorn.data.load import load_rows
+from byorn.errors import ConfigError, DataError
+
+
+def chat(*texts):
+    roles = ["user", "assistant"] * len(texts)
+    return [{"role": role, "content": text} for role, text in zip(roles, texts, strict=False)]
+
+
+def test_last_scores_the_last_answer_and_all_scores_each(save, picture):
+    picture("a.png"), picture("b.png")
+    path = save([{"id": "c", "images": ["a.png", "b.png"], "messages": chat("<image>1?", "one", "<image>2?", "two")}])
+
+    [last] = load_rows(path).rows
+    first, second = load_rows(path, turns="all").rows
+
+    assert last == second
+    assert (first.key, second.key) == (("c", 0), ("c", 1))
+    assert (first.response, second.response) == ("one", "two")
+    assert [image.name for image in first.images] == ["a.png"]
+    assert [image.name for image in second.images] == ["a.png", "b.png"]
+    assert len(second.prompt) == 3
+
+
+def test_a_question_without_an_answer_at_the_end_is_dropped_and_noted(save, picture):
+    picture("a.png"), picture("b.png")
+    path = save([{"images": ["a.png", "b.png"], "messages": chat("<image>1?", "one", "<image>2?")}])
+    loaded = load_rows(path)
+    assert loaded.rows[0].response == "one"
+    assert [image.name for image in loaded.rows[0].images] == ["a.png"]
+    assert any("without an answer" in note for note in loaded.notes)
+
+
+def test_only_the_completion_of_a_prompt_and_completion_row_is_scored(save):
+    record = {"prompt": chat("1?", "one", "2?"), "completion": [{"role": "assistant", "content": "two"}]}
+    [row] = load_rows(save([record]), turns="all").rows
+    assert (row.turn, row.response) == (1, "two")
+
+
+def test_a_greeting_before_the_first_question_is_context_not_a_scored_turn(save):
+    messages = [{"role": "assistant", "content": "Hello!"}, *chat("1?", "one")]
+    [row] = load_rows(save([{"messages": messages}]), turns="all").rows
+    assert (row.turn, row.response) == (1, "one")
+
+
+def test_a_conversation_without_any_answer_is_rejected(save):
+    rejects = load_rows(save([{"messages": chat("1?", "one")}, {"messages": chat("alone")}])).rejects
+    assert "no assistant response" in rejects[0].reason
+
+
+def test_ids_are_the_users_own_or_a_hash_that_does_not_move(save, picture, tmp_path):
+    picture("a.png")
+    records = [
+        {"id": 7, "messages": chat("1?", "one")},
+        {"images": [str(tmp_path / "a.png")], "messages": chat("2?", "two")},
+    ]
+    here = load_rows(save(records)).rows
+    picture("elsewhere/a.png")
+    records[1]["images"] = ["a.png"]
+    there = load_rows(save(records, "elsewhere/data.json"), special_tokens=["two"]).rows
+    assert here[0].id == "7"
+    assert here[1].id == there[1].id
+    assert len(here[1].id) == 16
+
+
+def test_repeated_ids_are_numbered_and_noted(save):
+    records = [{"id": "x", "messages": chat("1?", text)} for text in ("a", "b", "c")]
+    records.append({"id": "x#2", "messages": chat("1?", "d")})
+    loaded = load_rows(save(records))
+    assert [row.id for row in loaded.rows] == ["x", "x#2", "x#3", "x#2#2"]
+    assert any(note.startswith("3 row(s) repeated an id") for note in loaded.notes)
+
+
+def test_two_equal_records_without_ids_stay_two_rows(save):
+    first, second = load_rows(save([{"messages": chat("1?", "one")}] * 2)).rows
+    assert second.id == f"{first.id}#2"
+
+
+def test_user_columns_are_kept_to_the_end(save):
+    columns = {"uploader": "eve", "scores": [1, 2.5, None], "nested": {"a": {"b": True}}}
+    assert load_rows(save([{"messages": chat("1?", "one"), **columns}])).rows[0].meta == columns
+
+
+def test_limit_reads_the_first_records_only(save):
+    assert len(load_rows(save([{"messages": chat("1?", str(n))} for n in range(5)]), limit=2).rows) == 2
+
+
+@pytest.mark.parametrize("wrong", [{"turns": "each"}, {"verify_images": "maybe"}, {"limit": 0}])
+def test_wrong_options_are_named(wrong, save):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        load_rows(save([{"messages": chat("1?", "one")}]), **wrong)
+
+
+def test_an_unknown_format_lists_the_formats_and_the_columns_found(save):
+    path = save([{"weird": 1, "columns": 2}])
+    with pytest.raises(DataError, match=r"unknown format 'nope'; use one of auto, trl, llava.*'columns', 'weird'"):
+        load_rows(path, format="nope")
+    with pytest.raises(DataError, match=r"no known format \(columns found: 'columns', 'weird'\)"):
+        load_rows(path)
