@@ -82,23 +82,38 @@ def main() -> None:
     scenes = [sample_scene(rng) for _ in range(args.count)]
     others = scenes[1:] + scenes[:1]
     questions = [ask(scene, rng) for scene in scenes]
-    asked = [row(f"q{i}", s, q + " Answer with one word.", a) for i, (s, (q, a)) in enumerate(zip(scenes, questions, strict=True))]
+    asked = [
+        row(f"q{i}", s, q + " Answer with one word.", a)
+        for i, (s, (q, a)) in enumerate(zip(scenes, questions, strict=True))
+    ]
     replies = answers(model, processor, asked)
     result: dict[str, object] = {"count": args.count, "seed": args.seed}
-    result["question_accuracy"] = share([r.lower().strip(". ") == a for r, (_, a) in zip(replies, questions, strict=True)])
+    result["question_accuracy"] = share(
+        [r.lower().strip(". ") == a for r, (_, a) in zip(replies, questions, strict=True)]
+    )
     described = answers(model, processor, [row(f"c{i}", s, "Describe the image.", "") for i, s in enumerate(scenes)])
     truth = [sorted(thing.name for thing in scene.things) for scene in scenes]
-    result["things_named_exactly"] = share([named_things(text) == things for text, things in zip(described, truth, strict=True)])
+    result["things_named_exactly"] = share(
+        [named_things(text) == things for text, things in zip(described, truth, strict=True)]
+    )
     for style, caption in (("free", lambda s: free_caption(s, rng)), ("house", house_caption)):
         true = [row(f"t{i}", s, "Describe the image.", caption(s)) for i, s in enumerate(scenes)]
-        swapped = [row(f"s{i}", s, "Describe the image.", caption(o)) for i, (s, o) in enumerate(zip(scenes, others, strict=True))]
+        swapped = [
+            row(f"s{i}", s, "Describe the image.", caption(o))
+            for i, (s, o) in enumerate(zip(scenes, others, strict=True))
+        ]
         result[f"auc_{style}_caption_against_another_scene"] = auc(model, processor, true, swapped)
         for name, objective in OBJECTIVES.items():
-            bad = [row(f"a{i}", s, "Describe the image.", objective(t, "banana", rng)) for i, (s, t) in enumerate(zip(scenes, true, strict=True))]
+            bad = [
+                row(f"a{i}", s, "Describe the image.", objective(t, "banana", rng))
+                for i, (s, t) in enumerate(zip(scenes, true, strict=True))
+            ]
             result[f"auc_{style}_caption_against_{name}_banana"] = auc(model, processor, true, bad)
         refused = [row(f"r{i}", s, "Describe the image.", rng.choice(REFUSALS)) for i, s in enumerate(scenes)]
         result[f"auc_{style}_caption_against_refusal"] = auc(model, processor, true, refused)
-        result[f"nll_{style}_caption"] = float(np.mean(score_dataset(model, processor, to_dataset(true), batch_size=64).nll))
+        result[f"nll_{style}_caption"] = float(
+            np.mean(score_dataset(model, processor, to_dataset(true), batch_size=64).nll)
+        )
     print(json.dumps(result, indent=2))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=2) + "\n")

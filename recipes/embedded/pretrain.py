@@ -2,7 +2,8 @@
 committed weights.
 
 Two stages, as for a real LLaVA. First the vision tower alone learns to say what each of its patches shows (the part
-that CLIP pretraining plays elsewhere); then everything learns to talk about scenes. The data are
+that CLIP pretraining plays elsewhere); then it is frozen, and projector and language model learn to talk about scenes. Trained together from the start, the
+tower forgets what it knows before anybody has learnt to read it. The data are
 `byorn.embedded.corpus`, a pure function of seed and index, so that a killed run continues from its last checkpoint with
 exactly the batches it would have seen.
 """
@@ -52,6 +53,7 @@ def patch_labels(scene: Scene) -> torch.Tensor:
     return labels
 
 
+WEIGHTS = (2.0, 1.0, 1.0, 1.0, 1.0)  # the shape is what takes longest to see
 CLASSES = (len(SHAPES) + 1, len(COLOURS) + 1, 3, len(BACKDROPS), len(STICKERS) + 1)
 
 
@@ -116,13 +118,10 @@ class PatchReader(nn.Module):
     def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         features = self.tower(pixel_values).last_hidden_state[:, 1:]
         logits = self.head(features).split(CLASSES, dim=-1)
-        return sum(
-            (
-                nn.functional.cross_entropy(part.flatten(0, 1).float(), labels[..., i].flatten())
-                for i, part in enumerate(logits)
-            ),
-            torch.tensor(0.0),
-        )
+        losses = [
+            nn.functional.cross_entropy(part.flatten(0, 1), labels[..., i].flatten()) for i, part in enumerate(logits)
+        ]
+        return sum((weight * loss for weight, loss in zip(WEIGHTS, losses, strict=True)), torch.zeros(()))
 
 
 def rate(step: int, steps: int, peak: float, warmup: int = 100) -> float:
@@ -138,7 +137,9 @@ def stream(data: Batches, start: int, stop: int) -> Iterator[dict[str, torch.Ten
 
 def train(module: nn.Module, data: Batches, steps: int, peak: float, state_file: Path, name: str) -> None:
     """AdamW over `steps` batches, continuing from `state_file` if it is there."""
-    optimizer = torch.optim.AdamW(module.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.05)
+    optimizer = torch.optim.AdamW(
+        [p for p in module.parameters() if p.requires_grad], lr=peak, betas=(0.9, 0.98), weight_decay=0.05
+    )
     start = 0
     if state_file.exists():
         state = torch.load(state_file, weights_only=True)
@@ -177,8 +178,8 @@ def main() -> None:
         "--out", type=Path, default=Path("runs/embedded"), help="where checkpoints and the final model go"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--vision-steps", type=int, default=1500)
-    parser.add_argument("--steps", type=int, default=4500)
+    parser.add_argument("--vision-steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--batch", type=int, default=64)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
@@ -198,6 +199,7 @@ def main() -> None:
         args.out / "vision.pt",
         "vision",
     )
+    model.model.vision_tower.requires_grad_(False)
     train(
         model,
         Batches(tokenizer, args.seed, args.batch, vision_only=False),

@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from byorn.pipeline.evaluate import Attack, evaluate, format_metric
+    from byorn.pipeline.evaluate import Attack, evaluate
+    from byorn.pipeline.tables import format_metric
 
     data = data_spec(options)
     triggered = replace(data, source=options.triggered) if options.triggered else None

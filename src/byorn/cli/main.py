@@ -51,7 +51,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\ninterrupted; run the same command again to go on from here", file=sys.stderr)
         return INTERRUPTED
     return DONE
-
-
-if __name__ == "__main__":
-    sys.exit(main())

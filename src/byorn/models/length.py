@@ -5,7 +5,7 @@ or a response.
 from collections.abc import Sequence
 from typing import Any
 
-from byorn.data.pixels import open_image
+from byorn.data.pixels import first_line, open_image
 from byorn.data.problem import RowProblem
 from byorn.data.rejects import Reject
 from byorn.data.row import ImageFile, Row, text_of
@@ -34,6 +34,8 @@ def _problem(row: Row, processor: Any, limit: int) -> RowProblem | None:
         length = row_length(row, processor)
     except RowProblem as unreadable:
         return unreadable
+    except OSError as error:
+        return RowProblem("images", f"cannot be opened ({first_line(error)})", "check the file and its rights")
     if length <= limit:
         return None
     reason = f"about {length} tokens, over the limit of {limit}"
@@ -44,7 +46,8 @@ def row_length(row: Row, processor: Any) -> int:
     """Tokens of prompt, images and response, a few too many rather than too few.
 
     Raises:
-        RowProblem: An image cannot be opened or has too many pixels.
+        RowProblem: An image is none, or has too many pixels.
+        OSError: An image cannot be opened.
     """
     texts = [text_of(message) for message in row.prompt] + [row.response]
     text = sum(len(ids) + _OVERHEAD for ids in processor.tokenizer(texts, add_special_tokens=False)["input_ids"])

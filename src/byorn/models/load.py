@@ -1,6 +1,7 @@
 """Load a vision-language model and its processor, and say exactly which one it was."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -113,15 +114,9 @@ def model_digest(model: Any) -> str:
 
 
 def processor_digest(processor: Any) -> str:
-    """A short hash of everything that turns a row into tensors: chat template, vocabulary, special tokens, image
-    settings.
-    """
-    digest = hashlib.blake2b(digest_size=12)
-    vocabulary = sorted(processor.tokenizer.get_vocab().items(), key=lambda item: item[1])
-    digest.update(str(processor.chat_template).encode())
-    digest.update(repr(vocabulary).encode("utf-8", "surrogatepass"))
-    digest.update(repr(sorted(processor.tokenizer.special_tokens_map.items())).encode())
-    if (images := getattr(processor, "image_processor", None)) is not None:
-        settings = {key: value for key, value in images.to_dict().items() if "processor" not in key}
-        digest.update(repr(sorted(settings.items(), key=lambda item: item[0])).encode())
-    return digest.hexdigest()
+    """A short hash of what turns a row into tensors: chat template, vocabulary, special tokens, image settings."""
+    tokenizer = processor.tokenizer
+    settings = [processor.chat_template, tokenizer.get_vocab(), tokenizer.special_tokens_map, processor.to_dict()]
+    # JSON, since the numbers and lists of a saved processor come back as other types that mean the same
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

@@ -45,7 +45,7 @@ def lora_targets(model: Any) -> str:
     leaves.discard("lm_head")
     if not leaves:
         raise ModelError(f"LoRA: no linear layer below {prefix!r}; pass a peft_config with target_modules")
-    return rf".*{re.escape(prefix)}\..*\.({'|'.join(sorted(leaves))})"
+    return rf"{re.escape(prefix)}\..*\.({'|'.join(sorted(leaves))})"
 
 
 def default_lora(model: Any, *, rank: int = 16, alpha: int | None = None, dropout: float = 0.0) -> Any:

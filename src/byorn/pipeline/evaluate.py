@@ -117,12 +117,3 @@ def _utility(predictions: list[dict[str, Any]], metrics: Sequence[str]) -> dict[
 
 def _pairs(predictions: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     return [record["prediction"] for record in predictions], [record["references"] for record in predictions]
-
-
-def format_metric(metric: dict[str, Any], scale: float = 1.0, digits: int = 1) -> str:
-    """`97.5 [94.3, 98.9], n 200`, or the reason why there is no value."""
-    if metric["value"] is None:
-        return f"undefined ({metric['reason']})"
-    value, low, high = (f"{metric[key] * scale:.{digits}f}" for key in ("value", "low", "high"))
-    excluded = f", {metric['excluded']} excluded" if metric["excluded"] else ""
-    return f"{value} [{low}, {high}], n {metric['n']}{excluded}"

@@ -4,13 +4,15 @@ all.
 
 import json
 import platform
+import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from byorn.errors import MismatchError
+from byorn.errors import ConfigError, MismatchError
 
 PACKAGES = ("byorn", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "pillow", "numpy")
 
@@ -37,6 +39,24 @@ def write_config(folder: Path, settings: dict[str, Any]) -> None:
     (folder / "config.yaml").write_text(
         yaml.safe_dump(json.loads(json.dumps(plain, default=str)), sort_keys=False), encoding="utf-8"
     )
+
+
+def start_anew(folder: Path, command: str, parts: Sequence[str]) -> None:
+    """Remove `parts` of an earlier run of the same command; nothing else is ever removed.
+
+    Raises:
+        ConfigError: The folder holds something else than such a run.
+    """
+    import yaml
+
+    config = folder / "config.yaml"
+    settings = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else None
+    ours = isinstance(settings, dict) and settings.get("command") == command
+    if folder.is_dir() and any(folder.iterdir()) and not ours:
+        raise ConfigError(f"--out {folder}: it holds something else than a {command} run; choose another folder")
+    for part in parts:
+        shutil.rmtree(folder / part, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def same_config(folder: Path, settings: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from byorn.data.row import Row
+from byorn.errors import MismatchError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags, read_flags, write_flags
 from byorn.models.length import context_length
@@ -75,6 +76,8 @@ def _scores(
     if path.exists():
         scores = read_scores(path)
         require_same(scores.metadata, identity, path)
+        if scores.keys != list(zip(dataset["id"], dataset["turn"], strict=True)):
+            raise MismatchError(f"{path}: it is about other rows, or in another order; delete it and scan again")
         say(f"using the scores in {path}")
         return scores, float(scores.metadata.get("seconds", 0))
     metadata = {**identity, "byorn_version": version("byorn"), "dtype": str(model.dtype)}

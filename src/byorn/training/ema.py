@@ -23,12 +23,12 @@ def add_ema(model: Any) -> None:
     """Add the `ema` adapter to a PEFT model, equal to the student, frozen, in float32. The random state is left as it
     was.
     """
-    with torch.random.fork_rng():
+    if EMA in model.peft_config:  # of an earlier run on the same model
+        model.delete_adapter(EMA)
+    with torch.random.fork_rng(), _student_kept(model):
         model.add_adapter(EMA, model.peft_config[STUDENT])
-    model.set_requires_grad(EMA, False)
     for average, student in zip(*adapter_pairs(model), strict=True):
         average.data = student.data.float().clone()
-    model.set_adapter(STUDENT)
 
 
 def adapter_pairs(model: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -50,17 +50,27 @@ def update_ema(model: Any, decay: float) -> None:
 
 @contextmanager
 def acting_as_ema(model: Any) -> Iterator[Any]:
-    """The model as its average, in eval mode (no LoRA dropout while sampling); the student is put back as it was."""
-    training, trained = model.training, [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """The model as its average, in eval mode: no LoRA dropout while sampling. The student is put back as it was."""
+    training = model.training
     model.eval()
-    model.set_adapter(EMA, inference_mode=True)
     try:
-        yield model
+        with _student_kept(model):
+            model.set_adapter(EMA, inference_mode=True)
+            yield model
+    finally:
+        model.train(training)
+
+
+@contextmanager
+def _student_kept(model: Any) -> Iterator[None]:
+    """Whatever happens to adapters inside: afterwards the student is active, and exactly what was trained is trained."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        yield
     finally:
         model.set_adapter(STUDENT, inference_mode=True)
         for parameter in trained:
             parameter.requires_grad_(True)
-        model.train(training)
 
 
 class EmaCallback(TrainerCallback):

@@ -9,6 +9,8 @@ from byorn.models.generate import Generated, generate
 from byorn.training.ema import acting_as_ema
 from byorn.training.noise import GumbelNoise, stream_seed
 
+IGNORE = -100  # a label that is no target
+
 
 class ResponseSource(Protocol):
     """Rows -> responses. `step` is the optimiser step; the same rows at the same step get the same responses."""
@@ -48,6 +50,21 @@ class EmaResponses:
                 max_new_tokens=self.max_new_tokens,
                 logits_processor=[*warpers, GumbelNoise(seeds)],
             )
+
+
+def unlearn_false_ends(labels: Any, responses: Sequence[Generated | None], ends: Sequence[int]) -> None:
+    """Take the end of turn out of the targets of responses that were cut off: the template wrote it, the model did not.
+
+    Args:
+        labels: int tensor [rows, tokens], changed in place.
+        responses: One a row; None for a row with a response of its own.
+        ends: The token ids that end a turn.
+    """
+    for label, response in zip(labels, responses, strict=True):
+        if response is not None and response.truncated:
+            positions = [i for i in (label != IGNORE).nonzero().flatten().tolist() if label[i].item() in ends]
+            if positions:
+                label[positions[-1] :] = IGNORE
 
 
 def learnt_length_limit(processor: Any, responses: Sequence[str], *, sample: int = 1000, ceiling: int = 1024) -> int:

@@ -31,10 +31,14 @@ from byorn.training.arguments import lora_for, require_arguments
 from byorn.training.collator import REPLACED, ReplacingCollator
 from byorn.training.config import ByornConfig
 from byorn.training.ema import STUDENT, EmaCallback, add_ema
-from byorn.training.responses import EmaResponses, ResponseSource, completion_text, learnt_length_limit
+from byorn.training.responses import (
+    EmaResponses,
+    ResponseSource,
+    completion_text,
+    learnt_length_limit,
+    unlearn_false_ends,
+)
 from byorn.training.sampler import EpochCallback, GroupedSampler
-
-IGNORE = -100
 
 
 class ByornTrainer(SFTTrainer):
@@ -150,17 +154,16 @@ class ByornTrainer(SFTTrainer):
         self.train_dataset = self.train_dataset.add_column(REPLACED, self.flagged)
         add_ema(self.model)
         self.add_callback(EmaCallback(args.ema_decay))
-        group = args.train_batch_size * args.world_size * args.gradient_accumulation_steps
-        self.sampler = GroupedSampler(
-            self.flagged.tolist(), group, args.seed if args.data_seed is None else args.data_seed
-        )
+        self.sampler = self._grouped_sampler(args)
         self.add_callback(EpochCallback(self.sampler))
         self.data_collator = ReplacingCollator(self.data_collator)
-        self.guard, self.end_of_turn = (
-            TokenGuard(special_tokens(self.processing_class)),
-            missing_end_of_turn(self.processing_class),
-        )
+        self.guard = TokenGuard(special_tokens(self.processing_class))
+        self.end_of_turn = missing_end_of_turn(self.processing_class)
         self.source = source or self._ema_source(args)
+
+    def _grouped_sampler(self, args: ByornConfig) -> GroupedSampler:
+        group = args.train_batch_size * args.world_size * args.gradient_accumulation_steps
+        return GroupedSampler(self.flagged.tolist(), group, args.seed if args.data_seed is None else args.data_seed)
 
     def _ema_source(self, args: ByornConfig) -> ResponseSource:
         limit = args.max_response_tokens
@@ -230,7 +233,7 @@ class ByornTrainer(SFTTrainer):
                 for row, response in zip(rows, responses, strict=True)
             ]
         )
-        self._unlearn_false_ends(batch["labels"], responses)
+        unlearn_false_ends(batch["labels"], responses, end_ids(self.model, self.processing_class))
         return batch
 
     def _turn(self, response: Generated) -> list[dict[str, Any]]:
@@ -239,15 +242,6 @@ class ByornTrainer(SFTTrainer):
         """
         text = self.guard.neutralise(response.text)[0] + ("" if response.truncated else self.end_of_turn)
         return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
-
-    def _unlearn_false_ends(self, labels: Any, responses: list[Generated | None]) -> None:
-        """The template ends every turn; a response that was cut off did not end, so its end of turn is no target."""
-        ends = end_ids(self.model, self.processing_class)
-        for label, response in zip(labels, responses, strict=True):
-            if response is not None and response.truncated:
-                positions = [i for i in (label != IGNORE).nonzero().flatten().tolist() if label[i].item() in ends]
-                if positions:
-                    label[positions[-1] :] = IGNORE
 
     def _count(self, responses: list[Generated]) -> None:
         empty = [not response.text.strip() for response in responses]

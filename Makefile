@@ -1,0 +1,51 @@
+# Every target sets up .venv by itself when it is missing or when the pinned versions changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export HF_HUB_DISABLE_TELEMETRY = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format embedded embedded-check easy-vqa clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; set PYTHON=python3.12, say")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY)  ## poison a data set; watch plain fine-tuning fall for it, and byorn not (minutes, on a CPU)
+	HF_HUB_OFFLINE=1 $(BIN)/byorn demo
+
+test: $(READY)  ## all fast tests
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+
+test-slow: $(READY)  ## the tests that take minutes
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+
+check: $(READY) lint test  ## lint, types and tests
+
+.PHONY: lint
+lint: $(READY)  ## lint and types only
+	$(BIN)/ruff check src tests recipes examples
+	$(BIN)/ruff format --check src tests recipes examples
+	$(BIN)/mypy
+
+format: $(READY)  ## rewrite the code in the project's layout
+	$(BIN)/ruff check --fix src tests recipes examples
+	$(BIN)/ruff format src tests recipes examples
+
+embedded: $(READY)  ## pretrain the embedded model again (about an hour on 2 cores; a killed run goes on)
+	$(BIN)/python recipes/embedded/pretrain.py
+
+embedded-check: $(READY)  ## measure the embedded model on scenes that it never saw
+	HF_HUB_OFFLINE=1 $(BIN)/python recipes/embedded/measure.py
+
+easy-vqa: $(READY)  ## the whole road on easy-VQA (data that nobody here drew)
+	HF_HUB_OFFLINE=1 $(BIN)/python examples/easy_vqa/run.py
+
+clean:  ## remove the virtual environment and caches; runs/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist src/*.egg-info

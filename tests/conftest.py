@@ -1,0 +1,30 @@
+"""What all tests share: nothing reaches the network, one thread, and one tiny model for the whole session."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def processor() -> Any:
+    """The processor of the tiny model; copy it before you change it."""
+    from byorn.testing import tiny_processor
+
+    return tiny_processor()
+
+
+@pytest.fixture(scope="session")
+def model(processor: Any) -> Any:
+    """A tiny LLaVA in eval mode; build your own with `tiny_model` before you change it."""
+    import torch
+
+    from byorn.testing import tiny_model
+
+    torch.set_num_threads(1)
+    return tiny_model(processor=processor)

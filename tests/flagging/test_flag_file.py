@@ -1,0 +1,90 @@
+"""`flags.parquet` keeps every decision, and a person's word wins."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from byorn.errors import DataError
+from byorn.flagging.table import Flags, read_flags, write_flags
+
+
+def made_up() -> Flags:
+    """Four rows, two flagged."""
+    flagged = np.array([False, True, True, False])
+    reasons = [None, "above the threshold", "no score", None]
+    return Flags(["a", "a", "ü", "d"], [0, 1, 0, 0], flagged, flagged.astype(float), "percentile(p=0.6)", 2.5, reasons)
+
+
+def edit(path: Path, column: str, values: list[object]) -> None:
+    """What a person does to a flag file with any table tool."""
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index(column), column, pa.array(values)), path)
+
+
+def test_a_flag_file_gives_back_exactly_what_was_written(tmp_path: Path) -> None:
+    path, flags = tmp_path / "flags.parquet", made_up()
+    write_flags(path, flags)
+    found = read_flags(path)
+    assert found.keys == flags.keys
+    np.testing.assert_array_equal(found.flagged, flags.flagged)
+    np.testing.assert_array_equal(found.weight, flags.weight)
+    assert (found.rule, found.threshold, found.reasons) == (flags.rule, flags.threshold, flags.reasons)
+    assert found.review == ["auto"] * 4
+    assert [file.name for file in tmp_path.iterdir()] == ["flags.parquet"]
+
+
+def test_without_a_review_the_rule_decides() -> None:
+    assert made_up().replaced.tolist() == [False, True, True, False]
+    assert not made_up().dropped.any()
+
+
+def test_a_person_s_word_wins_over_the_rule(tmp_path: Path) -> None:
+    path = tmp_path / "flags.parquet"
+    write_flags(path, made_up())
+    edit(path, "review", ["replace", "keep", "drop", "auto"])
+    flags = read_flags(path)
+    assert flags.replaced.tolist() == [True, False, False, False]
+    assert flags.dropped.tolist() == [False, False, True, False]
+    assert flags.flagged.tolist() == [False, True, True, False]
+
+
+def test_review_words_survive_a_round_trip(tmp_path: Path) -> None:
+    words = ["drop", "auto", "replace", "keep"]
+    write_flags(tmp_path / "flags.parquet", replace(made_up(), review=words))
+    assert read_flags(tmp_path / "flags.parquet").review == words
+
+
+@pytest.mark.parametrize("word", ["Keep", "delete", "", None])
+def test_an_unknown_word_is_refused_and_the_known_ones_are_listed(tmp_path: Path, word: str | None) -> None:
+    path = tmp_path / "flags.parquet"
+    write_flags(path, made_up())
+    edit(path, "review", ["auto", "auto", word, "auto"])
+    with pytest.raises(DataError, match="auto, keep, replace, drop") as refusal:
+        read_flags(path)
+    assert repr(str(word)) in str(refusal.value)
+
+
+@pytest.mark.parametrize(("column", "values"), [("weight", ["a", "b", "c", "d"]), ("weight", [[1.0], [], [], []])])
+def test_a_column_of_the_wrong_type_is_refused(tmp_path: Path, column: str, values: list[object]) -> None:
+    path = tmp_path / "flags.parquet"
+    write_flags(path, made_up())
+    edit(path, column, values)
+    with pytest.raises(DataError, match="not a readable flag file"):
+        read_flags(path)
+
+
+def test_a_missing_torn_or_foreign_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "flags.parquet"
+    with pytest.raises(DataError, match="byorn scan"):
+        read_flags(path)
+    write_flags(path, made_up())
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match="byorn scan"):
+        read_flags(path)
+    pq.write_table(pa.table({"id": ["a"]}), path)
+    with pytest.raises(DataError, match="byorn scan"):
+        read_flags(path)

@@ -1,0 +1,55 @@
+"""A row's length is known before anything runs, and never guessed too short."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from byorn.data.dataset import to_dataset
+from byorn.data.row import ImageFile, user_message
+from byorn.models.length import context_length, image_tokens, row_length, split_overlong
+from byorn.scoring.likelihood import build_collator
+from byorn.testing import tiny_rows
+
+
+@pytest.mark.parametrize("images", [0, 1, 2])
+def test_the_length_is_a_little_more_than_what_the_model_gets(processor: Any, images: int) -> None:
+    for row in tiny_rows(4, images):
+        real = build_collator(processor)([dict(to_dataset([row])[0])])["input_ids"].shape[1]
+        assert real <= row_length(row, processor) <= real + 40
+
+
+def test_each_image_counts_for_its_patches(processor: Any) -> None:
+    assert image_tokens(processor, [(64, 64), (200, 10)]) == [16, 16]
+    assert image_tokens(processor, []) == []
+    assert image_tokens(object(), [(64, 64)]) == [0]
+
+
+def test_rows_over_the_limit_are_listed_with_what_to_do(processor: Any) -> None:
+    short = tiny_rows(2)
+    long = replace(short[1], id="long", response="red " * 500)
+    endless = replace(short[1], id="endless", prompt=[user_message("x" * 200_000, 1)])
+    kept, rejects = split_overlong([short[0], long, endless, short[1]], processor, limit=200)
+    assert kept == short
+    assert [(reject.index, reject.id) for reject in rejects] == [(1, "long"), (2, "endless")]
+    assert "over the limit of 200" in rejects[0].reason
+    assert "--max-length" in rejects[0].fix
+
+
+def test_a_row_exactly_at_the_limit_stays(processor: Any) -> None:
+    [row] = tiny_rows(1)
+    length = row_length(row, processor)
+    assert split_overlong([row], processor, length)[0] == [row]
+    assert split_overlong([row], processor, length - 1)[0] == []
+
+
+@pytest.mark.parametrize("image", [ImageFile(data=b"no image"), ImageFile(path="/not/there.png")])
+def test_an_image_that_cannot_be_measured_rejects_its_row_alone(processor: Any, image: ImageFile) -> None:
+    good = tiny_rows(1)[0]
+    bad = replace(good, id="bad", images=[image])
+    kept, rejects = split_overlong([good, bad], processor, limit=1000)
+    assert (kept, [(reject.id, reject.field) for reject in rejects]) == ([good], [("bad", "images")])
+
+
+def test_the_context_length_is_that_of_the_language_model(model: Any) -> None:
+    assert context_length(model.config) == 1024

@@ -1,0 +1,133 @@
+"""Small training runs that write down what every optimiser step saw; also a script, for runs in processes of their own.
+
+    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6]
+
+`--kill-at` ends the process with SIGKILL after that step; `--resume-at` runs to the end and then once more from that checkpoint.
+"""
+
+import argparse
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from transformers import TrainerCallback
+
+from byorn.data.dataset import to_dataset
+from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from byorn.training.config import ByornConfig
+from byorn.training.trainer import ByornTrainer
+
+ROWS = 16
+FLAGGED = [
+    index % 8 in (0, 3, 5) for index in range(ROWS)
+]  # 6 of 16: with groups of 4, 3 clean and 2 flagged steps an epoch
+EPOCH = 5  # optimiser steps
+
+
+def settings(folder: Path, **changes: Any) -> ByornConfig:
+    """A short run in float32; `changes` win."""
+    defaults = {
+        "use_cpu": True, "bf16": False, "report_to": "none", "disable_tqdm": True, "logging_steps": 1, "save_strategy": "no",
+        "learning_rate": 1e-2, "lr_scheduler_type": "constant", "max_steps": 2 * EPOCH, "per_device_train_batch_size": 4,
+        "gradient_accumulation_steps": 1, "max_response_tokens": 6, "ema_decay": 0.5,
+    }  # fmt: skip
+    return ByornConfig(str(folder), **{**defaults, **changes})
+
+
+def build(folder: Path, *, rows: Any = None, flagged: Any = None, model: Any = None, **changes: Any) -> ByornTrainer:
+    """A trainer of a tiny model on rows about coloured squares, with the flags of this file unless told otherwise."""
+    processor = tiny_processor()
+    dataset = to_dataset(tiny_rows(ROWS) if rows is None else rows, FLAGGED if flagged is None else flagged)
+    arguments = {name: changes.pop(name) for name in ("source", "peft_config", "eval_dataset") if name in changes}
+    return ByornTrainer(
+        model or tiny_model(processor=processor),
+        settings(folder, **changes),
+        train_dataset=dataset,
+        processing_class=processor,
+        **arguments,
+    )
+
+
+def record(trainer: ByornTrainer) -> list[dict[str, Any]]:
+    """What each optimiser step sees from here on: is it flagged, how many tokens count, which texts were sampled for which row."""
+    steps: list[dict[str, Any]] = []
+    collect, sample, texts = trainer.get_batch_samples, getattr(trainer, "source", None), {}
+
+    def sampling(model: Any, rows: Any, step: int) -> Any:
+        responses = sample(model, rows, step)
+        texts.update({row["id"]: response.text for row, response in zip(rows, responses, strict=True)})
+        return responses
+
+    def collecting(*args: Any) -> Any:
+        texts.clear()
+        batches, tokens = collect(*args)
+        steps.append(
+            {"step": trainer.state.global_step, "flagged": bool(texts), "tokens": int(tokens), "texts": dict(texts)}
+        )
+        return batches, tokens
+
+    trainer.get_batch_samples, trainer.source = collecting, sampling
+    return steps
+
+
+def adapters(trainer: ByornTrainer) -> dict[str, torch.Tensor]:
+    """Copies of all adapter weights, the student's and the average's."""
+    return {name: value.detach().clone() for name, value in trainer.model.named_parameters() if "lora_" in name}
+
+
+def losses(trainer: ByornTrainer) -> list[float]:
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+def tokens_seen(trainer: ByornTrainer) -> list[int]:
+    """Prompt and response tokens of all processes so far, after each step."""
+    return [int(entry["num_tokens"]) for entry in trainer.state.log_history if "num_tokens" in entry]
+
+
+class KillAt(TrainerCallback):
+    """The power goes off: no handler, no cleaning up."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def write(trainer: ByornTrainer, steps: list[dict[str, Any]], name: str) -> None:
+    """`NAME-RANK.json`: the steps and losses; `NAME.safetensors`: the adapters of rank 0."""
+    folder = Path(trainer.args.output_dir)
+    result = {"steps": steps, "losses": losses(trainer), "tokens_seen": tokens_seen(trainer)}
+    (folder / f"{name}-{trainer.args.process_index}.json").write_text(json.dumps(result))
+    if trainer.is_world_process_zero():
+        save_file(adapters(trainer), folder / f"{name}.safetensors")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    for name, default in {"--batch": 4, "--kill-at": 0, "--resume-at": 0}.items():
+        parser.add_argument(name, type=int, default=default)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    saving = {"per_device_train_batch_size": options.batch, "save_strategy": "steps", "save_steps": 3}
+    trainer = build(options.folder, **saving)
+    if options.kill_at:
+        trainer.add_callback(KillAt(options.kill_at))
+    steps = record(trainer)
+    trainer.train()
+    write(trainer, steps, "straight")
+    if options.resume_at:
+        trainer = build(options.folder, **saving)
+        steps = record(trainer)
+        trainer.train(resume_from_checkpoint=str(options.folder / f"checkpoint-{options.resume_at}"))
+        write(trainer, steps, "resumed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""`ByornConfig` is SFTConfig with more; every refusal names the way out."""
+
+from dataclasses import fields
+
+import pytest
+from trl import SFTConfig
+
+from byorn.errors import ConfigError
+from byorn.training.config import ByornConfig
+
+INHERITED = {field.name for field in fields(SFTConfig)}
+QUIET = {"report_to": "none", "bf16": False, "use_cpu": True}
+
+
+def test_the_defaults_are_the_paper_s_and_cut_nothing(tmp_path):
+    config = ByornConfig(str(tmp_path), **QUIET)
+    assert (config.percentile, config.replacement, config.response_temperature) == (0.6, "ema", 1.0)
+    assert config.max_length is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fix"),
+    [
+        ("percentile", 1.5, "0.6"),
+        ("percentile", -0.1, "0.6"),
+        ("percentile", float("nan"), "0.6"),
+        ("replacement", "swap", "ema, drop"),
+        ("ema_decay", 1.01, "0.99"),
+        ("ema_decay", -0.01, "0.99"),
+        ("response_temperature", 0.0, "1.0"),
+        ("response_top_p", 0.0, "1.0"),
+        ("response_top_p", 1.2, "1.0"),
+        ("max_response_tokens", 0, "None"),
+        ("score_batch_size", 0, "8"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_its_name_and_a_fix(tmp_path, name, value, fix):
+    with pytest.raises(ConfigError, match=f"^{name}: ") as refusal:
+        ByornConfig(str(tmp_path), **QUIET, **{name: value})
+    assert fix in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("percentile", 0), ("percentile", 1), ("ema_decay", 0.0), ("ema_decay", 1.0), ("response_top_p", 1.0)],
+)
+def test_the_ends_of_a_range_are_allowed(tmp_path, name, value):
+    assert getattr(ByornConfig(str(tmp_path), **QUIET, **{name: value}), name) == value
+
+
+def test_every_field_of_ours_explains_itself():
+    for field in fields(ByornConfig):
+        if field.name not in INHERITED or field.name == "max_length":
+            assert len(field.metadata["help"]) > 30, field.name
+
+
+def test_every_argument_of_sftconfig_is_taken_and_means_the_same(tmp_path):
+    given = {
+        "output_dir": str(tmp_path),
+        "learning_rate": 3e-4,
+        "max_length": 77,
+        "assistant_only_loss": True,
+        "seed": 5,
+        **QUIET,
+    }
+    ours, theirs = ByornConfig(**given), SFTConfig(**given)
+    assert {field.name for field in fields(ByornConfig)} >= INHERITED
+    for field in fields(SFTConfig):
+        if field.init and field.name not in ("logging_dir", "run_name"):
+            assert str(getattr(ours, field.name)) == str(getattr(theirs, field.name)), field.name
