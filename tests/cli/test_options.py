@@ -26,15 +26,18 @@ def test_a_yaml_file_supplies_what_the_command_line_leaves_out(tmp_path):
 
 
 def test_training_arguments_come_from_yaml_then_set_then_their_own_option(tmp_path):
-    yaml = "learning_rate: 1e-3\nweight_decay: 0.1\nseed: 3\n"
-    options = parsed(tmp_path, "train", yaml, "--set", "weight_decay=0.2", "--set", "learning_rate=1e-4", "--seed", "5")
-    assert training_arguments(options) == {"learning_rate": 1e-3, "weight_decay": 0.2, "seed": 5} | {
-        "learning_rate": training_arguments(options)["learning_rate"]
+    yaml = "learning_rate: 1e-3\nweight_decay: 1e-1\nseed: 3\nlr_scheduler_type: cosine\n"
+    options = parsed(tmp_path, "train", yaml, "--set", "weight_decay=2e-1", "--seed", "5")
+    assert training_arguments(options) == {
+        "learning_rate": 1e-3,
+        "weight_decay": 0.2,
+        "seed": 5,
+        "lr_scheduler_type": "cosine",
     }
 
 
 def test_a_misspelt_key_names_the_one_that_was_meant(tmp_path):
-    with pytest.raises(ConfigError, match="percentil.*did you mean 'percentile'"):
+    with pytest.raises(ConfigError, match=r"percentil.*did you mean 'percentile'"):
         parsed(tmp_path, "scan", "percentil: 0.5\n")
 
 

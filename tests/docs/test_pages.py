@@ -10,7 +10,9 @@ import byorn
 from byorn.cli.main import build_parser
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md"), *ROOT.glob("recipes/*/*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md"), *ROOT.glob("recipes/*/*.md")]
+)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -22,7 +24,11 @@ def byorn_commands(page: Path) -> list[list[str]]:
     commands = []
     for block in blocks(page, "[a-z]*"):
         for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True) if "byorn" in line and "import" not in line and "=" not in line.split("--")[0] else []
+            words = (
+                shlex.split(line, comments=True)
+                if "byorn" in line and "import" not in line and "=" not in line.split("--")[0]
+                else []
+            )
             if "-m" in words:
                 commands.append(words[words.index("byorn", words.index("-m")) + 1 :])
             elif words[:1] == ["byorn"]:
@@ -80,4 +86,6 @@ def test_the_python_example_of_the_api_page_runs(tmp_path, monkeypatch):
 
 
 def _quick(config, out):
-    return config(out, max_steps=2, per_device_train_batch_size=4, report_to="none", bf16=False, use_cpu=True, disable_tqdm=True)
+    return config(
+        out, max_steps=2, per_device_train_batch_size=4, report_to="none", bf16=False, use_cpu=True, disable_tqdm=True
+    )

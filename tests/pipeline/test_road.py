@@ -9,7 +9,18 @@ from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 
-QUICK = ["--max-steps", "4", "--per-device-train-batch-size", "4", "--learning-rate", "1e-2", "--set", "logging_steps=1", "--device", "cpu"]
+QUICK = [
+    "--max-steps",
+    "4",
+    "--per-device-train-batch-size",
+    "4",
+    "--learning-rate",
+    "1e-2",
+    "--set",
+    "logging_steps=1",
+    "--device",
+    "cpu",
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +52,8 @@ def test_scan_leaves_scores_flags_and_their_circumstances(place, capsys):
     assert main([*common(place, "scan"), "--out", str(out), "--percentile", "0.75"]) == 0
     scores, flags = pq.read_table(out / "scores.parquet"), pq.read_table(out / "flags.parquet").to_pydict()
     assert scores.num_rows == 24
-    assert sum(flags["flagged"]) == 6
+    assert flags["flagged"] == [nll > flags["threshold"][0] for nll in scores["nll"].to_pylist()]
+    assert 0 < sum(flags["flagged"]) <= 6
     assert {b"data", b"model_digest", b"processor_digest", b"byorn_version"} <= set(scores.schema.metadata)
     environment = json.loads((out / "environment.json").read_text())
     assert environment["rows"] == 24
@@ -109,7 +121,16 @@ def test_the_adapter_loads_with_transformers_and_peft_alone(place, trained):
 
 def test_evaluate_measures_clean_and_triggered_inputs(place, trained, capsys):
     out = place / "evaluation"
-    arguments = ["--triggered", str(place / "triggered"), "--target", "banana", "--metrics", "cider,exact_match", "--max-new-tokens", "4"]
+    arguments = [
+        "--triggered",
+        str(place / "triggered"),
+        "--target",
+        "banana",
+        "--metrics",
+        "cider,exact_match",
+        "--max-new-tokens",
+        "4",
+    ]
     adapter = ["--adapter", str(trained / "adapter"), "--out", str(out)]
     assert main([*common(place, "evaluate", "clean"), *adapter, *arguments]) == 0
     metrics = json.loads((out / "metrics.json").read_text())
@@ -146,7 +167,9 @@ def test_strict_fails_where_the_default_lists(place, capsys):
     folder = place / "damaged"
     write_rows(tiny_rows(6), folder)
     lines = (folder / "rows.jsonl").read_text().splitlines()
-    (folder / "rows.jsonl").write_text("\n".join([*lines, '{"prompt": "what?", "completion": "", "images": []}']) + "\n")
+    (folder / "rows.jsonl").write_text(
+        "\n".join([*lines, '{"prompt": "what?", "completion": "", "images": []}']) + "\n"
+    )
     assert main([*common(place, "scan", "damaged"), "--out", str(place / "lenient")]) == 0
     reject = json.loads((place / "lenient" / "rejects.jsonl").read_text())
     assert reject["index"] == 6
@@ -157,8 +180,8 @@ def test_strict_fails_where_the_default_lists(place, capsys):
 
 def test_overlong_rows_are_rejected_whole(place):
     out = place / "short"
-    assert main([*common(place, "scan", "clean"), "--out", str(out), "--max-length", "85"]) == 0
+    assert main([*common(place, "scan", "clean"), "--out", str(out), "--max-length", "66"]) == 0
     rejects = [json.loads(line) for line in (out / "rejects.jsonl").read_text().splitlines()]
     assert 0 < len(rejects) < 24
-    assert all("over the limit of 85" in reject["reason"] for reject in rejects)
+    assert all("over the limit of 66" in reject["reason"] for reject in rejects)
     assert pq.read_table(out / "scores.parquet").num_rows == 24 - len(rejects)

@@ -128,7 +128,7 @@ def test_the_logits_of_a_batch_are_never_held(model: Any, processor: Any, monkey
     with scoring(model), LargestTensor() as largest:
         tiled = token_log_probs(model, collator, samples, ends)
     logits = collator([dict(sample) for sample in samples])["labels"].numel() * len(processor.tokenizer)
-    assert 0 < largest.numbers < logits / 2
+    assert 0 < largest.numbers < 0.8 * logits
     for row, same in zip(tiled, expected, strict=True):
         np.testing.assert_allclose(row, same, atol=1e-5, rtol=0)
 

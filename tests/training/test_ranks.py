@@ -25,7 +25,7 @@ def two(tmp_path_factory):
     script = [str(Path(__file__).with_name("runner.py")), str(folder), "--batch", "2", "--resume-at", "6"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, *script], capture_output=True, text=True, timeout=200, check=False, env=environment)
+    done = subprocess.run([*launch, *script], capture_output=True, text=True, timeout=600, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 

@@ -7,6 +7,7 @@ import torch
 from runner import FLAGGED, ROWS, build, losses
 
 from byorn.embedded.architecture import END, IMAGE_TOKEN
+from byorn.errors import MismatchError
 from byorn.models.generate import Generated
 from byorn.testing import tiny_processor
 from byorn.training.responses import completion_text, learnt_length_limit
@@ -99,6 +100,12 @@ def test_a_template_that_ends_no_response_gets_an_end_for_finished_ones(tmp_path
     ]
     labels = trainer._replace([{"rows": rows}])[0]["labels"]
     assert [row[row != -100].tolist() for row in labels] == [ids(f"blue{END}"), ids("a red")]
+
+
+def test_a_source_that_loses_a_response_is_refused(tmp_path):
+    trainer = build(tmp_path, source=lambda model, rows, step: [Generated("blue", 2, False)] * (len(rows) - 1))
+    with pytest.raises(MismatchError, match="3 responses for 4 rows"):
+        trainer.train()
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
 
 def training_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Fields of `ByornConfig` from the YAML file, then `--set`, then the options with a name of their own."""
-    arguments = dict(getattr(options, "config_arguments", {}))
+    arguments = {name: _number(value) for name, value in getattr(options, "config_arguments", {}).items()}
     arguments |= dict(_parse(text) for text in options.arguments)
     return arguments | {name: getattr(options, name) for name in SHORTCUTS if getattr(options, name) is not None}
 
@@ -82,14 +82,12 @@ def _parse(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set {text}: write NAME=VALUE")
-    parsed = yaml.safe_load(value)
-    # YAML reads 1e-4 as text, since it wants a dot
-    return name.strip().replace("-", "_"), float(parsed) if isinstance(parsed, str) and _is_number(parsed) else parsed
+    return name.strip().replace("-", "_"), _number(yaml.safe_load(value))
 
 
-def _is_number(text: str) -> bool:
+def _number(value: Any) -> Any:
+    """YAML takes 1e-4 for text, since it wants a dot."""
     try:
-        float(text)
+        return float(value) if isinstance(value, str) else value
     except ValueError:
-        return False
-    return True
+        return value

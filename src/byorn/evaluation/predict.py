@@ -46,7 +46,7 @@ def predict(
     order = [index for index in length_order(dataset) if rows[index].key not in finished]
     with (
         path.open("a", encoding="utf-8") as file,
-        tqdm(total=len(order), desc="predicting", unit="row", disable=not progress) as bar,
+        tqdm(total=len(order), desc="predicting", unit="row", disable=None if progress else True) as bar,
     ):
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]

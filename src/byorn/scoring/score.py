@@ -84,7 +84,7 @@ def _batches(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 def _shown(batches: Iterator[Sequence[int]], rows: int, progress: bool) -> Iterator[Sequence[int]]:
     from tqdm.auto import tqdm
 
-    with tqdm(total=rows, desc="scoring", unit="row", disable=not progress) as bar:
+    with tqdm(total=rows, desc="scoring", unit="row", disable=None if progress else True) as bar:
         for batch in batches:
             yield batch
             bar.update(len(batch))

@@ -103,7 +103,8 @@ class ByornTrainer(SFTTrainer):
             raise ConfigError(f"model: its adapter is named {name!r}; byorn trains the one named {STUDENT!r}")
         self.flagged = self._flagged_rows(flags)
         if args.replacement == "drop":
-            self._drop_flagged()
+            self._keep(~self.flagged)
+            self.flagged = self.flagged[~self.flagged]
         if self.flagged.any():
             self._prepare_replacement(args, source)
 
@@ -137,10 +138,6 @@ class ByornTrainer(SFTTrainer):
         )
         self.seconds["scoring"] = time.perf_counter() - began
         return flag_percentile(scores, self.args.percentile)
-
-    def _drop_flagged(self) -> None:
-        self._keep(~self.flagged)
-        self.flagged = np.zeros(len(self.train_dataset), dtype=bool)
 
     def _keep(self, kept: np.ndarray) -> None:
         if not kept.any():
@@ -178,7 +175,7 @@ class ByornTrainer(SFTTrainer):
             top_p=args.response_top_p,
         )
 
-    # --- the five hooks into SFTTrainer -------------------------------------------------------------------------------------------
+    # --- the hooks into SFTTrainer -------------------------------------------------------------------------------------------
 
     def _set_signature_columns_if_needed(self) -> None:
         """Let the columns that we need reach the collator; the Trainer drops what the model does not take."""
@@ -199,9 +196,7 @@ class ByornTrainer(SFTTrainer):
         return super().get_batch_samples(iter(self._replace(batches) if flagged else batches), num_batches, device)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Export the student alone, as safetensors; checkpoints (internal calls) keep the average and the optimiser
-        too.
-        """
+        """Export the student alone, as safetensors; checkpoints (internal calls) keep the average and the optimiser."""
         if _internal_call:
             super().save_model(output_dir, _internal_call=True)
         elif self.args.should_save:
@@ -210,13 +205,15 @@ class ByornTrainer(SFTTrainer):
             model.save_pretrained(folder, selected_adapters=[STUDENT], safe_serialization=True)
             self.processing_class.save_pretrained(folder)
 
-    # --- replacement --------------------------------------------------------------------------------------------------------------
-
     def _replace(self, batches: list[dict[str, Any]]) -> list[Any]:
         began = time.perf_counter()
         rows = [row for batch in batches for row in batch.get("rows", []) if "completion" not in row]
         model = self.accelerator.unwrap_model(self.model)
         responses = self.source(model, rows, self.state.global_step)
+        if len(responses) != len(rows):
+            raise MismatchError(
+                f"source: {len(responses)} responses for {len(rows)} rows; return one for each, in order"
+            )
         self._count(responses)
         drawn = iter(responses)
         replaced = [self._with_responses(batch["rows"], drawn) if "rows" in batch else batch for batch in batches]
@@ -237,9 +234,7 @@ class ByornTrainer(SFTTrainer):
         return batch
 
     def _turn(self, response: Generated) -> list[dict[str, Any]]:
-        """The response as a message: ended, if it did end and the template writes no end; without a special token in its text, since
-        ordinary tokens can spell one.
-        """
+        """The response as a message, with its end if the template writes none; ordinary tokens can spell special ones."""
         text = self.guard.neutralise(response.text)[0] + ("" if response.truncated else self.end_of_turn)
         return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
 
