@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format embedded embedded-check easy-vqa clean
+.PHONY: help demo test test-slow check format embedded embedded-check easy-vqa demo-seeds clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -30,13 +30,13 @@ check: $(READY) lint test  ## lint, types and tests
 
 .PHONY: lint
 lint: $(READY)  ## lint and types only
-	$(BIN)/ruff check src tests recipes examples
-	$(BIN)/ruff format --check src tests recipes examples
+	$(BIN)/ruff check src tests recipes examples benchmarks
+	$(BIN)/ruff format --check src tests recipes examples benchmarks
 	$(BIN)/mypy
 
 format: $(READY)  ## rewrite the code in the project's layout
-	$(BIN)/ruff check --fix src tests recipes examples
-	$(BIN)/ruff format src tests recipes examples
+	$(BIN)/ruff check --fix src tests recipes examples benchmarks
+	$(BIN)/ruff format src tests recipes examples benchmarks
 
 embedded: $(READY)  ## pretrain the embedded model again (about an hour on 2 cores; a killed run goes on)
 	$(BIN)/python recipes/embedded/pretrain.py
@@ -46,6 +46,9 @@ embedded-check: $(READY)  ## measure the embedded model on scenes that it never 
 
 easy-vqa: $(READY)  ## the whole road on easy-VQA (data that nobody here drew)
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/easy_vqa/run.py
+
+demo-seeds: $(READY)  ## the demo with seeds 0, 1 and 2, and the table of the README
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/demo_seeds.py
 
 clean:  ## remove the virtual environment and caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist src/*.egg-info

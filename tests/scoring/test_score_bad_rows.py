@@ -21,7 +21,9 @@ from byorn.testing import tiny_model, tiny_rows
 def bomb() -> bytes:
     """A PNG of a few bytes that promises ten thousand million pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    chunks = [struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) for body in (header, b"IDAT")]
+    chunks = [
+        struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) for body in (header, b"IDAT")
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 

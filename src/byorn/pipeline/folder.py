@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from byorn.errors import ConfigError, MismatchError
+from byorn.pipeline.ranks import is_main
 
 PACKAGES = ("byorn", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "pillow", "numpy")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON through a temporary file."""
+    """Write JSON through a temporary file, in the first process."""
+    if not is_main():
+        return
     partial = path.with_suffix(path.suffix + ".tmp")
     partial.write_text(
         json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n",
@@ -30,6 +33,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_config(folder: Path, settings: dict[str, Any]) -> None:
     """`config.yaml`: every option of the command with its resolved value."""
+    if not is_main():
+        return
     import yaml
 
     plain = {

@@ -12,6 +12,7 @@ from byorn.errors import DataError
 from byorn.models.load import load_processor
 from byorn.models.template import missing_end_of_turn, special_tokens
 from byorn.pipeline.narrate import say
+from byorn.pipeline.ranks import is_main
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def read_rows(spec: DataSpec, processor: Any, out: Path, limit_tokens: int | Non
     for note in loaded.notes:
         say(f"  {note}")
     if loaded.rejects:
-        write_rejects(out / "rejects.jsonl", loaded.rejects)
+        if is_main():
+            write_rejects(out / "rejects.jsonl", loaded.rejects)
         say(
             f"  {len(loaded.rejects)} record(s) cannot be used, listed in {out / 'rejects.jsonl'}; the first: {loaded.rejects[0]}"
         )

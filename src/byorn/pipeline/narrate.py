@@ -5,10 +5,12 @@ for data.
 import os
 import sys
 
+from byorn.pipeline.ranks import is_main
+
 
 def say(message: str) -> None:
     """Print one line; only the first process of a distributed run speaks."""
-    if os.environ.get("RANK", "0") == "0":
+    if is_main():
         print(message, file=sys.stderr, flush=True)
 
 

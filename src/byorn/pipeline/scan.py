@@ -1,7 +1,7 @@
 """`byorn scan`: score every response under the pretrained model and flag the implausible ones. Nothing is trained."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from byorn.models.load import model_digest, processor_digest
 from byorn.pipeline.folder import write_config, write_environment
 from byorn.pipeline.inputs import DataSpec, ModelSpec, read_rows, training_rows
 from byorn.pipeline.narrate import say, seconds
+from byorn.pipeline.ranks import first_on_main, is_main
 from byorn.scoring.score import score_dataset
 from byorn.scoring.table import Scores, read_scores, require_same, write_scores
 
@@ -61,8 +62,9 @@ def scan(data: DataSpec, model: ModelSpec, out: Path, *, percentile: float = 0.6
         "model_digest": model_digest(loaded),
         "processor_digest": processor_digest(processor),
     }
-    scores, spent = _scores(loaded, processor, dataset, identity, out, batch_size)
-    flags = _flags(scores, percentile, out / "flags.parquet")
+    with first_on_main():
+        scores, spent = _scores(loaded, processor, dataset, identity, out, batch_size)
+        flags = _flags(scores, percentile, out / "flags.parquet")
     write_environment(out, **identity, rows=len(rows.rows), rejects=len(rows.rejects), seconds=spent)
     return ScanResult(rows.rows, dataset, scores, flags, loaded, processor, spent)
 
@@ -101,17 +103,9 @@ def _scores(
 def _flags(scores: Scores, percentile: float, path: Path) -> Flags:
     flags = flag_percentile(scores, percentile)
     if path.exists() and (earlier := read_flags(path)).keys == flags.keys:
-        flags = Flags(
-            flags.ids,
-            flags.turns,
-            flags.flagged,
-            flags.weight,
-            flags.rule,
-            flags.threshold,
-            flags.reasons,
-            earlier.review,
-        )
-    write_flags(path, flags)
+        flags = replace(flags, review=earlier.review)
+    if is_main():
+        write_flags(path, flags)
     unscored = int((~np.isfinite(scores.nll)).sum())
     say(
         f"flagged {int(flags.flagged.sum())} of {len(flags)} rows: score above {flags.threshold:.3f} nats a token ({flags.rule})"

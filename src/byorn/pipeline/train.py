@@ -55,7 +55,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> dict[
     settings = {"command": "train", "data": data, "model": model, "train": spec}
     _check_config(out, settings)
     rows, dataset, flags, loaded, processor, scoring = _prepare(data, model, out, spec)
-    write_config(out, settings)
+    write_config(out, {**settings, "resolved": config.to_dict()})
     trainer = build_trainer(loaded, processor, dataset, flags, config, spec)
     began = time.perf_counter()
     resume = _last_checkpoint(out / "checkpoints")
