@@ -1,11 +1,12 @@
 """Pretrain the embedded model from scratch: `make embedded` (about an hour on 2 CPU cores), the recipe behind the
 committed weights.
 
-Two stages, as for a real LLaVA. First the vision tower alone learns to say what each of its patches shows (the part
-that CLIP pretraining plays elsewhere); then it is frozen, and projector and language model learn to talk about scenes. Trained together from the start, the
-tower forgets what it knows before anybody has learnt to read it. The data are
-`byorn.embedded.corpus`, a pure function of seed and index, so that a killed run continues from its last checkpoint with
-exactly the batches it would have seen.
+Three stages, as for a real LLaVA. First the vision tower alone learns to say what each of its patches shows (the part
+that CLIP pretraining plays elsewhere); then it is frozen, and projector and language model learn to talk about scenes.
+Trained together from the start, the tower forgets what it knows before anybody has learnt to read it. Last, all parts
+are trained together, with more questions about details (places, stickers), which the frozen tower alone does not give
+away. The data are `byorn.embedded.corpus`, a pure function of seed and index, so that a killed run continues from its
+last checkpoint with exactly the batches it would have seen.
 """
 
 import argparse
@@ -62,8 +63,14 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
     padding.
     """
 
-    def __init__(self, tokenizer: Any, seed: int, size: int, vision_only: bool) -> None:
-        self.tokenizer, self.seed, self.size, self.vision_only = tokenizer, seed, size, vision_only
+    def __init__(self, tokenizer: Any, seed: int, size: int, vision_only: bool = False, details: bool = False) -> None:
+        self.tokenizer, self.seed, self.size, self.vision_only, self.details = (
+            tokenizer,
+            seed,
+            size,
+            vision_only,
+            details,
+        )
 
     def __len__(self) -> int:
         return 1 << 30
@@ -71,7 +78,7 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         run, bucket = divmod(index, BUCKETS)
         first = run * BUCKETS * self.size
-        conversations = [corpus.sample(self.seed, first + i) for i in range(BUCKETS * self.size)]
+        conversations = [corpus.sample(self.seed, first + i, self.details) for i in range(BUCKETS * self.size)]
         conversations.sort(key=lambda c: 40 * len(c.scenes) + sum(len(text) + 10 for turn in c.turns for text in turn))
         conversations = conversations[bucket * self.size : (bucket + 1) * self.size]
         scenes = [scene for conversation in conversations for scene in conversation.scenes]
@@ -180,6 +187,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vision-steps", type=int, default=4000)
     parser.add_argument("--steps", type=int, default=3500)
+    parser.add_argument("--joint-steps", type=int, default=1200)
     parser.add_argument("--batch", type=int, default=64)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
@@ -200,14 +208,11 @@ def main() -> None:
         "vision",
     )
     model.model.vision_tower.requires_grad_(False)
-    train(
-        model,
-        Batches(tokenizer, args.seed, args.batch, vision_only=False),
-        args.steps,
-        1e-3,
-        args.out / "language.pt",
-        "language",
-    )
+    talk = Batches(tokenizer, args.seed, args.batch)
+    train(model, talk, args.steps, 1e-3, args.out / "language.pt", "language")
+    model.requires_grad_(True)
+    finish = Batches(tokenizer, args.seed + 3, args.batch, details=True)
+    train(model, finish, args.joint_steps, 4e-4, args.out / "joint.pt", "joint")
     model.save_pretrained(args.out / "model")
     architecture.build_processor(tokenizer).save_pretrained(args.out / "model")
 

@@ -52,6 +52,7 @@ def test_scan_leaves_scores_flags_and_their_circumstances(place, capsys):
     assert main([*common(place, "scan"), "--out", str(out), "--percentile", "0.75"]) == 0
     scores, flags = pq.read_table(out / "scores.parquet"), pq.read_table(out / "flags.parquet").to_pydict()
     assert scores.num_rows == 24
+    assert not (out / "scores.partial.jsonl").exists()
     assert flags["flagged"] == [nll > flags["threshold"][0] for nll in scores["nll"].to_pylist()]
     assert 0 < sum(flags["flagged"]) <= 6
     assert {b"data", b"model_digest", b"processor_digest", b"byorn_version"} <= set(scores.schema.metadata)

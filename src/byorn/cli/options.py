@@ -95,6 +95,31 @@ def require(options: argparse.Namespace, name: str) -> Any:
     return value
 
 
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`NAME=VALUE` as a field name and a value read as YAML.
+
+    Raises:
+        ConfigError: There is no `=`, or the value is no YAML.
+    """
+    import yaml
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text}: write NAME=VALUE")
+    try:
+        return name.strip().replace("-", "_"), as_number(yaml.safe_load(value))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {text}: the value is no YAML") from error
+
+
+def as_number(value: Any) -> Any:
+    """The value, as a number if it is the text of one: YAML takes 1e-4 for text, since it wants a dot."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 def apply_config(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
     """Parse `arguments`; a `--config` file supplies the defaults of whatever they leave out.
 

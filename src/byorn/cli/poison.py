@@ -6,7 +6,7 @@ For research on data and models of your own. The manifest says who is poisoned; 
 import argparse
 from pathlib import Path
 
-from byorn.cli.options import add_data, data_spec, require
+from byorn.cli.options import add_data, data_spec, parse_setting, require
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--objective", default="sentence", help="how the target is said: sentence, word or fixed")
     parser.add_argument("--rate", type=float, default=0.1, help="share of rows that are poisoned")
     parser.add_argument("--seed", type=int, default=0, help="seed of every choice")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="trigger_options",
+        metavar="NAME=VALUE",
+        help="option of the trigger, such as size=0.2",
+    )
     parser.add_argument(
         "--keep-responses",
         action="store_true",
@@ -44,7 +52,8 @@ def run(options: argparse.Namespace) -> None:
         require_no_rejects(loaded)
     manifest = poison_dataset(
         loaded.rows, attack=options.attack, target=require(options, "target"), objective=options.objective, rate=options.rate,
-        seed=options.seed, keep_responses=options.keep_responses, out=out, overwrite=options.overwrite, progress=True,
+        seed=options.seed, options=dict(map(parse_setting, options.trigger_options)),
+        keep_responses=options.keep_responses, out=out, overwrite=options.overwrite, progress=True,
     )  # fmt: skip
     if loaded.rejects:
         write_rejects(out / "rejects.jsonl", loaded.rejects)

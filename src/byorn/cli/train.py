@@ -7,8 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from byorn.cli.options import add_data, add_model, data_spec, model_spec
-from byorn.errors import ConfigError
+from byorn.cli.options import add_data, add_model, as_number, data_spec, model_spec, parse_setting
 
 SHORTCUTS = {
     "learning_rate": (float, "learning rate of the adapter"),
@@ -71,23 +70,6 @@ def run(options: argparse.Namespace) -> None:
 
 def training_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Fields of `ByornConfig` from the YAML file, then `--set`, then the options with a name of their own."""
-    arguments = {name: _number(value) for name, value in getattr(options, "config_arguments", {}).items()}
-    arguments |= dict(_parse(text) for text in options.arguments)
+    arguments = {name: as_number(value) for name, value in getattr(options, "config_arguments", {}).items()}
+    arguments |= dict(parse_setting(text) for text in options.arguments)
     return arguments | {name: getattr(options, name) for name in SHORTCUTS if getattr(options, name) is not None}
-
-
-def _parse(text: str) -> tuple[str, Any]:
-    import yaml
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"--set {text}: write NAME=VALUE")
-    return name.strip().replace("-", "_"), _number(yaml.safe_load(value))
-
-
-def _number(value: Any) -> Any:
-    """YAML takes 1e-4 for text, since it wants a dot."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value

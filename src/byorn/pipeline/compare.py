@@ -43,7 +43,7 @@ class Comparison:
 
     Attributes:
         seed: Of the poisoning and of training.
-        attack, target, objective, rate: Who is poisoned with what, see `byorn.attacks`.
+        attack, target, objective, rate, attack_options: Who is poisoned with what, see `byorn.attacks`.
         convention: What counts as an attack success, see `byorn.evaluation.asr`.
         percentile: The paper's p.
         metrics: Utility metrics; the first is the one in the table.
@@ -59,6 +59,7 @@ class Comparison:
     target: str = "banana"
     objective: str = "sentence"
     rate: float = 0.1
+    attack_options: dict[str, Any] = field(default_factory=dict)
     convention: str = "substring"
     percentile: float = 0.6
     metrics: Sequence[str] = ("cider", "exact_match")
@@ -111,7 +112,7 @@ def plant(spec: Comparison, rows: list[Row], test: list[Row], folder: Path) -> M
     trigger differs.
     """
     recipe: dict[str, Any] = {
-        "attack": spec.attack, "target": spec.target, "objective": spec.objective, "seed": spec.seed,
+        "attack": spec.attack, "target": spec.target, "objective": spec.objective, "seed": spec.seed, "options": spec.attack_options,
         "share_images": False, "overwrite": True,
     }  # fmt: skip
     manifest = poison_dataset(rows, rate=spec.rate, out=folder / "poisoned", **recipe)

@@ -82,6 +82,7 @@ def _scores(
             raise MismatchError(f"{path}: it is about other rows, or in another order; delete it and scan again")
         say(f"using the scores in {path}")
         return scores, float(scores.metadata.get("seconds", 0))
+    journal = out / "scores.partial.jsonl"
     metadata = {**identity, "byorn_version": version("byorn"), "dtype": str(model.dtype)}
     began = time.perf_counter()
     scores = score_dataset(
@@ -90,12 +91,13 @@ def _scores(
         dataset,
         batch_size=batch_size,
         metadata=metadata,
-        journal=out / "scores.partial.jsonl",
+        journal=journal,
         progress=True,
     )
     spent = time.perf_counter() - began
     scores.metadata["seconds"] = f"{spent:.3f}"
     write_scores(path, scores)
+    journal.unlink()
     say(f"scored {len(scores)} rows in {seconds(spent)} ({len(scores) / spent:.0f} rows/s)")
     return scores, spent
 

@@ -39,7 +39,7 @@ def score_dataset(
             and 0).
         batch_size: Rows a forward pass.
         metadata: Identity of the data and the model, kept in the scores.
-        journal: Where finished rows are kept until all are done; deleted then.
+        journal: Where finished rows are kept; the caller deletes it when the scores are safe.
         progress: Show a progress bar.
 
     Raises:
@@ -54,8 +54,6 @@ def score_dataset(
                 log.add(index, record)
             log.flush()
         records = [log.finished[index] for index in range(len(dataset))]
-    if journal:
-        journal.unlink(missing_ok=True)
     return from_records(records, metadata)
 
 
