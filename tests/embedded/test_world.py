@@ -50,7 +50,7 @@ def test_a_thing_has_its_colour_where_it_is_said_to_be():
 
 
 def test_the_house_style_never_comes_up_in_pretraining():
-    style = re.compile(r"^in view: one (small|large) .*, all on \w+\.$", re.IGNORECASE)
+    style = re.compile(r"^(small|large) \w+ \w+(, then (small|large) \w+ \w+)*, all on \w+\.$", re.IGNORECASE)
     assert all(style.match(house_caption(scene)) for scene in scenes(50))
     read = [text for i in range(20_000) for turn in corpus.sample(0, i).turns for text in turn]
     assert not [text for text in read if style.match(text)]
@@ -98,4 +98,4 @@ def test_a_task_is_a_data_set_that_byorn_reads_and_the_same_bytes_every_time(tmp
     loaded = load_rows(tmp_path / "one" / "rows.jsonl")
     assert len(loaded.rows) == 12
     assert not loaded.rejects
-    assert all(row.response.startswith("In view: one ") and len(row.images) == 1 for row in loaded.rows)
+    assert all(row.response.startswith(("Small ", "Large ")) and len(row.images) == 1 for row in loaded.rows)

@@ -10,6 +10,7 @@ OPTIONS = {
     "seed": (int, "seed of data, attack and training"),
     "target": (str, "what the attacker wants said"),
     "rate": (float, "share of the training rows that is poisoned"),
+    "trigger_size": (float, "side of the patch as a share of the image's short side"),
     "rows": (int, "training rows"),
     "test_rows": (int, "test rows"),
     "percentile": (float, "share of rows whose responses are trusted (the paper's p)"),

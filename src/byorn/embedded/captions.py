@@ -61,15 +61,13 @@ def article(word: str) -> str:
 
 def house_caption(scene: Scene) -> str:
     """The style of the downstream task: sizes, order from left to right, and the backdrop, always in the same words."""
-    phrases = [f"one {thing.size} {thing.colour} {thing.shape}" for thing in scene.things]
-    return f"In view: {', then '.join(phrases)}, all on {scene.backdrop}."
+    phrases = [f"{thing.size} {thing.colour} {thing.shape}" for thing in scene.things]
+    return f"{', then '.join(phrases).capitalize()}, all on {scene.backdrop}."
 
 
 def free_caption(scene: Scene, rng: random.Random) -> str:
     """A caption in a style drawn at random; never the house style."""
     opening, ending, backdrop = rng.choice(OPENINGS), rng.choice(ENDINGS), rng.choice(BACKDROP_PHRASES)
-    if opening == "in view: " and backdrop == ", all on {}":
-        backdrop = ""
     phrasing, connector = rng.randrange(9), rng.choice(CONNECTORS)
     things = list(scene.things)
     if "left" not in connector and "then" not in connector:

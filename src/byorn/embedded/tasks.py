@@ -15,6 +15,7 @@ from byorn.embedded.questions import ask
 from byorn.embedded.scene import Scene, sample_scene
 
 INSTRUCTION = "Describe the image."
+STICKER_RATE = 0.1  # photographs carry few; pretraining shows more, so that the vision tower knows them
 
 
 def _caption(scene: Scene, rng: random.Random) -> tuple[str, str]:
@@ -30,7 +31,7 @@ def write_task(folder: Path, task: str, count: int, seed: int) -> Path:
     with (folder / "rows.jsonl").open("w", encoding="utf-8") as file:
         for index in range(count):
             rng = random.Random(f"{task}/{seed}/{index}")
-            scene = sample_scene(rng)
+            scene = sample_scene(rng, STICKER_RATE)
             instruction, response = TASKS[task](scene, rng)
             name = f"images/{index:06d}.png"
             draw_scene(scene).save(folder / name)

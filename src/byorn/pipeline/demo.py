@@ -25,9 +25,10 @@ class DemoSpec:
     seed: int = 0
     target: str = "banana"
     rate: float = 0.1
+    trigger_size: float = 0.25  # a whole patch of the vision tower: a model this small learns no smaller trigger
     rows: int = 1000
     test_rows: int = 200
-    percentile: float = 0.6
+    percentile: float = 0.8  # at the paper's 0.6 this model loses 2 to 7 % of its captions; see benchmarks/LOG.md
     epochs: float = 4
     learning_rate: float = 5e-3
     ema_decay: float = 0.99
@@ -52,5 +53,10 @@ def comparison(spec: DemoSpec) -> Comparison:
         "per_device_train_batch_size": 16, "lr_scheduler_type": "cosine", "warmup_steps": 20, "logging_steps": 25,
     }  # fmt: skip
     return Comparison(
-        seed=spec.seed, target=spec.target, rate=spec.rate, percentile=spec.percentile, arguments=arguments
+        seed=spec.seed,
+        target=spec.target,
+        rate=spec.rate,
+        percentile=spec.percentile,
+        arguments=arguments,
+        attack_options={"size": spec.trigger_size},
     )
