@@ -218,7 +218,7 @@ def test_data_sets_that_cannot_be_joined_with_a_manifest_are_refused(tmp_path: P
 
 def test_a_bad_image_is_named_and_leaves_nothing_behind(tmp_path: Path) -> None:
     for broken in (b"no image", tmp_path / "gone.png"):
-        with pytest.raises(DataError, match=r"row 'bad' \(turn 0\), image 1: .*(replace it|restore the file)"):
+        with pytest.raises(DataError, match=r"row 'bad' \(turn 0\), image 1: .*(replace|restore)"):
             poison_dataset([row("bad", encoded(picture(1)), broken)], **{**SETTINGS, "rate": 1}, out=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

@@ -11,7 +11,7 @@ from byorn.models.template import end_ids, special_tokens
 # Whatever is left open here is filled from the checkpoint's own generation config, and Qwen2.5-VL ships a penalty of 1.05.
 PLAIN = {
     "do_sample": False, "num_beams": 1, "num_return_sequences": 1, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0,
-    "min_length": 0, "min_new_tokens": 0, "use_cache": True, "disable_compile": True,
+    "min_new_tokens": 0, "use_cache": True, "disable_compile": True,
 }  # fmt: skip
 
 
