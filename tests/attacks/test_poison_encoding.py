@@ -101,5 +101,5 @@ def test_a_colour_key_becomes_an_alpha_channel() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"not an image", encoded(picture(8))[:200], b"%!PS-Adobe-3.0 EPSF-3.0\n"])
 def test_broken_or_foreign_bytes_are_a_data_error(data: bytes) -> None:
-    with pytest.raises(DataError, match="corrupt|no image in one of the formats"):
+    with pytest.raises(DataError, match=r"corrupt|no image in one of the formats"):
         decode(data)

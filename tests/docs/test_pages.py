@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import byorn
-from byorn.cli.main import build_parser
+from byorn.cli.main import COMMANDS, build_parser
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -20,20 +20,10 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def byorn_commands(page: Path) -> list[list[str]]:
-    """Every `byorn ...` line of the page's code blocks, continued lines joined, comments and launchers removed."""
-    commands = []
-    for block in blocks(page, "[a-z]*"):
-        for line in block.replace("\\\n", " ").splitlines():
-            words = (
-                shlex.split(line, comments=True)
-                if "byorn" in line and "import" not in line and "=" not in line.split("--")[0]
-                else []
-            )
-            if "-m" in words:
-                commands.append(words[words.index("byorn", words.index("-m")) + 1 :])
-            elif words[:1] == ["byorn"]:
-                commands.append(words[1:])
-    return commands
+    """The arguments of every `byorn COMMAND` line in the page's code blocks, continued lines joined."""
+    lines = "\n".join(blocks(page, "[a-z]*")).replace("\\\n", " ")
+    found = re.findall(rf"^(?:byorn|.* -m byorn) +((?:{'|'.join(COMMANDS)})\b.*)$", lines, re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in found]
 
 
 def test_the_readme_shows_every_command():
