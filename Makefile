@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format embedded embedded-check easy-vqa demo-seeds clean
+.PHONY: help demo test check format embedded embedded-check easy-vqa demo-seeds clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -21,10 +21,7 @@ demo: $(READY)  ## poison a data set; watch plain fine-tuning fall for it, and b
 	HF_HUB_OFFLINE=1 $(BIN)/byorn demo
 
 test: $(READY)  ## all fast tests
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
-
-test-slow: $(READY)  ## the tests that take minutes
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(READY) lint test  ## lint, types and tests
 
