@@ -8,7 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
-from prepare import read_rows
+from byorn.bench.easy_vqa import read_rows
 
 from byorn.pipeline.compare import PARTS, Comparison, compare
 from byorn.pipeline.folder import start_anew, write_config, write_json

@@ -4,7 +4,8 @@
     ├── ConfigError           an option or a configuration value is wrong
     ├── DataError             the data set cannot be read, or holds no usable row
     ├── ModelError            the model or its processor cannot be used as asked
-    └── MismatchError         two files of a run do not belong together (scores of another data set or model)
+    ├── MismatchError         two files of a run do not belong together (scores of another data set or model)
+    └── BenchError            some cells of a bench failed; the others are done
 
 The command line prints the message of a `ByornError` as `error: ...` and exits with 2; anything else is a bug and keeps
 its traceback.
@@ -29,3 +30,7 @@ class ModelError(ByornError):
 
 class MismatchError(ByornError):
     """Two files of a run do not belong together."""
+
+
+class BenchError(ByornError):
+    """Some cells of a bench failed; the others are done."""

@@ -7,12 +7,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from byorn.cli import demo, evaluate, poison, scan, train
+from byorn.cli import bench, demo, evaluate, poison, scan, train
 from byorn.cli.options import apply_config
 from byorn.errors import ByornError
 from byorn.pipeline.narrate import quiet_libraries
 
-COMMANDS = {"demo": demo, "scan": scan, "train": train, "poison": poison, "evaluate": evaluate}
+COMMANDS = {"demo": demo, "scan": scan, "train": train, "poison": poison, "evaluate": evaluate, "bench": bench}
 DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
 
 

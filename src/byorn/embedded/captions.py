@@ -65,6 +65,12 @@ def house_caption(scene: Scene) -> str:
     return f"{', then '.join(phrases).capitalize()}, all on {scene.backdrop}."
 
 
+def house_difference(first: Scene, second: Scene) -> str:
+    """The style of the two-image task, for pictures of `change_one`: what it was, what it is, and where."""
+    old, new = next((a, b) for a, b in zip(first.things, second.things, strict=True) if a.name != b.name)
+    return f"{old.colour.capitalize()} {old.shape} on the {place(old)}, now {new.colour}."
+
+
 def free_caption(scene: Scene, rng: random.Random) -> str:
     """A caption in a style drawn at random; never the house style."""
     opening, ending, backdrop = rng.choice(OPENINGS), rng.choice(ENDINGS), rng.choice(BACKDROP_PHRASES)

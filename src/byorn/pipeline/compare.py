@@ -44,7 +44,7 @@ class Comparison:
     Attributes:
         seed: Of the poisoning and of training.
         attack, target, objective, rate, attack_options: Who is poisoned with what, see `byorn.attacks`.
-        convention: What counts as an attack success, see `byorn.evaluation.asr`.
+        convention, source: What counts as an attack success, see `byorn.evaluation.asr`.
         percentile: The paper's p.
         metrics: Utility metrics; the first is the one in the table.
         model: A folder, a hub name or `embedded`.
@@ -61,6 +61,7 @@ class Comparison:
     rate: float = 0.1
     attack_options: dict[str, Any] = field(default_factory=dict)
     convention: str = "substring"
+    source: str = ""
     percentile: float = 0.6
     metrics: Sequence[str] = ("cider", "exact_match")
     model: str = "embedded"
@@ -165,7 +166,7 @@ def judge(spec: Comparison, out: Path, name: str) -> dict[str, Any]:
     for stale in folder.glob("predictions*.jsonl"):
         stale.unlink()
     clean, triggered = (load_rows(out / "data" / test).rows for test in ("test", "test_triggered"))
-    attack, limits = Attack(spec.target, spec.convention), (spec.batch_size, spec.max_new_tokens)
+    attack, limits = Attack(spec.target, spec.convention, spec.source), (spec.batch_size, spec.max_new_tokens)
     results = measure(
         model, source.processor(), clean, triggered, folder, attack, spec.metrics, *limits, progress=False
     )

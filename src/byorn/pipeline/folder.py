@@ -85,17 +85,22 @@ def same_config(folder: Path, settings: dict[str, Any]) -> None:
 
 def write_environment(folder: Path, **facts: Any) -> None:
     """`environment.json`: versions, command and whatever identifies model and data."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "unknown"
     command = [
         "byorn" if Path(sys.argv[0]).name in ("byorn", "__main__.py", "main.py") else Path(sys.argv[0]).name,
         *sys.argv[1:],
     ]
     write_json(
         folder / "environment.json",
-        {"command": command, "platform": platform.platform(), "versions": versions, **facts},
+        {"command": command, "platform": platform.platform(), "versions": versions(), **facts},
     )
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found

@@ -1,0 +1,121 @@
+"""One cell of an experiment: a poisoned data set, a defence, a fine-tune, and what came of it."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from byorn.attacks.manifest import read_manifest
+from byorn.bench.experiment import FLAGGING, Cell, Group, plain
+from byorn.bench.memory import peak_megabytes, reset_peak
+from byorn.bench.tasks import load_task
+from byorn.evaluation.detection import detection
+from byorn.flagging.percentile import flag_percentile
+from byorn.pipeline.compare import Comparison, judge, plant, training_data
+from byorn.pipeline.folder import versions, write_json
+from byorn.pipeline.inputs import ModelSpec
+from byorn.pipeline.scan import scan
+from byorn.pipeline.train import TrainSpec, train
+from byorn.scoring.table import read_scores
+
+READY = "group.json"
+
+
+@dataclass
+class Cost:
+    """Seconds and peak memory by phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_megabytes: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        reset_peak()
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - began, 3)
+        self.peak_megabytes[name] = round(peak_megabytes(), 1)
+
+
+def prepare(group: Group, folder: Path) -> dict[str, Any]:
+    """Data, scores and the pretrained model's own figures of a group, once: `folder/group.json` says that it is done."""
+    ready = folder / READY
+    settings = plain(group)
+    if ready.exists() and (found := json.loads(ready.read_text(encoding="utf-8")))["group"] == settings:
+        return found
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    cost = Cost()
+    task = load_task(group.task, group.rows, group.test_rows, group.seed, folder / "drawn")
+    spec = comparison(group, task.metric, task.max_new_tokens)
+    with cost.phase("poison"):
+        plant(spec, task.train, task.test, folder / "data")
+    with cost.phase("scan"):
+        scan(training_data(folder, "scan"), ModelSpec(group.model), folder / "scan", batch_size=spec.batch_size)
+    with cost.phase("evaluate"):
+        pretrained = judge(spec, folder, "pretrained")
+    shared = {
+        "group": settings,
+        "metric": task.metric,
+        "max_new_tokens": task.max_new_tokens,
+        "pretrained": pretrained,
+        "seconds": cost.seconds,
+        "peak_megabytes": cost.peak_megabytes,
+    }
+    write_json(ready, shared)
+    return shared
+
+
+def comparison(group: Group, metric: str, max_new_tokens: int) -> Comparison:
+    attack = group.attack
+    return Comparison(
+        seed=group.seed, attack=attack.attack, target=attack.target, objective=attack.objective, rate=group.rate, source=attack.source,
+        attack_options=dict(attack.options), convention=attack.convention, metrics=(metric, "exact_match"), model=group.model,
+        max_new_tokens=max_new_tokens,
+    )  # fmt: skip
+
+
+def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Fine-tune and judge; returns the content of the result file."""
+    spec, cost = comparison(cell.group, shared["metric"], shared["max_new_tokens"]), Cost()
+    out = folder / cell.slug
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    if cell.defense in FLAGGING:
+        shutil.copy(folder / "scan" / "scores.parquet", out)
+    with cost.phase("train"):
+        training = train(training_data(folder, cell.defense), ModelSpec(cell.group.model), out, train_spec(cell))
+    with cost.phase("evaluate"):
+        results = judge(spec, folder, cell.slug)
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    return {
+        "cell": plain(cell),
+        "metric": shared["metric"],
+        "figures": results,
+        "pretrained": shared["pretrained"],
+        "detection": detected(cell, folder),
+        "training": {key: value for key, value in training.items() if key != "log"},
+        "seconds": {**shared["seconds"], **cost.seconds},
+        "peak_megabytes": {**shared["peak_megabytes"], **cost.peak_megabytes},
+        "versions": versions(),
+    }
+
+
+def train_spec(cell: Cell) -> TrainSpec:
+    """The same budget for every defence."""
+    arguments = {"seed": cell.group.seed, "save_strategy": "no", "ema_decay": cell.ema_decay, **cell.arguments}
+    defense = "sft" if cell.defense == "oracle" else cell.defense
+    return TrainSpec(defense, cell.percentile, 50, cell.lora_rank, arguments=arguments)
+
+
+def detected(cell: Cell, folder: Path) -> dict[str, Any] | None:
+    """AUC of the score and recall of the flags, for the defences that use them."""
+    if cell.defense not in FLAGGING:
+        return None
+    scores = read_scores(folder / "scan" / "scores.parquet")
+    poisoned = read_manifest(folder / "data" / "poisoned").keys
+    return detection(scores, flag_percentile(scores, cell.percentile), poisoned)

@@ -1,0 +1,165 @@
+"""An experiment file and the cells that it spans: attacks x rates x seeds x defences x sweeps. No torch here."""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from byorn.errors import ConfigError
+
+FLAGGING = ("byorn", "byorn-f", "base-relabel")  # the defences that the percentile matters to
+AVERAGING = ("byorn",)  # the defence that the decay matters to
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack:
+    """What is planted; fields as in `byorn poison`."""
+
+    attack: str
+    target: str = "banana"
+    objective: str = "sentence"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    convention: str = "substring"
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Cells that share their data: one poisoned data set, scored once."""
+
+    task: str | Mapping[str, Any]
+    rows: int
+    test_rows: int
+    model: str
+    label: str
+    attack: Attack
+    rate: float
+    seed: int
+
+    @property
+    def slug(self) -> str:
+        return f"{self.label}-r{self.rate:g}-s{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One fine-tune: what the group gives, and a defence with its settings."""
+
+    group: Group
+    defense: str
+    percentile: float
+    ema_decay: float
+    lora_rank: int
+    arguments: Mapping[str, Any]
+
+    @property
+    def slug(self) -> str:
+        """The name of the result file; settings that the defence does not read are not in it."""
+        percentile = f"-p{self.percentile:g}" if self.defense in FLAGGING else ""
+        decay = f"-e{self.ema_decay:g}" if self.defense in AVERAGING else ""
+        return f"{self.group.label}-{self.defense}{percentile}{decay}-r{self.group.rate:g}-s{self.group.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """An experiment file.
+
+    Attributes:
+        name: The file's name without its ending.
+        title: One line for the tables.
+        task: A name of `byorn.bench.tasks.TASKS`, or a mapping with `train`, `test`, `metric`: data of your own.
+        rows, test_rows: How many to use.
+        seeds: Of data, attack and training.
+        model: A folder, a hub name or `embedded`.
+        attacks: Label -> fields of `Attack`.
+        rates: Shares of the rows that are poisoned.
+        defenses: Names that `byorn train --defense` knows.
+        percentiles, ema_decays: Swept for the defences that read them.
+        lora_rank: Of every adapter.
+        arguments: Fields of `ByornConfig`.
+    """
+
+    name: str
+    title: str
+    attacks: Mapping[str, Mapping[str, Any]]
+    defenses: tuple[str, ...]
+    task: str | Mapping[str, Any] = "captions"
+    rows: int = 600
+    test_rows: int = 300
+    seeds: tuple[int, ...] = (0, 1, 2)
+    model: str = "embedded"
+    rates: tuple[float, ...] = (0.1,)
+    percentiles: tuple[float, ...] = (0.6,)
+    ema_decays: tuple[float, ...] = (0.99,)
+    lora_rank: int = 16
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def groups(self) -> Iterator[Group]:
+        """Seed by seed, so that a first whole table is there early."""
+        for seed, rate, (label, options) in itertools.product(self.seeds, self.rates, self.attacks.items()):
+            attack = _build(Attack, {"attack": label, **(options or {})}, f"{self.name}: attacks: {label}")
+            yield Group(
+                task=self.task, rows=self.rows, test_rows=self.test_rows, model=self.model, label=label, attack=attack, rate=rate, seed=seed
+            )  # fmt: skip
+
+    def cells(self, group: Group) -> Iterator[Cell]:
+        """The cells of a group, each once."""
+        for defense in self.defenses:
+            percentiles = self.percentiles if defense in FLAGGING else self.percentiles[:1]
+            decays = self.ema_decays if defense in AVERAGING else self.ema_decays[:1]
+            for percentile, decay in itertools.product(percentiles, decays):
+                yield Cell(
+                    group=group, defense=defense, percentile=percentile, ema_decay=decay, lora_rank=self.lora_rank, arguments=self.arguments
+                )  # fmt: skip
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Read an experiment file.
+
+    Raises:
+        ConfigError: It is missing, no YAML, or has an unknown, missing or ill-typed field.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"experiment {path}: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"experiment {path}: expected `field: value` lines")
+    lists = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    experiment = _build(Experiment, {"name": path.stem, **lists}, f"experiment {path}")
+    _check(experiment, path)
+    return experiment
+
+
+def _build(kind: Any, content: Mapping[str, Any], where: str) -> Any:
+    known = {item.name: item for item in fields(kind)}
+    unknown = [key for key in content if key not in known]
+    if unknown:
+        raise ConfigError(f"{where}: unknown field {unknown[0]!r}; known are {', '.join(known)}")
+    missing = [
+        name
+        for name, item in known.items()
+        if name not in content and item.default is MISSING and item.default_factory is MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where}: field {missing[0]!r} is missing")
+    return kind(**content)
+
+
+def _check(experiment: Experiment, path: Path) -> None:
+    for name in ("seeds", "rates", "percentiles", "ema_decays", "defenses"):
+        value = getattr(experiment, name)
+        if not isinstance(value, tuple) or not value:
+            raise ConfigError(f"experiment {path}: {name} is {value!r}; give a list with at least one entry")
+    if not isinstance(experiment.attacks, Mapping) or not experiment.attacks:
+        raise ConfigError(f"experiment {path}: attacks: give `label: {{option: value}}` lines")
+
+
+def plain(settings: Group | Cell) -> dict[str, Any]:
+    """Everything that decides a result, as JSON gives it back."""
+    content: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    return content

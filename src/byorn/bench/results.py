@@ -1,0 +1,112 @@
+"""Result files -> one line per task, attack, defence and setting, over its seeds."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from byorn.errors import DataError
+from byorn.evaluation.intervals import wilson
+
+SWEPT = ("percentile", "ema_decay")
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """Every result of an experiment.
+
+    Raises:
+        DataError: There is none, or a file is broken.
+    """
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise DataError(f"{folder}: no results; run `byorn bench run {folder.name}` first")
+    results = []
+    for path in paths:
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+            results.append(result | {"experiment": folder.name, "cell": result["cell"]})
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: no result file ({error}); delete it and run the bench again") from error
+    return results
+
+
+def lines(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One line per task, attack, defence, rate and setting.
+
+    Returns:
+        `utility` is the mean over the seeds, `utility_interval` its 95 % t interval (for one seed: the bootstrap interval over the test
+        inputs); `asr` is pooled over seeds and inputs with its Wilson interval; both ASRs are shares in [0, 1]; `seconds` is scan and
+        training, the mean over seeds. `seeds` is their number, `n` the test inputs behind the ASR.
+    """
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for result in results:
+        found.setdefault(_key(result), []).append(result)
+    return [_line(group) for _, group in sorted(found.items(), key=lambda item: tuple(map(str, item[0])))]
+
+
+def _key(result: dict[str, Any]) -> tuple[Any, ...]:
+    cell, group = result["cell"], result["cell"]["group"]
+    return (*_names(result), group["rate"], *(cell[name] for name in SWEPT))
+
+
+def _names(result: dict[str, Any]) -> tuple[str, str, str]:
+    cell, task = result["cell"], result["cell"]["group"]["task"]
+    return (task if isinstance(task, str) else task.get("name", "own"), cell["group"]["label"], cell["defense"])
+
+
+def _line(group: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    task, attack, defense = _names(group[0])
+    metric, cell = group[0]["metric"], group[0]["cell"]
+    asr, asr_interval, n = pooled([result["figures"]["asr"] for result in group])
+    return {
+        "task": task,
+        "attack": attack,
+        "defense": defense,
+        "rate": cell["group"]["rate"],
+        **{name: cell[name] for name in SWEPT},
+        "seeds": len(group),
+        "metric": metric,
+        "utility": mean(result["figures"]["clean"][metric]["value"] for result in group),
+        "utility_interval": interval([result["figures"]["clean"][metric] for result in group]),
+        "asr": asr,
+        "asr_interval": asr_interval,
+        "n": n,
+        "asr_pretrained": pooled([result["pretrained"]["asr"] for result in group])[0],
+        "utility_pretrained": mean(result["pretrained"]["clean"][metric]["value"] for result in group),
+        "utility_triggered": mean(result["figures"]["triggered"][metric]["value"] for result in group),
+        "detection_auc": _mean_of(group, "auc"),
+        "detection_recall": _mean_of(group, "recall"),
+        "seconds": mean(result["seconds"]["train"] + _scanning(result) for result in group),
+    }
+
+
+def _scanning(result: dict[str, Any]) -> float:
+    return result["seconds"]["scan"] if result["detection"] else 0.0
+
+
+def _mean_of(group: Sequence[dict[str, Any]], name: str) -> float | None:
+    values = [result["detection"][name] for result in group if result["detection"]]
+    return mean(values) if values else None
+
+
+def pooled(metrics: Sequence[dict[str, Any]]) -> tuple[float | None, list[float] | None, int]:
+    """Shares over several test sets as one: value, 95 % Wilson interval, n. None where every item was excluded."""
+    defined = [metric for metric in metrics if metric["value"] is not None]
+    n = sum(metric["n"] for metric in defined)
+    if not n:
+        return None, None, 0
+    hits = round(sum(metric["value"] * metric["n"] for metric in defined))
+    return hits / n, list(wilson(hits, n, 0.95)), n
+
+
+def interval(metrics: Sequence[dict[str, Any]]) -> list[float]:
+    """95 %: mean +- t * s / sqrt(k) over k seeds; for one seed, that of the run."""
+    from scipy.stats import t
+
+    values = [metric["value"] for metric in metrics]
+    if len(values) == 1:
+        return [metrics[0]["low"], metrics[0]["high"]]
+    half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    return [mean(values) - half, mean(values) + half]

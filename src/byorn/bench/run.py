@@ -1,0 +1,116 @@
+"""Run experiments: what has a result is not run again, what fails is named and does not stop the rest."""
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from byorn.bench.experiment import Cell, Experiment, Group, plain
+from byorn.errors import MismatchError
+from byorn.pipeline.narrate import quiet_libraries, say, seconds
+
+
+@dataclass(frozen=True)
+class Job:
+    """A group with the cells that are still to be run; one process takes it whole."""
+
+    group: Group
+    cells: tuple[Cell, ...]
+    work: Path
+    results: Path
+
+
+def run_experiments(
+    experiments: Sequence[Experiment], results: Path, work: Path, *, only: str = "*", jobs: int = 1
+) -> list[str]:
+    """Run every cell without a result; returns a line for each failure.
+
+    Args:
+        experiments: What to run, in this order.
+        results: Result files go to `results/EXPERIMENT/CELL.json`.
+        work: Data, adapters and predictions go to `work/EXPERIMENT/GROUP`; safe to delete.
+        only: Pattern on `EXPERIMENT/CELL`, as in a shell.
+        jobs: Processes, each with its share of the cores.
+
+    Raises:
+        MismatchError: A result file was made with other settings.
+    """
+    queue = [job for experiment in experiments for job in pending(experiment, results, work, only)]
+    cells = sum(len(job.cells) for job in queue)
+    say(f"{cells} cells to run in {len(queue)} groups")
+    if jobs == 1:
+        return [failure for job in queue for failure in run_job(job)]
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read by the workers when they start
+    failures: list[str] = []
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(run_job, job): job for job in queue}
+        for future in as_completed(futures):
+            try:
+                failures += future.result()
+            except BrokenProcessPool:
+                failures.append(f"{futures[future].group.slug}: the process died; run the same command again")
+    return failures
+
+
+def pending(experiment: Experiment, results: Path, work: Path, only: str) -> list[Job]:
+    """The cells of an experiment that have no result yet, by group."""
+    jobs = []
+    for group in experiment.groups():
+        chosen = [cell for cell in experiment.cells(group) if fnmatch(f"{experiment.name}/{cell.slug}", only)]
+        missing = tuple(cell for cell in chosen if not finished(cell, results / experiment.name))
+        if missing:
+            jobs.append(Job(group, missing, work / experiment.name / group.slug, results / experiment.name))
+    return jobs
+
+
+def finished(cell: Cell, folder: Path) -> bool:
+    path = folder / f"{cell.slug}.json"
+    if not path.exists():
+        return False
+    before, now = json.loads(path.read_text(encoding="utf-8"))["cell"], plain(cell)
+    if before != now:
+        key = next(key for key in now if before.get(key) != now[key])
+        raise MismatchError(f"{path}: made with {key}={before.get(key)!r}, not {now[key]!r}; delete it or rename the experiment")  # fmt: skip
+    return True
+
+
+def run_job(job: Job) -> list[str]:
+    """The cells of a group, one after the other; a failure costs its own cell alone."""
+    quiet_libraries()
+    from byorn.bench.cell import prepare, run_cell
+    from byorn.pipeline.folder import write_json
+
+    try:
+        shared = prepare(job.group, job.work)
+    except Exception as error:
+        return [_failure(job.group.slug, error)]
+    failures = []
+    for cell in job.cells:
+        try:
+            result = run_cell(cell, shared, job.work)
+        except Exception as error:
+            failures.append(_failure(cell.slug, error))
+            continue
+        job.results.mkdir(parents=True, exist_ok=True)
+        write_json(job.results / f"{cell.slug}.json", result)
+        say(f"-- {cell.slug}: {_line(result)}")
+    return failures
+
+
+def _failure(name: str, error: Exception) -> str:
+    line = f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    say(f"-- failed: {line}")
+    return line
+
+
+def _line(result: dict[str, Any]) -> str:
+    figures, metric = result["figures"], result["metric"]
+    asr, utility = figures["asr"]["value"], figures["clean"][metric]["value"]
+    return f"ASR {asr if asr is None else format(asr, '.1%')}, {metric} {utility:.3f}, {seconds(sum(result['seconds'].values()))}"

@@ -1,0 +1,66 @@
+"""byorn bench: run experiments, and turn their results into tables and plots.
+
+`run` skips what has a result; `table` and `plot` read the result files alone.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("run", "table", "plot"), help="what to do")
+    parser.add_argument("names", nargs="*", default=[], help="experiments, by file name without ending; default: main")
+    parser.add_argument("--experiments", default="benchmarks/experiments", metavar="DIR", help="experiment files")
+    parser.add_argument("--results", default="benchmarks/results", metavar="DIR", help="result files, tables and plots")
+    parser.add_argument(
+        "--work", default="runs/bench", metavar="DIR", help="data, adapters and predictions; safe to delete"
+    )
+    parser.add_argument(
+        "--only", default="*", metavar="PATTERN", help="run: cells whose EXPERIMENT/CELL fits, as in a shell"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="run: processes at a time")
+    parser.add_argument(
+        "--format", choices=("markdown", "html", "json"), default="markdown", help="table: of the output"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    from byorn.bench.experiment import read_experiment
+
+    names = options.names or ["main"]
+    experiments = [read_experiment(Path(options.experiments) / f"{name}.yaml") for name in names]
+    {"run": _run, "table": _table, "plot": _plot}[options.action](options, experiments)
+
+
+def _run(options: argparse.Namespace, experiments: list) -> None:
+    from byorn.bench.run import run_experiments
+    from byorn.errors import BenchError
+
+    failures = run_experiments(
+        experiments, Path(options.results), Path(options.work), only=options.only, jobs=options.jobs
+    )
+    if failures:
+        raise BenchError(f"{len(failures)} failed, the rest is done; the first: {failures[0]}")
+
+
+def _table(options: argparse.Namespace, experiments: list) -> None:
+    from byorn.bench.results import lines, read_results
+    from byorn.bench.table import FORMATS
+
+    for experiment in experiments:
+        found = lines(read_results(Path(options.results) / experiment.name))
+        sys.stdout.write(FORMATS[options.format](found, experiment.title) + "\n")
+
+
+def _plot(options: argparse.Namespace, experiments: list) -> None:
+    from byorn.bench.plot import plot_frontier, plot_roc
+    from byorn.bench.results import lines, read_results
+
+    for experiment in experiments:
+        results, work = Path(options.results), Path(options.work) / experiment.name
+        frontier, roc = (results / f"{experiment.name}-{kind}.svg" for kind in ("frontier", "roc"))
+        plot_frontier(lines(read_results(results / experiment.name)), experiment.title, frontier)
+        print(frontier)
+        if work.is_dir() and plot_roc(work, experiment.title, roc):
+            print(roc)

@@ -1,0 +1,76 @@
+"""From an experiment file to a table and a picture, on the embedded model; a second call runs nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from byorn.cli.main import main
+
+FILE = """
+title: A small one
+rows: 12
+test_rows: 4
+seeds: [0]
+attacks:
+  badnets: {options: {size: 0.25}}
+rates: [0.25]
+defenses: [sft, no-such-defence, byorn]
+percentiles: [0.5]
+arguments: {max_steps: 1, per_device_train_batch_size: 4}
+"""
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    (folder / "experiments").mkdir()
+    (folder / "experiments" / "mine.yaml").write_text(FILE)
+    return folder
+
+
+def call(folder, *arguments):
+    places = [f"--{name}={folder / name}" for name in ("experiments", "results", "work")]
+    return main(["bench", *arguments, *places])
+
+
+def test_one_failure_is_named_and_costs_its_own_cell_alone(bench, capsys):
+    assert call(bench, "run", "mine") == 2
+    assert "1 failed, the rest is done; the first: badnets-no-such-defence" in capsys.readouterr().err
+    names = sorted(path.name for path in (bench / "results" / "mine").glob("*.json"))
+    assert names == ["badnets-byorn-p0.5-e0.99-r0.25-s0.json", "badnets-sft-r0.25-s0.json"]
+
+
+def test_a_result_says_what_was_run_with_n_intervals_and_cost(bench):
+    result = json.loads((bench / "results" / "mine" / "badnets-byorn-p0.5-e0.99-r0.25-s0.json").read_text())
+    assert result["cell"]["group"]["attack"]["options"] == {"size": 0.25}
+    assert result["figures"]["clean"]["cider"]["n"] == 4
+    assert result["detection"]["poisoned"] == 3
+    assert set(result["seconds"]) == set(result["peak_megabytes"]) == {"poison", "scan", "train", "evaluate"}
+    assert min(result["seconds"].values()) > 0
+    assert result["versions"]["torch"]
+
+
+def test_what_has_a_result_is_not_run_again(bench, capsys):
+    before = {path: path.stat().st_mtime_ns for path in (bench / "results" / "mine").glob("*.json")}
+    assert call(bench, "run", "mine", "--only", "mine/badnets-[sb]*") == 0
+    assert "0 cells to run" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in (bench / "results" / "mine").glob("*.json")} == before
+
+
+def test_a_changed_experiment_does_not_reuse_old_results(bench, capsys):
+    path = bench / "experiments" / "mine.yaml"
+    path.write_text(FILE.replace("max_steps: 1", "max_steps: 2"))
+    assert call(bench, "run", "mine") == 2
+    assert "made with arguments=" in capsys.readouterr().err
+    path.write_text(FILE)
+
+
+def test_the_table_and_the_plots_come_from_the_results(bench, capsys):
+    assert call(bench, "table", "mine", "--format", "json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["defense"] for row in rows] == ["byorn", "sft"]
+    assert call(bench, "plot", "mine") == 0
+    pictures = capsys.readouterr().out.split()
+    assert len(pictures) == 2
+    assert all("<svg" in Path(picture).read_text() for picture in pictures)

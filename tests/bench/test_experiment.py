@@ -1,0 +1,66 @@
+"""An experiment file: what it spans, and how it fails."""
+
+import pytest
+
+from byorn.bench.experiment import plain, read_experiment
+from byorn.errors import ConfigError
+
+FILE = """
+title: A small one
+rows: 40
+seeds: [0, 1]
+attacks:
+  badnets:
+  small: {attack: badnets, options: {size: 0.1}}
+defenses: [sft, byorn-f, byorn]
+percentiles: [0.3, 0.6]
+ema_decays: [0.9, 0.99]
+"""
+
+
+def write(folder, text=FILE):
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_it_spans_attacks_seeds_and_sweeps(tmp_path):
+    experiment = read_experiment(write(tmp_path))
+    groups = list(experiment.groups())
+    assert [group.slug for group in groups] == ["badnets-r0.1-s0", "small-r0.1-s0", "badnets-r0.1-s1", "small-r0.1-s1"]
+    assert groups[0].attack.attack == groups[1].attack.attack == "badnets"
+    assert groups[1].attack.options == {"size": 0.1}
+
+
+def test_a_setting_is_swept_for_the_defences_that_read_it_alone(tmp_path):
+    experiment = read_experiment(write(tmp_path))
+    cells = list(experiment.cells(next(experiment.groups())))
+    assert [cell.defense for cell in cells] == ["sft", "byorn-f", "byorn-f", "byorn", "byorn", "byorn", "byorn"]
+    assert len({cell.slug for cell in cells}) == len(cells)
+
+
+def test_a_cell_as_json_is_what_json_gives_back(tmp_path):
+    import json
+
+    experiment = read_experiment(write(tmp_path))
+    content = plain(next(experiment.cells(next(experiment.groups()))))
+    assert json.loads(json.dumps(content)) == content
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("rows: 40", "rowz: 40"), "unknown field 'rowz'"),
+        (("title: A small one", ""), "field 'title' is missing"),
+        (("seeds: [0, 1]", "seeds: 3"), "seeds is 3; give a list"),
+        (("defenses: [sft, byorn-f, byorn]", "defenses: []"), "defenses"),
+        (("  small: {attack: badnets, options: {size: 0.1}}", "  small: {size: 0.1}"), "unknown field 'size'"),
+        ((FILE, "- 1"), "expected `field: value` lines"),
+        ((FILE, "a: [1"), "experiment"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line(tmp_path, change, says):
+    with pytest.raises(ConfigError, match=r"\w") as caught:
+        list(read_experiment(write(tmp_path, FILE.replace(*change))).groups())
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,94 @@
+"""Result files -> tables: numbers that can be checked by hand."""
+
+import json
+
+import pytest
+
+from byorn.bench.results import interval, lines, pooled, read_results
+from byorn.bench.table import as_html, as_json, as_markdown
+from byorn.errors import DataError
+
+
+def figure(value, n=100, low=0.0, high=1.0):
+    return {"value": value, "n": n, "low": low, "high": high, "excluded": 0, "reason": ""}
+
+
+def result(seed=0, attack="badnets", defense="byorn", asr=0.1, utility=0.8, task="questions", percentile=0.6):
+    return {
+        "cell": {
+            "group": {"task": task, "label": attack, "rate": 0.1, "seed": seed},
+            "defense": defense,
+            "percentile": percentile,
+            "ema_decay": 0.99,
+        },
+        "metric": "vqa_accuracy",
+        "figures": {"asr": figure(asr), "clean": {"vqa_accuracy": figure(utility)}, "triggered": {"vqa_accuracy": figure(0.5)}},
+        "pretrained": {"asr": figure(0.0), "clean": {"vqa_accuracy": figure(0.3)}},
+        "detection": {"auc": 0.9, "recall": 1.0} if defense == "byorn" else None,
+        "seconds": {"scan": 5.0, "train": 20.0, "evaluate": 3.0},
+    }  # fmt: skip
+
+
+def test_seeds_are_averaged_and_attack_rates_pooled():
+    (line,) = lines([result(0, asr=0.1, utility=0.7), result(1, asr=0.3, utility=0.9)])
+    assert line["seeds"] == 2
+    assert line["utility"] == pytest.approx(0.8)
+    assert line["asr"] == pytest.approx(0.2)
+    assert line["n"] == 200
+    low, high = line["asr_interval"]
+    assert 0.14 < low < 0.2 < high < 0.27
+    assert line["seconds"] == pytest.approx(25.0)
+    assert line["detection_recall"] == 1.0
+
+
+def test_a_defence_without_flags_pays_for_no_scan_and_detects_nothing():
+    (line,) = lines([result(defense="sft")])
+    assert line["seconds"] == pytest.approx(20.0)
+    assert line["detection_auc"] is None
+
+
+def test_the_interval_over_seeds_is_students():
+    low, high = interval([figure(1.0), figure(2.0), figure(3.0)])
+    assert low == pytest.approx(2 - 4.3027 / 3**0.5, abs=1e-3)
+    assert high == pytest.approx(2 + 4.3027 / 3**0.5, abs=1e-3)
+    assert interval([figure(1.0, low=0.4, high=1.6)]) == [0.4, 1.6]
+
+
+def test_an_attack_rate_over_no_item_is_undefined():
+    assert pooled([figure(None, n=0)]) == (None, None, 0)
+
+
+def test_settings_that_differ_are_told_apart():
+    found = lines([result(percentile=0.6), result(percentile=0.95)])
+    assert [line["percentile"] for line in found] == [0.6, 0.95]
+    text = as_markdown(found, "Sweep")
+    assert "| byorn, p 0.6 |" in text
+    assert "| byorn, p 0.95 |" in text
+
+
+def test_the_table_has_attacks_across_defences_down_and_their_mean():
+    found = lines([result(attack="a", asr=0.2, utility=0.6), result(attack="b", asr=0.4, utility=0.8)])
+    text = as_markdown(found, "Main")
+    assert "| defence | a | b | mean |" in text
+    assert "| byorn | 60.0 / 20.0 | 80.0 / 40.0 | 70.0 / 30.0 |" in text
+
+
+def test_json_has_a_row_for_each_line():
+    rows = json.loads(as_json(lines([result(), result(defense="sft")]), "Main"))
+    assert {"task", "attack", "defense", "seeds", "utility", "utility_interval", "asr", "asr_interval", "asr_pretrained", "utility_triggered",
+            "detection_auc", "detection_recall", "seconds"} <= set(rows[0])  # fmt: skip
+    assert [row["defense"] for row in rows] == ["byorn", "sft"]
+
+
+def test_names_are_escaped_in_html():
+    page = as_html(lines([result(attack="<script>alert(1)</script>")]), "<b>")
+    assert "<script" not in page
+    assert "&lt;b&gt;" in page
+
+
+def test_no_result_and_a_broken_one_are_one_line(tmp_path):
+    with pytest.raises(DataError, match="no results; run"):
+        read_results(tmp_path)
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(DataError, match=r"x\.json: no result file"):
+        read_results(tmp_path)
