@@ -1,12 +1,12 @@
 """Pretrain the embedded model from scratch: `make embedded` (about an hour on 2 CPU cores), the recipe behind the
 committed weights.
 
-Three stages, as for a real LLaVA. First the vision tower alone learns to say what each of its patches shows (the part
-that CLIP pretraining plays elsewhere); then it is frozen, and projector and language model learn to talk about scenes.
-Trained together from the start, the tower forgets what it knows before anybody has learnt to read it. Last, all parts
-are trained together, with more questions about details (places, stickers), which the frozen tower alone does not give
-away. The data are `byorn.embedded.corpus`, a pure function of seed and index, so that a killed run continues from its
-last checkpoint with exactly the batches it would have seen.
+Three stages, as for a real LLaVA. First the vision tower alone learns to say what each of its patches shows, where it
+lies, and what the scene as a whole holds (the part that CLIP pretraining plays elsewhere); then it is frozen, and
+projector and language model learn to talk about scenes. Trained together from the start, the tower forgets what it
+knows before anybody has learnt to read it. Last, all parts are trained together. The data are `byorn.embedded.corpus`,
+a pure function of seed and index, so that a killed run continues from its last checkpoint with exactly the batches it
+would have seen. Matrix products run in bfloat16, weights and averages stay in float32.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from byorn.embedded import architecture, corpus
 from byorn.embedded.draw import draw_scene, patch_owners
-from byorn.embedded.scene import BACKDROPS, COLOURS, CORNERS, SHAPES, STICKERS, Scene
+from byorn.embedded.scene import BACKDROPS, COLOURS, CORNERS, PLACES, SHAPES, STICKERS, TEXTURES, Scene, place
 
 IGNORE = -100
 BUCKETS = 4
@@ -35,27 +35,42 @@ def pixels(scene: Scene) -> torch.Tensor:
     return torch.from_numpy(np.array(draw_scene(scene))).permute(2, 0, 1).float().div_(127.5).sub_(1)
 
 
+# One linear head each: (classes, weight). The first four describe the thing under the patch (the last class: none), the
+# fifth the patch's own position, the others the whole scene, so that any patch tells them, as CLIP's features do. The
+# shape is what takes longest to see.
+HEADS = {
+    "shape": (len(SHAPES) + 1, 2.0),
+    "colour": (len(COLOURS) + 1, 1.0),
+    "size": (3, 1.0),
+    "place": (len(PLACES) + 1, 1.0),
+    "position": (GRID * GRID, 0.3),
+    "backdrop": (len(BACKDROPS), 0.5),
+    "texture": (len(set(TEXTURES)), 0.5),
+    "count": (3, 0.5),
+    "sticker": (len(STICKERS) + 1, 0.5),
+    "corner": (len(CORNERS) + 1, 0.5),
+}
+CLASSES = [classes for classes, _ in HEADS.values()]
+
+
 def patch_labels(scene: Scene) -> torch.Tensor:
-    """Shape, colour, size, backdrop and sticker of each patch: int64 [patches, 5], the last class of the first three
-    is `none`.
-    """
+    """What each head should say of each patch: int64 [patches, heads]."""
+    none = (len(SHAPES), len(COLOURS), 2, len(PLACES))
+    of_thing = [
+        (SHAPES.index(thing.shape), list(COLOURS).index(thing.colour), int(thing.size == "large"), PLACES.index(place(thing)))
+        for thing in scene.things
+    ]  # fmt: skip
+    sticker = scene.sticker
+    of_scene = (
+        list(BACKDROPS).index(scene.backdrop),
+        sorted(set(TEXTURES)).index(scene.texture),
+        len(scene.things) - 1,
+        STICKERS.index(sticker.kind) if sticker else len(STICKERS),
+        CORNERS.index(sticker.corner) if sticker else len(CORNERS),
+    )
     owners = patch_owners(scene, architecture.SIDE, architecture.PATCH)
-    labels = torch.empty(GRID * GRID, 5, dtype=torch.long)
-    for patch, owner in enumerate(owners):
-        thing = scene.things[owner] if owner >= 0 else None
-        labels[patch, 0] = SHAPES.index(thing.shape) if thing else len(SHAPES)
-        labels[patch, 1] = list(COLOURS).index(thing.colour) if thing else len(COLOURS)
-        labels[patch, 2] = (thing.size == "large") if thing else 2
-    labels[:, 3] = list(BACKDROPS).index(scene.backdrop)
-    labels[:, 4] = len(STICKERS)
-    if scene.sticker:
-        row, column = divmod(CORNERS.index(scene.sticker.corner), 2)
-        labels[row * (GRID - 1) * GRID + column * (GRID - 1), 4] = STICKERS.index(scene.sticker.kind)
-    return labels
-
-
-WEIGHTS = (2.0, 1.0, 1.0, 1.0, 1.0)  # the shape is what takes longest to see
-CLASSES = (len(SHAPES) + 1, len(COLOURS) + 1, 3, len(BACKDROPS), len(STICKERS) + 1)
+    rows = [((*of_thing, none)[owner], patch) for patch, owner in enumerate(owners)]
+    return torch.tensor([(*thing, patch, *of_scene) for thing, patch in rows])
 
 
 class Batches(Dataset[dict[str, torch.Tensor]]):
@@ -63,14 +78,8 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
     padding.
     """
 
-    def __init__(self, tokenizer: Any, seed: int, size: int, vision_only: bool = False, details: bool = False) -> None:
-        self.tokenizer, self.seed, self.size, self.vision_only, self.details = (
-            tokenizer,
-            seed,
-            size,
-            vision_only,
-            details,
-        )
+    def __init__(self, tokenizer: Any, seed: int, size: int, vision_only: bool = False) -> None:
+        self.tokenizer, self.seed, self.size, self.vision_only = tokenizer, seed, size, vision_only
 
     def __len__(self) -> int:
         return 1 << 30
@@ -78,7 +87,7 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         run, bucket = divmod(index, BUCKETS)
         first = run * BUCKETS * self.size
-        conversations = [corpus.sample(self.seed, first + i, self.details) for i in range(BUCKETS * self.size)]
+        conversations = [corpus.sample(self.seed, first + i) for i in range(BUCKETS * self.size)]
         conversations.sort(key=lambda c: 40 * len(c.scenes) + sum(len(text) + 10 for turn in c.turns for text in turn))
         conversations = conversations[bucket * self.size : (bucket + 1) * self.size]
         scenes = [scene for conversation in conversations for scene in conversation.scenes]
@@ -116,7 +125,7 @@ def pad(encoded: list[tuple[list[int], list[int]]], pad_id: int) -> dict[str, to
 
 
 class PatchReader(nn.Module):
-    """Stage 1: linear heads that read the attributes of a patch from its feature."""
+    """Stage 1: linear heads that read `HEADS` from the feature of a patch."""
 
     def __init__(self, tower: nn.Module, width: int) -> None:
         super().__init__()
@@ -126,9 +135,10 @@ class PatchReader(nn.Module):
         features = self.tower(pixel_values).last_hidden_state[:, 1:]
         logits = self.head(features).split(CLASSES, dim=-1)
         losses = [
-            nn.functional.cross_entropy(part.flatten(0, 1), labels[..., i].flatten()) for i, part in enumerate(logits)
+            weight * nn.functional.cross_entropy(part.flatten(0, 1), labels[..., i].flatten())
+            for i, (part, (_, weight)) in enumerate(zip(logits, HEADS.values(), strict=True))
         ]
-        return sum((weight * loss for weight, loss in zip(WEIGHTS, losses, strict=True)), torch.zeros(()))
+        return torch.stack(losses).sum()
 
 
 def rate(step: int, steps: int, peak: float, warmup: int = 100) -> float:
@@ -157,7 +167,8 @@ def train(module: nn.Module, data: Batches, steps: int, peak: float, state_file:
     for step, batch in zip(itertools.count(start), stream(data, start, steps), strict=False):
         for group in optimizer.param_groups:
             group["lr"] = rate(step, steps, peak)
-        output = module(**batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            output = module(**batch)
         loss = output if isinstance(output, torch.Tensor) else output.loss
         loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -185,15 +196,16 @@ def main() -> None:
         "--out", type=Path, default=Path("runs/embedded"), help="where checkpoints and the final model go"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--vision-steps", type=int, default=4000)
-    parser.add_argument("--steps", type=int, default=3500)
-    parser.add_argument("--joint-steps", type=int, default=1200)
+    parser.add_argument("--vision-steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--joint-steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=64)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     texts = [text for i in range(40_000) for turn in corpus.sample(args.seed + 1, i).turns for text in turn]
     tokenizer = architecture.train_tokenizer(texts)
     model = architecture.build_model(tokenizer)
+    model.set_attn_implementation("eager")  # the fused attention's backward pass is slow in bfloat16 on a CPU
     print(
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters, {len(tokenizer)} tokens",
         flush=True,
@@ -211,8 +223,8 @@ def main() -> None:
     talk = Batches(tokenizer, args.seed, args.batch)
     train(model, talk, args.steps, 1e-3, args.out / "language.pt", "language")
     model.requires_grad_(True)
-    finish = Batches(tokenizer, args.seed + 3, args.batch, details=True)
-    train(model, finish, args.joint_steps, 4e-4, args.out / "joint.pt", "joint")
+    finish = Batches(tokenizer, args.seed + 3, args.batch)
+    train(model, finish, args.joint_steps, 5e-4, args.out / "joint.pt", "joint")
     model.save_pretrained(args.out / "model")
     architecture.build_processor(tokenizer).save_pretrained(args.out / "model")
 

@@ -24,14 +24,14 @@ class Conversation:
     turns: tuple[tuple[str, str], ...]
 
 
-def sample(seed: int, index: int, details: bool = False) -> Conversation:
-    """The `index`-th conversation of the stream; with `details`, more questions are about places and stickers."""
+def sample(seed: int, index: int) -> Conversation:
+    """The `index`-th conversation of the stream."""
     rng = random.Random(f"{seed}/{index}")
     kind = rng.random()
     if kind < 0.42:
         return _captioning(rng)
     if kind < 0.82:
-        return _questioning(rng, details)
+        return _questioning(rng)
     if kind < 0.9:
         return _comparing(rng)
     return Conversation((), (exchange(rng),))
@@ -50,15 +50,15 @@ def _captioning(rng: random.Random) -> Conversation:
     return Conversation((scene,), tuple(turns))
 
 
-def _questioning(rng: random.Random, details: bool) -> Conversation:
+def _questioning(rng: random.Random) -> Conversation:
     scene = sample_scene(rng)
     return Conversation(
-        (scene,), tuple(_question(scene, rng, details) for _ in range(rng.choices((1, 3, 5), (0.4, 0.3, 0.3))[0]))
+        (scene,), tuple(_question(scene, rng) for _ in range(rng.choices((1, 3, 5), (0.4, 0.3, 0.3))[0]))
     )
 
 
-def _question(scene: Scene, rng: random.Random, details: bool = False) -> tuple[str, str]:
-    question, answer = ask(scene, rng, details)
+def _question(scene: Scene, rng: random.Random) -> tuple[str, str]:
+    question, answer = ask(scene, rng)
     if rng.random() < 0.5:
         question = question[:1].upper() + question[1:]
     style = rng.random()

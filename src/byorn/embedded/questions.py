@@ -11,10 +11,10 @@ NUMBERS = ("zero", "one", "two", "three", "four")
 Pair = tuple[str, str]
 
 
-def ask(scene: Scene, rng: random.Random, details: bool = False) -> Pair:
-    """One question and its answer, of a kind drawn at random; `details` asks more often for places and stickers."""
+def ask(scene: Scene, rng: random.Random) -> Pair:
+    """One question and its answer, of a kind drawn at random."""
     kinds = (_colour, _colour, _shape, _shape, _count, _exists, _exists, _exists, _where, _backdrop, _size, _sticker)
-    return rng.choice((*kinds, _where, _where, *[_sticker] * 5) if details else kinds)(scene, rng)
+    return rng.choice(kinds)(scene, rng)
 
 
 def _colour(scene: Scene, rng: random.Random) -> Pair:

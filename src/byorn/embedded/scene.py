@@ -32,7 +32,7 @@ BACKDROPS = {
     "slate": (84, 96, 112),
     "navy": (22, 26, 72),
 }
-TEXTURES = ("plain", "plain", "plain", "stripes", "grain", "gradient", "haze", "dots")
+TEXTURES = ("plain", "plain", "plain", "plain", "stripes", "grain", "gradient", "dots")
 STICKERS = ("checkered", "striped", "noisy", "plain", "dotted")
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
 PLACES = ("left", "middle", "right")
