@@ -29,9 +29,9 @@ def test_rows_over_the_limit_are_listed_with_what_to_do(processor: Any) -> None:
     short = tiny_rows(2)
     long = replace(short[1], id="long", response="red " * 500)
     endless = replace(short[1], id="endless", prompt=[user_message("x" * 200_000, 1)])
-    kept, rejects = split_overlong([short[0], long, endless, short[1]], processor, limit=200)
-    assert kept == short
-    assert [(reject.index, reject.id) for reject in rejects] == [(1, "long"), (2, "endless")]
+    kept, rejects = split_overlong([short[0], long, endless, short[1]], [0, 4, 5, 9], processor, limit=200)
+    assert kept == [0, 3]
+    assert [(reject.index, reject.id) for reject in rejects] == [(4, "long"), (5, "endless")]
     assert "over the limit of 200" in rejects[0].reason
     assert "--max-length" in rejects[0].fix
 
@@ -39,16 +39,16 @@ def test_rows_over_the_limit_are_listed_with_what_to_do(processor: Any) -> None:
 def test_a_row_exactly_at_the_limit_stays(processor: Any) -> None:
     [row] = tiny_rows(1)
     length = row_length(row, processor)
-    assert split_overlong([row], processor, length)[0] == [row]
-    assert split_overlong([row], processor, length - 1)[0] == []
+    assert split_overlong([row], [0], processor, length)[0] == [0]
+    assert split_overlong([row], [0], processor, length - 1)[0] == []
 
 
 @pytest.mark.parametrize("image", [ImageFile(data=b"no image"), ImageFile(path="/not/there.png")])
 def test_an_image_that_cannot_be_measured_rejects_its_row_alone(processor: Any, image: ImageFile) -> None:
     good = tiny_rows(1)[0]
     bad = replace(good, id="bad", images=[image])
-    kept, rejects = split_overlong([good, bad], processor, limit=1000)
-    assert (kept, [(reject.id, reject.field) for reject in rejects]) == ([good], [("bad", "images")])
+    kept, rejects = split_overlong([good, bad], [0, 1], processor, limit=1000)
+    assert (kept, [(reject.id, reject.field) for reject in rejects]) == ([0], [("bad", "images")])
 
 
 def test_the_context_length_is_that_of_the_language_model(model: Any) -> None:

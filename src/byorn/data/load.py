@@ -36,12 +36,14 @@ class LoadedRows:
         rejects: The records that were skipped, in the same order.
         notes: Each inferred value and each kind of change, once, with its reason or count.
         fingerprint: See `byorn.data.fingerprint`.
+        records: For each row, the record that it comes from, counted from 0 in the source.
     """
 
     rows: list[Row]
     rejects: list[Reject]
     notes: list[str]
     fingerprint: str
+    records: list[int]
 
 
 def load_rows(
@@ -88,10 +90,11 @@ def load_rows(
     kept, unsound = _without_unsound_images(kept, verify_images)
     rejects = sorted(rejects + unsound, key=lambda reject: reject.index)
     rows = [row for _, of_record in kept for row in of_record]
+    places = [index for index, of_record in kept for _ in of_record]
     if not rows:
         raise DataError(f"{opened.where}: {_why_empty(rejects)}")
     notes = opened.notes + [f"{count} {change}" for change, count in tally.items()]
-    return LoadedRows(rows, rejects, notes, fingerprint(rows))
+    return LoadedRows(rows, rejects, notes, fingerprint(rows), places)
 
 
 def require_no_rejects(loaded: LoadedRows) -> None:

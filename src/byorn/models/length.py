@@ -18,14 +18,18 @@ def context_length(model_config: Any) -> int | None:
     return getattr(model_config.get_text_config(), "max_position_embeddings", None)
 
 
-def split_overlong(rows: Sequence[Row], processor: Any, limit: int) -> tuple[list[Row], list[Reject]]:
-    """Rows that fit into `limit` tokens, and a reject for each that does not, or whose images cannot be measured."""
+def split_overlong(
+    rows: Sequence[Row], records: Sequence[int], processor: Any, limit: int
+) -> tuple[list[int], list[Reject]]:
+    """The positions of the rows that fit into `limit` tokens, and a reject, under the number of its record, for each
+    row that does not or whose images cannot be measured.
+    """
     kept, rejects = [], []
-    for index, row in enumerate(rows):
+    for position, (row, record) in enumerate(zip(rows, records, strict=True)):
         if problem := _problem(row, processor, limit):
-            rejects.append(Reject.of(index, row.id, problem))
+            rejects.append(Reject.of(record, row.id, problem))
         else:
-            kept.append(row)
+            kept.append(position)
     return kept, rejects
 
 
