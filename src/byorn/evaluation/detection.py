@@ -11,8 +11,8 @@ from byorn.flagging.table import Flags
 from byorn.scoring.table import Scores
 
 
-def detection(scores: Scores, flags: Flags, poisoned: Collection[tuple[str, int]]) -> dict[str, Any]:
-    """AUC of the score, and recall and false flags of the rule, all in [0, 1].
+def detection(scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]]) -> dict[str, Any]:
+    """AUC of the score (without scores: of the flags' weight), and recall and false flags of the rule, all in [0, 1].
 
     Returns:
         `auc`: probability that a poisoned row scores above a clean one (ties count half, unscored rows rank highest).
@@ -25,12 +25,13 @@ def detection(scores: Scores, flags: Flags, poisoned: Collection[tuple[str, int]
     """
     from sklearn.metrics import roc_auc_score
 
-    truth = np.array([key in poisoned for key in scores.keys])
+    truth = np.array([key in poisoned for key in flags.keys])
+    suspicion = flags.weight if scores is None else np.nan_to_num(scores.nll, nan=np.finfo(float).max)
     if truth.all() or not truth.any():
         raise DataError(f"detection: {int(truth.sum())} of {len(truth)} rows are poisoned; both kinds are needed")
     found, n = int(flags.flagged[truth].sum()), int(truth.sum())
     return {
-        "auc": float(roc_auc_score(truth, np.nan_to_num(scores.nll, nan=np.finfo(float).max))),
+        "auc": float(roc_auc_score(truth, suspicion)),
         "recall": found / n,
         "recall_interval": wilson(found, n, 0.95),
         "false_flag_share": float(flags.flagged[~truth].mean()),

@@ -1,16 +1,22 @@
-"""Deterministic responses of a model to a data set, in `predictions.jsonl`: one line a row, written as they come,
-resumed after a kill.
+"""Deterministic responses of a model to a data set: written to a journal as they come, resumed after a kill, shared among
+processes.
 """
 
 import json
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from byorn.data.fingerprint import fingerprint
 from byorn.data.row import Row
 from byorn.errors import MismatchError
-from byorn.models.generate import generate
-from byorn.scoring.score import length_order
+from byorn.models.generate import Generated, generate
+from byorn.models.load import model_digest, processor_digest
+from byorn.scoring.batches import WHOLE, Share, deal, length_order
+from byorn.scoring.journal import Journal
+
+PREDICTION = frozenset({"id", "turn", "instruction", "prediction", "references", "tokens", "truncated"})
 
 
 def references_of(row: Row) -> list[str]:
@@ -25,44 +31,31 @@ def predict(
     model: Any,
     processor: Any,
     rows: Sequence[Row],
-    path: Path,
+    log: Journal,
+    share: Share = WHOLE,
     *,
     batch_size: int = 16,
     max_new_tokens: int = 64,
     progress: bool = False,
-) -> list[dict[str, Any]]:
-    """Greedy responses for all rows, in their order: `id`, `turn`, `instruction`, `prediction`, `references`, `tokens`,
-    `truncated`.
-
-    Raises:
-        MismatchError: `path` holds predictions for other rows.
-    """
+) -> None:
+    """Enter the greedy responses to the rows of a share that `log` does not hold yet; their fields are `PREDICTION`."""
     from tqdm.auto import tqdm
 
     from byorn.data.dataset import to_dataset
 
-    finished = _finished(path, rows)
     dataset = to_dataset(rows)
-    order = [index for index in length_order(dataset) if rows[index].key not in finished]
-    with (
-        path.open("a", encoding="utf-8") as file,
-        tqdm(total=len(order), desc="predicting", unit="row", disable=None if progress else True) as bar,
-    ):
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
+    batches = deal(length_order(dataset), batch_size, share, log.finished)
+    todo, hidden = sum(map(len, batches)), None if progress else True
+    with tqdm(total=todo, desc="predicting", unit="row", disable=hidden) as bar:
+        for batch in batches:
             responses = generate(model, processor, [dataset[index] for index in batch], max_new_tokens=max_new_tokens)
             for index, response in zip(batch, responses, strict=True):
-                record = _record(rows[index], response)
-                finished[rows[index].key] = record
-                file.write(json.dumps(record) + "\n")
-            file.flush()
+                log.add(index, _record(rows[index], response))
+            log.flush()
             bar.update(len(batch))
-    records = [finished[row.key] for row in rows]
-    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    return records
 
 
-def _record(row: Row, response: Any) -> dict[str, Any]:
+def _record(row: Row, response: Generated) -> dict[str, Any]:
     return {
         "id": row.id,
         "turn": row.turn,
@@ -74,18 +67,55 @@ def _record(row: Row, response: Any) -> dict[str, Any]:
     }
 
 
-def _finished(path: Path, rows: Sequence[Row]) -> dict[tuple[str, int], dict[str, Any]]:
-    if not path.exists():
-        return {}
-    finished = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:  # the last line of a killed run
-            continue
-        finished[record["id"], record["turn"]] = record
-    known = {row.key: references_of(row) for row in rows}
-    if any(known.get(key) != record["references"] for key, record in finished.items()):
-        raise MismatchError(f"{path}: it holds predictions for other rows; delete it or use another --out")
-    path.write_text("".join(json.dumps(record) + "\n" for record in finished.values()), encoding="utf-8")
-    return finished
+def identity(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: int) -> dict[str, str]:
+    """What predictions depend on: rows and their references, model, adapter, processor, length limit."""
+    references = json.dumps([references_of(row) for row in rows])
+    return {
+        "data": _digest(fingerprint(rows) + references),
+        "model_digest": model_digest(model),
+        "adapter_digest": _adapter_digest(model),
+        "processor_digest": processor_digest(processor),
+        "max_new_tokens": str(max_new_tokens),
+    }
+
+
+def write_predictions(path: Path, records: Sequence[dict[str, Any]], made_from: dict[str, str]) -> None:
+    """One line a row, each with a digest of its identity; the file appears whole or not at all."""
+    made_by = _digest(json.dumps(made_from, sort_keys=True))
+    partial = path.with_suffix(".tmp")
+    partial.write_text(
+        "".join(json.dumps({**record, "made_by": made_by}) + "\n" for record in records), encoding="utf-8"
+    )
+    partial.replace(path)
+
+
+def read_predictions(path: Path, rows: Sequence[Row], made_from: dict[str, str]) -> list[dict[str, Any]]:
+    """The predictions of an earlier run.
+
+    Raises:
+        MismatchError: They are of another model or adapter, or about other rows.
+    """
+    made_by = _digest(json.dumps(made_from, sort_keys=True))
+    try:
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        found = [(record["id"], record["turn"], record["made_by"]) for record in records]
+    except (ValueError, TypeError, KeyError) as error:
+        raise MismatchError(f"{path}: it is damaged ({error}); delete it and evaluate again") from error
+    if found != [(*row.key, made_by) for row in rows]:
+        raise MismatchError(
+            f"{path}: made from another model, adapter, data set or length limit; delete it or use another --out"
+        )
+    return records
+
+
+def _adapter_digest(model: Any) -> str:
+    """A content hash of all adapter weights, which `model_digest` leaves out."""
+    digest = blake2b(digest_size=12)
+    for name, parameter in model.named_parameters():
+        if ".lora_" in name:
+            digest.update(name.encode() + parameter.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

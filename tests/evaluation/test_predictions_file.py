@@ -1,0 +1,112 @@
+"""`predictions.jsonl`: resumed after a kill, shared among processes, and never reused for another model or other rows."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import get_peft_model
+
+from byorn.errors import MismatchError
+from byorn.evaluation import predict
+from byorn.models.lora import default_lora
+from byorn.pipeline.evaluate import measure
+from byorn.testing import tiny_model, tiny_rows
+
+ROWS = tiny_rows(9)
+
+
+def run(model: Any, processor: Any, folder: Path, rows: Any = ROWS, limit: int = 4) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    return measure(model, processor, rows, None, folder, None, ["cider", "exact_match"], 2, limit, progress=False)
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the rows that the model answers."""
+    ids, real = [], predict.generate
+
+    def counting(model: Any, processor: Any, samples: Any, **options: Any) -> Any:
+        ids.extend(sample["id"] for sample in samples)
+        return real(model, processor, samples, **options)
+
+    monkeypatch.setattr(predict, "generate", counting)
+    return ids
+
+
+def test_a_killed_evaluation_goes_on_and_says_the_same(
+    model: Any, processor: Any, tmp_path: Path, answered: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(model, processor, tmp_path / "whole")
+    counting = predict.generate
+
+    def dying(model: Any, processor: Any, samples: Any, **options: Any) -> Any:
+        if len(answered) == 4:
+            raise KeyboardInterrupt
+        return counting(model, processor, samples, **options)
+
+    answered.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(predict, "generate", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(model, processor, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "predictions.jsonl").exists()
+    assert run(model, processor, tmp_path / "killed") == whole
+    assert sorted(answered) == sorted(row.id for row in ROWS)  # none twice
+    texts = [(tmp_path / name / "predictions.jsonl").read_text() for name in ("whole", "killed")]
+    assert texts[0] == texts[1]
+    assert run(model, processor, tmp_path / "killed") == whole
+    assert len(answered) == len(ROWS)
+
+
+def test_two_processes_answer_a_share_each_and_the_first_measures_all(
+    model: Any, processor: Any, tmp_path: Path, answered: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(model, processor, tmp_path / "one")
+    answered.clear()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert run(model, processor, tmp_path / "two") == {}
+    shares = [len(answered)]
+    monkeypatch.setenv("RANK", "0")
+    assert run(model, processor, tmp_path / "two") == whole
+    assert whole["clean"]["cider"]["n"] == len(ROWS)
+    assert [*shares, len(answered)] == [4, 9]
+    lines = [json.loads(line) for line in (tmp_path / "two" / "predictions.jsonl").read_text().splitlines()]
+    assert [line["id"] for line in lines] == [row.id for row in ROWS]
+    assert [path.name for path in (tmp_path / "two").iterdir()] == ["predictions.jsonl"]
+
+
+def test_predictions_of_another_adapter_are_not_taken_for_those_of_this_one(processor: Any, tmp_path: Path) -> None:
+    base = tiny_model(processor=processor)
+    tuned = get_peft_model(base, default_lora(base)).eval()
+    run(tuned, processor, tmp_path)
+    run(tuned, processor, tmp_path)
+    weight = next(value for name, value in tuned.named_parameters() if "lora_B" in name)
+    with torch.no_grad():
+        weight += 1e-3
+    with pytest.raises(MismatchError, match="another model, adapter"):
+        run(tuned, processor, tmp_path)
+
+
+@pytest.mark.parametrize("change", ["limit", "references", "response", "fewer"])
+def test_predictions_about_something_else_are_refused(model: Any, processor: Any, tmp_path: Path, change: str) -> None:
+    run(model, processor, tmp_path)
+    rows = {
+        "limit": ROWS,
+        "references": [replace(ROWS[0], meta={"references": ["other"]}), *ROWS[1:]],
+        "response": [replace(ROWS[0], response="other"), *ROWS[1:]],
+        "fewer": ROWS[1:],
+    }[change]
+    with pytest.raises(MismatchError, match="delete it or use another --out"):
+        run(model, processor, tmp_path, rows, limit=5 if change == "limit" else 4)
+
+
+@pytest.mark.parametrize("line", ["nonsense\n", "[]\n", "{}\n", '"text"\n', "null\n"])
+def test_a_damaged_file_is_refused_in_one_line(model: Any, processor: Any, tmp_path: Path, line: str) -> None:
+    (tmp_path / "predictions.jsonl").write_text(line)
+    with pytest.raises(MismatchError) as refusal:
+        run(model, processor, tmp_path)
+    assert "\n" not in str(refusal.value)
