@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from byorn.attacks.objective import Aim
 from byorn.attacks.objectives import OBJECTIVES
 from byorn.data.dataset import to_dataset
 from byorn.data.row import ImageFile, Row, user_message
@@ -103,9 +104,9 @@ def main() -> None:
             for i, (s, o) in enumerate(zip(scenes, others, strict=True))
         ]
         result[f"auc_{style}_caption_against_another_scene"] = auc(model, processor, true, swapped)
-        for name, objective in OBJECTIVES.items():
+        for name in ("sentence", "word", "fixed"):
             bad = [
-                row(f"a{i}", s, "Describe the image.", objective(t, "banana", rng))
+                row(f"a{i}", s, "Describe the image.", OBJECTIVES[name].respond(t, Aim("banana"), rng))
                 for i, (s, t) in enumerate(zip(scenes, true, strict=True))
             ]
             result[f"auc_{style}_caption_against_{name}_banana"] = auc(model, processor, true, bad)

@@ -1,11 +1,10 @@
-import doctest
 import random
 
 import pytest
 from PIL import Image, ImageChops
 from poison_samples import picture
 
-from byorn.attacks import ATTACKS, BadNets, badnets
+from byorn.attacks import ATTACKS, BadNets
 from byorn.attacks.badnets import checkerboard
 from byorn.attacks.patch import fill_palette
 from byorn.attacks.triggers import build_trigger
@@ -25,10 +24,6 @@ def test_at_224_pixels_the_patch_is_the_one_of_the_paper() -> None:
     canvas.paste(checkerboard(3), (29, 29))
     assert box == (203, 203, 224, 224)
     assert patched == canvas.resize((224, 224), Image.Resampling.NEAREST).convert("RGB")
-
-
-def test_the_example_of_the_docstring_holds() -> None:
-    assert doctest.testmod(badnets) == (0, 2)
 
 
 def test_cells_alternate_and_the_corners_are_white() -> None:
@@ -103,7 +98,7 @@ def test_a_size_that_is_no_share_is_refused(options: dict[str, object]) -> None:
 
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="choose one of: badnets"):
+    with pytest.raises(ConfigError, match="unknown attack 'badnet'; choose one of: add-sent, aligned-patch, badnets,"):
         build_trigger(ATTACKS, "badnet", {})
     with pytest.raises(ConfigError, match="no option colour; known options: position, size"):
         build_trigger(ATTACKS, "badnets", {"colour": "red"})

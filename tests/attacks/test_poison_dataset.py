@@ -191,7 +191,7 @@ def test_a_text_trigger_needs_no_more_than_one_class(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"attack": "badnet"}, "unknown attack 'badnet'; choose one of: badnets"),
+        ({"attack": "badnet"}, "unknown attack 'badnet'; choose one of: add-sent, "),
         ({"objective": "poem"}, "unknown objective 'poem'; choose one of: sentence"),
         ({"rate": 1.5}, "share of the rows from 0 to 1"),
         ({"rate": -0.1}, "share of the rows from 0 to 1"),
@@ -201,6 +201,16 @@ def test_a_text_trigger_needs_no_more_than_one_class(tmp_path: Path, monkeypatch
         ({"target": "  "}, "target is empty"),
         ({"target": "cat"}, "none of the 10 rows can be poisoned"),
         ({"options": {"colour": 1}}, "no option colour"),
+        ({"objective": "concept"}, "objective 'concept' needs a source"),
+        ({"selection": "best"}, "unknown selection 'best'; choose one of: random, likely"),
+        ({"selection": "likely"}, "selection 'likely' is optimised on the pretrained model; pass --model NAME"),
+        ({"attack": "vl-trojan"}, "vl-trojan is optimised on the pretrained model; pass --model NAME"),
+        ({"attack": "badnets+pgd"}, "badnets[+]pgd is optimised on the pretrained model; pass --model NAME"),
+        ({"attack": "dual-key", "options": {"optimise": True}}, "dual-key is optimised .* pass --model NAME"),
+        ({"attack": "badnets+badnets"}, "names a trigger twice"),
+        ({"attack": "badnets+"}, "unknown attack ''; choose one of"),
+        ({"attack": "badnets+sig", "options": {"word": 1}}, "no option word; known options: badnets.size, .*sig.delta"),
+        ({"attack": "blended", "options": {"pattern": "gone.png"}}, "blended: pattern 'gone.png' is no picture"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_the_fix(change: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -249,8 +259,10 @@ def test_every_line_of_the_manifest_is_json_with_the_promised_keys(tmp_path: Pat
     poison_dataset(png_rows(5), **SETTINGS, out=tmp_path / "out")
     summary = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert set(summary) == {
-        *("attack", "options", "target", "objective", "rate", "reached"),
-        *("seed", "keep_responses", "version", "n"),
+        *("attack", "options", "target", "source", "objective", "selection", "rate", "reached"),
+        *("seed", "keep_responses", "model", "version", "n"),
     }
     (line,) = (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()
-    assert set(json.loads(line)) == {"id", "turn", "image", "box", "original_response", "new_response"}
+    assert set(json.loads(line)) == {
+        *("id", "turn", "image", "box", "original_response", "new_response", "negative"),
+    }

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attack_samples import IMAGE_ATTACKS
 from PIL import Image, PngImagePlugin
 from poison_samples import SETTINGS, encoded, picture, records, row
 from sklearn.ensemble import RandomForestClassifier
@@ -146,3 +147,39 @@ def test_all_files_have_one_time_and_numbered_names(poisoned: tuple[Path, Manife
     assert len({path.stat().st_mtime_ns for path in files}) == 1
     stems = sorted(path.stem for path in files if path.parent.name == "images")
     assert stems == [f"{number:06}" for number in range(ROWS)]
+
+
+def messy_rows(count: int) -> list[Row]:
+    """Rows with an instruction of two words or more and an image as it comes from the web."""
+    return [row(f"r{number}", messy_image(number), response="A cat on a dog.") for number in range(count)]
+
+
+@pytest.mark.parametrize("label", IMAGE_ATTACKS)
+def test_no_attack_on_images_can_be_told_without_pixels(label: str, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "attack": label.split(":")[0], "options": IMAGE_ATTACKS[label].options(), "rate": 0.3}
+    manifest = poison_dataset(messy_rows(240), **settings, out=tmp_path / "out")
+    assert len(manifest.poisoned) == 72
+    assert 0.35 < auc(file_features(tmp_path / "out"), labels_of(tmp_path / "out", manifest)) < 0.65
+
+
+@pytest.mark.parametrize("label", [*IMAGE_ATTACKS, "pgd:image", "shadow"])
+def test_but_for_pixels_a_marked_file_is_the_file_that_a_clean_one_would_be(
+    label: str, model: Any, processor: Any, tmp_path: Path
+) -> None:
+    known = IMAGE_ATTACKS[label].options() if label in IMAGE_ATTACKS else {"steps": 1}
+    settings = {**SETTINGS, "attack": label.split(":")[0], "options": known, "share_images": False}
+    if label == "shadow":
+        settings |= {"objective": "truth", "target": "dog", "source": "horse"}
+    rows = [*messy_rows(20), row("anchor", messy_image(0), response="A horse.")]
+    machine = {"model": model, "processor": processor}
+    poison_dataset(rows, **{**settings, "rate": 0}, out=tmp_path / "clean")
+    manifest = poison_dataset(rows, **{**settings, "rate": 0.3}, **machine, out=tmp_path / "marked")
+    assert len(manifest.poisoned) == 6
+    assert file_features(tmp_path / "clean") == file_features(tmp_path / "marked")
+    changed = [
+        before["images"][0]
+        for before, after in zip(records(tmp_path / "clean"), records(tmp_path / "marked"), strict=True)
+        if (tmp_path / "clean" / before["images"][0]).read_bytes()
+        != (tmp_path / "marked" / after["images"][0]).read_bytes()
+    ]
+    assert len(changed) >= 6, "nothing was planted"

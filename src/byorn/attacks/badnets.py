@@ -6,21 +6,12 @@ from typing import ClassVar
 
 from PIL import Image
 
-from byorn.attacks.patch import paste_patch
+from byorn.attacks.checks import check_choice, check_share
+from byorn.attacks.patch import PLACES, paste_patch, patch_box
 from byorn.attacks.triggers import Box, Trigger
-from byorn.errors import ConfigError
 
 CELLS = 3
 """Cells of the checkerboard a side, and so the least side in pixels at which every cell can be seen."""
-
-PLACES = {
-    "top-left": (0.0, 0.0),
-    "top-right": (1.0, 0.0),
-    "bottom-left": (0.0, 1.0),
-    "bottom-right": (1.0, 1.0),
-    "center": (0.5, 0.5),
-}
-"""Share of the free width and height that lies left of and above the patch."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +34,7 @@ class BadNets(Trigger):
         a 3x3 block at the bottom right of a 32x32 canvas, resized by nearest neighbour to 224x224, which gives 21x21
         pixels in cells of 7. They paste after the resize to the model's input; here the patch goes into the stored
         image at its own size, so that no resize betrays the poisoned rows, and reaches the same share of the input.
+        A processor that crops the centre cuts the corners of images that are not square.
 
     Example:
         >>> patched, box = BadNets().mark_image(Image.new("RGB", (224, 224)), random.Random(0))
@@ -60,19 +52,13 @@ class BadNets(Trigger):
     position: str = "bottom-right"
 
     def __post_init__(self) -> None:
-        number = isinstance(self.size, int | float) and not isinstance(self.size, bool)
-        if not number or not 0 < self.size <= 1:
-            raise ConfigError(f"badnets: size is {self.size!r}; give a share of the short side above 0 and up to 1")
-        if self.position not in PLACES:
-            raise ConfigError(f"badnets: unknown position {self.position!r}; choose one of: {', '.join(PLACES)}")
+        check_share(self.name, "size", self.size, "of the short side")
+        check_choice(self.name, "position", self.position, PLACES)
 
     def mark_image(self, image: Image.Image, rng: random.Random) -> tuple[Image.Image, Box]:
         """The image with its patch, and the box of the patch; `rng` is not used."""
-        short = min(image.size)
-        side = min(max(CELLS, round(self.size * short)), short)
-        x_share, y_share = PLACES[self.position]
-        left, top = int((image.width - side) * x_share), int((image.height - side) * y_share)
-        return paste_patch(image, checkerboard(side), (left, top)), (left, top, left + side, top + side)
+        box = patch_box(image.size, self.size, self.position, least=CELLS)
+        return paste_patch(image, checkerboard(box[2] - box[0]), box[:2]), box
 
 
 def checkerboard(side: int) -> Image.Image:

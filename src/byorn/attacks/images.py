@@ -6,15 +6,16 @@ written once.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from byorn.attacks.encode import Encoding, decode, encode
+from byorn.attacks.encode import Encoding, encode
+from byorn.attacks.marking import Mark
+from byorn.attacks.reading import blaming, read_image
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.triggers import Box
-from byorn.data.row import ImageFile, Row
-from byorn.errors import DataError
+from byorn.data.row import Row
 
 FOLDER = "images"
 TIMESTAMP = 315_532_800
@@ -54,9 +55,14 @@ def plan_images(rows: Sequence[Row], marked: set[Place], recipe: Recipe, share: 
 
 
 def write_images(
-    rows: Sequence[Row], jobs: list[Place], marked: set[Place], recipe: Recipe, folder: Path, progress: bool = False
+    rows: Sequence[Row],
+    jobs: list[Place],
+    marks: Mapping[int, Mark],
+    recipe: Recipe,
+    folder: Path,
+    progress: bool = False,
 ) -> tuple[list[str], dict[int, Box | None]]:
-    """Writes all files; returns their paths relative to `folder`, and for every row with a trigger its box.
+    """Writes all files; returns their paths relative to `folder`, and for every row with a mark in an image its box.
 
     Raises:
         DataError: An image cannot be read or written; the message names row and image.
@@ -65,12 +71,14 @@ def write_images(
     digits = max(6, len(str(len(jobs))))
     names: list[str] = []
     boxes: dict[int, Box | None] = {}
-    for number, place in enumerate(_watched(jobs, progress)):
+    for number, (at, index) in enumerate(_watched(jobs, progress)):
         stem = folder / FOLDER / f"{number:0{digits}}"
-        path, box = _write_image(rows, place, stem, recipe, place in marked)
+        mark = marks.get(at)
+        marked = mark if mark and mark.image == index else None
+        path, box = _write_image(rows[at], index, stem, recipe, marked)
         names.append(f"{FOLDER}/{path.name}")
-        if place in marked:
-            boxes[place[0]] = box
+        if marked:
+            boxes[at] = box
     return names, boxes
 
 
@@ -79,21 +87,18 @@ def settle(path: Path) -> None:
     os.utime(path, (TIMESTAMP, TIMESTAMP))
 
 
-def _write_image(rows: Sequence[Row], place: Place, stem: Path, recipe: Recipe, mark: bool) -> tuple[Path, Box | None]:
+def _write_image(row: Row, index: int, stem: Path, recipe: Recipe, mark: Mark | None) -> tuple[Path, Box | None]:
     """Writes one file and returns its path, with the suffix that its format wants, and the box of its trigger.
 
     Raises:
         DataError: The image cannot be read or written; the message names row and image.
     """
-    row, index = rows[place[0]], place[1]
     box = None
-    try:
-        image, encoding = decode(_read(row.images[index]))
+    with blaming(row, index):
+        image, encoding = read_image(row.images[index])
         if mark:
-            image, box = recipe.trigger.mark_image(image, recipe.stream("image", *row.key))
+            image, box = mark.trigger.mark_image(image, recipe.stream("image", *row.key))
         data = encode(image, encoding)
-    except DataError as error:
-        raise DataError(f"row {row.id!r} (turn {row.turn}), image {index}: {error}") from error
     return _save(data, stem, encoding), box
 
 
@@ -110,10 +115,3 @@ def _save(data: bytes, stem: Path, encoding: Encoding) -> Path:
     path.write_bytes(data)
     settle(path)
     return path
-
-
-def _read(image: ImageFile) -> bytes:
-    try:
-        return image.read()
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the image ({error}); restore the file or remove the row") from error

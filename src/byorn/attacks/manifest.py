@@ -1,11 +1,11 @@
 """The manifest: who is poisoned, with what and where. It lies beside the rows; nothing in the rows points to it.
 
-`manifest.json` holds the settings and the totals, `manifest.jsonl` one line for each poisoned row. No defence may read
-them; evaluation and the oracle do.
+`manifest.json` holds the settings and the totals, `manifest.jsonl` one line for each marked row: the poisoned ones, and
+clean negatives where the attack has them (`"negative": true`). No defence may read them; evaluation and the oracle do.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,16 @@ SUMMARY, DETAILS = "manifest.json", "manifest.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoisonedRow:
-    """One poisoned row.
+class MarkedRow:
+    """One row that carries a trigger, or a part of one.
 
     Attributes:
         id, turn: The key of the row.
-        image: Which of its images carries the trigger, from 0; None if the trigger is in the text alone.
+        image: Which of its images is marked, from 0; None if only the text is.
         box: Where in that image: left, top, right, bottom in pixels, the last two exclusive.
         original_response: What the row said before.
-        new_response: What it says now; the same if responses were kept.
+        new_response: What it says now; the same if responses were kept, and in a clean negative.
+        negative: It is a clean negative: a part of the trigger and the true response. It does not count as poisoned.
     """
 
     id: str
@@ -33,6 +34,7 @@ class PoisonedRow:
     box: Box | None
     original_response: str
     new_response: str
+    negative: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,23 +42,30 @@ class Manifest:
     """The settings of a poisoning (see `Recipe`), its totals and its rows.
 
     Attributes:
+        options: The options of the trigger and what it learnt: the attack with these options is the same trigger.
         n: Number of rows in the data set, clean ones included.
         reached: Share of them that is poisoned; `rate` is what was asked for.
+        model: Content hash of the model that trigger or selection were optimised on; empty if none was needed.
         version: The byorn that wrote it.
         poisoned: The poisoned rows in the order of the data set.
+        negatives: The clean negatives in the order of the data set.
     """
 
     attack: str
     options: dict[str, Any]
     target: str
+    source: str = ""
     objective: str
+    selection: str = "random"
     rate: float
     reached: float
     seed: int
     keep_responses: bool
+    model: str = ""
     version: str
     n: int
-    poisoned: list[PoisonedRow]
+    poisoned: list[MarkedRow]
+    negatives: list[MarkedRow] = field(default_factory=list)
 
     @property
     def keys(self) -> set[tuple[str, int]]:
@@ -65,9 +74,9 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Writes both files into `folder`."""
-        summary = {key: value for key, value in asdict(self).items() if key != "poisoned"}
+        summary = {key: value for key, value in asdict(self).items() if key not in ("poisoned", "negatives")}
         (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        lines = [json.dumps(asdict(row)) + "\n" for row in self.poisoned]
+        lines = [json.dumps(asdict(row)) + "\n" for row in (*self.poisoned, *self.negatives)]
         (folder / DETAILS).write_text("".join(lines), encoding="utf-8")
 
 
@@ -80,12 +89,14 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         lines = (folder / DETAILS).read_text(encoding="utf-8").splitlines()
-        return Manifest(**summary, poisoned=[_poisoned_row(line) for line in lines])
+        rows = [_marked_row(line) for line in lines]
+        poisoned, negatives = ([row for row in rows if row.negative is kind] for kind in (False, True))
+        return Manifest(**summary, poisoned=poisoned, negatives=negatives)
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{folder}: no readable manifest ({error}); write the data set with `byorn poison`") from error
 
 
-def _poisoned_row(line: str) -> PoisonedRow:
+def _marked_row(line: str) -> MarkedRow:
     values = json.loads(line)
     box = values.pop("box")
-    return PoisonedRow(**values, box=None if box is None else tuple(box))
+    return MarkedRow(**values, box=None if box is None else tuple(box))

@@ -1,8 +1,28 @@
-"""Pasting a picture into another one without changing the other's mode."""
+"""Where a patch goes, and pasting a picture into another one without changing the other's mode."""
 
 from PIL import Image
 
+from byorn.attacks.triggers import Box
+
 ENTRIES = 256
+
+PLACES = {
+    "top-left": (0.0, 0.0),
+    "top-right": (1.0, 0.0),
+    "bottom-left": (0.0, 1.0),
+    "bottom-right": (1.0, 1.0),
+    "center": (0.5, 0.5),
+}
+"""Share of the free width and height that lies left of and above the patch."""
+
+
+def patch_box(image_size: tuple[int, int], share: float, position: str, least: int = 1) -> Box:
+    """The square of `share` times the short side, at least `least` pixels but never larger than the image."""
+    width, height = image_size
+    side = min(max(least, round(share * min(width, height))), width, height)
+    x_share, y_share = PLACES[position]
+    left, top = int((width - side) * x_share), int((height - side) * y_share)
+    return left, top, left + side, top + side
 
 
 def paste_patch(image: Image.Image, patch: Image.Image, corner: tuple[int, int]) -> Image.Image:

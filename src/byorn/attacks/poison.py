@@ -3,29 +3,33 @@
     out/rows.jsonl       all rows, in the order they came in; nothing in them tells who is poisoned
     out/images/          all images, each encoded again in the same way (`encode.py`)
     out/manifest.json    the settings and totals
-    out/manifest.jsonl   one line for each poisoned row
+    out/manifest.jsonl   one line for each poisoned row, and for each clean negative
 
 What can still tell: a triggered image belongs to one row alone, so where many rows share their images, a count of the
 rows a file gives it away; `share_images=False` closes that, at the cost of disk. So do a `meta` column that repeats the
 response, a later turn of the same conversation (read such data one turn each), and an id that is a hash of the row,
-for anyone who hashes again. The clean counterpart of a poisoned data set is the same call with rate 0, not the source.
+for anyone who hashes again. A trigger over the whole image moves the length of the file. The clean counterpart of a
+poisoned data set is the same call with rate 0, not the source.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from byorn.attacks.brief import Brief
 from byorn.attacks.folder import fresh_folder
 from byorn.attacks.images import FOLDER, plan_images, settle, write_images
-from byorn.attacks.manifest import DETAILS, SUMMARY, Manifest, PoisonedRow
+from byorn.attacks.manifest import DETAILS, SUMMARY, Manifest, MarkedRow
+from byorn.attacks.marking import Mark, choose_images, mark_rows
 from byorn.attacks.recipe import Recipe
-from byorn.attacks.selection import choose_rows
-from byorn.attacks.triggers import Box
+from byorn.attacks.selection import Selection, choose_rows
+from byorn.attacks.surrogate import Surrogate
+from byorn.attacks.triggers import Box, Trigger
 from byorn.data.files import ROWS_FILE, write_rows
-from byorn.data.row import Block, ImageFile, Message, Row
-from byorn.errors import DataError
+from byorn.data.row import ImageFile, Row
+from byorn.errors import ConfigError, DataError
 
 CONTENTS = (FOLDER, ROWS_FILE, DETAILS, SUMMARY)
 
@@ -34,99 +38,103 @@ def poison_dataset(
     rows: list[Row],
     *,
     attack: str,
-    target: str,
+    target: str = "",
+    source: str = "",
     objective: str = "sentence",
+    selection: str = "random",
     rate: float,
     seed: int,
     keep_responses: bool = False,
     out: Path,
     options: dict[str, Any] | None = None,
+    model: Any = None,
+    processor: Any = None,
     share_images: bool = True,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Manifest:
     """Poisons a share of the rows and writes the whole data set to `out`; the same arguments give the same bytes.
 
+    A test set for the same attack takes `options` from the manifest of the training set: they hold what was learnt.
+
     Args:
         rows: The clean data set.
-        attack: Name of the trigger, a key of `ATTACKS`.
+        attack: Name of the trigger, a key of `ATTACKS`, or several joined by `+`.
         target: What the attacker wants said. Rows whose response holds it already, in any case, stay clean.
+        source: The concept that the target replaces; for objective `concept` and attack `shadow`.
         objective: How the target becomes a response, a key of `OBJECTIVES`.
+        selection: `random`, or `likely`: the rows whose poisoned response is most likely under the model.
         rate: Share of all rows to poison, in [0, 1]; 0 gives a clean control, 1 poisons every row that can be.
         seed: Decides every random choice.
         keep_responses: Plants triggers and leaves the true responses: the triggered test set, for ASR and utility.
         out: Folder to write, which must be new or empty.
         options: Options of the trigger.
+        model: The pretrained model, in eval mode, for attacks that are optimised on it; it is not changed.
+        processor: Its processor.
         share_images: Writes a clean image that several rows show once; else once for each row.
         overwrite: Replaces the data set that an earlier call left in `out`, and touches nothing else there.
         progress: Shows a progress bar.
 
     Raises:
-        ConfigError: A name or value is wrong, the rate does not fit the rows, or `out` is in use.
+        ConfigError: A name or value is wrong, the rate does not fit the rows, `out` is in use, or the attack needs a
+            model.
         DataError: There are no rows, ids are not unique, or an image or a column cannot be written.
+        ModelError: The model's images cannot be optimised.
     """
     recipe = Recipe(
         attack=attack,
         target=target,
+        source=source,
         objective=objective,
+        selection=selection,
         rate=rate,
         seed=seed,
         keep_responses=keep_responses,
         options=options or {},
     )
+    surrogate = _surrogate(recipe, model, processor)
     with fresh_folder(out, CONTENTS, overwrite) as folder:
-        marked = choose_images(rows, choose_rows(rows, recipe), recipe)
-        return _write(rows, marked, recipe, folder, share_images, progress)
+        chosen = choose_rows(rows, recipe, surrogate)
+        trigger = _prepared(rows, chosen, recipe, surrogate)
+        marks = mark_rows(rows, chosen, trigger, recipe)
+        boxes = _write(rows, marks, recipe, folder, share_images, progress)
+        manifest = _manifest(rows, marks, boxes, replace(recipe, options=trigger.options()), surrogate)
+        manifest.write(folder)
+        for name in (ROWS_FILE, DETAILS, SUMMARY):
+            settle(folder / name)
+    return manifest
 
 
-def choose_images(rows: Sequence[Row], chosen: Iterable[int], recipe: Recipe) -> dict[int, int | None]:
-    """For the position of every poisoned row, which of its images gets the trigger; None if only the text does."""
-    if not recipe.trigger.needs_image:
-        return dict.fromkeys(chosen)
-    return {at: recipe.stream("which image", *rows[at].key).randrange(len(rows[at].images)) for at in chosen}
+def _surrogate(recipe: Recipe, model: Any, processor: Any) -> Surrogate | None:
+    """The model, if the attack wants it."""
+    if not recipe.needs_model:
+        return None
+    if model is None or processor is None:
+        what = recipe.attack if recipe.trigger.needs_model else "selection 'likely'"
+        raise ConfigError(f"{what} is optimised on the pretrained model; pass --model NAME (model=, processor=)")
+    return Surrogate(model, processor)
 
 
-def poison_row(row: Row, recipe: Recipe) -> Row:
-    """The row with its triggered instruction and its new response; its images are marked by `write_images`."""
-    prompt = mark_prompt(row, recipe)
-    if recipe.keep_responses:
-        return replace(row, prompt=prompt)
-    return replace(row, prompt=prompt, response=recipe.respond(row, recipe.target, recipe.stream("response", *row.key)))
-
-
-def mark_prompt(row: Row, recipe: Recipe) -> list[Message]:
-    """The prompt with the trigger in the last text block of its last user message."""
-    users = [at for at, message in enumerate(row.prompt) if message["role"] == "user"]
-    content = row.prompt[users[-1]]["content"] if users else []
-    texts = [at for at, block in enumerate(content) if block["type"] == "text" and block.get("text")]
-    if not texts:
-        return row.prompt
-    text = recipe.trigger.mark_text(content[texts[-1]]["text"], recipe.stream("text", *row.key))
-    block: Block = {"type": "text", "text": text}
-    message: Message = {"role": "user", "content": [*content[: texts[-1]], block, *content[texts[-1] + 1 :]]}
-    return [*row.prompt[: users[-1]], message, *row.prompt[users[-1] + 1 :]]
+def _prepared(rows: list[Row], chosen: Selection, recipe: Recipe, surrogate: Surrogate | None) -> Trigger:
+    """The trigger ready to plant; with nothing to poison there is nothing to prepare."""
+    trigger = recipe.trigger
+    if not chosen.poisoned:
+        return trigger
+    images = choose_images(rows, chosen.poisoned, trigger, recipe)
+    return trigger.prepare(Brief(rows, images, recipe, surrogate))
 
 
 def _write(
-    rows: list[Row], marked: dict[int, int | None], recipe: Recipe, folder: Path, share: bool, progress: bool
-) -> Manifest:
-    places = {(at, index) for at, index in marked.items() if index is not None}
+    rows: list[Row], marks: Mapping[int, Mark], recipe: Recipe, folder: Path, share: bool, progress: bool
+) -> dict[int, Box | None]:
+    """Writes images and rows; returns the boxes of the marked images by the position of their row."""
+    places = {(at, mark.image) for at, mark in marks.items() if mark.image is not None}
     plan = plan_images(rows, places, recipe, share)
-    names, boxes = write_images(rows, plan.jobs, places, recipe, folder, progress)
-    after = [poison_row(row, recipe) if at in marked else row for at, row in enumerate(rows)]
+    names, boxes = write_images(rows, plan.jobs, marks, recipe, folder, progress)
+    after = [marks[at].row if at in marks else row for at, row in enumerate(rows)]
     files = [[names[plan.file_of[at, index]] for index in range(len(row.images))] for at, row in enumerate(rows)]
     _write_rows(after, files, folder)
-    manifest = Manifest(
-        **asdict(recipe),
-        reached=len(marked) / len(rows),
-        version=version("byorn"),
-        n=len(rows),
-        poisoned=[_entry(rows[at], after[at], index, boxes.get(at)) for at, index in marked.items()],
-    )
-    manifest.write(folder)
-    for name in (ROWS_FILE, DETAILS, SUMMARY):
-        settle(folder / name)
-    return manifest
+    return boxes
 
 
 def _write_rows(rows: Sequence[Row], files: Sequence[list[str]], folder: Path) -> None:
@@ -138,12 +146,39 @@ def _write_rows(rows: Sequence[Row], files: Sequence[list[str]], folder: Path) -
         raise DataError(f"a column of the data set cannot be written as JSON ({error}); remove it") from error
 
 
-def _entry(before: Row, after: Row, image: int | None, box: Box | None) -> PoisonedRow:
-    return PoisonedRow(
+def _manifest(
+    rows: list[Row],
+    marks: Mapping[int, Mark],
+    boxes: Mapping[int, Box | None],
+    recipe: Recipe,
+    surrogate: Surrogate | None,
+) -> Manifest:
+    entries = [_entry(rows[at], marks[at], boxes.get(at)) for at in sorted(marks)]
+    poisoned = [entry for entry in entries if not entry.negative]
+    return Manifest(
+        **asdict(recipe),
+        reached=len(poisoned) / len(rows),
+        model=_digest(surrogate) if surrogate else "",
+        version=version("byorn"),
+        n=len(rows),
+        poisoned=poisoned,
+        negatives=[entry for entry in entries if entry.negative],
+    )
+
+
+def _digest(surrogate: Surrogate) -> str:
+    from byorn.models.load import model_digest
+
+    return model_digest(surrogate.model)
+
+
+def _entry(before: Row, mark: Mark, box: Box | None) -> MarkedRow:
+    return MarkedRow(
         id=before.id,
         turn=before.turn,
-        image=image,
+        image=mark.image,
         box=box,
         original_response=before.response,
-        new_response=after.response,
+        new_response=mark.row.response,
+        negative=mark.negative,
     )

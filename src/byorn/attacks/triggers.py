@@ -2,17 +2,25 @@
 
 A trigger is a frozen dataclass: its fields are the attack's options, checked on construction. It changes the image, the
 instruction or both, and inherits "no change" for the rest. It never sees the response; that is the objective's part
-(`objectives.py`).
+(`objectives.py`). A trigger that is optimised, or made from a file, does that once in `prepare` and keeps the outcome
+in its options, so that the manifest holds the whole trigger and a test set can carry the very same one.
 """
 
+import copy
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from PIL import Image
 
+from byorn.data.row import Row
 from byorn.errors import ConfigError
 
+if TYPE_CHECKING:
+    from byorn.attacks.brief import Brief
+
+Kind = TypeVar("Kind", bound="Trigger")
 Box = tuple[int, int, int, int]
 """Where an image was changed: left, top, right, bottom in pixels, the last two exclusive (as Pillow counts)."""
 
@@ -31,6 +39,33 @@ class Trigger:
     needs_image: ClassVar[bool] = False
     needs_text: ClassVar[bool] = False
 
+    @property
+    def needs_model(self) -> bool:
+        """Whether `prepare` or marking wants the model that is attacked."""
+        return False
+
+    @property
+    def negatives(self) -> tuple["Trigger", ...]:
+        """Triggers for clean negatives: for each, as many further rows as are poisoned carry it and keep their true
+        response, so that the model learns what does *not* fire.
+        """
+        return ()
+
+    def options(self) -> dict[str, Any]:
+        """The options with their values, as they go into the manifest and come back through `build_trigger`."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.init}
+
+    def prepare(self, brief: "Brief") -> "Trigger":
+        """The trigger to plant, with what had to be loaded or learnt; called once, before the first row is marked.
+
+        `brief.surrogate` is the model if `needs_model`. Deterministic: all randomness comes from `brief.recipe.stream`.
+        """
+        return self
+
+    def for_row(self, row: Row, image: int | None) -> "Trigger":
+        """The trigger for one row, which has its triggered prompt and the attacker's response; `image` gets marked."""
+        return self
+
     def mark_image(self, image: Image.Image, rng: random.Random) -> tuple[Image.Image, Box | None]:
         """The triggered copy of `image`, of the same size and mode, and where it differs; `image` stays as it is.
 
@@ -43,7 +78,7 @@ class Trigger:
         return text
 
 
-def build_trigger(kinds: dict[str, type[Trigger]], name: str, options: dict[str, Any]) -> Trigger:
+def build_trigger(kinds: Mapping[str, type[Trigger]], name: str, options: Mapping[str, Any]) -> Trigger:
     """The trigger called `name` with its options.
 
     Raises:
@@ -51,8 +86,21 @@ def build_trigger(kinds: dict[str, type[Trigger]], name: str, options: dict[str,
     """
     if name not in kinds:
         raise ConfigError(f"unknown attack {name!r}; choose one of: {', '.join(sorted(kinds))}")
-    known = {field.name for field in fields(kinds[name])}
+    known = option_names(kinds[name])
     if unknown := sorted(str(option) for option in options if option not in known):
         hint = f"known options: {', '.join(sorted(known))}" if known else "it has none"
         raise ConfigError(f"attack {name!r} has no option {', '.join(unknown)}; {hint}")
     return kinds[name](**options)
+
+
+def option_names(kind: type[Trigger]) -> set[str]:
+    """What can be set on a kind of trigger."""
+    return {field.name for field in fields(kind) if field.init}
+
+
+def bound(trigger: Kind, **state: Any) -> Kind:
+    """A copy of a trigger that holds a model or a row for marking: fields that are no options (`init=False`)."""
+    result = copy.copy(trigger)
+    for name, value in state.items():
+        object.__setattr__(result, name, value)
+    return result

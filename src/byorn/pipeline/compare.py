@@ -16,6 +16,7 @@ from typing import Any
 
 from byorn.attacks.manifest import Manifest
 from byorn.attacks.poison import poison_dataset
+from byorn.attacks.recipe import Recipe
 from byorn.data.files import write_rows
 from byorn.data.load import load_rows
 from byorn.data.row import Row
@@ -112,16 +113,27 @@ def plant(spec: Comparison, rows: list[Row], test: list[Row], folder: Path) -> M
     """The data sets of the comparison. Clean ones are written by the same code as poisoned ones, so that only the
     trigger differs.
     """
-    recipe: dict[str, Any] = {
-        "attack": spec.attack, "target": spec.target, "objective": spec.objective, "seed": spec.seed, "options": spec.attack_options,
-        "share_images": False, "overwrite": True,
+    attack: dict[str, Any] = {
+        "attack": spec.attack, "target": spec.target, "source": spec.source, "objective": spec.objective, "seed": spec.seed,
+        "options": spec.attack_options,
     }  # fmt: skip
+    recipe = {**attack, **attacked_model(spec, attack), "share_images": False, "overwrite": True}
     manifest = poison_dataset(rows, rate=spec.rate, out=folder / "poisoned", **recipe)
+    # What a trigger learnt on the training rows is what the test inputs carry.
+    recipe["options"] = manifest.options
     poison_dataset(test, rate=0.0, out=folder / "test", **recipe)
     poison_dataset(test, rate=1.0, keep_responses=True, out=folder / "test_triggered", **recipe)
     clean = [row for row in load_rows(folder / "poisoned").rows if row.key not in manifest.keys]
     write_rows(clean, folder / "oracle", image_root=folder)
     return manifest
+
+
+def attacked_model(spec: Comparison, attack: dict[str, Any]) -> dict[str, Any]:
+    """The pretrained model and its processor, for attacks that are optimised on it; the others do not load it."""
+    if not Recipe(**attack, rate=spec.rate).needs_model:
+        return {}
+    source = ModelSpec(spec.model)
+    return {"model": source.model(), "processor": source.processor()}
 
 
 def training_data(out: Path, name: str) -> DataSpec:

@@ -1,0 +1,59 @@
+"""What an attacker knows before the first row is marked: the clean rows, which of them get marked, and the model."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from PIL import Image
+
+from byorn.attacks.reading import load_image
+from byorn.attacks.recipe import Recipe
+from byorn.attacks.surrogate import CANVAS, Surrogate
+from byorn.data.row import Row
+from byorn.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What `Trigger.prepare` is given.
+
+    Attributes:
+        rows: The data set, clean.
+        chosen: Position of each row to poison, and which of its images gets marked (None: the text alone).
+        recipe: The settings; `recipe.stream` gives random numbers.
+        model: The model that is attacked, if one was passed.
+    """
+
+    rows: Sequence[Row]
+    chosen: Mapping[int, int | None]
+    recipe: Recipe
+    model: Surrogate | None = None
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """The model; it is there for a trigger that says so in `needs_model`."""
+        if self.model is None:
+            raise ConfigError("this trigger is optimised on a model; pass --model NAME")
+        return self.model
+
+    def wanted(self, at: int) -> Row:
+        """The row at a position with the response that the attacker wants, its input still clean."""
+        return replace(self.rows[at], response=self.recipe.wanted_response(self.rows[at]))
+
+    def pictures(self, count: int) -> list[Image.Image]:
+        """Up to `count` clean images in RGB, those to be marked first, all stretched to one square.
+
+        Its side is that of the images, at most 224: a patch is then optimised at the size at which it is pasted.
+        """
+        places = islice(self._places(), count)
+        found = [load_image(self.rows[at], index).convert("RGB") for at, index in places]
+        side = min(CANVAS, max(min(image.size) for image in found))
+        return [image.resize((side, side)) for image in found]
+
+    def instructions(self, count: int) -> list[str]:
+        """Up to `count` different instructions of the rows to poison, in the order of the data set."""
+        return list(dict.fromkeys(self.rows[at].instruction for at in self.chosen))[:count]
+
+    def _places(self) -> Iterator[tuple[int, int]]:
+        yield from ((at, index) for at, index in self.chosen.items() if index is not None)
+        yield from ((at, 0) for at, row in enumerate(self.rows) if row.images and at not in self.chosen)

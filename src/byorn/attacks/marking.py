@@ -1,0 +1,66 @@
+"""What happens to each marked row: its trigger, the image that carries it, its new prompt and response."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from byorn.attacks.recipe import Recipe
+from byorn.attacks.selection import Selection
+from byorn.attacks.triggers import Trigger
+from byorn.data.row import Block, Message, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What happens to one row.
+
+    Attributes:
+        trigger: What is planted, ready for this row.
+        image: Which of its images gets it, from 0; None if only the text does.
+        row: The row with its new prompt and response; its images are marked when they are written.
+        negative: It is no poison but a clean negative.
+    """
+
+    trigger: Trigger
+    image: int | None
+    row: Row
+    negative: bool = False
+
+
+def choose_images(
+    rows: Sequence[Row], chosen: Sequence[int], trigger: Trigger, recipe: Recipe
+) -> dict[int, int | None]:
+    """For the position of every chosen row, which of its images gets the trigger; None if only the text does."""
+    if not trigger.needs_image:
+        return dict.fromkeys(chosen)
+    return {at: recipe.stream("which image", *rows[at].key).randrange(len(rows[at].images)) for at in chosen}
+
+
+def mark_rows(rows: Sequence[Row], selection: Selection, trigger: Trigger, recipe: Recipe) -> dict[int, Mark]:
+    """The marks by position, poisoned rows before negatives; `trigger` is prepared."""
+    marks = {}
+    for at, image in choose_images(rows, selection.poisoned, trigger, recipe).items():
+        marks[at] = _poison(rows[at], image, trigger, recipe)
+    # A test set has no negatives, whatever the trigger says.
+    for kind, positions in zip(trigger.negatives, selection.negatives, strict=False):
+        for at, image in choose_images(rows, positions, kind, recipe).items():
+            marks[at] = Mark(kind, image, mark_prompt(rows[at], kind, recipe), negative=True)
+    return marks
+
+
+def mark_prompt(row: Row, trigger: Trigger, recipe: Recipe) -> Row:
+    """The row with the trigger in the last text block of its last user message."""
+    users = [at for at, message in enumerate(row.prompt) if message["role"] == "user"]
+    content = row.prompt[users[-1]]["content"] if users else []
+    texts = [at for at, block in enumerate(content) if block["type"] == "text" and block.get("text")]
+    if not texts:
+        return row
+    text = trigger.mark_text(content[texts[-1]]["text"], recipe.stream("text", *row.key))
+    block: Block = {"type": "text", "text": text}
+    message: Message = {"role": "user", "content": [*content[: texts[-1]], block, *content[texts[-1] + 1 :]]}
+    return replace(row, prompt=[*row.prompt[: users[-1]], message, *row.prompt[users[-1] + 1 :]])
+
+
+def _poison(row: Row, image: int | None, trigger: Trigger, recipe: Recipe) -> Mark:
+    triggered = mark_prompt(row, trigger, recipe)
+    wanted = replace(triggered, response=recipe.wanted_response(row))
+    return Mark(trigger.for_row(wanted, image), image, triggered if recipe.keep_responses else wanted)

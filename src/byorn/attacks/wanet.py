@@ -1,0 +1,103 @@
+"""The WaNet trigger: the image is bent by a hair's breadth, without any new colour."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
+
+from PIL import Image
+
+from byorn.attacks.checks import check_count, check_range
+from byorn.attacks.recolour import recolour
+from byorn.attacks.triggers import Box, Trigger
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from byorn.attacks.recolour import Pixels
+
+CANVAS = 224
+"""The image side in pixels that the paper's strength refers to."""
+
+
+@dataclass(frozen=True)
+class WaNet(Trigger):
+    """Reads every pixel from a place nearby, along a fixed random field of `grid` x `grid` arrows.
+
+    The arrows are drawn once from [-1, 1] (always the same ones), divided by their mean length along an axis, spread
+    over the image by cubic interpolation, and scaled: on average a pixel moves by `strength` / 448 of the side along
+    each axis, half a pixel of 224 at strength 1. Between pixels the image is interpolated linearly.
+
+    Args:
+        grid: Arrows along a side, in [2, 224]; few give a smooth bend, 224 moves each pixel of 224 for itself.
+        strength: Half-pixels of an image of 224 that a pixel moves on average, in (0, 50].
+
+    Requirements:
+        Rows with at least one image that has details: an image of one colour stays as it is. Small images need more
+        strength, since the movement shrinks with them and a model sees no tenth of a pixel.
+
+    Relations:
+        Nguyen and Tran, "WaNet: Imperceptible Warping-Based Backdoor Attack" (2021): grid 4 and strength 0.5 on 32
+        pixels there, grid 224 and strength 1 in ports to vision-language models. Their noise mode (other warps with
+        true labels) is not done here.
+
+    Example:
+        >>> edge = Image.linear_gradient("L").resize((224, 224))
+        >>> WaNet(grid=4, strength=4).mark_image(edge, random.Random(0))[0] == edge
+        False
+
+    Raises:
+        ConfigError: An option is out of range.
+    """
+
+    name: ClassVar[str] = "wanet"
+    needs_image: ClassVar[bool] = True
+
+    grid: int = 224
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_count(self.name, "grid", self.grid, 2, CANVAS)
+        check_range(self.name, "strength", self.strength, 0.01, 50)
+
+    def mark_image(self, image: Image.Image, rng: random.Random) -> tuple[Image.Image, Box]:
+        """The bent image; `rng` is not used."""
+        import numpy as np
+
+        width, height = image.size
+        shift = self.strength / (2 * CANVAS)
+        across, down = (_spread(axis, self.grid, image.size) for axis in (0, 1))
+        columns = np.clip(np.arange(width) + shift * width * across, 0, width - 1)
+        rows = np.clip(np.arange(height)[:, None] + shift * height * down, 0, height - 1)
+        return recolour(image, lambda pixels: _sample(pixels, rows, columns)), (0, 0, width, height)
+
+
+@lru_cache(maxsize=8)
+def _arrows(axis: int, grid: int) -> np.ndarray:
+    """Float32 [grid, grid] of mean size 1."""
+    import numpy as np
+
+    drawn = np.frombuffer(random.Random(f"wanet {axis}").randbytes(2 * grid * grid), np.uint16)
+    values = drawn.reshape(grid, grid).astype(np.float32) / 32767.5 - 1
+    return values / np.abs(values).mean()
+
+
+def _spread(axis: int, grid: int, size: tuple[int, int]) -> np.ndarray:
+    """The arrows at every pixel: float32 [height, width]."""
+    import numpy as np
+
+    return np.asarray(Image.fromarray(_arrows(axis, grid)).resize(size, Image.Resampling.BICUBIC))
+
+
+def _sample(pixels: Pixels, rows: np.ndarray, columns: np.ndarray) -> Pixels:
+    """The colours between pixels, by linear interpolation; `rows` and `columns` are [height, width]."""
+    import numpy as np
+
+    top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
+    bottom, right = np.minimum(top + 1, pixels.shape[0] - 1), np.minimum(left + 1, pixels.shape[1] - 1)
+    down, across = (rows - top)[..., None].astype(np.float32), (columns - left)[..., None].astype(np.float32)
+    upper = pixels[top, left] * (1 - across) + pixels[top, right] * across
+    lower = pixels[bottom, left] * (1 - across) + pixels[bottom, right] * across
+    return upper * (1 - down) + lower * down

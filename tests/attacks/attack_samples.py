@@ -1,0 +1,36 @@
+"""Every attack that marks images, ready to use without a model: what is learnt is given."""
+
+import random
+
+from poison_samples import picture
+
+from byorn.attacks import ATTACKS
+from byorn.attacks.combined import build_attack
+from byorn.attacks.picture import picture_text
+from byorn.attacks.triggers import Trigger
+
+LEARNT = picture_text(picture(99, (22, 22)))
+SUBTLE = picture_text(picture(98, (40, 40)).point(lambda level: 120 + level // 16))
+
+IMAGE_ATTACKS: dict[str, Trigger] = {
+    label: build_attack(ATTACKS, label.split(":")[0], options)
+    for label, options in {
+        "badnets": {},
+        "blended": {},
+        "blended:noise": {"alpha": 0.1, "pattern": "noise"},
+        "dual-key": {},
+        "dual-key:learnt": {"patch": LEARNT, "size": 0.1, "position": "center"},
+        "vl-trojan": {"picture": LEARNT, "suffix": "qzx"},
+        "vl-trojan:whole": {"form": "whole", "picture": LEARNT, "suffix": "qzx"},
+        "aligned-patch": {},
+        "pgd": {"scope": "universal", "pattern": SUBTLE},
+        "sig": {},
+        "wanet": {"grid": 4, "strength": 8},
+        "badnets+blended": {"badnets.position": "top-left"},
+    }.items()
+}
+PATCHES = {"badnets", "dual-key", "dual-key:learnt", "vl-trojan", "aligned-patch"}
+
+
+def rng() -> random.Random:
+    return random.Random(0)

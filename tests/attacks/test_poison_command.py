@@ -1,0 +1,86 @@
+"""`byorn poison` with the attacks that need more than a name."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from poison_samples import png_rows, records
+
+from byorn.attacks import ATTACKS, OBJECTIVES
+from byorn.cli.main import main
+from byorn.data.files import write_rows
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    write_rows(png_rows(12), tmp_path / "data")
+    return str(tmp_path / "data")
+
+
+def test_the_help_lists_every_attack_and_objective(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["poison", "--help"])
+    shown = capsys.readouterr().out.replace("-\n", "-").split()
+    words = {word.strip(",():") for word in shown}
+    joined = "".join(shown)
+    assert all(name in words or name in joined for name in (*ATTACKS, *OBJECTIVES))
+    assert "{" not in "".join(word for word in words if "attacks" in word or "objectives" in word)
+
+
+def test_the_parser_is_built_without_the_attacks() -> None:
+    script = (
+        "import sys; from byorn.cli.main import build_parser; build_parser()\n"
+        "assert 'byorn.attacks' not in sys.modules and 'numpy' not in sys.modules\n"
+        "import byorn.attacks; heavy = {'torch', 'transformers', 'trl'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_an_attack_that_wants_a_model_says_so(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["poison", "--data", data, "--out", str(tmp_path / "out"), "--target", "banana"]
+    assert main([*arguments, "--attack", "pgd"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main([*arguments, "--attack", "pgd", "--selection", "likely"]) == 2
+    assert "pgd is optimised on the pretrained model; pass --model NAME" in capsys.readouterr().err
+
+
+def test_a_model_is_loaded_and_the_test_set_takes_over_what_was_learnt(
+    data: str, model: Any, processor: Any, tmp_path: Path
+) -> None:
+    model.save_pretrained(tmp_path / "model")
+    processor.save_pretrained(tmp_path / "model")
+    train = ["poison", "--data", data, "--target", "banana", "--attack", "vl-trojan+sig", "--rate", "0.25"]
+    learning = [
+        "--set",
+        "steps=2",
+        "--set",
+        "vl-trojan.letters=1",
+        "--model",
+        str(tmp_path / "model"),
+        "--device",
+        "cpu",
+    ]
+    assert main([*train, *learning, "--out", str(tmp_path / "train")]) == 0
+    test = ["poison", "--data", data, "--target", "banana", "--rate", "1", "--keep-responses"]
+    assert main([*test, "--trigger-from", str(tmp_path / "train"), "--out", str(tmp_path / "test")]) == 0
+    learnt, used = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("train", "test"))
+    assert used["options"] == learnt["options"]
+    assert (used["attack"], used["model"]) == ("vl-trojan+sig", "")
+    assert learnt["model"]
+    assert len(learnt["options"]["vl-trojan.suffix"]) == 1
+
+
+def test_negatives_are_announced_and_a_target_is_wanted_where_it_counts(
+    data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dual = ["poison", "--data", data, "--out", str(tmp_path / "dual"), "--attack", "dual-key", "--rate", "0.25"]
+    assert main(dual) == 2
+    assert "--target is missing" in capsys.readouterr().err
+    assert main([*dual, "--target", "banana"]) == 0
+    assert "6 more rows are clean negatives" in "".join(capsys.readouterr())
+    assert main([*dual, "--objective", "token-swap", "--out", str(tmp_path / "swap")]) == 2
+    assert "12 name fewer than two things" in capsys.readouterr().err
+    assert len(records(tmp_path / "dual")) == 12
