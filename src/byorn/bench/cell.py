@@ -14,7 +14,7 @@ from byorn.bench.experiment import FLAGGING, Cell, Group, plain
 from byorn.bench.memory import peak_megabytes, reset_peak
 from byorn.bench.tasks import load_task
 from byorn.evaluation.detection import detection
-from byorn.flagging.percentile import flag_percentile
+from byorn.flagging.table import read_flags
 from byorn.pipeline.compare import Comparison, judge, plant, training_data
 from byorn.pipeline.folder import versions, write_json
 from byorn.pipeline.inputs import ModelSpec
@@ -88,7 +88,9 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
     if cell.defense in FLAGGING:
         shutil.copy(folder / "scan" / "scores.parquet", out)
     with cost.phase("train"):
-        training = train(training_data(folder, cell.defense), ModelSpec(cell.group.model), out, train_spec(cell))
+        training = train(
+            training_data(folder, cell.defense), ModelSpec(cell.group.model), out, train_spec(cell, folder)
+        )
     with cost.phase("evaluate"):
         results = judge(spec, folder, cell.slug)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
@@ -105,17 +107,22 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
     }
 
 
-def train_spec(cell: Cell) -> TrainSpec:
-    """The same budget for every defence."""
+def train_spec(cell: Cell, folder: Path) -> TrainSpec:
+    """The same budget for every defence; the oracle alone is told who is poisoned."""
     arguments = {"seed": cell.group.seed, "save_strategy": "no", "ema_decay": cell.ema_decay, **cell.arguments}
-    defense = "sft" if cell.defense == "oracle" else cell.defense
-    return TrainSpec(defense, cell.percentile, 50, cell.lora_rank, arguments=arguments)
+    options = dict(cell.options)
+    if cell.defense == "oracle":
+        options["manifest"] = str(folder / "data" / "poisoned")
+    return TrainSpec(
+        cell.defense, cell.percentile, 50, cell.lora_rank, defense_options=options, arguments=arguments
+    )  # fmt: skip
 
 
 def detected(cell: Cell, folder: Path) -> dict[str, Any] | None:
-    """AUC of the score and recall of the flags, for the defences that use them."""
-    if cell.defense not in FLAGGING:
+    """What the defence's own flags found: recall, and the AUC of the score or, without one, of the flags' weight."""
+    out = folder / cell.slug
+    if cell.defense == "oracle" or not (out / "flags.parquet").exists():
         return None
-    scores = read_scores(folder / "scan" / "scores.parquet")
+    scores = read_scores(out / "scores.parquet") if (out / "scores.parquet").exists() else None
     poisoned = read_manifest(folder / "data" / "poisoned").keys
-    return detection(scores, flag_percentile(scores, cell.percentile), poisoned)
+    return detection(scores, read_flags(out / "flags.parquet"), poisoned)

@@ -49,6 +49,7 @@ class Cell:
 
     group: Group
     defense: str
+    options: Mapping[str, Any]
     percentile: float
     ema_decay: float
     lora_rank: int
@@ -76,6 +77,7 @@ class Experiment:
         attacks: Label -> fields of `Attack`.
         rates: Shares of the rows that are poisoned.
         defenses: Names that `byorn train --defense` knows.
+        defense_options: Name of a defence -> its options.
         percentiles, ema_decays: Swept for the defences that read them.
         lora_rank: Of every adapter.
         arguments: Fields of `ByornConfig`.
@@ -85,6 +87,7 @@ class Experiment:
     title: str
     attacks: Mapping[str, Mapping[str, Any]]
     defenses: tuple[str, ...]
+    defense_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     task: str | Mapping[str, Any] = "captions"
     rows: int = 600
     test_rows: int = 300
@@ -111,7 +114,8 @@ class Experiment:
             decays = self.ema_decays if defense in AVERAGING else self.ema_decays[:1]
             for percentile, decay in itertools.product(percentiles, decays):
                 yield Cell(
-                    group=group, defense=defense, percentile=percentile, ema_decay=decay, lora_rank=self.lora_rank, arguments=self.arguments
+                    group=group, defense=defense, options=self.defense_options.get(defense, {}), percentile=percentile, ema_decay=decay,
+                    lora_rank=self.lora_rank, arguments=self.arguments,
                 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from byorn.bench.experiment import FLAGGING
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
 
@@ -83,7 +84,7 @@ def _line(group: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _scanning(result: dict[str, Any]) -> float:
-    return result["seconds"]["scan"] if result["detection"] else 0.0
+    return result["seconds"]["scan"] if result["cell"]["defense"] in FLAGGING else 0.0
 
 
 def _mean_of(group: Sequence[dict[str, Any]], name: str) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from byorn.data.fingerprint import fingerprint
 from byorn.data.load import LoadedRows, load_rows, require_no_rejects, write_rejects
+from byorn.data.rejects import Reject
 from byorn.data.row import Row
 from byorn.errors import DataError
 from byorn.models.load import load_processor
@@ -32,12 +33,14 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Which model: a folder, a hub name or `embedded`; its number type, its device, and whether its own code may run."""
+    """Which model: a folder, a hub name or `embedded`, and the options of `load_model`."""
 
     name: str
     dtype: str = "auto"
     device: str | None = None
     trust_remote_code: bool = False
+    quantize: str = "none"
+    attention: str | None = None
 
     def processor(self) -> Any:
         return load_processor(self.name, trust_remote_code=self.trust_remote_code)
@@ -45,7 +48,61 @@ class ModelSpec:
     def model(self) -> Any:
         from byorn.models.load import load_model
 
-        return load_model(self.name, dtype=self.dtype, device=self.device, trust_remote_code=self.trust_remote_code)
+        return load_model(
+            self.name,
+            dtype=self.dtype,
+            device=self.device,
+            trust_remote_code=self.trust_remote_code,
+            quantize=self.quantize,
+            attention=self.attention,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Rows and the pretrained model that they are meant for, in memory.
+
+    Attributes:
+        rows: As read and checked.
+        dataset: The same rows as the model learns them (see `training_rows`), in TRL's form.
+        model, processor: The pretrained model, in eval mode, and its processor.
+        identity: What a file that comes of them belongs to: `data`, `model`, `model_digest`, `processor_digest`.
+        rejects: How many records cannot be used.
+    """
+
+    rows: list[Row]
+    dataset: Any
+    model: Any
+    processor: Any
+    identity: dict[str, str]
+    rejects: int
+
+
+def open_inputs(data: DataSpec, model: ModelSpec, out: Path) -> Inputs:
+    """Read the rows, load the model; what cannot be used is listed in `out/rejects.jsonl`.
+
+    Raises:
+        ByornError: The data or the model cannot be used.
+    """
+    from byorn.data.dataset import to_dataset
+    from byorn.models.length import context_length
+    from byorn.models.load import model_digest, processor_digest
+
+    say(f"reading {data.source}")
+    processor = model.processor()
+    say(f"loading {model.name}")
+    loaded = model.model()
+    rows = read_rows(data, processor, out, context_length(loaded.config))
+    identity = {
+        "data": rows.fingerprint,
+        "model": model.name,
+        "model_digest": model_digest(loaded),
+        "processor_digest": processor_digest(processor),
+    }
+    dataset = to_dataset(training_rows(rows.rows, processor))
+    return Inputs(
+        rows=rows.rows, dataset=dataset, model=loaded, processor=processor, identity=identity, rejects=len(rows.rejects)
+    )
 
 
 def read_rows(spec: DataSpec, processor: Any, out: Path, limit_tokens: int | None = None) -> LoadedRows:
@@ -58,6 +115,7 @@ def read_rows(spec: DataSpec, processor: Any, out: Path, limit_tokens: int | Non
         spec.source, format=spec.format, name=spec.name, split=spec.split, turns=spec.turns, image_root=spec.image_root,
         limit=spec.limit, special_tokens=special_tokens(processor),
     )  # fmt: skip
+    loaded = _without_unfit(loaded, processor)
     loaded = _without_overlong(loaded, processor, spec.max_length or limit_tokens)
     for note in loaded.notes:
         say(f"  {note}")
@@ -73,17 +131,40 @@ def read_rows(spec: DataSpec, processor: Any, out: Path, limit_tokens: int | Non
     return loaded
 
 
+def _without_unfit(loaded: LoadedRows, processor: Any) -> LoadedRows:
+    """The rows that the model's family can take."""
+    from byorn.models.limits import limit_of
+
+    problems = [limit_of(row, processor) for row in loaded.rows]
+    kept = [at for at, problem in enumerate(problems) if problem is None]
+    unfit = [
+        Reject.of(loaded.records[at], loaded.rows[at].id, problem)
+        for at, problem in enumerate(problems)
+        if problem is not None
+    ]
+    if not kept:
+        raise DataError(f"the model can take no row, first: {unfit[0]}")
+    return _reduced(loaded, kept, unfit)
+
+
 def _without_overlong(loaded: LoadedRows, processor: Any, limit: int | None) -> LoadedRows:
     from byorn.models.length import split_overlong
 
     if not limit:
         return loaded
-    rows, overlong = split_overlong(loaded.rows, processor, limit)
-    if not rows:
+    kept, overlong = split_overlong(loaded.rows, loaded.records, processor, limit)
+    if not kept:
         raise DataError(f"every row is over {limit} tokens, first: {overlong[0]}")
-    if not overlong:
+    return _reduced(loaded, kept, overlong)
+
+
+def _reduced(loaded: LoadedRows, kept: Sequence[int], rejects: Sequence[Reject]) -> LoadedRows:
+    """The rows at the positions `kept`, and the rejects of the others."""
+    if not rejects:
         return loaded
-    return LoadedRows(rows, [*loaded.rejects, *overlong], loaded.notes, fingerprint(rows))
+    rows, records = [loaded.rows[at] for at in kept], [loaded.records[at] for at in kept]
+    listed = sorted([*loaded.rejects, *rejects], key=lambda reject: reject.index)
+    return LoadedRows(rows, listed, loaded.notes, fingerprint(rows), records)
 
 
 def training_rows(rows: Sequence[Row], processor: Any) -> list[Row]:

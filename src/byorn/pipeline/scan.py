@@ -11,14 +11,13 @@ from byorn.data.row import Row
 from byorn.errors import MismatchError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags, read_flags, write_flags
-from byorn.models.length import context_length
-from byorn.models.load import model_digest, processor_digest
 from byorn.pipeline.folder import write_config, write_environment
-from byorn.pipeline.inputs import DataSpec, ModelSpec, read_rows, training_rows
+from byorn.pipeline.inputs import DataSpec, Inputs, ModelSpec, open_inputs
 from byorn.pipeline.narrate import say, seconds
-from byorn.pipeline.ranks import first_on_main, is_main
-from byorn.scoring.score import score_dataset
-from byorn.scoring.table import Scores, read_scores, require_same, write_scores
+from byorn.pipeline.ranks import is_main, share
+from byorn.pipeline.together import all_records, open_journal, wait_until
+from byorn.scoring.score import score_share
+from byorn.scoring.table import Scores, from_records, read_scores, require_same, write_scores
 
 
 @dataclass(frozen=True)
@@ -39,67 +38,56 @@ def scan(data: DataSpec, model: ModelSpec, out: Path, *, percentile: float = 0.6
     `environment.json`.
 
     Finished work in `out` is used again if it belongs to this data and model: a whole score file, or the journal of a
-    killed run. A person's review words in an earlier `flags.parquet` are kept.
+    killed run. A person's review words in an earlier `flags.parquet` are kept. Under torchrun each process scores its
+    share of the rows, and all of them return the same result.
 
     Raises:
         ByornError: The data or the model cannot be used, or `out` belongs to others.
     """
-    from byorn.data.dataset import to_dataset
-
     out.mkdir(parents=True, exist_ok=True)
     write_config(
         out, {"command": "scan", "data": data, "model": model, "percentile": percentile, "batch_size": batch_size}
     )
-    say(f"reading {data.source}")
-    processor = model.processor()
-    say(f"loading {model.name}")
-    loaded = model.model()
-    rows = read_rows(data, processor, out, context_length(loaded.config))
-    dataset = to_dataset(training_rows(rows.rows, processor))
-    identity = {
-        "data": rows.fingerprint,
-        "model": model.name,
-        "model_digest": model_digest(loaded),
-        "processor_digest": processor_digest(processor),
-    }
-    with first_on_main():
-        scores, spent = _scores(loaded, processor, dataset, identity, out, batch_size)
-        flags = _flags(scores, percentile, out / "flags.parquet")
-    write_environment(out, **identity, rows=len(rows.rows), rejects=len(rows.rejects), seconds=spent)
-    return ScanResult(rows.rows, dataset, scores, flags, loaded, processor, spent)
+    return score_and_flag(open_inputs(data, model, out), out, percentile=percentile, batch_size=batch_size)
 
 
-def _scores(
-    model: Any, processor: Any, dataset: Any, identity: dict[str, str], out: Path, batch_size: int
-) -> tuple[Scores, float]:
+def score_and_flag(inputs: Inputs, out: Path, *, percentile: float, batch_size: int) -> ScanResult:
+    """What `scan` does once the rows and the model are in memory."""
+    if (out / "scores.parquet").exists():
+        say(f"using the scores in {out / 'scores.parquet'}")
+    else:
+        _score(inputs.model, inputs.processor, inputs.dataset, inputs.identity, out / "scores.parquet", batch_size)
+    scores = _finished_scores(out / "scores.parquet", inputs.identity, inputs.dataset)
+    spent = float(scores.metadata.get("seconds", 0))
+    flags = _flags(scores, percentile, out / "flags.parquet")
+    write_environment(out, **inputs.identity, rows=len(inputs.rows), rejects=inputs.rejects, seconds=spent)
+    return ScanResult(inputs.rows, inputs.dataset, scores, flags, inputs.model, inputs.processor, spent)
+
+
+def _score(model: Any, processor: Any, dataset: Any, identity: dict[str, str], path: Path, batch_size: int) -> None:
+    """Score this process's share; when this returns, `path` holds the scores of all rows."""
     from importlib.metadata import version
 
-    path = out / "scores.parquet"
-    if path.exists():
-        scores = read_scores(path)
-        require_same(scores.metadata, identity, path)
-        if scores.keys != list(zip(dataset["id"], dataset["turn"], strict=True)):
-            raise MismatchError(f"{path}: it is about other rows, or in another order; delete it and scan again")
-        say(f"using the scores in {path}")
-        return scores, float(scores.metadata.get("seconds", 0))
-    journal = out / "scores.partial.jsonl"
-    metadata = {**identity, "byorn_version": version("byorn"), "dtype": str(model.dtype)}
     began = time.perf_counter()
-    scores = score_dataset(
-        model,
-        processor,
-        dataset,
-        batch_size=batch_size,
-        metadata=metadata,
-        journal=journal,
-        progress=True,
-    )
-    spent = time.perf_counter() - began
-    scores.metadata["seconds"] = f"{spent:.3f}"
-    write_scores(path, scores)
-    journal.unlink()
-    say(f"scored {len(scores)} rows in {seconds(spent)} ({len(scores) / spent:.0f} rows/s)")
-    return scores, spent
+    with open_journal(path, identity) as log:
+        score_share(model, processor, dataset, log, share(), batch_size=batch_size, progress=is_main())
+        if is_main():
+            records = all_records(log, len(dataset))
+            spent = time.perf_counter() - began
+            facts = {"byorn_version": version("byorn"), "dtype": str(model.dtype), "seconds": f"{spent:.3f}"}
+            write_scores(path, from_records(records, {**identity, **facts}))
+            say(f"scored {len(records)} rows in {seconds(spent)} ({len(records) / spent:.0f} rows/s)")
+        else:
+            wait_until(path.exists, log)
+    log.discard()
+
+
+def _finished_scores(path: Path, identity: dict[str, str], dataset: Any) -> Scores:
+    scores = read_scores(path)
+    require_same(scores.metadata, identity, path)
+    if scores.keys != list(zip(dataset["id"], dataset["turn"], strict=True)):
+        raise MismatchError(f"{path}: it is about other rows, or in another order; delete it and scan again")
+    return scores
 
 
 def _flags(scores: Scores, percentile: float, path: Path) -> Flags:

@@ -1,0 +1,58 @@
+"""Defences: rows and a pretrained model in, a plan for the fine-tuning out. One a file, listed here; see `plan.py`.
+
+To add one: a file with a function `(case, *, options) -> Plan` and the docstring sections of its siblings, and one line here.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from byorn.defenses.base_relabel import base_relabel
+from byorn.defenses.bye import bye
+from byorn.defenses.byorn import byorn
+from byorn.defenses.byorn_f import byorn_f
+from byorn.defenses.onion import onion
+from byorn.defenses.onion_r import onion_r
+from byorn.defenses.oracle import oracle
+from byorn.defenses.plan import Case, Cost, Plan
+from byorn.defenses.random_drop import random_drop
+from byorn.defenses.robustit import robustit
+from byorn.defenses.sft import sft
+from byorn.defenses.tcap import tcap
+from byorn.errors import ConfigError
+
+DEFENSES: dict[str, Callable[..., Plan]] = {
+    "byorn": byorn,
+    "byorn-f": byorn_f,
+    "base-relabel": base_relabel,
+    "sft": sft,
+    "oracle": oracle,
+    "random-drop": random_drop,
+    "onion": onion,
+    "onion-r": onion_r,
+    "bye": bye,
+    "tcap": tcap,
+    "robustit": robustit,
+}
+
+__all__ = ["DEFENSES", "Case", "Cost", "Plan", "defense_named"]
+
+
+def defense_named(name: str, options: Mapping[str, Any]) -> Callable[[Case], Plan]:
+    """A defence with its options.
+
+    Raises:
+        ConfigError: There is no such defence, it has no such option, or one that it needs is missing.
+    """
+    if name not in DEFENSES:
+        raise ConfigError(f"defense: {name!r} is unknown; use one of {', '.join(DEFENSES)}")
+    parameters = inspect.signature(DEFENSES[name]).parameters
+    known = {key: value for key, value in parameters.items() if value.kind is value.KEYWORD_ONLY}
+    unknown = [key for key in options if key not in known]
+    if unknown:
+        raise ConfigError(f"defense {name}: no option {unknown[0]!r}; it knows {', '.join(known) or 'none'}")
+    missing = [key for key, value in known.items() if value.default is value.empty and key not in options]
+    if missing:
+        raise ConfigError(f"defense {name}: it needs the option {missing[0]}=...")
+    return partial(DEFENSES[name], **options)

@@ -1,0 +1,36 @@
+"""`robustit`: fine-tune on all rows, with images and instructions perturbed at random at every visit.
+
+Formula: R of `sft` on (pert(x_i), pert(q_i), y_i), a new draw at each visit; see `perturb.py` for what is drawn.
+Cost: nothing before training, a few per cent of it during training.
+Source: Xun et al., Robust Anti-Backdoor Instruction Tuning, arXiv 2506.05401, its input diversity alone, which gives nearly all
+    of its benefit; the sparsified adapter activations are left out. How strong their perturbations are is not known to us.
+"""
+
+from typing import Any
+
+from byorn.defenses.perturb import PerturbingCollator
+from byorn.defenses.plan import Case, Plan, trust_all
+from byorn.errors import ConfigError
+
+
+def robustit(case: Case, *, strength: float = 1.0) -> Plan:
+    """Perturb while training.
+
+    Args:
+        case: What is to be learnt.
+        strength: How much, in [0, 5]; 0 is `sft`.
+
+    Raises:
+        ConfigError: `strength` is out of range.
+    """
+    if not isinstance(strength, (int, float)) or not 0 <= strength <= 5:
+        raise ConfigError(f"strength: {strength!r} is not between 0 and 5")
+
+    def prepare(trainer: Any) -> None:
+        from byorn.training.sampler import EpochCallback
+
+        collator: Any = PerturbingCollator(trainer.data_collator, case.seed, float(strength))
+        trainer.data_collator = collator
+        trainer.add_callback(EpochCallback(collator))
+
+    return Plan(flags=trust_all(case.rows), prepare=prepare)

@@ -1,0 +1,24 @@
+"""Cases for defences: tiny rows and a tiny model in memory."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from byorn.data.dataset import to_dataset
+from byorn.defenses.plan import Case, Tuned
+from byorn.testing import tiny_rows
+
+IDENTITY = {"data": "d", "model": "tiny", "model_digest": "m", "processor_digest": "p"}
+
+
+def tiny_case(
+    folder: Path, model: Any, processor: Any, rows: Any = None, name: str = "defence", **changes: Any
+) -> Case:
+    """A case whose tuned model is the pretrained one, so that nothing has to be trained."""
+    rows = tiny_rows(12) if rows is None else rows
+    values = {
+        "rows": rows, "dataset": to_dataset(rows), "model": model, "processor": processor, "identity": IDENTITY, "rejects": 0,
+        "folder": folder, "files": folder / name, "seed": 3, "percentile": 0.6, "batch_size": 5,
+        "fine_tuned": lambda _: nullcontext(Tuned(model, 1.5)),
+    }  # fmt: skip
+    return Case(**{**values, **changes})

@@ -1,0 +1,127 @@
+"""Whole runs: what a defence does not change stays as in plain fine-tuning to the last bit, and a killed run goes on."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from byorn.attacks.poison import poison_dataset
+from byorn.data.files import write_rows
+from byorn.data.load import load_rows
+from byorn.errors import MismatchError
+from byorn.pipeline.inputs import DataSpec, ModelSpec
+from byorn.pipeline.train import TrainSpec, train
+from byorn.testing import tiny_model, tiny_processor, tiny_rows
+
+ARGUMENTS = {
+    "max_steps": 2, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "logging_steps": 1, "save_steps": 1,
+    "save_total_limit": 3, "disable_tqdm": True, "use_cpu": True, "seed": 5,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a tiny model and a poisoned data set of 12 rows."""
+    folder = tmp_path_factory.mktemp("place")
+    processor = tiny_processor()
+    tiny_model(processor=processor).save_pretrained(folder / "model")
+    processor.save_pretrained(folder / "model")
+    poison_dataset(tiny_rows(12), attack="badnets", target="banana", rate=0.25, seed=1, out=folder / "data")
+    return folder
+
+
+def run(place, name, defense, data="data", options=None, **changes):
+    spec = TrainSpec(defense, lora_rank=2, arguments={**ARGUMENTS, **changes}, defense_options=options or {})
+    return train(DataSpec(str(place / data)), ModelSpec(str(place / "model"), device="cpu"), place / name, spec)
+
+
+def weights(place, name):
+    return load_file(place / name / "adapter" / "adapter_model.safetensors")
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def plain(place):
+    return run(place, "sft", "sft")
+
+
+@pytest.fixture(scope="module")
+def cleaned(place):
+    return run(place, "bye", "bye")
+
+
+def test_bye_that_finds_nothing_is_plain_fine_tuning_after_another(place, plain, cleaned):
+    assert cleaned["found"] == {"sensitive_layers": []}
+    assert cleaned["cost"]["fine_tunes"] == 1
+    assert cleaned["cost"]["forward_passes"] == 12
+    assert cleaned["cost"]["seconds"] > 0
+    assert same(weights(place, "bye"), weights(place, "sft"))
+    assert same(load_file(place / "bye" / "bye" / "adapter" / "adapter_model.safetensors"), weights(place, "sft"))
+
+
+def test_a_killed_bye_goes_on_from_its_first_fine_tune(place, plain, cleaned, capsys):
+    """As if the power had gone off after the first step of the first fine-tune."""
+    shutil.copytree(place / "bye", place / "killed")
+    for gone in ("adapter", "checkpoints", "flags.parquet", "training.json"):
+        path = place / "killed" / gone
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for gone in ("tuned.json", "entropies.parquet"):
+        (place / "killed" / "bye" / gone).unlink()
+    for gone in ("adapter", "checkpoints/checkpoint-2"):
+        shutil.rmtree(place / "killed" / "bye" / gone)
+    with pytest.raises(MismatchError, match="started with"):
+        run(place, "killed", "bye", seed=6)
+    run(place, "killed", "bye")
+    assert "first fine-tuning on all 12 rows, from checkpoint-1" in capsys.readouterr().err
+    assert same(weights(place, "killed"), weights(place, "bye"))
+
+
+def test_a_finished_bye_trains_and_measures_nothing_again(place, cleaned, capsys):
+    before = (place / "bye" / "bye" / "entropies.parquet").stat().st_mtime_ns
+    again = run(place, "bye", "bye")
+    said = capsys.readouterr().err
+    assert "first fine-tuning" not in said
+    assert "from checkpoint-2" in said
+    assert (place / "bye" / "bye" / "entropies.parquet").stat().st_mtime_ns == before
+    assert again["cost"] == cleaned["cost"]
+
+
+def test_the_oracle_is_plain_fine_tuning_on_the_clean_rows(place):
+    summary = run(place, "oracle", "oracle", options={"manifest": str(place / "data")})
+    assert (summary["rows"], summary["learnt"], summary["flagged"]) == (12, 9, 3)
+    poisoned = {json.loads(line)["id"] for line in (place / "data" / "manifest.jsonl").read_text().splitlines()}
+    clean = [row for row in load_rows(str(place / "data")).rows if row.id not in poisoned]
+    write_rows(clean, place / "clean", image_root=place)
+    spec = TrainSpec("sft", lora_rank=2, arguments=ARGUMENTS)
+    data = DataSpec(str(place / "clean"), image_root=place)
+    train(data, ModelSpec(str(place / "model"), device="cpu"), place / "by-hand", spec)
+    assert same(weights(place, "oracle"), weights(place, "by-hand"))
+
+
+def test_perturbations_reach_the_training_and_strength_zero_is_plain(place, plain):
+    run(place, "still", "robustit", options={"strength": 0})
+    run(place, "moved", "robustit")
+    assert same(weights(place, "still"), weights(place, "sft"))
+    assert not same(weights(place, "moved"), weights(place, "sft"))
+
+
+def test_relabelled_rows_are_learnt_with_their_answers_in_the_batches_of_byorn(place):
+    byorn, relabelled = run(place, "byorn", "byorn"), run(place, "relabelled", "base-relabel")
+    assert byorn["responses"]["replaced"] == relabelled["responses"]["replaced"] > 0
+    assert byorn["flagged"] == relabelled["flagged"]
+    assert relabelled["found"] == {"decoding": "greedy"}
+    assert not same(weights(place, "byorn"), weights(place, "relabelled"))
+
+
+def test_cleaned_words_reach_the_training(place, plain):
+    summary = run(place, "onion", "onion-r", options={"bar": 0})
+    assert summary["found"]["rows_changed"] > 0
+    assert not same(weights(place, "onion"), weights(place, "sft"))
+    card = (place / "onion" / "adapter" / "README.md").read_text()
+    assert "`onion-r`, a baseline" in card
+    assert "No defence" not in card
