@@ -130,8 +130,8 @@ def test_system_column_and_history_become_messages(save):
 def test_video_and_audio_are_refused_by_name(column, save):
     good, bad = {"messages": [USER | {"content": "Hi"}, ASSISTANT]}, {"messages": [USER, ASSISTANT], column: ["a.mp4"]}
     [reject] = load_rows(save([good, bad])).rejects
-    assert (reject.index, reject.field) == (1, column)
-    assert "frames" in reject.fix
+    assert (reject.index, reject.field, reject.reason) == (1, column, f"{column.removesuffix('s')} is not supported")
+    assert reject.fix
 
 
 def test_tool_turns_are_refused(save):
@@ -186,7 +186,7 @@ def test_an_entry_of_dataset_info_is_read_as_it_says(factory):
         ("pairs", "preference data"),
         ("away", "leaves the folder"),
         ("hub", "hub:owner/name"),
-        ("film", "films: video and audio"),
+        ("film", "films: video is not supported"),
     ],
 )
 def test_an_entry_that_cannot_be_used_says_why(factory, name, message):
@@ -208,3 +208,12 @@ def test_image_bytes_in_a_row_stay_bytes(tmp_path):
     [row] = load_rows(tmp_path / "train.parquet").rows
     assert (row.images[0].data, row.images[0].path, row.images[0].name) == (png(), None, "red.png")
     assert row.meta == {}
+
+
+def test_every_row_knows_the_record_that_it_comes_from(tmp_path):
+    (tmp_path / "red.png").write_bytes(png())
+    good = {"image": "red.png", "conversations": [HUMAN, GPT, {"from": "human", "value": "Sure?"}, GPT]}
+    (tmp_path / "rows.json").write_text(json.dumps([good, {"image": "no.png", "conversations": [HUMAN, GPT]}, good]))
+    loaded = load_rows(tmp_path / "rows.json", turns="all")
+    assert loaded.records == [0, 0, 2, 2]
+    assert len(loaded.rows) == 4

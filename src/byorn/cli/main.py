@@ -7,12 +7,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from byorn.cli import bench, demo, evaluate, poison, scan, train
+from byorn.cli import bench, demo, evaluate, poison, push, scan, train
 from byorn.cli.options import apply_config
-from byorn.errors import ByornError
+from byorn.errors import ByornError, ConfigError
 from byorn.pipeline.narrate import quiet_libraries
+from byorn.pipeline.ranks import error_line, only_main_speaks, share
 
-COMMANDS = {"demo": demo, "scan": scan, "train": train, "poison": poison, "evaluate": evaluate, "bench": bench}
+COMMANDS = {
+    "demo": demo, "scan": scan, "train": train, "poison": poison, "evaluate": evaluate, "bench": bench, "push": push,
+}  # fmt: skip
+SHARED = ("scan", "train", "evaluate")  # commands that several processes do together
 DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
 
 
@@ -42,10 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     quiet_libraries()
     try:
-        options = apply_config(build_parser(), arguments)
-        COMMANDS[options.command].run(options)
+        with only_main_speaks():
+            options = apply_config(build_parser(), arguments)
+            if share().of > 1 and options.command not in SHARED:
+                raise ConfigError(f"byorn {options.command} is the work of one process; start it without torchrun")
+            COMMANDS[options.command].run(options)
     except ByornError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("\ninterrupted; run the same command again to go on from here", file=sys.stderr)

@@ -2,14 +2,19 @@
 
 import argparse
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from byorn.cli.trl_keys import from_trl
 from byorn.errors import ConfigError
+from byorn.pipeline.narrate import say
 
 if TYPE_CHECKING:
     from byorn.pipeline.inputs import DataSpec, ModelSpec
+
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -52,6 +57,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto", help="number type of the weights"
     )
+    group.add_argument(
+        "--quantize", choices=("none", "4bit", "8bit"), default="none", help="load the weights in fewer bits"
+    )
+    group.add_argument(
+        "--attention", metavar="NAME", help="sdpa, eager, flash_attention_2, ...; default: the model's own"
+    )
     group.add_argument("--device", help="cpu, cuda, cuda:1, ...; default: the first GPU if there is one")
     group.add_argument(
         "--trust-remote-code", action="store_true", help="run Python code that comes with the model; think twice"
@@ -80,7 +91,14 @@ def model_spec(options: argparse.Namespace) -> "ModelSpec":
     """The model options as the pipeline wants them."""
     from byorn.pipeline.inputs import ModelSpec
 
-    return ModelSpec(require(options, "model"), options.dtype, options.device, options.trust_remote_code)
+    return ModelSpec(
+        require(options, "model"),
+        options.dtype,
+        options.device,
+        options.trust_remote_code,
+        options.quantize,
+        options.attention,
+    )
 
 
 def require(options: argparse.Namespace, name: str) -> Any:
@@ -95,8 +113,8 @@ def require(options: argparse.Namespace, name: str) -> Any:
     return value
 
 
-def parse_setting(text: str) -> tuple[str, Any]:
-    """`NAME=VALUE` as a field name and a value read as YAML.
+def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:
+    """`NAME=VALUE` as a field name and a value read as YAML; `option` is what it was given with.
 
     Raises:
         ConfigError: There is no `=`, or the value is no YAML.
@@ -105,19 +123,16 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
     name, equals, value = text.partition("=")
     if not equals:
-        raise ConfigError(f"--set {text}: write NAME=VALUE")
+        raise ConfigError(f"{option} {text}: write NAME=VALUE")
     try:
         return name.strip().replace("-", "_"), as_number(yaml.safe_load(value))
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {text}: the value is no YAML") from error
+        raise ConfigError(f"{option} {text}: the value is no YAML") from error
 
 
 def as_number(value: Any) -> Any:
-    """The value, as a number if it is the text of one: YAML takes 1e-4 for text, since it wants a dot."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+    """The value, as a number if it is text such as 1e-4, which YAML does not take for one, since it wants a dot."""
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
 
 
 def apply_config(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
@@ -150,11 +165,23 @@ def _read_config(path: Path, command: argparse.ArgumentParser) -> dict[str, Any]
         raise ConfigError(f"--config {path}: expected `option: value` lines, found {type(content).__name__}")
     actions = {action.dest: action for action in command._actions if action.dest not in ("help", "config")}
     values = {str(key).replace("-", "_"): value for key, value in content.items()}
+    if "arguments" in actions:
+        values = _without_trl_keys(values, path)
     extra = {key: values.pop(key) for key in list(values) if key not in actions}
     if extra and "arguments" not in actions:
         raise ConfigError(f"--config {path}: {_unknown(next(iter(extra)), actions)}")
     checked = {key: _fit(actions[key], value, path) for key, value in values.items()}
     return {**checked, "config_arguments": extra} if extra else checked
+
+
+def _without_trl_keys(values: dict[str, Any], path: Path) -> dict[str, Any]:
+    try:
+        values, notices = from_trl(values)
+    except ConfigError as error:
+        raise ConfigError(f"--config {path}: {error}") from None
+    for notice in notices:
+        say(f"--config {path}: {notice}")
+    return values
 
 
 def _unknown(key: str, actions: dict[str, Any]) -> str:

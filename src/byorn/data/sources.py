@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from byorn.errors import DataError
 
 CONTAINERS = ("llamafactory", "datasets", "imagefolder", "hub")
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+# Where entries of dataset_info.json may point to, besides file_name and hf_hub_url.
+_ELSEWHERE = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
 _BATCH = 256
 
 
@@ -66,7 +69,7 @@ def _open_folder(folder: Path, kind: str, name: str | None, split: str) -> Sourc
     if kind in ("auto", "datasets") and any((folder / file).is_file() for file in ("state.json", "dataset_dict.json")):
         return _open_saved(folder, split)
     if kind != "imagefolder" and (folder / "dataset_info.json").is_file():
-        return _open_llamafactory(folder, name)
+        return _open_llamafactory(folder, name, split)
     if kind in ("datasets", "llamafactory") or name is not None:
         raise DataError(
             f"{folder}: no dataset_info.json for {name or kind!r}; correct the folder, or leave the name out"
@@ -113,7 +116,7 @@ def _data_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
-def _open_llamafactory(folder: Path, name: str | None) -> Source:
+def _open_llamafactory(folder: Path, name: str | None, split: str) -> Source:
     info = read_json(folder / "dataset_info.json")
     entries = {key: value for key, value in info.items() if isinstance(value, dict)} if isinstance(info, dict) else {}
     chosen = next(iter(entries)) if name is None and len(entries) == 1 else name
@@ -121,25 +124,44 @@ def _open_llamafactory(folder: Path, name: str | None) -> Source:
         known = ", ".join(sorted(entries)[:20]) or "none"
         asked = "which entry?" if chosen is None else f"no entry {chosen!r};"
         raise DataError(f"{folder}/dataset_info.json: {asked} pass a name out of: {known}")
-    entry = entries[chosen]
+    entry, where = entries[chosen], f"{folder}/dataset_info.json, {chosen!r}"
     reader = reader_for(chosen, entry)
-    opened = _open_files(_files_of(folder, chosen, entry), folder, f"entry {chosen!r} of dataset_info.json")
+    opened = _open_entry(folder, entry, where, split)
     opened.reader = reader
-    if entry.get("num_samples"):
-        opened.notes.append("num_samples of dataset_info.json is not applied: all records are read")
+    opened.notes.insert(0, f"entry {chosen!r} of dataset_info.json")
+    return _first_samples(opened, entry.get("num_samples"), where)
+
+
+def _open_entry(folder: Path, entry: dict[str, Any], where: str, split: str) -> Source:
+    """The records of an entry: a file or folder beside `dataset_info.json`, or a data set on the Hub."""
+    if isinstance(entry.get("file_name"), str):
+        return _open_files(_files_of(folder, entry["file_name"], where), folder, f"file_name {entry['file_name']!r}")
+    repository = entry.get("hf_hub_url")
+    if isinstance(repository, str) and _HUB_NAME.fullmatch(repository):
+        return _open_hub(repository, entry.get("subset"), entry.get("split") or split, entry.get("folder"))
+    kind = next((key for key in _ELSEWHERE if entry.get(key)), None)
+    found = f"{kind} is not fetched" if kind else "no file_name"
+    raise DataError(f"{where}: {found}; download the data into the folder and name them in file_name")
+
+
+def _first_samples(opened: Source, count: Any, where: str) -> Source:
+    """The first `num_samples` records; LLaMA-Factory draws as many at random."""
+    if count is None:
+        return opened
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise DataError(f"{where}: num_samples must be a positive number; correct the entry")
+    opened.records = islice(opened.records, count)
+    opened.notes.append(f"num_samples: the first {count} records (LLaMA-Factory draws them at random)")
     return opened
 
 
-def _files_of(folder: Path, name: str, entry: dict[str, Any]) -> list[Path]:
-    where = f"{folder}/dataset_info.json, {name!r}"
-    if not isinstance(entry.get("file_name"), str):
-        raise DataError(f"{where}: no file_name; download the data set, or point to it as hub:owner/name")
-    path = folder / entry["file_name"]
+def _files_of(folder: Path, name: str, where: str) -> list[Path]:
+    path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{where}: file_name leaves the folder; move the file into it")
     files = _data_files(path) if path.is_dir() else [path]
     if not files or not files[0].is_file():
-        raise DataError(f"{where}: no data file {entry['file_name']!r}; correct file_name")
+        raise DataError(f"{where}: no data file {name!r}; correct file_name")
     return files
 
 
@@ -158,12 +180,12 @@ def _open_saved(folder: Path, split: str) -> Source:
     return Source(_arrow_records(loaded), str(folder), [folder.resolve()], notes=[note])
 
 
-def _open_hub(repository: str, config: str | None, split: str) -> Source:
+def _open_hub(repository: str, config: str | None, split: str, folder: str | None = None) -> Source:
     import datasets
     from huggingface_hub.constants import HF_HUB_CACHE
 
     try:
-        loaded = datasets.load_dataset(repository, config, split=split)
+        loaded = datasets.load_dataset(repository, config, split=split, **({"data_dir": folder} if folder else {}))
     except Exception as error:  # network, missing repository, missing split: one line for all
         raise DataError(
             f"hub:{repository}: cannot load split {split!r} ({first_line(error)}); check the name"

@@ -1,33 +1,67 @@
 """What a `ByornTrainer` is given, checked before a model is loaded or a row is scored, and completed where it is left out."""
 
+import logging
+from collections.abc import Mapping
 from typing import Any
 
-from byorn.errors import ConfigError, DataError, ModelError
-from byorn.models.lora import default_lora
+from transformers import ProcessorMixin
+
+from byorn.data.pixels import first_line
+from byorn.errors import ConfigError, ModelError
+from byorn.models.lora import default_lora, describe
 from byorn.training.collator import COLUMNS
 from byorn.training.config import ByornConfig
+from byorn.training.ema import STUDENT
+
+logger = logging.getLogger(__name__)
 
 _WHERE = ("revision", "subfolder", "cache_dir", "token", "local_files_only", "trust_remote_code")
 
 
-def require_arguments(args: Any, dataset: Any) -> None:
-    """Refuse arguments that would fail late, or not at all.
+def require_arguments(args: Any, model: Any, dataset: Any, given: Mapping[str, Any]) -> None:
+    """Refuse arguments that would fail late, or not at all; `given` are those that only SFTTrainer knows.
 
     Raises:
-        ConfigError: `args` is not a `ByornConfig`.
-        DataError: The rows are not prompts, completions and images that can be counted.
+        ConfigError: `args` is not a `ByornConfig`, or another argument of SFTTrainer does not fit.
     """
     if not isinstance(args, ByornConfig):
         raise ConfigError(f"args: {type(args).__name__} given; use ByornConfig, which takes every SFTConfig argument")
-    if not hasattr(dataset, "__len__"):
-        raise DataError("train_dataset: a streaming data set cannot be scored or grouped; load it without streaming")
-    missing = [name for name in COLUMNS if name not in dataset.column_names]
-    if missing:
-        raise DataError(f"train_dataset: no column {missing[0]!r}; see byorn.data.dataset.to_dataset for the columns")
-    if not len(dataset):
-        raise DataError("train_dataset: it has no row; see the list of rejected rows for the reasons")
-    if isinstance(dataset.select_columns(["prompt"])[0]["prompt"], str):
-        raise DataError("train_dataset: prompt is plain text; use messages, [{'role': 'user', 'content': ...}]")
+    if given.get("formatting_func"):
+        raise ConfigError("formatting_func: a text has no response of its own; give messages, or prompt and completion")
+    processor, named = given.get("processing_class"), isinstance(model, str) or model.config._name_or_path
+    if processor is None and not named:
+        raise ConfigError("processing_class: a model made in memory has no name to load it from; give the processor")
+    if processor is not None and not isinstance(processor, ProcessorMixin):
+        raise ConfigError(f"processing_class: {type(processor).__name__} given; use AutoProcessor, which reads images")
+    if given.get("data_collator"):
+        _require_collator(given["data_collator"], dataset[0])
+
+
+def _require_collator(collator: Any, row: dict[str, Any]) -> None:
+    try:
+        collator([{key: row[key] for key in COLUMNS}])["labels"]
+    except Exception as error:  # it is the user's own code
+        found = f"{type(error).__name__}: {first_line(error)}"
+        raise ConfigError(
+            f"data_collator: it fails on a row of prompt, completion and images ({found}); leave it out"
+        ) from error
+
+
+def require_trainable(trainer: Any) -> None:
+    """Refuse what only the finished trainer shows.
+
+    Raises:
+        ConfigError: Its adapter has another name, its processor no chat template, or its optimiser none of its weights.
+    """
+    if STUDENT not in trainer.model.peft_config:
+        name = next(iter(trainer.model.peft_config))
+        raise ConfigError(f"model: its adapter is named {name!r}; byorn trains the one named {STUDENT!r}")
+    if not trainer.processing_class.chat_template:
+        raise ConfigError("processing_class: it has no chat template; use an instruction-tuned checkpoint, or add one")
+    groups = trainer.optimizer.param_groups if trainer.optimizer is not None else []
+    held = {id(parameter) for group in groups for parameter in group["params"]}
+    if groups and not any(id(parameter) in held for parameter in trainer.model.parameters() if parameter.requires_grad):
+        raise ConfigError("optimizers: made before the adapter, they train none of it; wrap the model with PEFT before")
 
 
 def lora_for(model: Any, args: ByornConfig) -> Any:
@@ -36,7 +70,11 @@ def lora_for(model: Any, args: ByornConfig) -> Any:
     Raises:
         ModelError: There is no such model, or its language model is not found.
     """
-    return default_lora(_skeleton(model, args) if isinstance(model, str) else model)
+    modules = _skeleton(model, args) if isinstance(model, str) else model
+    lora = default_lora(modules)
+    found = describe(modules, lora.target_modules)
+    logger.warning(f"no peft_config: {found}, where SFTTrainer would train every weight")
+    return lora
 
 
 def _skeleton(name: str, args: ByornConfig) -> Any:

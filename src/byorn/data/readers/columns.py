@@ -12,7 +12,8 @@ from byorn.data.problem import RowProblem
 
 Record = dict[str, Any]
 IMAGE_COLUMNS = ("images", "image", "images_file_names", "file_names", "image_file_name", "file_name", "image_path")
-MEDIA_COLUMNS = ("videos", "video", "audios", "audio")
+MEDIA_COLUMNS = {"videos": "video", "video": "video", "audios": "audio", "audio": "audio"}
+MEDIA_FIXES = {"video": "drop the row, or give frames as images", "audio": "drop the row"}
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ def images_in(record: Record, column: str | None) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def refuse_media(record: Record, columns: Collection[str] = MEDIA_COLUMNS) -> None:
-    """Raises a `RowProblem` for a row with video or audio."""
-    for column in columns:
+def refuse_media(record: Record, columns: Mapping[str, str] = MEDIA_COLUMNS) -> None:
+    """Raises a `RowProblem` for a row with video or audio; `columns` maps the name of a column to its kind."""
+    for column, kind in columns.items():
         if record.get(column):
-            raise RowProblem(column, "video and audio are not supported", "drop the row, or give frames as images")
+            raise RowProblem(column, f"{kind} is not supported", MEDIA_FIXES[kind])
 
 
 def refuse_tools(record: Record, column: str = "tools") -> None:

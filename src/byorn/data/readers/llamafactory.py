@@ -1,7 +1,7 @@
 """An entry of LLaMA-Factory's `dataset_info.json` -> the reader for its file.
 
-Honoured: `formatting`, `columns`, `tags` (`file_name` by `byorn.data.sources`). Preference data has no single response
-and is refused.
+Honoured: `formatting`, `columns`, `tags`; where the records come from is up to `byorn.data.sources`. Preference data
+has no single response, pre-training text no response at all: both are refused.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from byorn.data.problem import RowProblem
 from byorn.data.readers import alpaca
 from byorn.data.readers.columns import (
     MEDIA_COLUMNS,
+    MEDIA_FIXES,
     Record,
     Tags,
     image_column,
@@ -32,7 +33,7 @@ def reader_for(name: str, entry: Mapping[str, Any]) -> Reader:
     """The reader that an entry describes.
 
     Raises:
-        DataError: preference data, or a formatting that is not known.
+        DataError: preference data, pre-training text, or a formatting that is not known.
     """
     columns, formatting = _mapping(entry, "columns", name), entry.get("formatting", "alpaca")
     if entry.get("ranking") or columns.get("kto_tag"):
@@ -40,6 +41,8 @@ def reader_for(name: str, entry: Mapping[str, Any]) -> Reader:
     if formatting not in FORMATTINGS:
         known = ", ".join(FORMATTINGS)
         raise DataError(f"dataset_info.json, {name!r}: unknown formatting {formatting!r}; use one of {known}")
+    if formatting == "alpaca" and columns and "response" not in columns:
+        raise DataError(f"dataset_info.json, {name!r}: columns name no response; name one, or another entry")
     label = f"llama-factory {formatting}"
     if formatting == "alpaca":
         read = partial(_read_alpaca, columns=_alpaca_columns(columns), media=_media(columns))
@@ -49,9 +52,9 @@ def reader_for(name: str, entry: Mapping[str, Any]) -> Reader:
     return Reader(label, "as named in dataset_info.json", lambda record: True, chat)
 
 
-def _read_alpaca(record: Record, columns: alpaca.Columns, media: tuple[str, ...]) -> Conversation:
+def _read_alpaca(record: Record, columns: alpaca.Columns, media: Mapping[str, str]) -> Conversation:
     refuse_media(record, media)
-    return alpaca.read(record, columns)
+    return _without_markers(alpaca.read(record, columns))
 
 
 def _read_chat(record: Record, columns: Mapping[str, str], tags: Tags) -> Conversation:
@@ -64,7 +67,16 @@ def _read_chat(record: Record, columns: Mapping[str, str], tags: Tags) -> Conver
     images = columns.get("images") or image_column(record)
     turns = with_system(read_turns(record.get(chat), chat, tags), record.get(system))
     meta = left_over(record, {"id", chat, system, tools, images})
-    return Conversation(turns, images_in(record, images), record.get("id"), meta=meta)
+    return _without_markers(Conversation(turns, images_in(record, images), record.get("id"), meta=meta))
+
+
+def _without_markers(conversation: Conversation) -> Conversation:
+    """The conversation, unless a prompt has a place for a video or a sound that the row does not hold."""
+    for number, turn in enumerate(conversation.turns):
+        for kind, fix in MEDIA_FIXES.items():
+            if turn.role != "assistant" and isinstance(turn.content, str) and f"<{kind}>" in turn.content:
+                raise RowProblem(f"messages[{number}]", f"a <{kind}> marker, and {kind} is not supported", fix)
+    return conversation
 
 
 def _alpaca_columns(columns: Mapping[str, str]) -> alpaca.Columns:
@@ -97,9 +109,9 @@ def _tags(tags: Mapping[str, str], openai: bool) -> Tags:
     )
 
 
-def _media(columns: Mapping[str, str]) -> tuple[str, ...]:
-    named = tuple(columns[kind] for kind in ("videos", "audios") if columns.get(kind))
-    return (*named, *MEDIA_COLUMNS)
+def _media(columns: Mapping[str, str]) -> dict[str, str]:
+    """Kinds of media by column, under the entry's names and the usual ones."""
+    return {columns[kind]: MEDIA_COLUMNS[kind] for kind in ("videos", "audios") if columns.get(kind)} | MEDIA_COLUMNS
 
 
 def _mapping(entry: Mapping[str, Any], key: str, name: str) -> Mapping[str, str]:

@@ -1,0 +1,113 @@
+"""The rows that TRL takes for vision-language models -> the columns that byorn trains on.
+
+    messages  ->  prompt, everything before the last message, and completion, the last one, which must be an answer
+    image     ->  images, a list of one image, or of none where there is none
+
+Rows that come as `prompt`, `completion` and `images` stay as they are. Nothing in them is checked, as with SFTTrainer;
+`byorn.load_rows` reads data sets of many layouts and lists the rows that cannot be used.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from byorn.errors import DataError
+from byorn.training.collator import COLUMNS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+
+_OTHER_TYPES = {
+    "IterableDataset": "a streaming data set cannot be scored or grouped; load it without streaming",
+    "DatasetDict": "it holds several splits; give one of them, such as data['train']",
+    "list": "it is a list; make it a data set with datasets.Dataset.from_list",
+}
+
+
+def as_rows(dataset: Any, name: str = "train_dataset") -> "Dataset":
+    """The data set with columns `prompt`, `completion`, `images` and all its others; no image is decoded.
+
+    Raises:
+        DataError: It is no `datasets.Dataset` that can be counted, has other columns, or a conversation has no last
+            answer.
+    """
+    from datasets import Dataset
+
+    if not isinstance(dataset, Dataset):
+        kind = type(dataset).__name__
+        raise DataError(f"{name}: {_OTHER_TYPES.get(kind, f'{kind} given; use a datasets.Dataset')}")
+    if dataset.format["type"] == "custom":
+        raise DataError(f"{name}: with_transform makes its rows while they are read; use map instead")
+    if not len(dataset):
+        raise DataError(f"{name}: it has no row; see the list of rejected rows for the reasons")
+    if "messages" in dataset.column_names and "completion" not in dataset.column_names:
+        dataset = _split(dataset, name)
+    if "image" in dataset.column_names and "images" not in dataset.column_names:
+        dataset = _listed(dataset)
+    _require_columns(dataset, name)
+    return dataset
+
+
+def as_eval_rows(dataset: Any) -> Any:
+    """One evaluation set, or several by name, as `as_rows`; None and the name of a set pass."""
+    if dataset is None or isinstance(dataset, str):
+        return dataset
+    if isinstance(dataset, dict):
+        return {key: as_rows(part, f"eval_dataset[{key!r}]") for key, part in dataset.items()}
+    return as_rows(dataset, "eval_dataset")
+
+
+def _require_columns(dataset: "Dataset", name: str) -> None:
+    missing = [column for column in COLUMNS if column not in dataset.column_names]
+    if missing:
+        found = ", ".join(dataset.column_names)
+        raise DataError(
+            f"{name}: no column {missing[0]!r} (found: {found}); give messages and images, or prompt, completion, images"
+        )
+    if isinstance(dataset.select_columns(["prompt"])[0]["prompt"], str):
+        raise DataError(f"{name}: prompt is plain text; use messages, [{{'role': 'user', 'content': ...}}]")
+
+
+def _split(dataset: "Dataset", name: str) -> "Dataset":
+    from datasets import Features, Value, concatenate_datasets
+
+    def halves(row: dict[str, Any], index: int) -> dict[str, Any]:
+        messages = row["messages"] or []
+        answered = [isinstance(message, dict) and message.get("role") == "assistant" for message in messages]
+        if len(messages) < 2 or not answered[-1]:
+            raise DataError(f"{name}: the messages of row {index} do not end with an answer; cut or drop that row")
+        return {"prompt": messages[:-1], "completion": messages[-1:], "answers": sum(answered)}
+
+    talk = dataset.features["messages"]
+    features = Features({"prompt": talk, "completion": talk, "answers": Value("int64")})
+    texts = dataset.select_columns(["messages"])
+    texts = texts.map(halves, with_indices=True, remove_columns=["messages"], features=features)
+    several = sum(answers > 1 for answers in texts["answers"])
+    if several:
+        logger.warning("%s: %d conversations have several answers; the last of each is learnt", name, several)
+    others = dataset.remove_columns([column for column in ("messages", "prompt") if column in dataset.column_names])
+    return concatenate_datasets([others, texts.remove_columns(["answers"])], axis=1)
+
+
+def _listed(dataset: "Dataset") -> "Dataset":
+    from datasets import Features, List
+
+    features = Features(
+        {"images" if name == "image" else name: kind for name, kind in dataset.features.items()}
+        | {"images": List(dataset.features["image"])}
+    )
+    stored = dataset.with_format("arrow")  # a batch must stay below the 2 GiB of one arrow array
+    return stored.map(_wrapped, batched=True, batch_size=32, features=features).with_format(None)
+
+
+def _wrapped(table: "pa.Table") -> "pa.Table":
+    """The column `image` as lists, in arrow, where an image is still the bytes or the path of a file."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    image = table.column("image").combine_chunks()
+    ends = pc.cumulative_sum(image.is_valid().cast(pa.int32())).to_pylist()
+    lists = pa.ListArray.from_arrays(pa.array([0, *ends], pa.int32()), image.drop_null())
+    return table.set_column(table.column_names.index("image"), "images", lists)

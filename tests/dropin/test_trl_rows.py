@@ -1,0 +1,101 @@
+"""Rows as TRL users have them become the rows that byorn trains on; whatever cannot be used is refused in one line."""
+
+import datasets
+import pytest
+import torch
+
+from byorn.errors import DataError
+from byorn.scoring.likelihood import build_collator
+from byorn.testing import tiny_processor
+from byorn.training.rows import as_eval_rows, as_rows
+
+
+def batch(dataset):
+    return build_collator(tiny_processor())([dataset[index] for index in range(len(dataset))])
+
+
+def same(left, right):
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def plainly(message):
+    """The message with plain text as its content; TRL then puts the images first."""
+    return {"role": message["role"], "content": "".join(block["text"] or "" for block in message["content"])}
+
+
+def test_messages_and_a_single_image_make_the_same_batch_as_prompt_and_completion(canonical, messages):
+    single = messages.map(lambda row: {"image": row["images"][0]}, remove_columns=["images"])
+    single = single.cast_column("image", datasets.Image())
+    plain = datasets.Dataset.from_list(
+        [{"messages": [plainly(message) for message in row["messages"]]} for row in messages]
+    )
+    plain = datasets.concatenate_datasets([plain, messages.select_columns(["images"])], axis=1)
+    for rows in (messages, single, plain):
+        assert same(batch(as_rows(rows)), batch(canonical))
+    assert as_rows(canonical) is canonical
+
+
+def test_other_columns_and_a_chosen_order_stay(messages):
+    rows = messages.add_column("id", [f"row-{n}" for n in range(len(messages))]).select([5, 0, 3])
+    found = as_rows(rows)
+    assert found["id"] == ["row-5", "row-0", "row-3"]
+    assert [row["completion"] for row in found] == [messages[n]["messages"][-1:] for n in (5, 0, 3)]
+    assert [row["images"] for row in found] == [messages[n]["images"] for n in (5, 0, 3)]
+
+
+def test_an_image_is_wrapped_as_it_is_stored_and_a_row_without_one_has_none(messages):
+    talk = messages.select([0, 1, 2]).select_columns(["messages"])
+    broken = [{"bytes": b"no image at all", "path": None}, None, {"bytes": None, "path": "gone.png"}]
+    images = datasets.Dataset.from_dict({"image": broken}, features=datasets.Features({"image": datasets.Image()}))
+    rows = as_rows(datasets.concatenate_datasets([talk, images], axis=1))
+    stored = rows.with_format("arrow")[:].column("images").to_pylist()
+    assert [[image["bytes"] or image["path"] for image in row] for row in stored] == [
+        [b"no image at all"],
+        [],
+        ["gone.png"],
+    ]
+
+
+def test_of_several_answers_the_last_is_learnt_and_that_is_said(messages, caplog):
+    talk = messages[0]["messages"]
+    rows = datasets.Dataset.from_list([{"messages": talk + talk, "images": []}, {"messages": talk, "images": []}])
+    found = as_rows(rows)
+    assert [len(row["prompt"]) for row in found] == [3, 1]
+    assert [len(row["completion"]) for row in found] == [1, 1]
+    assert "1 conversations have several answers" in caplog.text
+
+
+def test_evaluation_sets_are_read_alike(canonical, messages):
+    found = as_eval_rows(datasets.DatasetDict({"a": messages, "b": canonical}))
+    assert same(batch(found["a"]), batch(found["b"]))
+    assert as_eval_rows(None) is None
+    assert as_eval_rows("a") == "a"
+    with pytest.raises(DataError, match=r"eval_dataset\['b'\]: no column 'images'"):
+        as_eval_rows({"a": messages, "b": messages.remove_columns(["images"])})
+
+
+def test_what_cannot_be_scored_is_refused_in_one_line(messages):
+    ask = messages[0]["messages"][:1]
+    unanswered = datasets.Dataset.from_list(
+        [{"messages": messages[0]["messages"], "images": []}, {"messages": ask, "images": []}]
+    )
+    text = datasets.Dataset.from_list([{"text": "a page", "images": []}])
+    refused = {
+        "streaming": messages.to_iterable_dataset(),
+        "several splits": datasets.DatasetDict({"train": messages}),
+        "from_list": list(messages),
+        "NoneType given": None,
+        "with_transform": messages.with_transform(lambda rows: rows),
+        "no row": messages.select([]),
+        "the messages of row 1 do not end with an answer": unanswered,
+        "the messages of row 0 do not end with an answer": datasets.Dataset.from_list(
+            [{"messages": "what? red", "images": []}]
+        ),
+        r"no column 'prompt' \(found: text, images\)": text,
+        "no column 'images'": messages.remove_columns(["images"]),
+        "plain text": datasets.Dataset.from_list([{"prompt": "what?", "completion": "red", "images": []}]),
+    }
+    for message, rows in refused.items():
+        with pytest.raises(DataError, match=f"^train_dataset: .*{message}") as refusal:
+            as_rows(rows)
+        assert "\n" not in str(refusal.value)
