@@ -23,6 +23,14 @@ demo: $(READY)  ## poison a data set; watch plain fine-tuning fall for it, and b
 test: $(READY)  ## all fast tests
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+.PHONY: test-slow
+test-slow: $(READY)  ## the tests that take minutes: training on four processes, and whatever else is marked slow
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+.PHONY: test-families
+test-families: $(READY)  ## every model family: scores, sampling, training, resume, export (slow tests included)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/families -m "slow or not slow"
+
 check: $(READY) lint test  ## lint, types and tests
 
 .PHONY: lint

@@ -10,7 +10,7 @@ from transformers import LogitsProcessor
 
 from byorn.data.dataset import to_dataset
 from byorn.data.row import Row, user_message
-from byorn.embedded.architecture import END
+from byorn.embedded.architecture import END, TEMPLATE
 from byorn.models.generate import encode_prompts, generate
 from byorn.models.template import special_tokens
 from byorn.testing import tiny_model, tiny_rows
@@ -136,6 +136,18 @@ def test_a_response_that_ends_exactly_at_the_limit_is_whole(processor: Any) -> N
     )
     assert (whole.tokens, whole.truncated) == (3, False)
     assert (cut.tokens, cut.truncated, cut.text) == (3, True, whole.text)
+
+
+def test_the_space_that_the_template_writes_before_a_response_is_not_said_twice(model: Any, processor: Any) -> None:
+    """Else a response that is learnt and sampled again would begin with one more space each time."""
+    spaced = copy.deepcopy(processor)
+    spaced.chat_template = TEMPLATE.replace("+ '|>' }}", "+ '|>' + ' ' }}")
+    [space] = processor.tokenizer(" ", add_special_tokens=False)["input_ids"]
+    for template, text in ((processor, " "), (spaced, "")):
+        [response] = generate(
+            model, template, [prompts()[0]], max_new_tokens=1, logits_processor=[Adding({space: 2000.0})]
+        )
+        assert (response.text, response.tokens) == (text, 1)
 
 
 def test_rows_of_a_batch_may_end_at_different_steps(processor: Any) -> None:

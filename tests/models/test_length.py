@@ -1,15 +1,17 @@
 """A row's length is known before anything runs, and never guessed too short."""
 
+import io
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from byorn.data.dataset import to_dataset
 from byorn.data.row import ImageFile, user_message
 from byorn.models.length import context_length, image_tokens, row_length, split_overlong
 from byorn.scoring.likelihood import build_collator
-from byorn.testing import tiny_rows
+from byorn.testing import build_family, tiny_rows
 
 
 @pytest.mark.parametrize("images", [0, 1, 2])
@@ -53,3 +55,22 @@ def test_an_image_that_cannot_be_measured_rejects_its_row_alone(processor: Any, 
 
 def test_the_context_length_is_that_of_the_language_model(model: Any) -> None:
     assert context_length(model.config) == 1024
+
+
+def test_a_processor_that_cannot_count_is_measured() -> None:
+    """SmolVLM's: an image of 2 x 2 tiles of 4 tokens with their marks, the whole with its own, and the line breaks."""
+    _, processor = build_family("smolvlm")
+    assert image_tokens(processor, [(64, 64), (40, 64), (40, 64)]) == [5 * 6 + 1 + 3] * 3
+    assert image_tokens(processor, [(32, 64)]) == [3 * 6 + 1 + 2]
+
+
+def test_an_image_too_thin_for_the_processor_rejects_its_row_alone() -> None:
+    """Qwen's refuses images over 200 times as wide as high."""
+    _, processor = build_family("qwen2_5_vl")
+    buffer = io.BytesIO()
+    Image.new("RGB", (900, 4)).save(buffer, "PNG")
+    good = tiny_rows(1)[0]
+    thin = replace(good, id="thin", images=[ImageFile(data=buffer.getvalue())])
+    kept, rejects = split_overlong([good, thin], [0, 1], processor, limit=1000)
+    assert (kept, [(reject.id, reject.field) for reject in rejects]) == ([0], [("thin", "images")])
+    assert "aspect ratio" in rejects[0].reason

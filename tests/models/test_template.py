@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from byorn.embedded.architecture import END, PAD, SPECIAL, TEMPLATE
-from byorn.models.template import end_ids, missing_end_of_turn, special_tokens
+from byorn.models.template import end_ids, missing_end_of_turn, response_lead, special_tokens
 from byorn.testing import tiny_model
 
 
@@ -68,3 +68,16 @@ def test_a_response_ends_where_the_model_the_tokenizer_or_the_template_says(proc
     assert end_ids(base, foreign) == sorted([end, system])
     assert end_ids(base, with_ending(foreign, f"\n{PAD}\n{END}")) == sorted([pad, system])
     assert end_ids(base, with_ending(foreign, "\n")) == [system]
+
+
+@pytest.mark.parametrize("lead", ["", " ", "\n\n"])
+def test_what_a_template_writes_before_a_response_is_found(processor: Any, lead: str) -> None:
+    changed = copy.deepcopy(processor)
+    changed.chat_template = TEMPLATE.replace("+ '|>' }}", "+ '|>' + " + repr(lead) + " }}")
+    assert response_lead(changed) == lead
+
+
+def test_a_template_whose_prompt_is_not_the_start_of_the_conversation_leads_with_nothing(processor: Any) -> None:
+    changed = copy.deepcopy(processor)
+    changed.chat_template = TEMPLATE.replace("{{ '<|assistant|>' }}", "{{ '<|assistant|>think: ' }}")
+    assert response_lead(changed) == ""

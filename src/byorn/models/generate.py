@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from byorn.models.template import end_ids, special_tokens
+from byorn.models.template import end_ids, response_lead, special_tokens
 
 # Whatever is left open here is filled from the checkpoint's own generation config, and Qwen2.5-VL ships a penalty of 1.05.
 PLAIN = {
@@ -17,8 +17,8 @@ PLAIN = {
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """One generated response: its text without special tokens, its length in tokens, and whether it ran into the
-    length limit.
+    """One generated response: its text without special tokens and without what the chat template writes before a
+    response, its length in tokens, and whether it ran into the length limit.
     """
 
     text: str
@@ -80,10 +80,12 @@ def generate(
             **inputs, generation_config=config, logits_processor=LogitsProcessorList(logits_processor)
         )
     responses = output[:, inputs["input_ids"].shape[1] :]
-    return [_read(processor.tokenizer, ids, ends) for ids in responses.tolist()]
+    lead = response_lead(processor)
+    return [_read(processor.tokenizer, ids, ends, lead) for ids in responses.tolist()]
 
 
-def _read(tokenizer: Any, ids: list[int], ends: list[int]) -> Generated:
+def _read(tokenizer: Any, ids: list[int], ends: list[int], lead: str) -> Generated:
     stop = next((position for position, token in enumerate(ids) if token in ends), None)
     kept = ids if stop is None else ids[:stop]
-    return Generated(tokenizer.decode(kept, skip_special_tokens=True), len(kept), stop is None)
+    text = tokenizer.decode(kept, skip_special_tokens=True).removeprefix(lead)
+    return Generated(text, len(kept), stop is None)

@@ -3,6 +3,7 @@ or a response.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from byorn.data.pixels import first_line, open_image
@@ -11,6 +12,7 @@ from byorn.data.rejects import Reject
 from byorn.data.row import ImageFile, Row, text_of
 
 _OVERHEAD = 16  # role and turn tokens of a message, generously
+_AROUND = 6  # line breaks, begin and end tokens beside an image (Gemma 3 counts none of its own)
 
 
 def context_length(model_config: Any) -> int | None:
@@ -50,19 +52,39 @@ def row_length(row: Row, processor: Any) -> int:
     """Tokens of prompt, images and response, a few too many rather than too few.
 
     Raises:
-        RowProblem: An image is none, or has too many pixels.
+        RowProblem: An image is none, has too many pixels, or a shape that the processor refuses.
         OSError: An image cannot be opened.
     """
     texts = [text_of(message) for message in row.prompt] + [row.response]
     text = sum(len(ids) + _OVERHEAD for ids in processor.tokenizer(texts, add_special_tokens=False)["input_ids"])
-    return text + sum(image_tokens(processor, [_size(image) for image in row.images]))
+    return text + sum(tokens + _AROUND for tokens in image_tokens(processor, [_size(image) for image in row.images]))
 
 
 def image_tokens(processor: Any, sizes: list[tuple[int, int]]) -> list[int]:
-    """Tokens that images of (height, width) become; 0 each where the processor cannot tell."""
-    if not sizes or not hasattr(processor, "_get_num_multimodal_tokens"):
-        return [0] * len(sizes)
-    return list(processor._get_num_multimodal_tokens(image_sizes=sizes)["num_image_tokens"])
+    """Tokens that images of (height, width) become; 0 each where the processor cannot tell.
+
+    Raises:
+        RowProblem: The processor takes no image of such a shape.
+    """
+    try:
+        if sizes and hasattr(processor, "_get_num_multimodal_tokens"):
+            return list(processor._get_num_multimodal_tokens(image_sizes=sizes)["num_image_tokens"])
+        return [_measured(processor, size) for size in sizes]
+    except Exception as error:  # Qwen's refuses thin images, and others fail on odd shapes in every way there is
+        reason = f"the processor takes no image of this shape ({first_line(error)})"
+        raise RowProblem("images", reason, "crop the image, or leave the row out") from error
+
+
+@lru_cache(maxsize=10_000)
+def _measured(processor: Any, size: tuple[int, int]) -> int:
+    """The tokens of a blank image, for processors that only find out by doing it (SmolVLM's)."""
+    from PIL import Image
+
+    token = getattr(processor, "image_token", None)
+    if token is None:
+        return 0
+    blank = Image.new("RGB", size[::-1])
+    return len(processor(images=[[blank]], text=[token], add_special_tokens=False)["input_ids"][0])
 
 
 def _size(image: ImageFile) -> tuple[int, int]:

@@ -3,14 +3,18 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from byorn.data.pixels import first_line
 from byorn.embedded import weights_path
 from byorn.errors import ConfigError, ModelError
+from byorn.models.quantize import keep_differentiable, quantization_config
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+# transformers also takes the name of a hub repository, whose native code it then runs; byorn does not
+ATTENTIONS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 
 
 def resolve_model(model: str) -> str:
@@ -46,30 +50,51 @@ def load_processor(model: str, *, trust_remote_code: bool = False) -> Any:
     return processor
 
 
-def load_model(model: str, *, dtype: str = "auto", device: str | None = None, trust_remote_code: bool = False) -> Any:
+def load_model(
+    model: str,
+    *,
+    dtype: str = "auto",
+    device: str | None = None,
+    trust_remote_code: bool = False,
+    quantize: str = "none",
+    attention: str | None = None,
+) -> Any:
     """The model in eval mode on `device` (default: the first GPU, else the CPU).
 
     `dtype="auto"` takes the type of the checkpoint on a GPU, and float32 on a CPU, where half precision is slow and
-    inexact.
+    inexact. `quantize` is one of `byorn.models.quantize.QUANTIZE`, `attention` one of `ATTENTIONS` (None: what
+    transformers chooses).
 
     Raises:
-        ModelError: It cannot be loaded, or it is no image-text-to-text model, or the device is not there.
-        ConfigError: `dtype` is none of `DTYPES`.
+        ModelError: It cannot be loaded so, or it is no image-text-to-text model, or the device is not there.
+        ConfigError: An argument is unknown.
     """
     from transformers import AutoModelForImageTextToText
 
-    if dtype not in DTYPES:
-        raise ConfigError(f"dtype: {dtype!r} is unknown; use one of {', '.join(DTYPES)}")
+    _require_one_of("dtype", dtype, DTYPES)
+    if attention is not None:
+        _require_one_of("attention", attention, ATTENTIONS)
     name, device = resolve_model(model), device or default_device()
     wanted = "float32" if dtype == "auto" and device == "cpu" else dtype
+    quantization = quantization_config(quantize, wanted)
     try:
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            name, dtype=wanted, trust_remote_code=trust_remote_code
+            name,
+            dtype=wanted,
+            device_map={"": device},  # and not `.to` afterwards, which 8-bit weights refuse
+            trust_remote_code=trust_remote_code,
+            attn_implementation=attention,
+            quantization_config=quantization,
         )
-        loaded.to(device)
     except Exception as error:  # a foreign folder fails in every way there is: broken tensors, settings of wrong types
         raise ModelError(f"model {model!r} cannot be loaded: {first_line(error)}") from error
+    keep_differentiable(loaded)
     return loaded.eval()
+
+
+def _require_one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name}: {value!r} is unknown; use one of {', '.join(known)}")
 
 
 def load_adapter(model: Any, adapter: str | Path) -> Any:
@@ -96,21 +121,32 @@ def default_device() -> str:
 
 
 def model_digest(model: Any) -> str:
-    """A short content hash of a model: names, shapes, types and 64 evenly spaced values of each parameter.
+    """A short content hash of a model: names, shapes, types and 64 evenly spaced values of each parameter, and of the
+    scales of quantised ones.
 
     It tells two checkpoints apart at the cost of a few megabytes of reading, whatever the size of the model; adapters
     do not count.
     """
     digest = hashlib.blake2b(digest_size=12)
-    for name, parameter in model.named_parameters():
+    for name, tensor in _named_tensors(model):
         if ".lora_" in name:
             continue
-        flat = parameter.detach().reshape(-1)
+        flat = tensor.detach().reshape(-1)
         values = flat[:: max(1, flat.numel() // 64)][:64].float().cpu().numpy()
         plain = name.replace("base_model.model.", "").replace(".base_layer", "")
-        digest.update(f"{plain} {tuple(parameter.shape)} {parameter.dtype}".encode())
+        digest.update(f"{plain} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(values.tobytes())
     return digest.hexdigest()
+
+
+def _named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
+    """All parameters; of quantised ones also the scales, for the same codes mean other weights under other scales."""
+    for name, parameter in model.named_parameters():
+        yield name, parameter
+        if not parameter.is_floating_point():
+            layer = name.rpartition(".")[0]
+            state = model.get_submodule(layer).state_dict()
+            yield from ((f"{layer}.{key}", state[key]) for key in sorted(state) if key not in ("weight", "bias"))
 
 
 def processor_digest(processor: Any) -> str:

@@ -3,6 +3,10 @@
 from typing import Any
 
 _PROBE = "byorn-probe"
+_EXCHANGE = [
+    {"role": "user", "content": [{"type": "text", "text": "hello"}]},
+    {"role": "assistant", "content": [{"type": "text", "text": _PROBE}]},
+]
 
 
 def special_tokens(processor: Any) -> set[str]:
@@ -34,12 +38,18 @@ def end_ids(model: Any, processor: Any) -> list[int]:
     return sorted({i for i in ids if i is not None})
 
 
+def response_lead(processor: Any) -> str:
+    """What the chat template writes between the generation prompt and a response: a space in some, mostly nothing.
+
+    A model says it first, and the template writes it once more when the response becomes a message.
+    """
+    asked = processor.apply_chat_template(_EXCHANGE[:1], add_generation_prompt=True, tokenize=False)
+    before = processor.apply_chat_template(_EXCHANGE, tokenize=False).rpartition(_PROBE)[0]
+    return before.removeprefix(asked) if before.startswith(asked) else ""
+
+
 def _end_of_turn(processor: Any) -> str:
     """The first special token that the chat template writes after a response, else an empty string."""
-    messages = [
-        {"role": "user", "content": [{"type": "text", "text": "hello"}]},
-        {"role": "assistant", "content": [{"type": "text", "text": _PROBE}]},
-    ]
-    tail = processor.apply_chat_template(messages, tokenize=False).rpartition(_PROBE)[2]
+    tail = processor.apply_chat_template(_EXCHANGE, tokenize=False).rpartition(_PROBE)[2]
     found = [(tail.find(token), -len(token), token) for token in special_tokens(processor) if token in tail]
     return min(found)[2] if found else ""

@@ -1,10 +1,4 @@
-"""Tiny things in memory for tests: a LLaVA of a few thousand weights and rows about coloured squares. Public, so that
-plug-ins can use it.
-
-Example:
-    >>> model, processor = tiny_model(), tiny_processor()
-    >>> rows = tiny_rows(8)
-"""
+"""A LLaVA of a few thousand weights, and rows about coloured squares."""
 
 from typing import Any
 

@@ -1,0 +1,48 @@
+"""What a family cannot do with a row, known before anything runs: such rows are rejected, with the family and its limit
+named.
+
+Most limits are the chat template's own (it raises); those that only transformers or the architecture knows stand here,
+by the name of the processor's class.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from byorn.data.pixels import first_line
+from byorn.data.problem import RowProblem
+from byorn.data.row import Row
+
+Limit = tuple[Callable[[Row], bool], str, str]
+
+_NO_IMAGE: Limit = (
+    lambda row: not row.images,
+    "cannot take a row without an image",
+    "leave the row out, or use another model",
+)
+_TURNS: Limit = (
+    lambda row: len(row.prompt) > 1,
+    "knows one question and one answer, no earlier turns and no system message",
+    "keep the question only, or use another model",
+)
+# In transformers, text before an image attends to the padding images of other rows in the batch.
+_ONE_IMAGE: Limit = (
+    lambda row: len(row.images) != 1,
+    "takes exactly one image a row",
+    "leave the row out, or use another model",
+)
+LIMITS: dict[str, tuple[Limit, ...]] = {"Mllama": (_ONE_IMAGE,), "PaliGemma": (_NO_IMAGE, _TURNS)}
+
+
+def limit_of(row: Row, processor: Any) -> RowProblem | None:
+    """Why the model of this processor cannot take the row; None if it can."""
+    family = type(processor).__name__.removesuffix("Processor")
+    for beyond, reason, fix in LIMITS.get(family, ()):
+        if beyond(row):
+            return RowProblem("prompt", f"{family} {reason}", fix)
+    answer: Any = {"role": "assistant", "content": [{"type": "text", "text": row.response}]}
+    try:
+        processor.apply_chat_template([*row.prompt, answer], tokenize=False)
+    except Exception as error:  # templates raise what they like
+        reason = f"{family}'s chat template refuses the conversation ({first_line(error)})"
+        return RowProblem("prompt", reason, "change its roles, or use another model")
+    return None
