@@ -29,7 +29,7 @@ class DemoSpec:
     rows: int = 1000
     test_rows: int = 200
     percentile: float = 0.8  # at the paper's 0.6 this model loses 2 to 7 % of its captions; see benchmarks/LOG.md
-    epochs: float = 4
+    epochs: float = 6  # at 4 the undefended model does not reliably learn the trigger; see benchmarks/LOG.md
     learning_rate: float = 5e-3
     ema_decay: float = 0.99
 
