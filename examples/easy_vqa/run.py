@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 
 from byorn.bench.easy_vqa import read_rows
-
 from byorn.pipeline.compare import PARTS, Comparison, compare
 from byorn.pipeline.folder import start_anew, write_config, write_json
 from byorn.pipeline.narrate import quiet_libraries, say

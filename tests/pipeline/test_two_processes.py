@@ -1,54 +1,116 @@
-"""`torchrun -m byorn train`: two processes share one run folder, and it looks like that of one."""
+"""`torchrun -m byorn ...`: two processes share one run folder, and it looks like that of one."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pyarrow.parquet as pq
+import pytest
 
+from byorn.cli.main import main
+from byorn.data.dataset import to_dataset
 from byorn.data.files import write_rows
+from byorn.errors import ConfigError
+from byorn.pipeline import ranks
+from byorn.scoring.score import score_dataset
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from launching import torchrun
+
+ROWS, TEST_ROWS, BATCH = 20, 9, 2
+TRAIN = f"train --model model --data data --out run --max-steps 3 --per-device-train-batch-size {BATCH} --set logging_steps=1 --set save_steps=2"
+EVALUATE = "evaluate --model model --adapter run/adapter --data test --metrics cider,exact_match --max-new-tokens 4 --batch-size 2"
+THEN_ONE_FAILS = f"""
+import os, sys
+from byorn.cli.main import main
+
+assert main({EVALUATE.split()} + ["--out", "two"]) == 0
+model = "model" if os.environ["RANK"] == "0" else "./gone"
+sys.exit(main(["scan", "--model", model, "--data", "data", "--out", "half"]))
+"""
 
 
-def test_two_processes_leave_one_adapter_and_one_set_of_scores(tmp_path):
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a tiny model, 20 rows to train on and 9 to test on."""
+    folder = tmp_path_factory.mktemp("place")
     processor = tiny_processor()
-    tiny_model(processor=processor).save_pretrained(tmp_path / "model")
-    processor.save_pretrained(tmp_path / "model")
-    write_rows(tiny_rows(20), tmp_path / "data")
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        "-m",
-        "byorn",
-        "train",
-    ]
-    options = [
-        "--model",
-        "model",
-        "--data",
-        "data",
-        "--out",
-        "run",
-        "--max-steps",
-        "3",
-        "--per-device-train-batch-size",
-        "2",
-    ]
-    options += ["--device", "cpu", "--set", "use_cpu=true", "--set", "logging_steps=1"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(
-        [*launch, *options], cwd=tmp_path, capture_output=True, text=True, timeout=600, env=environment
-    )
+    tiny_model(processor=processor).save_pretrained(folder / "model")
+    processor.save_pretrained(folder / "model")
+    write_rows(tiny_rows(ROWS), folder / "data")
+    write_rows(tiny_rows(TEST_ROWS), folder / "test")
+    (folder / "then_one_fails.py").write_text(THEN_ONE_FAILS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(place):
+    result = torchrun(2, "-m", "byorn", *TRAIN.split(), cwd=place)
     assert result.returncode == 0, result.stderr[-3000:]
-    report = json.loads((tmp_path / "run" / "training.json").read_text())
-    flagged = sum(pq.read_table(tmp_path / "run" / "flags.parquet")["flagged"].to_pylist())
-    assert (report["steps"], report["rows"], report["flagged"]) == (3, 20, flagged)
+    return result
+
+
+@pytest.fixture(scope="module")
+def half_failed(place, trained):
+    return torchrun(2, "then_one_fails.py", cwd=place)
+
+
+def test_training_leaves_one_adapter_and_one_set_of_scores(place, trained, model, processor):
+    run = place / "run"
+    report = json.loads((run / "training.json").read_text())
+    flagged = sum(pq.read_table(run / "flags.parquet")["flagged"].to_pylist())
+    assert (report["steps"], report["rows"], report["flagged"]) == (3, ROWS, flagged)
     assert report["arguments"]["world_size"] == 2
-    assert pq.read_table(tmp_path / "run" / "scores.parquet").num_rows == 20
-    assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").is_file()
-    assert result.stderr.count("of 20 rows: score above") == 1
+    assert (run / "adapter" / "adapter_model.safetensors").is_file()
+    assert not list(run.glob("*.partial*"))
+    alone = score_dataset(model, processor, to_dataset(tiny_rows(ROWS)))
+    assert pq.read_table(run / "scores.parquet")["nll"].to_pylist() == pytest.approx(alone.nll.tolist(), abs=1e-5)
+
+
+def test_the_report_counts_the_responses_of_both_processes(place, trained):
+    report = json.loads((place / "run" / "training.json").read_text())
+    flagged_steps = sum(entry.get("flagged_share", 0) for entry in report["log"])
+    assert report["responses"]["replaced"] == flagged_steps * 2 * BATCH > 0
+
+
+def test_another_number_of_processes_does_not_go_on_with_the_run(place, trained, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    assert main(TRAIN.split()) == 2
+    refusal = f"error: checkpoint: made with {2 * BATCH} rows an optimiser step, now {BATCH}"
+    assert refusal in capsys.readouterr().err
+
+
+def test_everything_is_said_once(trained):
+    for line in ("reading data", f"scored {ROWS} rows", f"of {ROWS} rows: score above", "training on", "adapter in"):
+        assert trained.stderr.count(line) == 1, trained.stderr
+    assert trained.stdout.count("training.json") == 1
+
+
+def test_evaluation_by_two_is_that_by_one(place, half_failed, monkeypatch):
+    monkeypatch.chdir(place)
+    assert main([*EVALUATE.split(), "--out", "one"]) == 0
+    for name in ("predictions.jsonl", "metrics.json"):
+        assert (place / "two" / name).read_text() == (place / "one" / name).read_text()
+    assert half_failed.stdout.count("exact_match") == 1
+    assert not list((place / "two").glob("*.partial*"))
+
+
+def test_an_error_of_one_process_ends_the_other_with_one_line(half_failed):
+    assert half_failed.returncode != 0
+    errors = [line for line in half_failed.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: process 1 of 2: model")
+    assert "byorn/" not in half_failed.stderr.replace(errors[0], "")  # no traceback through our code
+
+
+def test_what_all_processes_find_is_left_to_the_first(monkeypatch):
+    waited = []
+    monkeypatch.setattr(ranks.time, "sleep", waited.append)
+    assert (ranks.error_line(ConfigError("x")), waited) == ("error: x", [])
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert (ranks.error_line(ConfigError("x")), waited) == ("error: process 3 of 4: x", [ranks.GRACE])
+
+
+def test_what_one_process_does_is_refused_to_several(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["poison", "--data", "x", "--target", "y", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "error: byorn poison is the work of one process; start it without torchrun\n"

@@ -10,12 +10,14 @@ from typing import Any
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 from byorn.evaluation.metric import Metric
-from byorn.evaluation.predict import predict
+from byorn.evaluation.predict import PREDICTION, identity, predict, read_predictions, write_predictions
 from byorn.evaluation.registry import METRICS
 from byorn.models.load import load_adapter
 from byorn.pipeline.folder import write_config, write_environment, write_json
 from byorn.pipeline.inputs import DataSpec, ModelSpec, read_rows
 from byorn.pipeline.narrate import say
+from byorn.pipeline.ranks import is_main, share
+from byorn.pipeline.together import all_records, open_journal
 
 ATTACK_METRICS = ("asr", "false_asr")
 
@@ -42,6 +44,9 @@ def evaluate(
     max_new_tokens: int = 64,
 ) -> dict[str, Any]:
     """Write `predictions.jsonl` (and `predictions_triggered.jsonl`) and `metrics.json` into `out`; return the metrics.
+
+    Finished predictions in `out` are used again if they belong to these rows, this model and this adapter. Under torchrun
+    each process answers its share of the rows; the first one computes the metrics over all of them, the others return {}.
 
     Args:
         data: Clean test rows; their responses (or `references` columns) are the references.
@@ -88,18 +93,40 @@ def measure(
     metrics: Sequence[str], batch_size: int = 16, max_new_tokens: int = 64, progress: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """The metrics of a model that is in memory: `clean` and, with triggered rows, `triggered` and the two attack
-    rates.
+    rates; {} in every process but the first.
     """
     options: dict[str, Any] = {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "progress": progress}
-    clean = predict(model, processor, rows, out / "predictions.jsonl", **options)
-    results: dict[str, Any] = {"clean": _utility(clean, metrics)}
+    clean = _predictions(model, processor, rows, out / "predictions.jsonl", **options)
+    fired = None
     if triggered is not None and attack is not None:
-        fired = predict(model, processor, triggered, out / "predictions_triggered.jsonl", **options)
+        fired = _predictions(model, processor, triggered, out / "predictions_triggered.jsonl", **options)
+    if not is_main():
+        return {}
+    results: dict[str, Any] = {"clean": _utility(clean, metrics)}
+    if fired is not None and attack is not None:
         results["triggered"] = _utility(fired, metrics)
         goal = {"target": attack.target, "convention": attack.convention, "source": attack.source}
         results["asr"] = METRICS["asr"](*_pairs(fired), **goal).as_dict()
         results["false_asr"] = METRICS["false_asr"](*_pairs(clean), **goal).as_dict()
     return results
+
+
+def _predictions(
+    model: Any, processor: Any, rows: Sequence[Row], path: Path, *, batch_size: int, max_new_tokens: int, progress: bool
+) -> list[dict[str, Any]]:
+    """Answer this process's share; in the first process the predictions of all rows, in their order."""
+    made_from = identity(model, processor, rows, max_new_tokens)
+    if path.exists():
+        say(f"using the predictions in {path}")
+        return read_predictions(path, rows, made_from)
+    options: dict[str, Any] = {"batch_size": batch_size, "max_new_tokens": max_new_tokens}
+    with open_journal(path, made_from, PREDICTION) as log:
+        predict(model, processor, rows, log, share(), progress=progress and is_main(), **options)
+        if not is_main():
+            return []
+        write_predictions(path, all_records(log, len(rows)), made_from)
+    log.discard()
+    return read_predictions(path, rows, made_from)
 
 
 def check_metrics(metrics: Sequence[str]) -> None:

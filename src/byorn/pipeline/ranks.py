@@ -1,25 +1,43 @@
-"""Several processes, one run folder: the first one writes, the others read what it wrote."""
+"""Which process of several this is, and who speaks. Cheap to import: the command line asks before anything is loaded."""
 
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+
+from byorn.scoring.batches import Share
+
+GRACE = 5.0  # seconds
+
+
+def share() -> Share:
+    """The part of the work that is this process's, as the launcher's RANK and WORLD_SIZE say; without one, all of it."""
+    if "RANK" not in os.environ:
+        return Share(0, 1)
+    return Share(int(os.environ["RANK"]), int(os.environ.get("WORLD_SIZE", 1)))
 
 
 def is_main() -> bool:
     """Whether this process is the first, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
+    return share().index == 0
 
 
 @contextmanager
-def first_on_main() -> Iterator[None]:
-    """The body runs in the first process, then in the others, who find its files. They wait as long as the process
-    group's time-out lets them (half an hour with NCCL): scan a large data set with `byorn scan --out` of the same
-    folder before.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+def only_main_speaks() -> Iterator[None]:
+    """What is printed inside is printed once; a process that fails still says why, outside."""
+    if is_main():
         yield
         return
-    from accelerate import PartialState
-
-    with PartialState().main_process_first():
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         yield
+
+
+def error_line(error: Exception) -> str:
+    """`error: ...`, with the number of a process that fails alone.
+
+    Mostly all fail alike: the others leave the first one time to say it, and the launcher ends them when it has ended.
+    """
+    if is_main():
+        return f"error: {error}"
+    time.sleep(GRACE)
+    return f"error: process {share().index} of {share().of}: {error}"

@@ -1,9 +1,13 @@
-"""The journal of an unfinished scoring run: finished rows are on disk at once, so that a killed run goes on where it
-stopped.
+"""The journal of unfinished work: finished rows are on disk at once, so that a killed run goes on where it stopped.
+
+Several processes write one file each and read each other's; whoever goes on, and with however many processes, does no
+finished row again.
 """
 
 import json
 import os
+from collections.abc import Iterator, Set
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,41 +15,69 @@ from typing import Any
 from byorn.scoring.statistics import STATISTICS
 from byorn.scoring.table import require_same
 
-RECORD = {"index", "id", "turn", *STATISTICS, "tokens", "reason"}
+SCORE = frozenset({"id", "turn", *STATISTICS, "tokens", "reason"})
 
 
 class Journal:
     """An append-only JSON-lines file; its first line says which data and model it belongs to.
 
     Args:
-        path: The file, or None to keep nothing.
+        path: The file of this process, or None to keep nothing.
         metadata: Identity of the run.
+        fields: What a record holds; others are not taken for finished.
+        beside: Pattern of the files of all processes, in the folder of `path`; they are read, never changed.
+
+    Attributes:
+        finished: Row number -> record, of this process and, as of the last look, of the others.
 
     Raises:
-        MismatchError: The file that is there belongs to other data or another model.
+        MismatchError: A file that is there belongs to other data or another model.
     """
 
-    def __init__(self, path: Path | None, metadata: dict[str, str]) -> None:
+    def __init__(
+        self, path: Path | None, metadata: dict[str, str], fields: Set[str] = SCORE, beside: str | None = None
+    ) -> None:
         self.path = path
         self.finished: dict[int, dict[str, Any]] = {}
+        self._metadata, self._fields, self._beside = metadata, fields | {"index"}, beside
+        self._understood: dict[Path, int] = {}
         if path and path.exists():
-            self._resume(path, metadata)
+            self._read(path)
+            os.truncate(path, self._understood[path])  # a kill may tear the last line, a crash more
+        self.catch_up()
         self._file = path.open("a", encoding="utf-8") if path else None
         if self._file and self._file.tell() == 0:
             self._write(metadata)
 
-    def _resume(self, path: Path, metadata: dict[str, str]) -> None:
-        """Read up to the first broken line and cut the file there: a kill may tear the last line, a crash more."""
-        size = 0
-        for line in path.read_bytes().splitlines(keepends=True):
-            if (entry := _entry(line)) is None:
-                break
-            if size == 0:
-                require_same(entry, metadata, path)
-            elif entry.keys() == RECORD:
-                self.finished[entry.pop("index")] = entry
-            size += len(line)
-        os.truncate(path, size)
+    def catch_up(self) -> int:
+        """Take in what other processes have written since the last look; how many rows are finished now."""
+        for path in self._others():
+            with suppress(FileNotFoundError):  # deleted meanwhile, since everything is safe elsewhere
+                self._read(path)
+        return len(self.finished)
+
+    def written(self) -> int:
+        """Bytes in the files of all processes; while it grows, somebody is at work."""
+        return sum(_size(path) for path in (self.path, *self._others()) if path)
+
+    def _others(self) -> Iterator[Path]:
+        if self.path and self._beside:
+            yield from (path for path in sorted(self.path.parent.glob(self._beside)) if path != self.path)
+
+    def _read(self, path: Path) -> None:
+        """Go on reading where the last look ended, up to the first line that is not whole."""
+        end = self._understood.get(path, 0)
+        with path.open("rb") as file:
+            file.seek(end)
+            for line in file:
+                if (entry := _entry(line)) is None:
+                    break
+                if end == 0:
+                    require_same(entry, self._metadata, path)
+                elif entry.keys() == self._fields:
+                    self.finished[entry.pop("index")] = entry
+                end += len(line)
+        self._understood[path] = end
 
     def add(self, index: int, record: dict[str, Any]) -> None:
         """Keep the record of row `index`."""
@@ -60,6 +92,12 @@ class Journal:
         if self._file:
             self._file.flush()
 
+    def discard(self) -> None:
+        """Delete the files of all processes: everything in them is safe elsewhere."""
+        for path in (self.path, *self._others()):
+            if path:
+                path.unlink(missing_ok=True)
+
     def __enter__(self) -> "Journal":
         return self
 
@@ -68,6 +106,14 @@ class Journal:
     ) -> None:
         if self._file:
             self._file.close()
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file that another process may delete meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:

@@ -15,9 +15,15 @@ import numpy as np
 
 
 def build_collator(processor: Any) -> Any:
-    """TRL's collator for prompt/completion rows with images; it never truncates."""
+    """TRL's collator for prompt/completion rows with images, or byorn's where the processor needs the whole row; it
+    never truncates.
+    """
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
+    from byorn.models.collate import WholeRowCollator, encodes_responses
+
+    if not encodes_responses(processor):
+        return WholeRowCollator(processor)
     return DataCollatorForVisionLanguageModeling(processor=processor, max_length=None, completion_only_loss=True)
 
 

@@ -8,12 +8,11 @@ import numpy as np
 
 from byorn.data.pixels import first_line
 from byorn.models.template import end_ids
+from byorn.scoring.batches import WHOLE, Share, deal, length_order
 from byorn.scoring.journal import Journal
 from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
 from byorn.scoring.statistics import summarise
 from byorn.scoring.table import Scores, from_records
-
-IMAGE_LENGTH = 2000  # characters that an image counts for when rows are sorted by length; only the order depends on it
 
 
 def score_dataset(
@@ -30,7 +29,7 @@ def score_dataset(
 
     Scores do not depend on the batch size or the order of rows, up to rounding: within 1e-5 nats a token in float32. A
     batch that does not fit into memory is halved; a row that fails on its own gets NaN and the reason. Adapters on the
-    model are off while scoring.
+    model are off while scoring. On several processes every one of them scores all rows; see `score_together`.
 
     Args:
         model: The pretrained model theta_0.
@@ -46,42 +45,48 @@ def score_dataset(
         MismatchError: The journal belongs to other data or another model.
     """
     metadata = metadata or {}
+    with Journal(journal, metadata) as log:
+        score_share(model, processor, dataset, log, batch_size=batch_size, progress=progress)
+        return from_records([log.finished[index] for index in range(len(dataset))], metadata)
+
+
+def score_share(
+    model: Any,
+    processor: Any,
+    dataset: Any,
+    log: Journal,
+    share: Share = WHOLE,
+    *,
+    batch_size: int = 8,
+    progress: bool = False,
+) -> None:
+    """Score the rows of a share that `log` does not hold yet, and enter them there.
+
+    A row's batch is the one that it has on a single process, so all shares together give the scores of one.
+    """
     collator, ends = build_collator(processor), end_ids(model, processor)
-    with Journal(journal, metadata) as log, scoring(model):
-        order = [index for index in length_order(dataset) if index not in log.finished]
-        for batch in _shown(_batches(order, batch_size), len(order), progress):
+    batches = deal(length_order(dataset), batch_size, share, log.finished)
+    with scoring(model):
+        for batch in _shown(batches, progress):
             for index, record in _score_batch(model, collator, dataset, batch, ends):
                 log.add(index, record)
             log.flush()
-        records = [log.finished[index] for index in range(len(dataset))]
-    return from_records(records, metadata)
 
 
-def length_order(dataset: Any) -> list[int]:
-    """Row numbers, the longest first: padding stays small, and a batch that does not fit fails at the start."""
-    columns = dataset.select_columns(["prompt", "completion"])
-    lengths = [_length(row["prompt"]) + _length(row["completion"]) for row in columns]
-    return sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+def score_together(model: Any, processor: Any, dataset: Any, share: Share, **options: Any) -> Scores:
+    """`score_dataset` by the processes of one process group: each scores its share, and all get the same scores."""
+    from accelerate.utils import gather_object
+
+    with Journal(None, {}) as log:
+        score_share(model, processor, dataset, log, share, **options)
+    records = dict(gather_object(list(log.finished.items())))
+    return from_records([records[index] for index in range(len(dataset))], {})
 
 
-def _length(messages: Any) -> int:
-    if isinstance(messages, str):
-        return len(messages)
-    total = 0
-    for message in messages:
-        content = message.get("content") or ""
-        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        total += sum(IMAGE_LENGTH if block["type"] == "image" else len(block.get("text") or "") for block in blocks)
-    return total
-
-
-def _batches(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (order[start : start + size] for start in range(0, len(order), size))
-
-
-def _shown(batches: Iterator[Sequence[int]], rows: int, progress: bool) -> Iterator[Sequence[int]]:
+def _shown(batches: list[list[int]], progress: bool) -> Iterator[list[int]]:
     from tqdm.auto import tqdm
 
+    rows = sum(map(len, batches))
     with tqdm(total=rows, desc="scoring", unit="row", disable=None if progress else True) as bar:
         for batch in batches:
             yield batch

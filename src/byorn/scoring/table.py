@@ -17,8 +17,13 @@ import pyarrow.parquet as pq
 from byorn.errors import DataError, MismatchError
 from byorn.scoring.statistics import STATISTICS
 
-IDENTITY = ("data", "model_digest", "processor_digest")
-_NAMES = dict(zip(IDENTITY, ("the data set", "the model", "the chat template or processor"), strict=True))
+IDENTITY = {
+    "data": "the data set",
+    "model_digest": "the model",
+    "processor_digest": "the chat template or processor",
+    "adapter_digest": "the adapter",
+    "max_new_tokens": "the length limit of responses",
+}
 
 
 @dataclass(frozen=True)
@@ -99,12 +104,12 @@ def read_scores(path: Path) -> Scores:
 
 
 def require_same(found: dict[str, str], wanted: dict[str, str], where: Path) -> None:
-    """Refuse scores of another data set, model or template.
+    """Refuse what was made from another data set, model or template; keys that `wanted` lacks do not count.
 
     Raises:
         MismatchError: Naming what differs.
     """
     differing = [name for name in IDENTITY if name in wanted and found.get(name) != wanted[name]]
     if differing:
-        changed = ", ".join(_NAMES[name] for name in differing)
+        changed = ", ".join(IDENTITY[name] for name in differing)
         raise MismatchError(f"{where}: {changed} changed since it was written; delete it or use another --out")

@@ -1,0 +1,50 @@
+"""Which rows go through the model together, and in which process.
+
+Rows are sorted by length and cut into batches, the same ones whatever the number of processes; process r of n takes the
+batches r, r + n, r + 2n, ... Neighbours are of similar length, so all processes get the same work to within a batch.
+"""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+IMAGE_LENGTH = 2000  # characters that an image counts for when rows are sorted by length; only the order depends on it
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of the work that one process does: `index`, from 0, of `of`."""
+
+    index: int
+    of: int
+
+
+WHOLE = Share(0, 1)
+
+
+def deal(order: Sequence[int], size: int, share: Share, finished: Container[int] = ()) -> list[list[int]]:
+    """The batches of a share, less the rows that are finished.
+
+    What is finished does not change who does what: processes that look at different times still divide the rest alike.
+    """
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    left = ([row for row in batch if row not in finished] for batch in batches[share.index :: share.of])
+    return [batch for batch in left if batch]
+
+
+def length_order(dataset: Any) -> list[int]:
+    """Row numbers, the longest first: padding stays small, and a batch that does not fit fails at the start."""
+    columns = dataset.select_columns(["prompt", "completion"])
+    lengths = [_length(row["prompt"]) + _length(row["completion"]) for row in columns]
+    return sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+
+
+def _length(messages: Any) -> int:
+    if isinstance(messages, str):
+        return len(messages)
+    total = 0
+    for message in messages:
+        content = message.get("content") or ""
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        total += sum(IMAGE_LENGTH if block["type"] == "image" else len(block.get("text") or "") for block in blocks)
+    return total

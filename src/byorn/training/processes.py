@@ -1,0 +1,58 @@
+"""What several processes must not do without a word: train apart from each other, shard the weights that are sampled
+from, or go on from a checkpoint whose optimiser steps had another size.
+"""
+
+import os
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+from byorn.errors import ConfigError, MismatchError
+
+
+def require_processes(args: Any) -> None:
+    """Refuse layouts of processes that byorn would get wrong; `recipes/accelerate/` says what is wrong with each.
+
+    Raises:
+        ConfigError: The weights would be sharded, or the average lost, or the processes do not find each other.
+    """
+    if args.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
+        raise ConfigError("fsdp: its checkpoints lose the average that writes responses; use DDP (plain torchrun)")
+    deepspeed = args.deepspeed_plugin
+    if deepspeed is not None and (deepspeed.zero_stage == 3 or args.replacement == "ema"):
+        raise ConfigError("deepspeed: its checkpoints lose the average that writes responses; use DDP (plain torchrun)")
+    started = int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
+    if args.world_size != started:
+        raise ConfigError(
+            f"{started} processes were started, but each would train by itself: no GPU; set use_cpu=True to use CPUs"
+        )
+
+
+class SameSteps(TrainerCallback, ExportableState):
+    """Keeps with every checkpoint how many rows an optimiser step has, and refuses to go on with another number.
+
+    With another number the order of rows would be another one, and those to skip would not be those that were seen. The
+    same number from other processes and batches goes on with the same steps (dropout draws differ).
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def state(self) -> dict[str, Any]:
+        return {"args": {"rows": self.rows}, "attributes": {}}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        before = state.stateful_callbacks.get(type(self).__name__, self.state())["args"]["rows"]
+        now = rows_a_step(args)
+        if before != now:
+            raise MismatchError(
+                f"checkpoint: made with {before} rows an optimiser step, now {now} (batch size x processes x "
+                "accumulation); keep the product, or start anew in another folder"
+            )
+
+
+def rows_a_step(args: Any) -> int:
+    """Rows that one optimiser step takes: batch size x processes x accumulation steps."""
+    rows: int = args.train_batch_size * args.world_size * args.gradient_accumulation_steps
+    return rows
