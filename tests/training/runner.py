@@ -1,8 +1,9 @@
 """Small training runs that write down what every optimiser step saw; also a script, for runs in processes of their own.
 
-    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6]
+    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13]
 
-`--kill-at` ends the process with SIGKILL after that step; `--resume-at` runs to the end and then once more from that checkpoint.
+`--kill-at` ends the process with SIGKILL after that step; `--resume-at` runs to the end and then once more from that checkpoint;
+`--uneven` then trains on so many rows without flags, with byorn and with TRL alone.
 """
 
 import argparse
@@ -15,8 +16,10 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from transformers import TrainerCallback
+from trl import SFTTrainer
 
 from byorn.data.dataset import to_dataset
+from byorn.models.lora import default_lora
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from byorn.training.config import ByornConfig
 from byorn.training.trainer import ByornTrainer
@@ -108,10 +111,26 @@ def write(trainer: ByornTrainer, steps: list[dict[str, Any]], name: str) -> None
         save_file(adapters(trainer), folder / f"{name}.safetensors")
 
 
+def uneven(folder: Path, count: int, batch: int) -> None:
+    """`flags-RANK.json`: what scoring by all processes flags; `uneven` and `plain`: byorn's run and TRL's on rows without flags."""
+    rows, changes = tiny_rows(count), {"per_device_train_batch_size": batch, "max_steps": EPOCH}
+    processor = tiny_processor()
+    dataset, model = to_dataset(rows), tiny_model(processor=processor)
+    ours = {"train_dataset": dataset, "processing_class": processor}
+    trainer = ByornTrainer(model, settings(folder, percentile=0.6), **ours)
+    (folder / f"flags-{trainer.args.process_index}.json").write_text(json.dumps(trainer.flagged.tolist()))
+    for name, kind in (("uneven", ByornTrainer), ("plain", SFTTrainer)):
+        model = tiny_model(processor=processor)
+        args = settings(folder, percentile=1.0, **changes)  # byorn scores the rows and trusts them all
+        trainer = kind(model, args, peft_config=default_lora(model, dropout=0.1), **ours)
+        trainer.train()
+        write(trainer, [], name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    for name, default in {"--batch": 4, "--kill-at": 0, "--resume-at": 0}.items():
+    for name, default in {"--batch": 4, "--kill-at": 0, "--resume-at": 0, "--uneven": 0}.items():
         parser.add_argument(name, type=int, default=default)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -127,6 +146,8 @@ def main() -> None:
         steps = record(trainer)
         trainer.train(resume_from_checkpoint=str(options.folder / f"checkpoint-{options.resume_at}"))
         write(trainer, steps, "resumed")
+    if options.uneven:
+        uneven(options.folder, options.uneven, options.batch)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ USED = [
     (SFTTrainer, "_get_num_items_in_batch", ["batch_samples", "device"]),
     (SFTTrainer, "_prepare_inputs", ["inputs"]),
     (SFTTrainer, "save_model", ["output_dir", "_internal_call"]),
+    (SFTTrainer, "_load_from_checkpoint", ["resume_from_checkpoint", "model"]),
     (SFTTrainer, "compute_loss", ["model", "inputs", "return_outputs", "num_items_in_batch"]),
     (SFTTrainer, "add_callback", ["callback"]),
     (TrainerCallback, "on_step_end", ["args", "state", "control"]),
@@ -43,7 +44,16 @@ def test_a_hook_still_takes_what_we_pass(owner, name, parameters):
 
 
 @pytest.mark.parametrize(
-    "name", ["_set_signature_columns_if_needed", "_get_train_sampler", "get_batch_samples", "save_model"]
+    "name",
+    [
+        "_set_signature_columns_if_needed",
+        "_get_train_sampler",
+        "get_batch_samples",
+        "save_model",
+        "_load_from_checkpoint",
+        "evaluate",
+        "push_to_hub",
+    ],
 )
 def test_an_override_has_the_parameters_of_what_it_overrides(name):
     ours, theirs = (list(signature(getattr(owner, name)).parameters) for owner in (ByornTrainer, SFTTrainer))
@@ -60,6 +70,9 @@ def test_the_trainer_overrides_these_hooks_and_no_others():
         "_get_train_sampler",
         "get_batch_samples",
         "save_model",
+        "_load_from_checkpoint",
+        "evaluate",
+        "push_to_hub",
     }
 
 

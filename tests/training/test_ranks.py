@@ -1,33 +1,47 @@
-"""Two processes with batches of 2 are one process with batches of 4."""
+"""Several processes with small batches are one process with large ones: the same steps, samples, losses and weights."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from runner import adapters, build, losses, record, tokens_seen
+from runner import adapters, build, losses, record, settings, tokens_seen
 from safetensors.torch import load_file
 
+from byorn.data.dataset import to_dataset
+from byorn.errors import ConfigError, MismatchError
+from byorn.flagging.percentile import flag_percentile
+from byorn.scoring.score import score_dataset
+from byorn.testing import tiny_rows
+from byorn.training.processes import require_processes
+from launching import torchrun
+
 TOLERANCE = 1e-5  # float32 rounding of a loss near 5 is 5e-7; sums over differently padded batches add a little
+GROUP, UNEVEN = 4, 13  # the flagged and the clean rows of `runner.py` do not fill their groups of 4 either
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    """The folder of a run on two processes, straight and then resumed in its second epoch."""
-    folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    script = [str(Path(__file__).with_name("runner.py")), str(folder), "--batch", "2", "--resume-at", "6"]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, *script], capture_output=True, text=True, timeout=600, check=False, env=environment)
+class Run:
+    """The folder of a run on several processes: straight, resumed in its second epoch, and on uneven rows without flags."""
+
+    def __init__(self, folder: Path, processes: int) -> None:
+        self.folder, self.processes = folder, processes
+
+    def read(self, name: str) -> list:
+        return [json.loads((self.folder / f"{name}-{rank}.json").read_text()) for rank in range(self.processes)]
+
+    def weights(self, name: str) -> dict[str, torch.Tensor]:
+        return load_file(self.folder / f"{name}.safetensors")
+
+
+@pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
+def several(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("several")
+    script = [str(Path(__file__).with_name("runner.py")), str(folder), "--batch", str(GROUP // request.param)]
+    done = torchrun(request.param, *script, "--resume-at", "6", "--uneven", str(UNEVEN), cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
-    return folder
+    return Run(folder, request.param)
 
 
 @pytest.fixture(scope="module")
@@ -38,41 +52,88 @@ def one(tmp_path_factory):
     return trainer, steps
 
 
-def read(folder, name):
-    return [json.loads((folder / f"{name}-{rank}.json").read_text()) for rank in (0, 1)]
-
-
-def test_both_ranks_take_the_same_sequence_of_clean_and_flagged_steps(one, two):
+def test_all_ranks_take_the_same_sequence_of_clean_and_flagged_steps(one, several):
     kinds = [step["flagged"] for step in one[1]]
     assert kinds.count(True) == 4
-    for result in read(two, "straight"):
+    for result in several.read("straight"):
         assert [step["flagged"] for step in result["steps"]] == kinds
 
 
-def test_a_step_counts_the_tokens_of_all_ranks(one, two):
+def test_a_step_counts_the_tokens_of_all_ranks(one, several):
     tokens = [step["tokens"] for step in one[1]]
-    for result in read(two, "straight"):
+    for result in several.read("straight"):
         assert [step["tokens"] for step in result["steps"]] == tokens
         assert result["tokens_seen"] == tokens_seen(one[0])
 
 
-def test_each_row_gets_the_response_that_it_gets_on_one_process(one, two):
-    first, second = (result["steps"] for result in read(two, "straight"))
-    together = [{**a["texts"], **b["texts"]} for a, b in zip(first, second, strict=True)]
-    assert together == [step["texts"] for step in one[1]]
-    assert all(a["texts"].keys() != b["texts"].keys() for a, b in zip(first, second, strict=True) if a["flagged"])
+def test_each_row_gets_the_response_that_it_gets_on_one_process(one, several):
+    ranks = [[step["texts"] for step in result["steps"]] for result in several.read("straight")]
+    for together, alone in zip(zip(*ranks, strict=True), [step["texts"] for step in one[1]], strict=True):
+        assert {row: text for texts in together for row, text in texts.items()} == alone
+        assert sum(map(len, together)) == len(alone)  # no row on two ranks
 
 
-def test_losses_and_weights_are_those_of_one_process_up_to_rounding(one, two):
-    assert read(two, "straight")[0]["losses"] == pytest.approx(losses(one[0]), abs=TOLERANCE)
-    weights = load_file(two / "straight.safetensors")
+def test_losses_and_weights_are_those_of_one_process_up_to_rounding(one, several):
+    assert several.read("straight")[0]["losses"] == pytest.approx(losses(one[0]), abs=TOLERANCE)
     for name, expected in adapters(one[0]).items():
-        torch.testing.assert_close(weights[name], expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(several.weights("straight")[name], expected, atol=1e-4, rtol=0)
 
 
-def test_two_ranks_resume_in_a_later_epoch_to_the_last_bit(two):
-    for straight, resumed in zip(read(two, "straight"), read(two, "resumed"), strict=True):
+def test_a_resume_in_a_later_epoch_is_the_straight_run_to_the_last_bit(several):
+    for straight, resumed in zip(several.read("straight"), several.read("resumed"), strict=True):
         assert resumed["steps"] == straight["steps"][6:]
-    straight, resumed = load_file(two / "straight.safetensors"), load_file(two / "resumed.safetensors")
+    straight, resumed = several.weights("straight"), several.weights("resumed")
     assert any(".ema." in name for name in straight)
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+
+def test_one_process_goes_on_from_several_if_a_step_has_as_many_rows(one, several, tmp_path):
+    shutil.copytree(several.folder / "checkpoint-6", tmp_path / "checkpoint-6")
+    trainer = build(tmp_path)
+    steps = record(trainer)
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
+    assert [step["texts"] for step in steps] == [step["texts"] for step in one[1][6:]]
+    for name, expected in adapters(one[0]).items():
+        torch.testing.assert_close(adapters(trainer)[name], expected, atol=1e-4, rtol=0)
+
+
+def test_a_resume_with_other_steps_is_refused(several, tmp_path):
+    trainer = build(tmp_path, per_device_train_batch_size=2)
+    with pytest.raises(MismatchError, match="made with 4 rows an optimiser step, now 2") as refusal:
+        trainer.train(resume_from_checkpoint=str(several.folder / "checkpoint-6"))
+    assert "\n" not in str(refusal.value)
+
+
+def test_rows_without_flags_are_scored_together_and_flagged_alike(several, model, processor):
+    dataset = to_dataset(tiny_rows(UNEVEN))
+    expected = flag_percentile(score_dataset(model, processor, dataset), 0.6).flagged.tolist()
+    assert several.read("flags") == [expected] * several.processes
+
+
+def test_uneven_rows_without_flags_are_plain_fine_tuning_to_the_last_bit(several):
+    assert [run["losses"] for run in several.read("uneven")] == [run["losses"] for run in several.read("plain")]
+    ours, plain = several.weights("uneven"), several.weights("plain")
+    assert ours.keys() == plain.keys()
+    assert all(torch.equal(ours[name], plain[name]) for name in plain)
+
+
+def test_processes_that_would_train_apart_are_refused(tmp_path, monkeypatch):
+    """Without a GPU and without `use_cpu`, two processes do not find each other, and each would train all by itself."""
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="2 processes were started, but each would train by itself"):
+        build(tmp_path, use_cpu=False)
+
+
+def test_layouts_that_lose_the_average_are_refused(tmp_path, monkeypatch):
+    args = settings(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setenv("ACCELERATE_USE_FSDP", "true")
+        with pytest.raises(ConfigError, match=r"fsdp: .* use DDP"):
+            require_processes(args)
+    for stage, replacement in ((2, "ema"), (3, "drop")):
+        args.deepspeed_plugin, args.replacement = SimpleNamespace(zero_stage=stage), replacement
+        with pytest.raises(ConfigError, match=r"deepspeed: .* use DDP"):
+            require_processes(args)
+    args.deepspeed_plugin.zero_stage = 2  # whole weights on every process, and no average to lose
+    require_processes(args)

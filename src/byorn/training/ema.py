@@ -73,6 +73,18 @@ def _student_kept(model: Any) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+@contextmanager
+def types_kept(model: Any) -> Iterator[None]:
+    """Whatever is loaded inside: parameters keep their types. PEFT makes adapters float32 as it loads them, but TRL trains those of a
+    quantised model in bfloat16, and a resumed run would not be the one that was interrupted.
+    """
+    types = {name: parameter.dtype for name, parameter in model.named_parameters()}
+    yield
+    for name, parameter in model.named_parameters():
+        if parameter.dtype != types[name]:
+            parameter.data = parameter.data.to(types[name])
+
+
 class EmaCallback(TrainerCallback):
     """Moves the average once an optimiser step, before a checkpoint is saved."""
 

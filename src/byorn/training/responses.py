@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import torch
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from byorn.models.generate import Generated, generate
@@ -25,31 +26,50 @@ class EmaResponses:
         processor: Of the model.
         seed: Of the run.
         max_new_tokens: Length limit.
+        batch_size: Rows sampled at once, half of them where memory does not suffice. It bounds the memory that keys and
+            values take; the responses do not depend on it, up to rounding.
         temperature: 1 is what the bound wants; lower is safer text and a biased surrogate.
         top_p: Nucleus; 1 keeps everything.
     """
 
     def __init__(
-        self, processor: Any, *, seed: int, max_new_tokens: int, temperature: float = 1.0, top_p: float = 1.0
+        self,
+        processor: Any,
+        *,
+        seed: int,
+        max_new_tokens: int,
+        batch_size: int = 4,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
     ) -> None:
         self.processor, self.seed, self.max_new_tokens = processor, seed, max_new_tokens
-        self.temperature, self.top_p = temperature, top_p
+        self.batch_size, self.temperature, self.top_p = batch_size, temperature, top_p
 
     def __call__(self, model: Any, rows: Sequence[dict[str, Any]], step: int) -> list[Generated]:
+        with acting_as_ema(model):
+            starts = range(0, len(rows), self.batch_size)
+            batches = [self._in_memory(model, rows[start : start + self.batch_size], step) for start in starts]
+        return [response for batch in batches for response in batch]
+
+    def _in_memory(self, model: Any, rows: Sequence[dict[str, Any]], step: int) -> list[Generated]:
+        try:
+            return self._sample(model, rows, step)
+        except torch.OutOfMemoryError:
+            if len(rows) == 1:
+                raise
+        torch.cuda.empty_cache()
+        middle = len(rows) // 2
+        return [response for half in (rows[:middle], rows[middle:]) for response in self._in_memory(model, half, step)]
+
+    def _sample(self, model: Any, rows: Sequence[dict[str, Any]], step: int) -> list[Generated]:
         seeds = [stream_seed(self.seed, step, row.get("id", ""), row.get("turn", 0)) for row in rows]
         warpers: list[Any] = []
         if self.temperature != 1.0:
             warpers.append(TemperatureLogitsWarper(self.temperature))
         if self.top_p < 1.0:
             warpers.append(TopPLogitsWarper(self.top_p))
-        with acting_as_ema(model):
-            return generate(
-                model,
-                self.processor,
-                rows,
-                max_new_tokens=self.max_new_tokens,
-                logits_processor=[*warpers, GumbelNoise(seeds)],
-            )
+        processors = [*warpers, GumbelNoise(seeds)]
+        return generate(model, self.processor, rows, max_new_tokens=self.max_new_tokens, logits_processor=processors)
 
 
 def unlearn_false_ends(labels: Any, responses: Sequence[Generated | None], ends: Sequence[int]) -> None:

@@ -20,17 +20,22 @@ from torch.utils.data import Sampler
 from trl import SFTTrainer
 
 from byorn.data.checks import TokenGuard
-from byorn.errors import ConfigError, DataError, MismatchError
+from byorn.errors import DataError, MismatchError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags
+from byorn.models.collate import WholeRowCollator, encodes_responses
 from byorn.models.generate import Generated
 from byorn.models.load import resolve_model
+from byorn.models.quantize import keep_differentiable
 from byorn.models.template import end_ids, missing_end_of_turn, special_tokens
-from byorn.scoring.score import score_dataset
-from byorn.training.arguments import lora_for, require_arguments
+from byorn.scoring.batches import Share
+from byorn.scoring.score import score_together
+from byorn.training.arguments import lora_for, require_arguments, require_trainable
 from byorn.training.collator import REPLACED, ReplacingCollator
 from byorn.training.config import ByornConfig
-from byorn.training.ema import STUDENT, EmaCallback, add_ema
+from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept
+from byorn.training.processes import SameSteps, require_processes, rows_a_step
+from byorn.training.push import push_trained
 from byorn.training.responses import (
     EmaResponses,
     ResponseSource,
@@ -38,6 +43,7 @@ from byorn.training.responses import (
     learnt_length_limit,
     unlearn_false_ends,
 )
+from byorn.training.rows import as_eval_rows, as_rows
 from byorn.training.sampler import EpochCallback, GroupedSampler
 
 
@@ -91,16 +97,22 @@ class ByornTrainer(SFTTrainer):
         **kwargs: Any,
     ) -> None:
         args = args or ByornConfig("byorn")
-        require_arguments(args, train_dataset)
+        train_dataset = as_rows(train_dataset)
+        require_arguments(args, model, train_dataset, kwargs)
+        args.assistant_only_loss = False  # the response is all that is learnt; TRL's way there wants `messages`
+        require_processes(args)
+        kwargs["eval_dataset"] = as_eval_rows(kwargs.get("eval_dataset"))
         self.seconds = {"scoring": 0.0, "sampling": 0.0}
         self.counts = {"replaced": 0, "empty": 0, "truncated": 0}
         model = resolve_model(model) if isinstance(model, str) else model
         if peft_config is None and not hasattr(model, "peft_config"):
             peft_config = lora_for(model, args)
         super().__init__(model=model, args=args, train_dataset=train_dataset, peft_config=peft_config, **kwargs)
-        if STUDENT not in self.model.peft_config:
-            name = next(iter(self.model.peft_config))
-            raise ConfigError(f"model: its adapter is named {name!r}; byorn trains the one named {STUDENT!r}")
+        if not kwargs.get("data_collator") and not encodes_responses(self.processing_class):
+            self.data_collator = WholeRowCollator(self.processing_class)
+        keep_differentiable(self.model)
+        require_trainable(self)
+        self.add_callback(SameSteps(rows_a_step(args)))
         self.flagged = self._flagged_rows(flags)
         if args.replacement == "drop":
             self._keep(~self.flagged)
@@ -129,10 +141,11 @@ class ByornTrainer(SFTTrainer):
 
     def _score_and_flag(self) -> Flags:
         began = time.perf_counter()
-        scores = score_dataset(
+        scores = score_together(
             self.model,
             self.processing_class,
             self.train_dataset,
+            Share(self.args.process_index, self.args.world_size),
             batch_size=self.args.score_batch_size,
             progress=not self.args.disable_tqdm,
         )
@@ -159,8 +172,8 @@ class ByornTrainer(SFTTrainer):
         self.source = source or self._ema_source(args)
 
     def _grouped_sampler(self, args: ByornConfig) -> GroupedSampler:
-        group = args.train_batch_size * args.world_size * args.gradient_accumulation_steps
-        return GroupedSampler(self.flagged.tolist(), group, args.seed if args.data_seed is None else args.data_seed)
+        seed = args.seed if args.data_seed is None else args.data_seed
+        return GroupedSampler(self.flagged.tolist(), rows_a_step(args), seed)
 
     def _ema_source(self, args: ByornConfig) -> ResponseSource:
         limit = args.max_response_tokens
@@ -171,6 +184,7 @@ class ByornTrainer(SFTTrainer):
             self.processing_class,
             seed=args.seed,
             max_new_tokens=limit,
+            batch_size=args.response_batch_size or max(4, args.per_device_train_batch_size),
             temperature=args.response_temperature,
             top_p=args.response_top_p,
         )
@@ -195,6 +209,10 @@ class ByornTrainer(SFTTrainer):
             self._metrics["train"]["flagged_share"].append(float(flagged))
         return super().get_batch_samples(iter(self._replace(batches) if flagged else batches), num_batches, device)
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        with types_kept(self.model):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Export the student alone, as safetensors; checkpoints (internal calls) keep the average and the optimiser."""
         if _internal_call:
@@ -204,6 +222,17 @@ class ByornTrainer(SFTTrainer):
             model = self.accelerator.unwrap_model(self.model)
             model.save_pretrained(folder, selected_adapters=[STUDENT], safe_serialization=True)
             self.processing_class.save_pretrained(folder)
+
+    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
+        """As SFTTrainer's, on rows of any form that the training set may have."""
+        return super().evaluate(as_eval_rows(eval_dataset), ignore_keys, metric_key_prefix)
+
+    def push_to_hub(
+        self, commit_message: str | None = None, blocking: bool = True, token: str | None = None,
+        revision: str | None = None, private: bool | None = None, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        """Upload the exported adapter with TRL's card, and nothing else of `output_dir`; returns the address."""
+        return push_trained(self, kwargs, message=commit_message, token=token, revision=revision, private=private)
 
     def _replace(self, batches: list[dict[str, Any]]) -> list[Any]:
         began = time.perf_counter()
