@@ -1,14 +1,9 @@
 """Sampling needs no more memory than training: few rows at once, whatever the optimiser step holds, and nothing kept."""
 
-import gc
-
 import pytest
 import torch
 from runner import build
-from trl import SFTConfig, SFTTrainer
 
-from byorn.models.lora import default_lora
-from byorn.testing import tiny_model, tiny_processor
 from byorn.training.responses import EmaResponses
 
 ALL = [True] * 16
@@ -78,42 +73,3 @@ def test_a_part_that_does_not_fit_into_memory_is_halved_down_to_one_row(trainer,
     finally:
         hook.remove()
     assert trainer.model.active_adapter == "default"
-
-
-def peak_bytes(trainer):
-    """Weights and whatever else lives at the worst moment of a run, as PyTorch allocates it."""
-    weights = sum(value.nbytes for value in trainer.model.parameters())
-    gc.collect()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        trainer.train()
-    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
-    live = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        live += event.nbytes()
-        peak = max(peak, live)
-    return weights + peak
-
-
-def test_the_peak_is_within_1_15_of_plain_fine_tuning_on_the_same_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "trl.trainer.utils._CHUNKED_LOGPROB_CHUNK_SIZE", 256
-    )  # tiles of a large vocabulary drown the rest
-    shared = {
-        "max_steps": 3,
-        "per_device_train_batch_size": 2,
-        "gradient_accumulation_steps": 4,
-        "max_response_tokens": 12,
-    }
-    ours = build(tmp_path, peft_config=default_lora(tiny_model(), rank=4), gradient_checkpointing=True, **shared)
-    rows = ours.train_dataset.select_columns(["prompt", "completion", "images"])
-    arguments = {
-        name: getattr(ours.args, name) for name in ("use_cpu", "bf16", "report_to", "learning_rate", "save_strategy")
-    }
-    del shared["max_response_tokens"]
-    plain = SFTTrainer(
-        tiny_model(), SFTConfig(str(tmp_path), max_length=None, gradient_checkpointing=True, **arguments, **shared),
-        train_dataset=rows, processing_class=tiny_processor(), peft_config=default_lora(tiny_model(), rank=4),
-    )  # fmt: skip
-    ratio = peak_bytes(ours) / peak_bytes(plain)
-    assert ours.counts["replaced"] == 8
-    assert 0.8 < ratio < 1.15
