@@ -1,12 +1,13 @@
 """Where replacement responses come from: samples of the averaged model for the rows of a flagged step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from byorn.models.generate import Generated, generate
+from byorn.training.config import ByornConfig
 from byorn.training.ema import acting_as_ema
 from byorn.training.noise import GumbelNoise, stream_seed
 
@@ -70,6 +71,21 @@ class EmaResponses:
             warpers.append(TopPLogitsWarper(self.top_p))
         processors = [*warpers, GumbelNoise(seeds)]
         return generate(model, self.processor, rows, max_new_tokens=self.max_new_tokens, logits_processor=processors)
+
+
+def ema_source(processor: Any, args: ByornConfig, trusted: Iterable[dict[str, Any]]) -> EmaResponses:
+    """Samples of the averaged model as the `ByornConfig` wants them; `trusted` rows give the length limit if it names none."""
+    limit = args.max_response_tokens
+    if limit is None:
+        limit = learnt_length_limit(processor, [completion_text(row["completion"]) for row in trusted])
+    return EmaResponses(
+        processor,
+        seed=args.seed,
+        max_new_tokens=limit,
+        batch_size=args.response_batch_size or max(4, args.per_device_train_batch_size),
+        temperature=args.response_temperature,
+        top_p=args.response_top_p,
+    )
 
 
 def unlearn_false_ends(labels: Any, responses: Sequence[Generated | None], ends: Sequence[int]) -> None:

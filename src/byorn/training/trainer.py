@@ -11,7 +11,6 @@ with T the number of tokens of all z in the step. With no flagged row it is SFTT
 """
 
 import time
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -19,7 +18,6 @@ import numpy as np
 from torch.utils.data import Sampler
 from trl import SFTTrainer
 
-from byorn.data.checks import TokenGuard
 from byorn.errors import DataError, MismatchError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags
@@ -27,22 +25,16 @@ from byorn.models.collate import WholeRowCollator, encodes_responses
 from byorn.models.generate import Generated
 from byorn.models.load import resolve_model
 from byorn.models.quantize import keep_differentiable
-from byorn.models.template import end_ids, missing_end_of_turn, special_tokens
 from byorn.scoring.batches import Share
 from byorn.scoring.score import score_together
 from byorn.training.arguments import lora_for, require_arguments, require_trainable
 from byorn.training.collator import REPLACED, ReplacingCollator
+from byorn.training.completion import Completer
 from byorn.training.config import ByornConfig
 from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept
 from byorn.training.processes import SameSteps, require_processes, rows_a_step
 from byorn.training.push import push_trained
-from byorn.training.responses import (
-    EmaResponses,
-    ResponseSource,
-    completion_text,
-    learnt_length_limit,
-    unlearn_false_ends,
-)
+from byorn.training.responses import ResponseSource, ema_source
 from byorn.training.rows import as_eval_rows, as_rows
 from byorn.training.sampler import EpochCallback, GroupedSampler
 
@@ -167,27 +159,13 @@ class ByornTrainer(SFTTrainer):
         self.sampler = self._grouped_sampler(args)
         self.add_callback(EpochCallback(self.sampler))
         self.data_collator = ReplacingCollator(self.data_collator)
-        self.guard = TokenGuard(special_tokens(self.processing_class))
-        self.end_of_turn = missing_end_of_turn(self.processing_class)
-        self.source = source or self._ema_source(args)
+        self.complete = Completer(self.data_collator, self.processing_class)
+        trusted = self.train_dataset.select(np.flatnonzero(~self.flagged)).select_columns(["completion"])
+        self.source = source or ema_source(self.processing_class, args, trusted)
 
     def _grouped_sampler(self, args: ByornConfig) -> GroupedSampler:
         seed = args.seed if args.data_seed is None else args.data_seed
         return GroupedSampler(self.flagged.tolist(), rows_a_step(args), seed)
-
-    def _ema_source(self, args: ByornConfig) -> ResponseSource:
-        limit = args.max_response_tokens
-        if limit is None:
-            trusted = self.train_dataset.select(np.flatnonzero(~self.flagged)).select_columns(["completion"])
-            limit = learnt_length_limit(self.processing_class, [completion_text(row["completion"]) for row in trusted])
-        return EmaResponses(
-            self.processing_class,
-            seed=args.seed,
-            max_new_tokens=limit,
-            batch_size=args.response_batch_size or max(4, args.per_device_train_batch_size),
-            temperature=args.response_temperature,
-            top_p=args.response_top_p,
-        )
 
     # --- the hooks into SFTTrainer -------------------------------------------------------------------------------------------
 
@@ -244,28 +222,10 @@ class ByornTrainer(SFTTrainer):
                 f"source: {len(responses)} responses for {len(rows)} rows; return one for each, in order"
             )
         self._count(responses)
-        drawn = iter(responses)
-        replaced = [self._with_responses(batch["rows"], drawn) if "rows" in batch else batch for batch in batches]
+        replaced = self.complete(self.model, batches, responses)
         self.seconds["sampling"] += time.perf_counter() - began
         self._metrics["train"]["sampling_seconds"].append(time.perf_counter() - began)
         return [self._prepare_inputs(batch) for batch in replaced]
-
-    def _with_responses(self, rows: list[dict[str, Any]], drawn: Iterator[Generated]) -> Any:
-        """A batch of rows; those without a response take the next one drawn."""
-        responses = [None if "completion" in row else next(drawn) for row in rows]
-        batch = self.data_collator.encode(
-            [
-                row if response is None else {**row, "completion": self._turn(response)}
-                for row, response in zip(rows, responses, strict=True)
-            ]
-        )
-        unlearn_false_ends(batch["labels"], responses, end_ids(self.model, self.processing_class))
-        return batch
-
-    def _turn(self, response: Generated) -> list[dict[str, Any]]:
-        """The response as a message, with its end if the template writes none; ordinary tokens can spell special ones."""
-        text = self.guard.neutralise(response.text)[0] + ("" if response.truncated else self.end_of_turn)
-        return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
 
     def _count(self, responses: list[Generated]) -> None:
         empty = [not response.text.strip() for response in responses]
