@@ -114,7 +114,8 @@ def train_spec(cell: Cell, folder: Path) -> TrainSpec:
     if cell.defense == "oracle":
         options["manifest"] = str(folder / "data" / "poisoned")
     return TrainSpec(
-        cell.defense, cell.percentile, 50, cell.lora_rank, defense_options=options, arguments=arguments
+        cell.defense, cell.percentile, 50, cell.lora_rank, lora_targets=cell.lora_targets, defense_options=options,
+        arguments=arguments,
     )  # fmt: skip
 
 

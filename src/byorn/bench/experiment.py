@@ -53,6 +53,7 @@ class Cell:
     percentile: float
     ema_decay: float
     lora_rank: int
+    lora_targets: str | None
     arguments: Mapping[str, Any]
 
     @property
@@ -80,6 +81,7 @@ class Experiment:
         defense_options: Name of a defence -> its options.
         percentiles, ema_decays: Swept for the defences that read them.
         lora_rank: Of every adapter.
+        lora_targets: Regular expression of the layers that it adapts; default: the language model's.
         arguments: Fields of `ByornConfig`.
     """
 
@@ -97,6 +99,7 @@ class Experiment:
     percentiles: tuple[float, ...] = (0.6,)
     ema_decays: tuple[float, ...] = (0.99,)
     lora_rank: int = 16
+    lora_targets: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def groups(self) -> Iterator[Group]:
@@ -115,7 +118,7 @@ class Experiment:
             for percentile, decay in itertools.product(percentiles, decays):
                 yield Cell(
                     group=group, defense=defense, options=self.defense_options.get(defense, {}), percentile=percentile, ema_decay=decay,
-                    lora_rank=self.lora_rank, arguments=self.arguments,
+                    lora_rank=self.lora_rank, lora_targets=self.lora_targets, arguments=self.arguments,
                 )  # fmt: skip
 
 
