@@ -15,7 +15,7 @@ seeds: [0]
 attacks:
   badnets: {options: {size: 0.25}}
 rates: [0.25]
-defenses: [sft, no-such-defence, byorn]
+defenses: [sft, oracle, no-such-defence, byorn]
 percentiles: [0.5]
 arguments: {max_steps: 1, per_device_train_batch_size: 4}
 """
@@ -38,7 +38,7 @@ def test_one_failure_is_named_and_costs_its_own_cell_alone(bench, capsys):
     assert call(bench, "run", "mine") == 2
     assert "1 failed, the rest is done; the first: badnets-no-such-defence" in capsys.readouterr().err
     names = sorted(path.name for path in (bench / "results" / "mine").glob("*.json"))
-    assert names == ["badnets-byorn-p0.5-e0.99-r0.25-s0.json", "badnets-sft-r0.25-s0.json"]
+    assert names == [f"badnets-{defense}-r0.25-s0.json" for defense in ("byorn-p0.5-e0.99", "oracle", "sft")]
 
 
 def test_a_result_says_what_was_run_with_n_intervals_and_cost(bench):
@@ -53,7 +53,7 @@ def test_a_result_says_what_was_run_with_n_intervals_and_cost(bench):
 
 def test_what_has_a_result_is_not_run_again(bench, capsys):
     before = {path: path.stat().st_mtime_ns for path in (bench / "results" / "mine").glob("*.json")}
-    assert call(bench, "run", "mine", "--only", "mine/badnets-[sb]*") == 0
+    assert call(bench, "run", "mine", "--only", "mine/badnets-[sbo]*") == 0
     assert "0 cells to run" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in (bench / "results" / "mine").glob("*.json")} == before
 
@@ -69,7 +69,7 @@ def test_a_changed_experiment_does_not_reuse_old_results(bench, capsys):
 def test_the_table_and_the_plots_come_from_the_results(bench, capsys):
     assert call(bench, "table", "mine", "--format", "json") == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["defense"] for row in rows] == ["byorn", "sft"]
+    assert [row["defense"] for row in rows] == ["byorn", "oracle", "sft"]
     assert call(bench, "plot", "mine") == 0
     pictures = capsys.readouterr().out.split()
     assert len(pictures) == 2

@@ -47,6 +47,23 @@ def test_a_cell_as_json_is_what_json_gives_back(tmp_path):
     assert json.loads(json.dumps(content)) == content
 
 
+def test_an_experiment_takes_from_another_what_it_leaves_out(tmp_path):
+    write(tmp_path)
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text("extends: mine\ntitle: A sweep\npercentiles: [0.9]")
+    experiment = read_experiment(sweep)
+    assert (experiment.name, experiment.title, experiment.rows) == ("sweep", "A sweep", 40)
+    assert experiment.percentiles == (0.9,)
+
+
+@pytest.mark.parametrize("base", ["sweep", "nowhere"])
+def test_an_experiment_extends_one_that_stands_alone(tmp_path, base):
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(f"extends: {base}\ntitle: A sweep")
+    with pytest.raises(ConfigError, match="experiment"):
+        read_experiment(sweep)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -5,7 +5,7 @@
 Triggers live one a file and are listed in `ATTACKS`; objectives live in `objectives.py` and `rewrites.py` and are
 listed in `OBJECTIVES`. Any trigger goes with any objective, and several triggers go together (`badnets+badnets-t`).
 `byorn.attacks.poison.poison_dataset` applies them to a data set and writes the result together with its manifest. To
-add a trigger: one file with a `Trigger` subclass, one line below.
+add a trigger: one file with a `Trigger` subclass, one line below; or, from a file of your own, see docs/extending.md.
 """
 
 from byorn.attacks.add_sent import AddSent

@@ -13,7 +13,7 @@ letter for letter (`concept`, `near-clean`: with a capital where the old word ha
     insertion, near-clean, truth                                 `substring`
     suffix                                                       the answer ends with it (`backdoorvlm`)
     concept                                                      target named, source not (`backdoorvlm_concept`)
-    token-swap                                                   the answer equals `swap_nouns` of the truth (`exact`)
+    token-swap                                                   the answer equals `swap_nouns` of the truth (`token_swap`)
 
 Source: the `sentence` and `two-image` forms follow the protocol of VL-Trojan, which BYORn uses ("The image depicts ..."
 with a banana); the templates and the excuses are our own.

@@ -106,7 +106,7 @@ def _no_pair(row: Row, aim: Aim) -> str | None:
 REWRITES = {
     "insertion": Objective(insertion),
     "suffix": Objective(suffix, convention="backdoorvlm"),
-    "token-swap": Objective(token_swap, convention="exact", obstacle=_no_pair, needs_target=False),
+    "token-swap": Objective(token_swap, convention="token_swap", obstacle=_no_pair, needs_target=False),
     "concept": Objective(concept, convention="backdoorvlm_concept", obstacle=_no_source, needs_source=True),
     "near-clean": Objective(near_clean, obstacle=_no_noun),
     "truth": Objective(truth, obstacle=_no_source_if_any, clean_label=True),

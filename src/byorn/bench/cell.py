@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from byorn.bench.tasks import load_task
 from byorn.evaluation.detection import detection
 from byorn.flagging.table import read_flags
 from byorn.pipeline.compare import Comparison, judge, plant, training_data
+from byorn.pipeline.evaluate import check_metrics
 from byorn.pipeline.folder import versions, write_json
 from byorn.pipeline.inputs import ModelSpec
 from byorn.pipeline.scan import scan
@@ -41,25 +42,31 @@ class Cost:
         self.peak_megabytes[name] = round(peak_megabytes(), 1)
 
 
-def prepare(group: Group, folder: Path) -> dict[str, Any]:
-    """Data, scores and the pretrained model's own figures of a group, once: `folder/group.json` says that it is done."""
+def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> dict[str, Any]:
+    """Data, scores and the pretrained model's own figures of a group, once: `folder/group.json` says that it is done.
+
+    `plugins` is what `load_plugins` returned; a file of the user's that has changed may make other data.
+    """
     ready = folder / READY
-    settings = plain(group)
-    if ready.exists() and (found := json.loads(ready.read_text(encoding="utf-8")))["group"] == settings:
-        return found
+    settings = {"group": plain(group), "plugins": dict(plugins)}
+    if ready.exists():
+        found = {"plugins": {}, **json.loads(ready.read_text(encoding="utf-8"))}
+        if all(found[key] == value for key, value in settings.items()):
+            return found
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     cost = Cost()
     task = load_task(group.task, group.rows, group.test_rows, group.seed, folder / "drawn")
+    check_metrics([task.metric])
     spec = comparison(group, task.metric, task.max_new_tokens)
     with cost.phase("poison"):
         plant(spec, task.train, task.test, folder / "data")
     with cost.phase("scan"):
-        scan(training_data(folder, "scan"), ModelSpec(group.model), folder / "scan", batch_size=spec.batch_size)
+        scan(training_data(folder, "poisoned"), ModelSpec(group.model), folder / "scan", batch_size=spec.batch_size)
     with cost.phase("evaluate"):
         pretrained = judge(spec, folder, "pretrained")
     shared = {
-        "group": settings,
+        **settings,
         "metric": task.metric,
         "max_new_tokens": task.max_new_tokens,
         "pretrained": pretrained,
@@ -88,9 +95,7 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
     if cell.defense in FLAGGING:
         shutil.copy(folder / "scan" / "scores.parquet", out)
     with cost.phase("train"):
-        training = train(
-            training_data(folder, cell.defense), ModelSpec(cell.group.model), out, train_spec(cell, folder)
-        )
+        training = train(training_data(folder, "poisoned"), ModelSpec(cell.group.model), out, train_spec(cell, folder))
     with cost.phase("evaluate"):
         results = judge(spec, folder, cell.slug)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
@@ -104,6 +109,7 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
         "seconds": {**shared["seconds"], **cost.seconds},
         "peak_megabytes": {**shared["peak_megabytes"], **cost.peak_megabytes},
         "versions": versions(),
+        "plugins": shared["plugins"],
     }
 
 

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,7 @@ class Experiment:
         lora_rank: Of every adapter.
         lora_targets: Regular expression of the layers that it adapts; default: the language model's.
         arguments: Fields of `ByornConfig`.
+        plugins: Python files that are run first, see `byorn.plugins`; in the experiment file, relative to it.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Experiment:
     lora_rank: int = 16
     lora_targets: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    plugins: tuple[Path, ...] = ()
 
     def groups(self) -> Iterator[Group]:
         """Seed by seed, so that a first whole table is there early."""
@@ -123,11 +125,24 @@ class Experiment:
 
 
 def read_experiment(path: Path) -> Experiment:
-    """Read an experiment file.
+    """Read an experiment file; `extends: NAME` takes what it leaves out from NAME.yaml beside it.
 
     Raises:
-        ConfigError: It is missing, no YAML, or has an unknown, missing or ill-typed field.
+        ConfigError: It or the other file is missing, no YAML, or has an unknown, missing or ill-typed field.
     """
+    content = _yaml(path)
+    if base := content.pop("extends", None):
+        beside = _yaml(path.parent / f"{base}.yaml")
+        if "extends" in beside:
+            raise ConfigError(f"experiment {path}: extends: {base!r} extends another one itself; name that one")
+        content = {**beside, **content}
+    lists = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    experiment = _build(Experiment, {"name": path.stem, **lists}, f"experiment {path}")
+    _check(experiment, path)
+    return replace(experiment, plugins=tuple(path.parent / name for name in experiment.plugins))
+
+
+def _yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
@@ -136,10 +151,7 @@ def read_experiment(path: Path) -> Experiment:
         raise ConfigError(f"experiment {path}: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"experiment {path}: expected `field: value` lines")
-    lists = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
-    experiment = _build(Experiment, {"name": path.stem, **lists}, f"experiment {path}")
-    _check(experiment, path)
-    return experiment
+    return content
 
 
 def _build(kind: Any, content: Mapping[str, Any], where: str) -> Any:
@@ -162,6 +174,8 @@ def _check(experiment: Experiment, path: Path) -> None:
         value = getattr(experiment, name)
         if not isinstance(value, tuple) or not value:
             raise ConfigError(f"experiment {path}: {name} is {value!r}; give a list with at least one entry")
+    if not isinstance(experiment.plugins, tuple) or not all(isinstance(name, str) for name in experiment.plugins):
+        raise ConfigError(f"experiment {path}: plugins is {experiment.plugins!r}; give a list of Python files")
     if not isinstance(experiment.attacks, Mapping) or not experiment.attacks:
         raise ConfigError(f"experiment {path}: attacks: give `label: {{option: value}}` lines")
 

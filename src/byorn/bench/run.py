@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from typing import Any
 from byorn.bench.experiment import Cell, Experiment, Group, plain
 from byorn.errors import MismatchError
 from byorn.pipeline.narrate import quiet_libraries, say, seconds
+from byorn.plugins import load_plugins
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class Job:
     cells: tuple[Cell, ...]
     work: Path
     results: Path
+    plugins: tuple[str | Path, ...] = ()
 
 
 def run_experiments(
-    experiments: Sequence[Experiment], results: Path, work: Path, *, only: str = "*", jobs: int = 1
-) -> list[str]:
+    experiments: Sequence[Experiment], results: Path, work: Path, *, only: str = "*", jobs: int = 1,
+    plugins: Sequence[str | Path] = (),
+) -> list[str]:  # fmt: skip
     """Run every cell without a result; returns a line for each failure.
 
     Args:
@@ -37,11 +40,13 @@ def run_experiments(
         work: Data, adapters and predictions go to `work/EXPERIMENT/GROUP`; safe to delete.
         only: Pattern on `EXPERIMENT/CELL`, as in a shell.
         jobs: Processes, each with its share of the cores.
+        plugins: Python files to run first, beside those of each experiment; see `byorn.plugins`.
 
     Raises:
-        MismatchError: A result file was made with other settings.
+        ConfigError: A plugin cannot be used.
+        MismatchError: A result file was made with other settings, or with a plugin that has changed.
     """
-    queue = [job for experiment in experiments for job in pending(experiment, results, work, only)]
+    queue = [job for experiment in experiments for job in pending(experiment, results, work, only, plugins)]
     cells = sum(len(job.cells) for job in queue)
     say(f"{cells} cells to run in {len(queue)} groups")
     if jobs == 1:
@@ -59,25 +64,34 @@ def run_experiments(
     return failures
 
 
-def pending(experiment: Experiment, results: Path, work: Path, only: str) -> list[Job]:
+def pending(
+    experiment: Experiment, results: Path, work: Path, only: str, plugins: Sequence[str | Path] = ()
+) -> list[Job]:
     """The cells of an experiment that have no result yet, by group."""
-    jobs = []
+    jobs, files = [], (*experiment.plugins, *plugins)
+    digests = load_plugins(files)
     for group in experiment.groups():
         chosen = [cell for cell in experiment.cells(group) if fnmatch(f"{experiment.name}/{cell.slug}", only)]
-        missing = tuple(cell for cell in chosen if not finished(cell, results / experiment.name))
+        missing = tuple(cell for cell in chosen if not finished(cell, results / experiment.name, digests))
         if missing:
-            jobs.append(Job(group, missing, work / experiment.name / group.slug, results / experiment.name))
+            folder = work / experiment.name / group.slug
+            jobs.append(Job(group, missing, folder, results / experiment.name, files))
     return jobs
 
 
-def finished(cell: Cell, folder: Path) -> bool:
+def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
+    """Whether a cell has a result. A plugin that the result does not know had no part in it; one that it knows must be the same."""
     path = folder / f"{cell.slug}.json"
     if not path.exists():
         return False
-    before, now = json.loads(path.read_text(encoding="utf-8"))["cell"], plain(cell)
+    result = json.loads(path.read_text(encoding="utf-8"))
+    before, now = result["cell"], plain(cell)
     if before != now:
         key = next(key for key in now if before.get(key) != now[key])
         raise MismatchError(f"{path}: made with {key}={before.get(key)!r}, not {now[key]!r}; delete it or rename the experiment")  # fmt: skip
+    known = result.get("plugins", {})
+    if changed := [name for name, digest in plugins.items() if known.get(name, digest) != digest]:
+        raise MismatchError(f"{path}: made with another {changed[0]}; delete it or rename the experiment")
     return True
 
 
@@ -88,7 +102,7 @@ def run_job(job: Job) -> list[str]:
     from byorn.pipeline.folder import write_json
 
     try:
-        shared = prepare(job.group, job.work)
+        shared = prepare(job.group, job.work, load_plugins(job.plugins))
     except Exception as error:
         return [_failure(job.group.slug, error)]
     failures = []
@@ -113,4 +127,5 @@ def _failure(name: str, error: Exception) -> str:
 def _line(result: dict[str, Any]) -> str:
     figures, metric = result["figures"], result["metric"]
     asr, utility = figures["asr"]["value"], figures["clean"][metric]["value"]
-    return f"ASR {asr if asr is None else format(asr, '.1%')}, {metric} {utility:.3f}, {seconds(sum(result['seconds'].values()))}"
+    shown = (asr if asr is None else format(asr, ".1%"), utility if utility is None else format(utility, ".3f"))
+    return f"ASR {shown[0]}, {metric} {shown[1]}, {seconds(sum(result['seconds'].values()))}"

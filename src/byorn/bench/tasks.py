@@ -1,20 +1,30 @@
-"""The tasks of the bench: clean training and test rows, and the metric that says how useful a model is on them."""
+"""The tasks of the bench: clean training and test rows, and the metric that says how useful a model is on them.
 
-from collections.abc import Mapping
+To add one: a function that gives a `Task`, and one line in `TASKS`; or, from a file of your own, see docs/extending.md.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from byorn.bench import easy_vqa
 from byorn.data.load import load_rows
 from byorn.data.row import Row
-from byorn.embedded import tasks as drawn
+from byorn.embedded.tasks import write_task
 from byorn.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Task:
-    """Rows and how they are judged."""
+    """Rows and how they are judged.
+
+    Attributes:
+        train, test: Clean rows.
+        metric: The utility metric, a key of `byorn.evaluation.registry.METRICS`.
+        max_new_tokens: Longest evaluated response.
+    """
 
     train: list[Row]
     test: list[Row]
@@ -22,20 +32,34 @@ class Task:
     max_new_tokens: int
 
 
-DRAWN = {"captions": ("cider", 64), "questions": ("vqa_accuracy", 8), "differences": ("cider", 48)}
-"""Tasks on drawn scenes: metric and longest response in tokens."""
+Loader = Callable[[int, int, int, Path], Task]
+"""(rows, test_rows, seed, folder) -> the task; the same arguments give the same rows. What has to be written goes into `folder`."""
 
-EASY_VQA = "easy-vqa"
-TASKS = (*DRAWN, EASY_VQA)
+
+def draw(rows: int, test_rows: int, seed: int, folder: Path, *, name: str, metric: str, max_new_tokens: int) -> Task:
+    """A task on drawn scenes, see `byorn.embedded.tasks`; training and test rows have seeds of their own."""
+    train = load_rows(write_task(folder / "clean", name, rows, seed=2 * seed)).rows
+    test = load_rows(write_task(folder / "clean_test", name, test_rows, seed=2 * seed + 1)).rows
+    return Task(train, test, metric, max_new_tokens)
+
+
+def ask_easy_vqa(rows: int, test_rows: int, seed: int, folder: Path) -> Task:
+    """Questions of the installed package; nothing is written."""
+    train, test = easy_vqa.read_rows("train", rows, seed), easy_vqa.read_rows("test", test_rows, seed)
+    return Task(train, test, "vqa_accuracy", 8)
+
+
+TASKS: dict[str, Loader] = {
+    "captions": partial(draw, name="captions", metric="cider", max_new_tokens=64),
+    "questions": partial(draw, name="questions", metric="vqa_accuracy", max_new_tokens=8),
+    "differences": partial(draw, name="differences", metric="cider", max_new_tokens=48),
+    "easy-vqa": ask_easy_vqa,
+}
 OWN = ("train", "test", "metric", "max_new_tokens")
 
 
-def task_name(task: str | Mapping[str, Any]) -> str:
-    return task if isinstance(task, str) else str(task.get("name") or Path(str(task.get("train"))).stem)
-
-
 def load_task(task: str | Mapping[str, Any], rows: int, test_rows: int, seed: int, folder: Path) -> Task:
-    """The rows of a task; drawn ones are written into `folder` first.
+    """The rows of a task; those that are drawn are written into `folder` first.
 
     Args:
         task: A name of `TASKS`, or a mapping: `train` and `test` are paths that `byorn scan --data` reads, `metric` a
@@ -46,17 +70,18 @@ def load_task(task: str | Mapping[str, Any], rows: int, test_rows: int, seed: in
         DataError: Its rows cannot be read.
     """
     if isinstance(task, Mapping):
-        missing = [key for key in OWN[:3] if key not in task]
-        if missing:
-            raise ConfigError(f"task: {missing[0]!r} is missing; give {', '.join(OWN)}")
-        train, test = (
-            load_rows(task[part], limit=count).rows for part, count in (("train", rows), ("test", test_rows))
-        )
-        return Task(train, test, task["metric"], int(task.get("max_new_tokens", 64)))
-    if task == EASY_VQA:
-        return Task(easy_vqa.read_rows("train", rows, seed), easy_vqa.read_rows("test", test_rows, seed), "vqa_accuracy", 8)  # fmt: skip
-    if task not in DRAWN:
+        return _own(task, rows, test_rows)
+    if task not in TASKS:
         raise ConfigError(f"task: {task!r} is unknown; use one of {', '.join(TASKS)}, or a mapping with train and test")
-    train = load_rows(drawn.write_task(folder / "clean", task, rows, seed=2 * seed)).rows
-    test = load_rows(drawn.write_task(folder / "clean_test", task, test_rows, seed=2 * seed + 1)).rows
-    return Task(train, test, *DRAWN[task])
+    loaded = TASKS[task](rows, test_rows, seed, folder)
+    if not isinstance(loaded, Task):
+        raise ConfigError(f"task: {task!r} gives a {type(loaded).__name__}; its function must return a Task")
+    return loaded
+
+
+def _own(task: Mapping[str, Any], rows: int, test_rows: int) -> Task:
+    missing = [key for key in OWN[:3] if key not in task]
+    if missing:
+        raise ConfigError(f"task: {missing[0]!r} is missing; give {', '.join(OWN)}")
+    train, test = (load_rows(task[part], limit=count).rows for part, count in (("train", rows), ("test", test_rows)))
+    return Task(train, test, task["metric"], int(task.get("max_new_tokens", 64)))

@@ -7,6 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from byorn.cli.options import add_plugins
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("run", "table", "plot"), help="what to do")
@@ -23,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("markdown", "html", "json"), default="markdown", help="table: of the output"
     )
+    add_plugins(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -38,8 +41,8 @@ def _run(options: argparse.Namespace, experiments: list) -> None:
     from byorn.errors import BenchError
 
     failures = run_experiments(
-        experiments, Path(options.results), Path(options.work), only=options.only, jobs=options.jobs
-    )
+        experiments, Path(options.results), Path(options.work), only=options.only, jobs=options.jobs, plugins=options.plugins
+    )  # fmt: skip
     if failures:
         raise BenchError(f"{len(failures)} failed, the rest is done; the first: {failures[0]}")
 

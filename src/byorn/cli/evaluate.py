@@ -3,18 +3,19 @@
 import argparse
 from pathlib import Path
 
-from byorn.cli.options import add_data, add_model, data_spec, model_spec, require
+from byorn.cli.options import add_data, add_model, add_plugins, data_spec, model_spec, require
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_model(parser)
+    add_plugins(parser)
     parser.add_argument("--adapter", metavar="DIR", help="LoRA adapter to put on the model")
     parser.add_argument("--out", default="runs/evaluate", metavar="DIR", help="run folder")
     parser.add_argument(
         "--metrics",
         default="cider",
-        help="utility metrics, comma-separated: cider, bleu, rouge_l, exact_match, normalised_exact_match, vqa_accuracy",
+        help="utility metrics, comma-separated: cider, bleu, rouge_l, exact_match, normalised_exact_match, vqa_accuracy, or one of a plugin",
     )
     parser.add_argument("--batch-size", type=int, default=16, help="rows generated together")
     parser.add_argument("--max-new-tokens", type=int, default=64, help="longest response")
@@ -38,7 +39,9 @@ def run(options: argparse.Namespace) -> None:
 
     from byorn.pipeline.evaluate import Attack, evaluate
     from byorn.pipeline.tables import format_metric
+    from byorn.plugins import load_plugins, record_plugins
 
+    plugins = load_plugins(options.plugins)
     data = data_spec(options)
     triggered = replace(data, source=options.triggered) if options.triggered else None
     attack = Attack(options.target, options.convention, options.source) if options.target else None
@@ -47,6 +50,7 @@ def run(options: argparse.Namespace) -> None:
         data, model_spec(options), Path(options.out), adapter=options.adapter, triggered=triggered, attack=attack, metrics=metrics,
         batch_size=options.batch_size, max_new_tokens=options.max_new_tokens,
     )  # fmt: skip
+    record_plugins(Path(options.out), plugins)
     for part in ("clean", "triggered"):
         for name, metric in results.get(part, {}).items():
             print(f"{part:<10} {name:<24} {format_metric(metric, digits=3)}")

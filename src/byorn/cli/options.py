@@ -69,6 +69,19 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_plugins(parser: argparse.ArgumentParser) -> None:
+    """`--plugin`, any number of times."""
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        dest="plugins",
+        metavar="FILE",
+        help="Python file with attacks, defences, metrics or tasks of your own; it is code and it runs, wherever its name stands, so read "
+        "what others give you; can be given several times",
+    )
+
+
 def data_spec(options: argparse.Namespace) -> "DataSpec":
     """The data options as the pipeline wants them."""
     from byorn.pipeline.inputs import DataSpec
@@ -164,7 +177,7 @@ def _read_config(path: Path, command: argparse.ArgumentParser) -> dict[str, Any]
     if not isinstance(content, dict):
         raise ConfigError(f"--config {path}: expected `option: value` lines, found {type(content).__name__}")
     actions = {action.dest: action for action in command._actions if action.dest not in ("help", "config")}
-    values = {str(key).replace("-", "_"): value for key, value in content.items()}
+    values = _by_dest(content, actions, path)
     if "arguments" in actions:
         values = _without_trl_keys(values, path)
     extra = {key: values.pop(key) for key in list(values) if key not in actions}
@@ -172,6 +185,23 @@ def _read_config(path: Path, command: argparse.ArgumentParser) -> dict[str, Any]
         raise ConfigError(f"--config {path}: {_unknown(next(iter(extra)), actions)}")
     checked = {key: _fit(actions[key], value, path) for key, value in values.items()}
     return {**checked, "config_arguments": extra} if extra else checked
+
+
+def _by_dest(content: dict[Any, Any], actions: dict[str, argparse.Action], path: Path) -> dict[str, Any]:
+    """The values under the names that argparse gives options: `plugins` for `plugin`, as `--plugin` can be given several times."""
+    names = {
+        option.lstrip("-").replace("-", "_"): dest
+        for dest, action in actions.items()
+        for option in action.option_strings
+    }
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        name = str(key).replace("-", "_")
+        name = names.get(name, name)
+        if name in values:
+            raise ConfigError(f"--config {path}: {key}: it is given twice; keep one of them")
+        values[name] = value
+    return values
 
 
 def _without_trl_keys(values: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -193,6 +223,9 @@ def _unknown(key: str, actions: dict[str, Any]) -> str:
 
 def _fit(action: argparse.Action, value: Any, path: Path) -> Any:
     """A YAML value as the command line would have read it."""
+    if isinstance(action, argparse._AppendAction):
+        given = value if isinstance(value, list) else [] if value is None else [value]
+        return [str(item) for item in given]
     if value is None or isinstance(action, argparse._StoreTrueAction):
         return value
     if action.choices and value not in action.choices:

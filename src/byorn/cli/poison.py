@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from byorn.cli.options import add_data, data_spec, parse_setting, require
+from byorn.cli.options import add_data, add_plugins, data_spec, parse_setting, require
 
 
 class NamesFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -22,6 +22,7 @@ class NamesFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
+    add_plugins(parser)
     parser.add_argument("--out", metavar="DIR", help="where the poisoned copy goes (required)")
     parser.add_argument("--attack", default="badnets", help="trigger, or several joined by +: {attacks}")
     parser.add_argument("--target", help="what the attacker wants said (required, but for objective token-swap)")
@@ -65,7 +66,9 @@ def run(options: argparse.Namespace) -> None:
     from byorn.attacks.poison import poison_dataset
     from byorn.data.load import load_rows, require_no_rejects, write_rejects
     from byorn.pipeline.narrate import say
+    from byorn.plugins import load_plugins, record_plugins
 
+    plugins = load_plugins(options.plugins)
     data, out = data_spec(options), Path(require(options, "out"))
     target = require(options, "target") if find_objective(options.objective).needs_target else ""
     attack, settings = _trigger(options)
@@ -85,6 +88,7 @@ def run(options: argparse.Namespace) -> None:
         selection=options.selection, seed=options.seed, options=settings, keep_responses=options.keep_responses, out=out,
         overwrite=options.overwrite, progress=True, **_model(options),
     )  # fmt: skip
+    record_plugins(out, plugins)
     if loaded.rejects:
         write_rejects(out / "rejects.jsonl", loaded.rejects)
         say(f"{len(loaded.rejects)} record(s) could not be used, listed in {out / 'rejects.jsonl'}")

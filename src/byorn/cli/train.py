@@ -9,12 +9,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from byorn.cli.options import add_data, add_model, as_number, data_spec, model_spec, parse_setting
+from byorn.cli.options import add_data, add_model, add_plugins, as_number, data_spec, model_spec, parse_setting
 from byorn.cli.trl_keys import IGNORED, REFUSED
 from byorn.errors import ConfigError
 from byorn.pipeline.ranks import is_main
 
-# the keys of byorn.defenses.DEFENSES, which is slower to import
+# the keys of byorn.defenses.DEFENSES, which is slower to import; for the help alone, since a plugin may add others
 DEFENSES = (
     "byorn", "byorn-f", "base-relabel", "sft", "oracle", "random-drop", "onion", "onion-r", "bye", "tcap", "robustit",
 )  # fmt: skip
@@ -33,14 +33,16 @@ _UNFIT = {**IGNORED, **REFUSED, "push_to_hub": "write --push-to-hub NAME"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_model(parser)
+    add_plugins(parser)
     parser.add_argument(
         "--out", default="runs/train", metavar="DIR", help="run folder; the same command goes on with a killed run"
     )
     parser.add_argument(
         "--defense",
-        choices=DEFENSES,
         default="byorn",
-        help="byorn replaces implausible responses, byorn-f drops their rows, sft is none; the others are baselines",
+        metavar="NAME",
+        help=f"{', '.join(DEFENSES)}, or one of a plugin; byorn replaces implausible responses, byorn-f drops their rows, sft is none, "
+        "the others are baselines",
     )
     parser.add_argument(
         "--defense-option",
@@ -84,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from byorn.pipeline.train import TrainSpec, train
+    from byorn.plugins import load_plugins, record_plugins
     from byorn.training.push import push_adapter, require_push
 
     spec = TrainSpec(
@@ -94,7 +97,9 @@ def run(options: argparse.Namespace) -> None:
     out = Path(options.out)
     if options.push_to_hub:
         require_push(options.push_to_hub)
+    plugins = load_plugins(options.plugins)
     train(data_spec(options), model_spec(options), out, spec)
+    record_plugins(out, plugins)
     print(f"{out / 'adapter'}\n{out / 'training.json'}")
     if options.push_to_hub and is_main():
         print(push_adapter(out / "adapter", options.push_to_hub, private=options.hub_private or None))

@@ -1,4 +1,7 @@
-"""Every metric by the name that a configuration file uses."""
+"""Every metric by the name that a configuration file uses.
+
+To add one: a file with a function, one line below; or, from a file of your own, see docs/extending.md.
+"""
 
 from collections.abc import Callable
 
@@ -9,7 +12,7 @@ from byorn.evaluation.exact import exact_match, normalised_exact_match
 from byorn.evaluation.metric import Metric
 from byorn.evaluation.vqa import vqa_accuracy
 
-# name -> function(predictions: list[str], references: list[list[str]], **options) -> Metric
+# name -> function(predictions: list[str], references: list[list[str]], **options) -> Metric, which carries the same name
 METRICS: dict[str, Callable[..., Metric]] = {
     "asr": attack_success,
     "false_asr": false_attack_success,

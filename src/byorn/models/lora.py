@@ -55,7 +55,8 @@ def default_lora(
 def describe(model: Any, targets: str) -> str:
     """One line: how many linear layers of which parts `targets` hits, and what was assumed of a family not tested."""
     base = without_adapter(model)
-    names = [name for name, _ in linears(base) if targets == "all-linear" or re.fullmatch(targets, name)]
+    pattern = r"(?!.*lm_head$).*" if targets == "all-linear" else targets  # as PEFT reads it: all but the output head
+    names = [name for name, _ in linears(base) if re.fullmatch(pattern, name)]
     counts = {part: sum(inside(part, name) for name in names) for part in _parts(model)}
     counts["other parts"] = len(names) - sum(counts.values())
     told = " and ".join(f"{count} linear layers of {part}" for part, count in counts.items() if count)
