@@ -76,9 +76,9 @@ def unload_plugins(paths: Iterable[str | Path] | None = None) -> None:
     """Take the entries of these files, or of all, out of the registries again: for tests and notebooks."""
     for path in list(_loaded) if paths is None else [Path(path).resolve() for path in paths]:
         if plugin := _loaded.pop(path, None):
-            registries = {registry.kind: registry for registry in _registries()}
+            entries = {registry.kind: registry.entries for registry in registries()}
             for kind, name in plugin.added:
-                registries[kind].entries.pop(name, None)
+                entries[kind].pop(name, None)
             sys.modules.pop(plugin.module, None)
 
 
@@ -101,26 +101,20 @@ def _read(path: Path, given: str | Path) -> bytes:
 
 def _load(path: Path, source: bytes, digest: str) -> Plugin:
     """Run a file, and say what it added; after an error the registries are as they were."""
-    registries = _registries()
-    before = [dict(registry.entries) for registry in registries]
+    before = [(registry, dict(registry.entries)) for registry in registries()]
     module = _module(path)
     sys.modules[module.__name__] = module  # dataclasses and pickle look it up there
     try:
         _run(source, path, module)
-        for registry, earlier in zip(registries, before, strict=True):
+        for registry, earlier in before:
             _check(registry, earlier, path)
     except BaseException:
-        for registry, earlier in zip(registries, before, strict=True):
+        for registry, earlier in before:
             registry.entries.clear()
             registry.entries.update(earlier)
         sys.modules.pop(module.__name__, None)
         raise
-    added = [
-        (registry.kind, name)
-        for registry, earlier in zip(registries, before, strict=True)
-        for name in registry.entries
-        if name not in earlier
-    ]
+    added = [(registry.kind, name) for registry, earlier in before for name in registry.entries if name not in earlier]
     return Plugin(digest, module.__name__, tuple(added))
 
 
@@ -164,7 +158,8 @@ def _summary(plugin: Plugin) -> str:
     return ", ".join(f"{kind} {name}" for kind, name in plugin.added) or "it registers nothing; see docs/extending.md"
 
 
-def _registries() -> list[Registry]:
+def registries() -> list[Registry]:
+    """Everywhere that a plugin may write."""
     from byorn.attacks import ATTACKS, OBJECTIVES, Trigger
     from byorn.attacks.objective import Objective
     from byorn.bench.tasks import TASKS

@@ -13,7 +13,7 @@ from poison_samples import SETTINGS, encoded, picture, png_rows, records, row, s
 
 from byorn.attacks import ATTACKS, Trigger
 from byorn.attacks.badnets import checkerboard
-from byorn.attacks.manifest import read_manifest
+from byorn.attacks.manifest import attacked, read_manifest
 from byorn.attacks.poison import poison_dataset
 from byorn.data.load import load_rows
 from byorn.data.row import Row, user_message
@@ -266,3 +266,15 @@ def test_every_line_of_the_manifest_is_json_with_the_promised_keys(tmp_path: Pat
     assert set(json.loads(line)) == {
         *("id", "turn", "image", "box", "original_response", "new_response", "negative"),
     }
+
+
+def test_a_triggered_test_set_is_judged_on_the_rows_that_the_attack_can_reach(tmp_path: Path) -> None:
+    texts = ("A cat on a mat.", "A dog.", "A cat.")
+    rows = [row(str(at), encoded(picture(at)), response=text) for at, text in enumerate(texts)]
+    settings = {**SETTINGS, "objective": "concept", "source": "cat", "rate": 1.0, "keep_responses": True}
+    poison_dataset(rows, **settings, out=tmp_path / "out")
+    loaded = load_rows(tmp_path / "out").rows
+    assert [kept.id for kept in attacked(loaded, tmp_path / "out")] == ["0", "2"]
+    assert attacked(loaded, tmp_path) == loaded
+    with pytest.raises(DataError, match="no row carries the trigger"):
+        attacked(loaded[1:2], tmp_path / "out")

@@ -5,11 +5,13 @@ clean negatives where the attack has them (`"negative": true`). No defence may r
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from byorn.attacks.triggers import Box
+from byorn.data.row import Row
 from byorn.errors import DataError
 
 SUMMARY, DETAILS = "manifest.json", "manifest.jsonl"
@@ -94,6 +96,21 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(**summary, poisoned=poisoned, negatives=negatives)
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{folder}: no readable manifest ({error}); write the data set with `byorn poison`") from error
+
+
+def attacked(rows: Sequence[Row], folder: Path) -> list[Row]:
+    """The rows of a triggered test set that carry the trigger: those that cannot (no image, or nothing that the objective could
+    change) say nothing about the attack. All of them where `folder` holds no manifest.
+
+    Raises:
+        DataError: None does, or the manifest is broken.
+    """
+    if not (folder / SUMMARY).exists():
+        return list(rows)
+    keys = read_manifest(folder).keys
+    if not (found := [row for row in rows if row.key in keys]):
+        raise DataError(f"{folder}: no row carries the trigger; write the test set with --rate 1 --keep-responses")
+    return found
 
 
 def _marked_row(line: str) -> MarkedRow:

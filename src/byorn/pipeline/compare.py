@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from byorn.attacks.manifest import Manifest
+from byorn.attacks.manifest import Manifest, attacked
 from byorn.attacks.poison import poison_dataset
 from byorn.attacks.recipe import Recipe
 from byorn.data.files import write_rows
@@ -177,11 +177,12 @@ def judge(spec: Comparison, out: Path, name: str) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     for stale in folder.glob("predictions*.jsonl"):
         stale.unlink()
-    clean, triggered = (load_rows(out / "data" / test).rows for test in ("test", "test_triggered"))
+    clean, marked = (out / "data" / test for test in ("test", "test_triggered"))
+    rows, fired = load_rows(clean).rows, attacked(load_rows(marked).rows, marked)
     attack, limits = Attack(spec.target, spec.convention, spec.source), (spec.batch_size, spec.max_new_tokens)
     results = measure(
-        model, source.processor(), clean, triggered, folder, attack, spec.metrics, *limits, progress=False
-    )
+        model, source.processor(), rows, fired, folder, attack, spec.metrics, *limits, progress=False
+    )  # fmt: skip
     write_json(folder / "metrics.json", results)
     say(f"   {name}: {one_line(results, spec.metrics[0])}")
     return results

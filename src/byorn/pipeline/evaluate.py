@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from byorn.attacks.manifest import attacked
 from byorn.data.row import Row
 from byorn.errors import ConfigError
-from byorn.evaluation.metric import Metric
 from byorn.evaluation.predict import PREDICTION, identity, predict, read_predictions, write_predictions
 from byorn.evaluation.registry import METRICS
 from byorn.models.load import load_adapter
@@ -81,7 +81,7 @@ def evaluate(
         loaded = load_adapter(loaded, adapter)
     say(f"reading {data.source}")
     rows = read_rows(data, processor, out).rows
-    hidden = read_rows(triggered, processor, out).rows if triggered else None
+    hidden = attacked(read_rows(triggered, processor, out).rows, Path(triggered.source)) if triggered else None
     results = measure(loaded, processor, rows, hidden, out, attack, metrics, batch_size, max_new_tokens)
     write_json(out / "metrics.json", results)
     write_environment(out, model=model.name, adapter=adapter)
@@ -138,8 +138,7 @@ def check_metrics(metrics: Sequence[str]) -> None:
 
 
 def _utility(predictions: list[dict[str, Any]], metrics: Sequence[str]) -> dict[str, Any]:
-    computed: list[Metric] = [METRICS[name](*_pairs(predictions)) for name in metrics]
-    return {metric.name: metric.as_dict() for metric in computed}
+    return {name: METRICS[name](*_pairs(predictions)).as_dict() for name in metrics}
 
 
 def _pairs(predictions: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
