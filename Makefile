@@ -55,5 +55,14 @@ easy-vqa: $(READY)  ## the whole road on easy-VQA (data that nobody here drew)
 demo-seeds: $(READY)  ## the demo with seeds 0, 1 and 2, and the table of the README
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/demo_seeds.py
 
+.PHONY: bench bench-quick
+bench: $(READY)  ## the main table of attacks and defences (hours; a killed run goes on, what has a result is not run again)
+	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run main --jobs 2
+	$(BIN)/byorn bench table main
+
+bench-quick: $(READY)  ## two attacks, three defences, one seed (ten minutes)
+	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run quick --jobs 2 --results runs/bench-quick
+	$(BIN)/byorn bench table quick --results runs/bench-quick
+
 clean:  ## remove the virtual environment and caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist src/*.egg-info

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from byorn.bench.grids import by_defense
 from byorn.bench.results import interval, lines, pooled, read_results
 from byorn.bench.table import as_html, as_json, as_markdown
 from byorn.errors import DataError
@@ -71,6 +72,26 @@ def test_the_table_has_attacks_across_defences_down_and_their_mean():
     text = as_markdown(found, "Main")
     assert "| defence | a | b | mean |" in text
     assert "| byorn | 60.0 / 20.0 | 80.0 / 40.0 | 70.0 / 30.0 |" in text
+
+
+def test_the_summary_compares_with_the_oracle_and_with_plain_fine_tuning():
+    oracle, plain = result(defense="oracle", utility=1.0, asr=0.0), result(defense="sft", asr=1.0)
+    found = lines(
+        [oracle, plain, result(attack="badnets", asr=0.1, utility=0.8), result(attack="b", asr=0.3, utility=0.8)]
+    )
+    summary = by_defense(found)
+    rows = {row[0]: dict(zip(summary.head, row, strict=True)) for row in summary.rows}
+    assert list(rows) == ["sft", "oracle", "byorn"]
+    assert rows["byorn"]["ASR %"].startswith("20.0 [")
+    assert (rows["byorn"]["n"], rows["byorn"]["worst"]) == ("200", "30.0")
+    assert (rows["byorn"]["of the oracle"], rows["byorn"]["time"]) == ("80.0%", "1.25 x")
+    assert rows["sft"]["AUC"] == "–"
+
+
+def test_what_is_undefined_is_left_out_of_means():
+    (line,) = lines([result(0, utility=None), result(1, utility=0.9)])
+    assert line["utility"] == 0.9
+    assert "undefined" in as_markdown(lines([result(asr=None)]), "Empty")
 
 
 def test_json_has_a_row_for_each_line():

@@ -69,14 +69,14 @@ def _line(group: Sequence[dict[str, Any]]) -> dict[str, Any]:
         **{name: cell[name] for name in SWEPT},
         "seeds": len(group),
         "metric": metric,
-        "utility": mean(result["figures"]["clean"][metric]["value"] for result in group),
+        "utility": _defined(result["figures"]["clean"][metric]["value"] for result in group),
         "utility_interval": interval([result["figures"]["clean"][metric] for result in group]),
         "asr": asr,
         "asr_interval": asr_interval,
         "n": n,
         "asr_pretrained": pooled([result["pretrained"]["asr"] for result in group])[0],
-        "utility_pretrained": mean(result["pretrained"]["clean"][metric]["value"] for result in group),
-        "utility_triggered": mean(result["figures"]["triggered"][metric]["value"] for result in group),
+        "utility_pretrained": _defined(result["pretrained"]["clean"][metric]["value"] for result in group),
+        "utility_triggered": _defined(result["figures"]["triggered"][metric]["value"] for result in group),
         "detection_auc": _mean_of(group, "auc"),
         "detection_recall": _mean_of(group, "recall"),
         "seconds": mean(result["seconds"]["train"] + _scanning(result) for result in group),
@@ -88,8 +88,13 @@ def _scanning(result: dict[str, Any]) -> float:
 
 
 def _mean_of(group: Sequence[dict[str, Any]], name: str) -> float | None:
-    values = [result["detection"][name] for result in group if result["detection"]]
-    return mean(values) if values else None
+    return _defined(result["detection"][name] for result in group if result["detection"])
+
+
+def _defined(values: Iterable[float | None]) -> float | None:
+    """The mean of those that are defined."""
+    found = [value for value in values if value is not None]
+    return mean(found) if found else None
 
 
 def pooled(metrics: Sequence[dict[str, Any]]) -> tuple[float | None, list[float] | None, int]:
@@ -106,8 +111,8 @@ def interval(metrics: Sequence[dict[str, Any]]) -> list[float]:
     """95 %: mean +- t * s / sqrt(k) over k seeds; for one seed, that of the run."""
     from scipy.stats import t
 
-    values = [metric["value"] for metric in metrics]
-    if len(values) == 1:
+    values = [metric["value"] for metric in metrics if metric["value"] is not None]
+    if len(values) < 2:
         return [metrics[0]["low"], metrics[0]["high"]]
     half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
     return [mean(values) - half, mean(values) + half]

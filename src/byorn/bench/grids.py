@@ -1,0 +1,122 @@
+"""Lines of results as grids of text: utility and ASR by defence and attack, and what each defence is worth over all attacks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any
+
+from byorn.evaluation.intervals import wilson
+from byorn.pipeline.tables import scale_of
+
+Line = dict[str, Any]
+
+ORDER = (
+    "sft", "oracle", "random-drop", "base-relabel", "onion", "onion-r", "bye", "tcap", "robustit", "byorn-f", "byorn",
+)  # fmt: skip
+SWEPT = (("rate", "rate"), ("percentile", "p"), ("ema_decay", "decay"))
+NONE = "–"
+ENTRIES = (
+    "Each entry: utility / ASR %. Utility is {metric}, the mean over {seeds} seed(s); the ASR is pooled over seeds and test inputs. "
+    "`byorn bench table --format json` gives intervals and n."
+)
+SUMMARY = (
+    "Over all attacks. Utility is {metric} on clean inputs, and on triggered ones; of the oracle: utility over that of fine-tuning on the truly "
+    "clean rows; ASR: pooled, with its 95 % Wilson interval, n test inputs with a trigger; worst: of any attack; AUC: of the defence's own "
+    "score; recall: share of the poisoned rows that it flags; time: scan and training over plain fine-tuning."
+)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A header, rows of text and a note on how to read them."""
+
+    head: list[str]
+    rows: list[list[str]]
+    note: str
+
+
+def grids(lines: Sequence[Line]) -> list[Grid]:
+    """Both grids of one task."""
+    return [by_attack(lines), by_defense(lines)]
+
+
+def by_attack(lines: Sequence[Line]) -> Grid:
+    """Defences down, attacks across, and their mean."""
+    attacks = list(dict.fromkeys(line["attack"] for line in lines))
+    rows = []
+    for setting, own in _settings(lines).items():
+        found = {line["attack"]: line for line in own}
+        entries = [_entry([found[attack]]) if attack in found else "" for attack in attacks]
+        rows.append([setting, *entries, _entry(own)])
+    seeds = sorted({line["seeds"] for line in lines})
+    shown = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+    return Grid(["defence", *attacks, "mean"], rows, ENTRIES.format(metric=lines[0]["metric"], seeds=shown))
+
+
+def by_defense(lines: Sequence[Line]) -> Grid:
+    """A row for each defence and setting: what it keeps, what it lets through, what it finds, what it costs."""
+    head = ["defence", "utility", "triggered", "of the oracle", "ASR %", "n", "worst", "AUC", "recall", "time"]
+    rows = [[setting, *_worth(own, lines)] for setting, own in _settings(lines).items()]
+    return Grid(head, rows, SUMMARY.format(metric=lines[0]["metric"]))
+
+
+def _settings(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    """The lines of each defence and setting, in the order of the tables."""
+    found: dict[str, list[Line]] = {}
+    for line in sorted(lines, key=lambda line: (_rank(line["defense"]), *(line[name] for name, _ in SWEPT))):
+        found.setdefault(_setting(line, lines), []).append(line)
+    return found
+
+
+def _setting(line: Line, lines: Sequence[Line]) -> str:
+    """The defence, and whatever of its settings is not the same everywhere."""
+    swept = [f", {label} {line[name]:g}" for name, label in SWEPT if len({other[name] for other in lines}) > 1]
+    return str(line["defense"]) + "".join(swept)
+
+
+def _rank(defense: str) -> tuple[int, str]:
+    return (ORDER.index(defense) if defense in ORDER else len(ORDER), defense)
+
+
+def _entry(lines: Sequence[Line]) -> str:
+    rates = [line["asr"] for line in lines if line["asr"] is not None]
+    asr = f"{100 * mean(rates):.1f}" if rates else "undefined"
+    return f"{_utility(lines, 'utility')} / {asr}"
+
+
+def _worth(own: Sequence[Line], lines: Sequence[Line]) -> list[str]:
+    rated = [line for line in own if line["asr"] is not None]
+    n, hits = sum(line["n"] for line in rated), sum(round(line["asr"] * line["n"]) for line in rated)
+    low, high = wilson(hits, n, 0.95) if n else (0.0, 1.0)
+    return [
+        _utility(own, "utility"),
+        _utility(own, "utility_triggered"),
+        _over(own, lines, "oracle", "utility", "{:.1%}"),
+        f"{100 * hits / n:.1f} [{100 * low:.1f}, {100 * high:.1f}]" if n else "undefined",
+        str(n),
+        f"{100 * max(line['asr'] for line in rated):.1f}" if rated else "undefined",
+        _mean(own, "detection_auc", "{:.3f}"),
+        _mean(own, "detection_recall", "{:.2f}"),
+        _over(own, lines, "sft", "seconds", "{:.2f} x"),
+    ]
+
+
+def _utility(lines: Sequence[Line], name: str) -> str:
+    return _mean(lines, name, "{:.1f}", scale_of(lines[0]["metric"]))
+
+
+def _mean(lines: Sequence[Line], name: str, form: str, scale: float = 1.0) -> str:
+    values = [line[name] for line in lines if line[name] is not None]
+    return form.format(scale * mean(values)) if values else NONE
+
+
+def _over(own: Sequence[Line], lines: Sequence[Line], reference: str, name: str, form: str) -> str:
+    """The ratio of means to another defence, over the attacks and rates that both have."""
+
+    def place(line: Line) -> tuple[Any, ...]:
+        return line["attack"], line["rate"]
+
+    base = {place(line): line[name] for line in lines if line["defense"] == reference and line[name] is not None}
+    pairs = [(line[name], base[place(line)]) for line in own if place(line) in base and line[name] is not None]
+    above, below = (sum(values) for values in zip(*pairs, strict=True)) if pairs else (0.0, 0.0)
+    return form.format(above / below) if below else NONE
