@@ -63,7 +63,7 @@ def by_defense(lines: Sequence[Line]) -> Grid:
 def _settings(lines: Sequence[Line]) -> dict[str, list[Line]]:
     """The lines of each defence and setting, in the order of the tables."""
     found: dict[str, list[Line]] = {}
-    for line in sorted(lines, key=lambda line: (_rank(line["defense"]), *(line[name] for name, _ in SWEPT))):
+    for line in sorted(lines, key=lambda line: (rank(line["defense"]), *(line[name] for name, _ in SWEPT))):
         found.setdefault(_setting(line, lines), []).append(line)
     return found
 
@@ -74,7 +74,8 @@ def _setting(line: Line, lines: Sequence[Line]) -> str:
     return str(line["defense"]) + "".join(swept)
 
 
-def _rank(defense: str) -> tuple[int, str]:
+def rank(defense: str) -> tuple[int, str]:
+    """Its place in tables and legends: the known ones in their order, then others by name."""
     return (ORDER.index(defense) if defense in ORDER else len(ORDER), defense)
 
 
