@@ -81,3 +81,13 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path, change, says):
         list(read_experiment(write(tmp_path, FILE.replace(*change))).groups())
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_result_stays_valid_when_a_setting_is_added(tmp_path):
+    experiment = read_experiment(write(tmp_path))
+    content = plain(next(experiment.cells(next(experiment.groups()))))
+    assert "lora_targets" not in content
+    assert "dtype" not in content["group"]
+    given = read_experiment(write(tmp_path, FILE + "dtype: bfloat16\nlora_targets: all-linear\n"))
+    content = plain(next(given.cells(next(given.groups()))))
+    assert (content["lora_targets"], content["group"]["dtype"]) == ("all-linear", "bfloat16")

@@ -52,7 +52,7 @@ def test_every_cell_is_built_but_for_the_download(experiment, tmp_path):
         assert recipe.goal.convention == comparison(group, "cider", 8).convention
         for cell in experiment.cells(group):
             slugs.append(cell.slug)
-            spec = train_spec(cell, tmp_path)
+            spec = train_spec(cell, comparison(group, "cider", 8), tmp_path)
             assert defense_named(spec.defense, spec.defense_options)
             key = (cell.percentile, cell.ema_decay)  # a config takes a while to build
             configs[key] = configs.get(key) or build_config(spec, tmp_path / "checkpoints")
@@ -74,7 +74,7 @@ def test_the_protocol_is_the_papers(experiment):
 
 def train_config(experiment):
     cell = next(experiment.cells(next(experiment.groups())))
-    return build_config(train_spec(cell, Path("nowhere")), Path("nowhere"))
+    return build_config(train_spec(cell, comparison(cell.group, "cider", 8), Path("nowhere")), Path("nowhere"))
 
 
 @pytest.mark.parametrize("name", MAIN)

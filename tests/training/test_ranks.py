@@ -15,7 +15,7 @@ from byorn.errors import ConfigError, MismatchError
 from byorn.flagging.percentile import flag_percentile
 from byorn.scoring.score import score_dataset
 from byorn.testing import tiny_rows
-from byorn.training.processes import require_processes
+from byorn.training.processes import require_processes, rows_a_step, use_one_gpu
 from launching import torchrun
 
 TOLERANCE = 1e-5  # float32 rounding of a loss near 5 is 5e-7; sums over differently padded batches add a little
@@ -137,3 +137,12 @@ def test_layouts_that_lose_the_average_are_refused(tmp_path, monkeypatch):
             require_processes(args)
     args.deepspeed_plugin.zero_stage = 2  # whole weights on every process, and no average to lose
     require_processes(args)
+
+
+def test_one_process_keeps_to_one_of_several_gpus(tmp_path, caplog):
+    args = settings(tmp_path)
+    assert args.n_gpu <= 1
+    args._n_gpu = 4  # as the Trainer counts them on such a machine
+    use_one_gpu(args)
+    assert (args.n_gpu, rows_a_step(args)) == (1, 4)
+    assert "4 GPUs, of which one process uses one: torchrun --nproc_per_node 4 uses all" in caplog.text

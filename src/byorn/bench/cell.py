@@ -18,7 +18,6 @@ from byorn.flagging.table import read_flags
 from byorn.pipeline.compare import Comparison, judge, plant, training_data
 from byorn.pipeline.evaluate import check_metrics
 from byorn.pipeline.folder import versions, write_json
-from byorn.pipeline.inputs import ModelSpec
 from byorn.pipeline.scan import scan
 from byorn.pipeline.train import TrainSpec, train
 from byorn.scoring.table import read_scores
@@ -62,7 +61,7 @@ def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> dict
     with cost.phase("poison"):
         plant(spec, task.train, task.test, folder / "data")
     with cost.phase("scan"):
-        scan(training_data(folder, "poisoned"), ModelSpec(group.model), folder / "scan", batch_size=spec.batch_size)
+        scan(training_data(folder, "poisoned"), spec.pretrained, folder / "scan", batch_size=spec.batch_size)
     with cost.phase("evaluate"):
         pretrained = judge(spec, folder, "pretrained")
     shared = {
@@ -82,7 +81,7 @@ def comparison(group: Group, metric: str, max_new_tokens: int) -> Comparison:
     return Comparison(
         seed=group.seed, attack=attack.attack, target=attack.target, objective=attack.objective, rate=group.rate, source=attack.source,
         attack_options=dict(attack.options), convention=attack.convention, metrics=(metric, "exact_match"), model=group.model,
-        max_new_tokens=max_new_tokens,
+        max_new_tokens=max_new_tokens, dtype=group.dtype or "auto", batch_size=group.batch_size or 50,
     )  # fmt: skip
 
 
@@ -95,7 +94,7 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
     if cell.defense in FLAGGING:
         shutil.copy(folder / "scan" / "scores.parquet", out)
     with cost.phase("train"):
-        training = train(training_data(folder, "poisoned"), ModelSpec(cell.group.model), out, train_spec(cell, folder))
+        training = train(training_data(folder, "poisoned"), spec.pretrained, out, train_spec(cell, spec, folder))
     with cost.phase("evaluate"):
         results = judge(spec, folder, cell.slug)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
@@ -113,14 +112,14 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
     }
 
 
-def train_spec(cell: Cell, folder: Path) -> TrainSpec:
+def train_spec(cell: Cell, spec: Comparison, folder: Path) -> TrainSpec:
     """The same budget for every defence; the oracle alone is told who is poisoned."""
     arguments = {"seed": cell.group.seed, "save_strategy": "no", "ema_decay": cell.ema_decay, **cell.arguments}
     options = dict(cell.options)
     if cell.defense == "oracle":
         options["manifest"] = str(folder / "data" / "poisoned")
     return TrainSpec(
-        cell.defense, cell.percentile, 50, cell.lora_rank, lora_targets=cell.lora_targets, defense_options=options,
+        cell.defense, cell.percentile, spec.batch_size, cell.lora_rank, lora_targets=cell.lora_targets, defense_options=options,
         arguments=arguments,
     )  # fmt: skip
 

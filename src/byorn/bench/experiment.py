@@ -37,6 +37,8 @@ class Group:
     attack: Attack
     rate: float
     seed: int
+    dtype: str | None = None
+    batch_size: int | None = None
 
     @property
     def slug(self) -> str:
@@ -53,8 +55,8 @@ class Cell:
     percentile: float
     ema_decay: float
     lora_rank: int
-    lora_targets: str | None
     arguments: Mapping[str, Any]
+    lora_targets: str | None = None
 
     @property
     def slug(self) -> str:
@@ -75,6 +77,8 @@ class Experiment:
         rows, test_rows: How many to use.
         seeds: Of data, attack and training.
         model: A folder, a hub name or `embedded`.
+        dtype: Of its weights, as `byorn train --dtype`; default: auto.
+        batch_size: Rows scored or generated together; default: 50. It changes no result, up to rounding.
         attacks: Label -> fields of `Attack`.
         rates: Shares of the rows that are poisoned.
         defenses: Names that `byorn train --defense` knows.
@@ -96,6 +100,8 @@ class Experiment:
     test_rows: int = 300
     seeds: tuple[int, ...] = (0, 1, 2)
     model: str = "embedded"
+    dtype: str | None = None
+    batch_size: int | None = None
     rates: tuple[float, ...] = (0.1,)
     percentiles: tuple[float, ...] = (0.6,)
     ema_decays: tuple[float, ...] = (0.99,)
@@ -109,7 +115,8 @@ class Experiment:
         for seed, rate, (label, options) in itertools.product(self.seeds, self.rates, self.attacks.items()):
             attack = _build(Attack, {"attack": label, **(options or {})}, f"{self.name}: attacks: {label}")
             yield Group(
-                task=self.task, rows=self.rows, test_rows=self.test_rows, model=self.model, label=label, attack=attack, rate=rate, seed=seed
+                task=self.task, rows=self.rows, test_rows=self.test_rows, model=self.model, label=label, attack=attack, rate=rate, seed=seed,
+                dtype=self.dtype, batch_size=self.batch_size,
             )  # fmt: skip
 
     def cells(self, group: Group) -> Iterator[Cell]:
@@ -181,6 +188,12 @@ def _check(experiment: Experiment, path: Path) -> None:
 
 
 def plain(settings: Group | Cell) -> dict[str, Any]:
-    """Everything that decides a result, as JSON gives it back."""
+    """Everything that decides a result, as JSON gives it back; what is left at its default of None is not in it."""
     content: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
-    return content
+    return without_none(content)
+
+
+def without_none(content: dict[str, Any]) -> dict[str, Any]:
+    """So that results stay valid when a setting is added."""
+    kept = {key: value for key, value in content.items() if value is not None}
+    return {key: without_none(value) if isinstance(value, dict) else value for key, value in kept.items()}

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from byorn.bench.experiment import Cell, Experiment, Group, plain
+from byorn.bench.experiment import Cell, Experiment, Group, plain, without_none
 from byorn.errors import MismatchError
 from byorn.pipeline.narrate import quiet_libraries, say, seconds
 from byorn.plugins import load_plugins
@@ -85,7 +85,7 @@ def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
     if not path.exists():
         return False
     result = json.loads(path.read_text(encoding="utf-8"))
-    before, now = result["cell"], plain(cell)
+    before, now = without_none(result["cell"]), plain(cell)
     if before != now:
         key = next(key for key in now if before.get(key) != now[key])
         raise MismatchError(f"{path}: made with {key}={before.get(key)!r}, not {now[key]!r}; delete it or rename the experiment")  # fmt: skip

@@ -49,6 +49,7 @@ class Comparison:
         percentile: The paper's p.
         metrics: Utility metrics; the first is the one in the table.
         model: A folder, a hub name or `embedded`.
+        dtype: Of its weights, as `byorn train --dtype`.
         lora_rank: Of every adapter.
         arguments: Fields of `ByornConfig`.
         batch_size: Rows scored or generated together.
@@ -66,10 +67,16 @@ class Comparison:
     percentile: float = 0.6
     metrics: Sequence[str] = ("cider", "exact_match")
     model: str = "embedded"
+    dtype: str = "auto"
     lora_rank: int = 16
     arguments: dict[str, Any] = field(default_factory=dict)
     batch_size: int = 50
     max_new_tokens: int = 64
+
+    @property
+    def pretrained(self) -> ModelSpec:
+        """The model before any training."""
+        return ModelSpec(self.model, dtype=self.dtype)
 
 
 @dataclass
@@ -98,7 +105,7 @@ def compare(spec: Comparison, rows: list[Row], test: list[Row], out: Path) -> di
         found = scan_and_judge(spec, out, manifest)
     for name, headline in RUNS.items():
         with clock.phase(f"train_{name}", headline):
-            train(training_data(out, name), ModelSpec(spec.model), out / name, train_spec(spec, name))
+            train(training_data(out, name), spec.pretrained, out / name, train_spec(spec, name))
     with clock.phase("evaluate", f"ask all four models about {len(test)} clean and as many triggered test inputs"):
         for name in ("pretrained", *RUNS):
             results[name] = judge(spec, out, name)
@@ -132,7 +139,7 @@ def attacked_model(spec: Comparison, attack: dict[str, Any]) -> dict[str, Any]:
     """The pretrained model and its processor, for attacks that are optimised on it; the others do not load it."""
     if not Recipe(**attack, rate=spec.rate).needs_model:
         return {}
-    source = ModelSpec(spec.model)
+    source = spec.pretrained
     return {"model": source.model(), "processor": source.processor()}
 
 
@@ -147,7 +154,7 @@ def scan_and_judge(spec: Comparison, out: Path, manifest: Manifest) -> dict[str,
     """Scan the poisoned set, and compare the flags with the truth, which only the experimenter knows."""
     result = scan(
         training_data(out, "byorn"),
-        ModelSpec(spec.model),
+        spec.pretrained,
         out / "byorn",
         percentile=spec.percentile,
         batch_size=spec.batch_size,
@@ -172,7 +179,7 @@ def judge(spec: Comparison, out: Path, name: str) -> dict[str, Any]:
     """The metrics of one model on clean and triggered test rows, anew."""
     from byorn.models.load import load_adapter
 
-    folder, source = out / name, ModelSpec(spec.model)
+    folder, source = out / name, spec.pretrained
     model = source.model() if name == "pretrained" else load_adapter(source.model(), folder / "adapter")
     folder.mkdir(exist_ok=True)
     for stale in folder.glob("predictions*.jsonl"):

@@ -21,8 +21,10 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if not sys.stderr.isatty():  # in a log file a bar is only noise
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    import logging
     import warnings
 
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it asks for kernels that nobody wanted
     warnings.filterwarnings("ignore", module=r"(torch|transformers|trl|peft|huggingface_hub)(\..*)?")
 
 

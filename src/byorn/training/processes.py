@@ -2,6 +2,7 @@
 from, or go on from a checkpoint whose optimiser steps had another size.
 """
 
+import logging
 import os
 from typing import Any
 
@@ -9,6 +10,8 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from byorn.errors import ConfigError, MismatchError
+
+logger = logging.getLogger(__name__)
 
 
 def require_processes(args: Any) -> None:
@@ -27,6 +30,17 @@ def require_processes(args: Any) -> None:
         raise ConfigError(
             f"{started} processes were started, but each would train by itself: no GPU; set use_cpu=True to use CPUs"
         )
+
+
+def use_one_gpu(args: Any) -> None:
+    """Keep to the first GPU where one process sees several: the Trainer would copy the model to all of them (DataParallel), with other
+    optimiser steps and no adapter of its own on the copies.
+    """
+    if args.n_gpu > 1:
+        logger.warning(
+            f"{args.n_gpu} GPUs, of which one process uses one: torchrun --nproc_per_node {args.n_gpu} uses all"
+        )
+        args._n_gpu = 1
 
 
 class SameSteps(TrainerCallback, ExportableState):

@@ -32,7 +32,7 @@ from byorn.training.collator import REPLACED, ReplacingCollator
 from byorn.training.completion import Completer
 from byorn.training.config import ByornConfig
 from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept
-from byorn.training.processes import SameSteps, require_processes, rows_a_step
+from byorn.training.processes import SameSteps, require_processes, rows_a_step, use_one_gpu
 from byorn.training.push import push_trained
 from byorn.training.responses import ResponseSource, ema_source
 from byorn.training.rows import as_eval_rows, as_rows
@@ -93,6 +93,7 @@ class ByornTrainer(SFTTrainer):
         require_arguments(args, model, train_dataset, kwargs)
         args.assistant_only_loss = False  # the response is all that is learnt; TRL's way there wants `messages`
         require_processes(args)
+        use_one_gpu(args)
         kwargs["eval_dataset"] = as_eval_rows(kwargs.get("eval_dataset"))
         self.seconds = {"scoring": 0.0, "sampling": 0.0}
         self.counts = {"replaced": 0, "empty": 0, "truncated": 0}
