@@ -27,7 +27,6 @@ from byorn.models.load import load_adapter
 from byorn.pipeline.compare import Comparison, attacked_model
 from byorn.pipeline.evaluate import Attack, measure
 from byorn.pipeline.folder import write_json
-from byorn.pipeline.inputs import ModelSpec
 from byorn.pipeline.narrate import quiet_libraries, say
 
 
@@ -47,7 +46,7 @@ def plant_in(rows: list[Row], trained: Path, spec: Comparison, folder: Path) -> 
 
 def ask(adapter: Path | None, group: Group, spec: Comparison, folder: Path, name: str) -> dict[str, Any]:
     """The figures of one adapter, or of the pretrained model; finished predictions are used again."""
-    source, out = ModelSpec(group.model), folder / name
+    source, out = spec.pretrained, folder / name
     model = load_adapter(source.model(), adapter) if adapter else source.model()
     out.mkdir(exist_ok=True)
     clean, triggered = (load_rows(folder / part).rows for part in ("clean", "triggered"))
