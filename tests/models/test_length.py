@@ -10,15 +10,35 @@ from PIL import Image
 from byorn.data.dataset import to_dataset
 from byorn.data.row import ImageFile, user_message
 from byorn.models.length import context_length, image_tokens, row_length, split_overlong
+from byorn.pipeline.inputs import training_rows
 from byorn.scoring.likelihood import build_collator
-from byorn.testing import build_family, tiny_rows
+from byorn.testing import FAMILIES, build_family, tiny_rows
 
 
 @pytest.mark.parametrize("images", [0, 1, 2])
 def test_the_length_is_a_little_more_than_what_the_model_gets(processor: Any, images: int) -> None:
     for row in tiny_rows(4, images):
         real = build_collator(processor)([dict(to_dataset([row])[0])])["input_ids"].shape[1]
-        assert real <= row_length(row, processor) <= real + 40
+        assert real <= row_length(row, processor) <= real + 8 + 7 * images
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_family_s_template_writes_more_than_what_is_counted(family: str) -> None:
+    """Qwen2.5-VL's adds a system message to rows that have none."""
+    _, processor = build_family(family)
+    [row] = tiny_rows(1)
+    [learnt] = training_rows([row], processor)
+    real = build_collator(processor)([dict(to_dataset([learnt])[0])])["input_ids"].shape[1]
+    assert real <= row_length(row, processor) <= real + 16
+
+
+def test_a_default_system_message_can_put_a_row_over_the_limit() -> None:
+    _, processor = build_family("qwen2_5_vl")
+    [row] = tiny_rows(1)
+    before = row_length(row, processor)
+    processor.chat_template = processor.chat_template.replace("helpful", "very " * 100 + "helpful")
+    assert row_length(row, processor) > before + 300
+    assert split_overlong([row], [7], processor, before + 100)[0] == []
 
 
 def test_each_image_counts_for_its_patches(processor: Any) -> None:

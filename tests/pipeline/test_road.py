@@ -181,8 +181,8 @@ def test_strict_fails_where_the_default_lists(place, capsys):
 
 def test_overlong_rows_are_rejected_whole(place):
     out = place / "short"
-    assert main([*common(place, "scan", "clean"), "--out", str(out), "--max-length", "72"]) == 0
+    assert main([*common(place, "scan", "clean"), "--out", str(out), "--max-length", "52"]) == 0
     rejects = [json.loads(line) for line in (out / "rejects.jsonl").read_text().splitlines()]
     assert 0 < len(rejects) < 24
-    assert all("over the limit of 72" in reject["reason"] for reject in rejects)
+    assert all("over the limit of 52" in reject["reason"] for reject in rejects)
     assert pq.read_table(out / "scores.parquet").num_rows == 24 - len(rejects)

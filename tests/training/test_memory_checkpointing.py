@@ -12,6 +12,7 @@ from byorn.data.dataset import to_dataset
 from byorn.models.load import load_model, load_processor
 from byorn.models.lora import default_lora
 from byorn.pipeline.inputs import training_rows
+from byorn.pipeline.train import TrainSpec, build_config
 from byorn.testing import build_family, tiny_rows
 from byorn.training.trainer import ByornTrainer
 
@@ -66,7 +67,7 @@ def heard():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_steps_recompute_and_samples_use_the_cache_without_a_word(tmp_path, family, heard):
-    trainer = build(tmp_path, family, gradient_checkpointing=True)
+    trainer = build(tmp_path, family, activation_checkpointing=True)
     calls = layer_calls(trainer)
     trainer.train()
     trained, drawn = ([tokens for training, tokens in calls if training is kind] for kind in (True, False))
@@ -81,7 +82,7 @@ def test_steps_recompute_and_samples_use_the_cache_without_a_word(tmp_path, fami
 def test_responses_losses_and_adapters_are_those_without_checkpointing(tmp_path, family):
     runs = []
     for checkpointing in (True, False):
-        trainer = build(tmp_path / str(checkpointing), family, gradient_checkpointing=checkpointing)
+        trainer = build(tmp_path / str(checkpointing), family, activation_checkpointing=checkpointing)
         responses, sample = [], trainer.source
         trainer.source = lambda *args, responses=responses, sample=sample: (
             responses.append(sample(*args)) or responses[-1]
@@ -96,10 +97,18 @@ def test_responses_losses_and_adapters_are_those_without_checkpointing(tmp_path,
         torch.testing.assert_close(value, plain_weights[name], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["activation_checkpointing", "gradient_checkpointing"])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_byorn_train_takes_the_new_name_and_the_old_one(tmp_path, name, wanted):
+    """Whatever the default of TRL and of the machine is; the new name wins in transformers where both are given."""
+    config = build_config(TrainSpec(arguments={name: wanted}), tmp_path)
+    assert (config.activation_checkpointing, config.gradient_checkpointing) == (wanted, wanted)
+
+
 def test_lora_dropout_is_off_while_sampling_and_on_while_training(tmp_path):
     drawn, logits = [], []
     for dropout in (0.0, 0.9):
-        trainer = build(tmp_path / str(dropout), "qwen2_5_vl", dropout=dropout, gradient_checkpointing=True)
+        trainer = build(tmp_path / str(dropout), "qwen2_5_vl", dropout=dropout, activation_checkpointing=True)
         generator = torch.Generator().manual_seed(0)
         for value in adapters_in_place(trainer):
             value.data.normal_(generator=generator)

@@ -17,7 +17,7 @@ from byorn.training.trainer import ByornTrainer
 
 SAVING = {"save_strategy": "steps", "save_steps": 3}
 needs_bitsandbytes = pytest.mark.skipif(
-    find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed: pip install 'byorn[quantized]'"
+    find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed: pip install 'byorn[qlora]'"
 )
 
 
@@ -38,7 +38,7 @@ def checkpoint(tmp_path_factory):
 
 def test_without_bitsandbytes_one_line_names_the_command_that_installs_it(checkpoint, monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    with pytest.raises(ModelError, match=r"^quantize: 4bit needs bitsandbytes.*pip install 'byorn\[quantized\]'$"):
+    with pytest.raises(ModelError, match=r"^quantize: 4bit needs bitsandbytes.*pip install 'byorn\[qlora\]'$"):
         load_model(checkpoint, device="cpu", quantize="4bit")
     assert load_model(checkpoint, device="cpu", quantize="none").dtype == torch.float32
 

@@ -9,9 +9,9 @@ from typing import Any
 from byorn.data.pixels import first_line, open_image
 from byorn.data.problem import RowProblem
 from byorn.data.rejects import Reject
-from byorn.data.row import ImageFile, Row, text_of
+from byorn.data.row import ImageFile, Row
 
-_OVERHEAD = 16  # role and turn tokens of a message, generously
+_SEAM = 8  # an end of turn that byorn appends, and what prompt and response take more when they are encoded apart
 _AROUND = 6  # line breaks, begin and end tokens beside an image (Gemma 3 counts none of its own)
 
 
@@ -24,7 +24,7 @@ def split_overlong(
     rows: Sequence[Row], records: Sequence[int], processor: Any, limit: int
 ) -> tuple[list[int], list[Reject]]:
     """The positions of the rows that fit into `limit` tokens, and a reject, under the number of its record, for each
-    row that does not or whose images cannot be measured.
+    row that does not or whose images cannot be measured. The chat template must take the rows (`limits.limit_of`).
     """
     kept, rejects = [], []
     for position, (row, record) in enumerate(zip(rows, records, strict=True)):
@@ -55,9 +55,15 @@ def row_length(row: Row, processor: Any) -> int:
         RowProblem: An image is none, has too many pixels, or a shape that the processor refuses.
         OSError: An image cannot be opened.
     """
-    texts = [text_of(message) for message in row.prompt] + [row.response]
-    text = sum(len(ids) + _OVERHEAD for ids in processor.tokenizer(texts, add_special_tokens=False)["input_ids"])
-    return text + sum(tokens + _AROUND for tokens in image_tokens(processor, [_size(image) for image in row.images]))
+    text = len(processor.tokenizer(_conversation(row, processor), add_special_tokens=False)["input_ids"])
+    images = image_tokens(processor, [_size(image) for image in row.images])
+    return text + _SEAM + sum(tokens + _AROUND for tokens in images)
+
+
+def _conversation(row: Row, processor: Any) -> str:
+    """As the chat template writes it, with whatever it adds: roles, dates, a system message of its own."""
+    answer: Any = {"role": "assistant", "content": [{"type": "text", "text": row.response}]}
+    return processor.apply_chat_template([*row.prompt, answer], tokenize=False)
 
 
 def image_tokens(processor: Any, sizes: list[tuple[int, int]]) -> list[int]:

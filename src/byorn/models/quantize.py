@@ -30,7 +30,7 @@ def quantization_config(kind: str, dtype: str) -> Any:
     if kind == "none":
         return None
     if find_spec("bitsandbytes") is None:
-        raise ModelError(f"quantize: {kind} needs bitsandbytes, which is not installed: pip install 'byorn[quantized]'")
+        raise ModelError(f"quantize: {kind} needs bitsandbytes, which is not installed: pip install 'byorn[qlora]'")
     from transformers import BitsAndBytesConfig
 
     # LLM.int8() works in float16 by design, and bitsandbytes says so once for each layer and pass
