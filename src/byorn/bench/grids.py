@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
+from byorn.bench.experiment import AVERAGING, FLAGGING
 from byorn.evaluation.intervals import wilson
 from byorn.pipeline.tables import scale_of
 
@@ -13,7 +14,8 @@ Line = dict[str, Any]
 ORDER = (
     "sft", "oracle", "random-drop", "base-relabel", "onion", "onion-r", "bye", "tcap", "robustit", "byorn-f", "byorn",
 )  # fmt: skip
-SWEPT = (("rate", "rate"), ("percentile", "p"), ("ema_decay", "decay"))
+SWEPT = {"rate": ("rate", None), "percentile": ("p", FLAGGING), "ema_decay": ("decay", AVERAGING)}
+"""What an experiment may sweep: its short name, and the defences that read it (None: all)."""
 NONE = "–"
 ENTRIES = (
     "Each entry: utility / ASR %. Utility is {metric}, the mean over {seeds} seed(s); the ASR is pooled over seeds and test inputs. "
@@ -63,15 +65,18 @@ def by_defense(lines: Sequence[Line]) -> Grid:
 def _settings(lines: Sequence[Line]) -> dict[str, list[Line]]:
     """The lines of each defence and setting, in the order of the tables."""
     found: dict[str, list[Line]] = {}
-    for line in sorted(lines, key=lambda line: (rank(line["defense"]), *(line[name] for name, _ in SWEPT))):
+    for line in sorted(lines, key=lambda line: (rank(line["defense"]), *(line[name] for name in SWEPT))):
         found.setdefault(_setting(line, lines), []).append(line)
     return found
 
 
 def _setting(line: Line, lines: Sequence[Line]) -> str:
-    """The defence, and whatever of its settings is not the same everywhere."""
-    swept = [f", {label} {line[name]:g}" for name, label in SWEPT if len({other[name] for other in lines}) > 1]
-    return str(line["defense"]) + "".join(swept)
+    """The defence, and whatever it reads that is not the same everywhere."""
+    text = str(line["defense"])
+    for name, (short, readers) in SWEPT.items():
+        if (readers is None or text.partition(",")[0] in readers) and len({other[name] for other in lines}) > 1:
+            text += f", {short} {line[name]:g}"
+    return text
 
 
 def rank(defense: str) -> tuple[int, str]:
