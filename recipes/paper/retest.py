@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from byorn.attacks.manifest import read_manifest
+from byorn.attacks.manifest import attacked, read_manifest
 from byorn.attacks.poison import poison_dataset
 from byorn.bench.cell import READY, comparison
 from byorn.bench.experiment import Experiment, Group, read_experiment
@@ -49,7 +49,8 @@ def ask(adapter: Path | None, group: Group, spec: Comparison, folder: Path, name
     source, out = spec.pretrained, folder / name
     model = load_adapter(source.model(), adapter) if adapter else source.model()
     out.mkdir(exist_ok=True)
-    clean, triggered = (load_rows(folder / part).rows for part in ("clean", "triggered"))
+    clean, marked = load_rows(folder / "clean").rows, folder / "triggered"
+    triggered = attacked(load_rows(marked).rows, marked)
     goal = Attack(spec.target, spec.convention, spec.source)
     sizes = (spec.batch_size, spec.max_new_tokens)
     return measure(model, source.processor(), clean, triggered, out, goal, spec.metrics, *sizes)
