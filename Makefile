@@ -60,7 +60,7 @@ bench: $(READY)  ## the main table of attacks and defences (hours; a killed run 
 	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run main --jobs 2
 	$(BIN)/byorn bench table main
 
-bench-quick: $(READY)  ## two attacks, three defences, one seed (ten minutes)
+bench-quick: $(READY)  ## two attacks, three defences, one seed (five minutes on two cores)
 	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run quick --jobs 2 --results runs/bench-quick
 	$(BIN)/byorn bench table quick --results runs/bench-quick
 
