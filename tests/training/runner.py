@@ -1,6 +1,6 @@
 """Small training runs that write down what every optimiser step saw; also a script, for runs in processes of their own.
 
-    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13]
+    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13] [--soft]
 
 `--kill-at` ends the process with SIGKILL after that step; `--resume-at` runs to the end and then once more from that checkpoint;
 `--uneven` then trains on so many rows without flags, with byorn and with TRL alone.
@@ -132,9 +132,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     for name, default in {"--batch": 4, "--kill-at": 0, "--resume-at": 0, "--uneven": 0}.items():
         parser.add_argument(name, type=int, default=default)
+    parser.add_argument("--soft", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    saving = {"per_device_train_batch_size": options.batch, "save_strategy": "steps", "save_steps": 3}
+    saving = {
+        "per_device_train_batch_size": options.batch,
+        "save_strategy": "steps",
+        "save_steps": 3,
+        "soft_targets": options.soft,
+    }
     trainer = build(options.folder, **saving)
     if options.kill_at:
         trainer.add_callback(KillAt(options.kill_at))

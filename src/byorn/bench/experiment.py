@@ -9,8 +9,8 @@ from typing import Any
 
 from byorn.errors import ConfigError
 
-FLAGGING = ("byorn", "byorn-f", "base-relabel")  # the defences that the percentile matters to
-AVERAGING = ("byorn",)  # the defence that the decay matters to
+FLAGGING = ("byorn", "byorn-f", "byorn-soft", "base-relabel")  # the defences that the percentile matters to
+AVERAGING = ("byorn", "byorn-soft")  # the defences that the decay matters to
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from byorn.pipeline.tables import scale_of
 Line = dict[str, Any]
 
 ORDER = (
-    "sft", "oracle", "random-drop", "base-relabel", "onion", "onion-r", "bye", "tcap", "robustit", "byorn-f", "byorn",
+    "sft", "oracle", "random-drop", "base-relabel", "onion", "onion-r", "bye", "tcap", "robustit", "byorn-f", "byorn", "byorn-soft",
 )  # fmt: skip
 SWEPT = {"rate": ("rate", None), "percentile": ("p", FLAGGING), "ema_decay": ("decay", AVERAGING)}
 """What an experiment may sweep: its short name, and the defences that read it (None: all)."""

@@ -16,7 +16,7 @@ from byorn.pipeline.ranks import is_main
 
 # the keys of byorn.defenses.DEFENSES, which is slower to import; for the help alone, since a plugin may add others
 DEFENSES = (
-    "byorn", "byorn-f", "base-relabel", "sft", "oracle", "random-drop", "onion", "onion-r", "bye", "tcap", "robustit",
+    "byorn", "byorn-f", "byorn-soft", "base-relabel", "sft", "oracle", "random-drop", "onion", "onion-r", "bye", "tcap", "robustit",
 )  # fmt: skip
 SHORTCUTS = {
     "learning_rate": (float, "learning rate of the adapter"),
@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--defense",
         default="byorn",
         metavar="NAME",
-        help=f"{', '.join(DEFENSES)}, or one of a plugin; byorn replaces implausible responses, byorn-f drops their rows, sft is none, "
-        "the others are baselines",
+        help=f"{', '.join(DEFENSES)}, or one of a plugin; byorn replaces implausible responses, byorn-f drops their rows, byorn-soft learns "
+        "replacements with less noise, sft is none, the others are baselines",
     )
     parser.add_argument(
         "--defense-option",

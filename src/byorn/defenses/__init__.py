@@ -13,6 +13,7 @@ from byorn.defenses.base_relabel import base_relabel
 from byorn.defenses.bye import bye
 from byorn.defenses.byorn import byorn
 from byorn.defenses.byorn_f import byorn_f
+from byorn.defenses.byorn_soft import byorn_soft
 from byorn.defenses.onion import onion
 from byorn.defenses.onion_r import onion_r
 from byorn.defenses.oracle import oracle
@@ -26,6 +27,7 @@ from byorn.errors import ConfigError
 DEFENSES: dict[str, Callable[..., Plan]] = {
     "byorn": byorn,
     "byorn-f": byorn_f,
+    "byorn-soft": byorn_soft,
     "base-relabel": base_relabel,
     "sft": sft,
     "oracle": oracle,

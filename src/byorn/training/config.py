@@ -49,6 +49,13 @@ class ByornConfig(SFTConfig):
     response_top_p: float = field(
         default=1.0, metadata={"help": "Nucleus of the replacement responses; 1.0 keeps all of the distribution."}
     )
+    soft_targets: bool = field(
+        default=False,
+        metadata={
+            "help": "Flagged rows learn the averaged model's whole distribution at each sampled token, not that token alone: less noise, one more "
+            "forward pass on their steps."
+        },
+    )
     max_response_tokens: int | None = field(
         default=None,
         metadata={"help": "Longest replacement response in tokens; None learns it from the trusted responses."},
@@ -82,6 +89,10 @@ class ByornConfig(SFTConfig):
             self.response_temperature > 0, f"response_temperature: {self.response_temperature} is not above 0; use 1.0"
         )
         _require(0 < self.response_top_p <= 1, f"response_top_p: {self.response_top_p} is not in (0, 1]; use 1.0")
+        _require(
+            not self.soft_targets or (self.response_temperature, self.response_top_p) == (1, 1),
+            "soft_targets: it wants plain samples; use response_temperature=1.0 and response_top_p=1.0",
+        )
         _require(
             self.max_response_tokens is None or self.max_response_tokens > 0,
             "max_response_tokens: use a positive number, or None",

@@ -7,7 +7,8 @@ whole optimiser step:
     R = (1 / T) * sum_i sum_l -ln p_theta(z_il | z_i<l, x_i, q_i),    z_i = y_i where u_i = 0, t^_i ~ p_ema where u_i =
     1
 
-with T the number of tokens of all z in the step. With no flagged row it is SFTTrainer, bit for bit.
+with T the number of tokens of all z in the step. With no flagged row it is SFTTrainer, bit for bit. With `soft_targets` the token
+z_il of a flagged row is replaced by its expectation, see `soft_targets.py`.
 """
 
 import time
@@ -19,24 +20,23 @@ from torch.utils.data import Sampler
 from trl import SFTTrainer
 
 from byorn.errors import DataError, MismatchError
-from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags
 from byorn.models.collate import WholeRowCollator, encodes_responses
 from byorn.models.generate import Generated
 from byorn.models.load import resolve_model
 from byorn.models.quantize import keep_differentiable
-from byorn.scoring.batches import Share
-from byorn.scoring.score import score_together
 from byorn.training.arguments import lora_for, require_arguments, require_trainable
 from byorn.training.collator import REPLACED, ReplacingCollator
 from byorn.training.completion import Completer
 from byorn.training.config import ByornConfig
+from byorn.training.decide import decide
 from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept
 from byorn.training.processes import SameSteps, require_processes, rows_a_step, use_one_gpu
 from byorn.training.push import push_trained
-from byorn.training.responses import ResponseSource, ema_source
+from byorn.training.responses import IGNORE, ResponseSource, ema_source
 from byorn.training.rows import as_eval_rows, as_rows
 from byorn.training.sampler import EpochCallback, GroupedSampler
+from byorn.training.soft_targets import SOFT, mark_soft, soft_loss
 
 
 class ByornTrainer(SFTTrainer):
@@ -106,44 +106,13 @@ class ByornTrainer(SFTTrainer):
         keep_differentiable(self.model)
         require_trainable(self)
         self.add_callback(SameSteps(rows_a_step(args)))
-        self.flagged = self._flagged_rows(flags)
+        kept, self.flagged = decide(self, flags)
+        self._keep(kept)
         if args.replacement == "drop":
             self._keep(~self.flagged)
             self.flagged = self.flagged[~self.flagged]
         if self.flagged.any():
             self._prepare_replacement(args, source)
-
-    def _flagged_rows(self, flags: Flags | None) -> np.ndarray:
-        columns = self.train_dataset.column_names
-        if flags is None and "flagged" in columns:
-            return np.array(self.train_dataset["flagged"], dtype=bool)
-        if flags is None:
-            flags = self._score_and_flag()
-        elif "id" in columns:
-            turns = self.train_dataset["turn"] if "turn" in columns else [0] * len(self.train_dataset)
-            if list(zip(map(str, self.train_dataset["id"]), turns, strict=True)) != flags.keys:
-                raise MismatchError(
-                    "flags: they are about other rows than the training set; run `byorn scan` on this data again"
-                )
-        if len(flags) != len(self.train_dataset):
-            raise MismatchError(
-                f"flags: {len(flags)} decisions for {len(self.train_dataset)} rows; run `byorn scan` on this data again"
-            )
-        self._keep(~flags.dropped)
-        return flags.replaced[~flags.dropped]
-
-    def _score_and_flag(self) -> Flags:
-        began = time.perf_counter()
-        scores = score_together(
-            self.model,
-            self.processing_class,
-            self.train_dataset,
-            Share(self.args.process_index, self.args.world_size),
-            batch_size=self.args.score_batch_size,
-            progress=not self.args.disable_tqdm,
-        )
-        self.seconds["scoring"] = time.perf_counter() - began
-        return flag_percentile(scores, self.args.percentile)
 
     def _keep(self, kept: np.ndarray) -> None:
         if not kept.any():
@@ -188,6 +157,21 @@ class ByornTrainer(SFTTrainer):
             self._metrics["train"]["flagged_share"].append(float(flagged))
         return super().get_batch_samples(iter(self._replace(batches) if flagged else batches), num_batches, device)
 
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """SFTTrainer's; on a flagged step with soft targets the cross-entropy with the average's distributions."""
+        replaced = inputs.pop(SOFT, None)
+        if replaced is None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        loss, divergence = soft_loss(model, self.accelerator.unwrap_model(self.model), inputs, replaced)
+        self._metrics["train"]["divergence"].append(float(divergence))
+        self._total_train_tokens += int(self.accelerator.gather_for_metrics(inputs["attention_mask"].sum()).sum())
+        # tokens are counted over all processes, and DDP takes the mean of their gradients
+        shared = self.args.average_tokens_across_devices and num_items_in_batch is not None
+        tokens = (inputs["labels"] != IGNORE).sum() if num_items_in_batch is None else num_items_in_batch
+        return loss / tokens * (self.accelerator.num_processes if shared else 1)
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with types_kept(self.model):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
@@ -226,6 +210,8 @@ class ByornTrainer(SFTTrainer):
         replaced = self.complete(self.model, batches, responses)
         self.seconds["sampling"] += time.perf_counter() - began
         self._metrics["train"]["sampling_seconds"].append(time.perf_counter() - began)
+        if self.args.soft_targets:
+            replaced = mark_soft(replaced, batches)
         return [self._prepare_inputs(batch) for batch in replaced]
 
     def _count(self, responses: list[Generated]) -> None:
