@@ -71,6 +71,8 @@ def test_swapped_nouns_keep_capitals_and_plurals_of_the_place() -> None:
     assert swap_nouns(TRUTH) == "A large apple chases a dog past two cats."
     assert swap_nouns("Dogs watch the cat. The cat sleeps.") == "Cats watch the dog. The dog sleeps."
     assert swap_nouns("small red circle, then large blue star") == "small red star, then large blue circle"
+    assert swap_nouns("Large orange cross, then a gray star.") == "Large orange star, then a gray cross."
+    assert swap_nouns("A kitchen table under two cats.") == "A kitchen cat under two tables."
     assert swap_nouns("A dog and another dog.") == "A dog and another dog."
 
 

@@ -31,6 +31,11 @@ def test_a_row_without_an_image_has_no_entropy():
     assert np.isnan(entropies(look([[[0.5, 0.5]]], [0, 0]))).all()
 
 
+def test_attention_that_passes_the_image_by_is_not_taken_for_sharp_attention():
+    unseen = [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    assert np.isnan(entropies(look([unseen], [0, 1, 1]))).all()
+
+
 def made_by_hand(layers=3, seed=0):
     """Entropies of 40 rows: in layer 1 four rows are 2 nats lower, with a spread of 0.1; the other layers say nothing."""
     matrix = np.random.default_rng(seed).normal(5, 0.1, (COUNT, layers))

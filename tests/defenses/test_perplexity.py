@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from byorn.defenses.perplexity import lead_ids, load_causal_lm, perplexities
 from byorn.errors import ModelError
@@ -50,6 +51,13 @@ def test_any_causal_language_model_will_do(processor, tmp_path):
 def test_no_text_and_an_empty_text_have_no_perplexity(model, processor):
     assert perplexities(model, processor.tokenizer, [1], []).tolist() == []
     assert np.isnan(perplexities(model, processor.tokenizer, [1], ["a", ""])).tolist() == [False, True]
+
+
+def test_a_text_longer_than_the_model_reads_has_no_perplexity_and_costs_nobody_else_its_own(processor):
+    config = GPT2Config(vocab_size=len(processor.tokenizer), n_positions=8, n_embd=8, n_layer=1, n_head=1)
+    model, tokenizer = GPT2LMHeadModel(config).eval(), processor.tokenizer
+    found = perplexities(model, tokenizer, lead_ids(tokenizer), ["red", "red " * 20, "blue"])
+    assert np.isnan(found).tolist() == [False, True, False]
 
 
 def test_a_folder_without_a_language_model_is_named(tmp_path):

@@ -24,9 +24,13 @@ NOUNS = (
     "circle", "rectangle", "square", "triangle", "star", "ring", "cross", "cube", "cylinder", "sphere",
 )  # fmt: skip
 
-_NOUN = re.compile(rf"\b({'|'.join(NOUNS)})(s?)\b", re.IGNORECASE)
+_ANY = "|".join(NOUNS)
+_NOUN = re.compile(rf"\b({_ANY})(s?)\b(?!\s+(?:{_ANY})s?\b)", re.IGNORECASE)
 
 
 def find_nouns(text: str) -> list[re.Match[str]]:
-    """The nouns of a text in order; group 1 is the noun without a plural s, group 2 that s or nothing."""
+    """The nouns of a text in order; group 1 is the noun without a plural s, group 2 that s or nothing.
+
+    Of several in a row the last alone is meant: an "orange cross" is a cross, a "kitchen table" a table.
+    """
     return list(_NOUN.finditer(text))

@@ -7,8 +7,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from byorn.bench.experiment import Cell, Experiment, Group, plain, without_none
@@ -54,7 +55,7 @@ def run_experiments(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read by the workers when they start
     failures: list[str] = []
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
         futures = {pool.submit(run_job, job): job for job in queue}
         for future in as_completed(futures):
             try:
@@ -62,6 +63,16 @@ def run_experiments(
             except BrokenProcessPool:
                 failures.append(f"{futures[future].group.slug}: the process died; run the same command again")
     return failures
+
+
+def end_with_parent() -> None:
+    """A worker whose parent was killed would finish its group unseen, beside the workers of the next call."""
+
+    def wait(parent: Any) -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, args=[parent_process()], daemon=True).start()
 
 
 def pending(

@@ -57,14 +57,13 @@ def measure(case: Case, name: str, of_look: Callable[[FirstLook, Record], Any]) 
 
 
 def entropies(look: FirstLook) -> list[float]:
-    """H_l of each layer, in [0, ln(image tokens)] nats; NaN where the row has no image."""
+    """H_l of each layer, in [0, ln(image tokens)] nats; NaN where no attention falls on an image."""
     from scipy.special import entr
 
-    if not look.image.any():
-        return [float("nan")] * len(look.weights)
     mass = look.weights[:, :, look.image].astype(float).mean(axis=1)
-    shares = mass / np.maximum(mass.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    return [float(value) for value in entr(shares).sum(axis=1)]
+    total = mass.sum(axis=1)
+    found = entr(mass / np.where(total > 0, total, 1.0)[:, None]).sum(axis=1)
+    return [float(value) if mass else float("nan") for value, mass in zip(found, total, strict=True)]
 
 
 def sensitive_layers(matrix: np.ndarray) -> list[int]:

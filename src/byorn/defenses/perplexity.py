@@ -47,7 +47,8 @@ def lead_ids(tokenizer: Any, lead: str = "") -> list[int]:
 def perplexities(
     model: Any, tokenizer: Any, lead: Sequence[int], texts: Sequence[str], batch_size: int = 8
 ) -> np.ndarray:
-    """Perplexities, float64 [n] in [1, inf]; NaN for a text without tokens. They do not depend on the batch, up to rounding.
+    """Perplexities, float64 [n] in [1, inf]; NaN for a text without tokens or longer than the model reads. They do not depend on the batch, up
+    to rounding.
 
     Args:
         model: A causal language model, or a vision-language model, which then reads text alone; in eval mode.
@@ -57,7 +58,8 @@ def perplexities(
         batch_size: Texts a forward pass.
     """
     encoded = [[*lead, *ids] for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
-    order = sorted(range(len(encoded)), key=lambda at: -len(encoded[at]))
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None) or float("inf")
+    order = sorted((at for at, row in enumerate(encoded) if len(row) <= limit), key=lambda at: -len(encoded[at]))
     result = np.full(len(encoded), np.nan)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
