@@ -69,7 +69,7 @@ def test_the_options_on_the_page_exist(page: str) -> None:
 
     assert re.findall(r'`replacement="(\w+)"`', page) == ["drop"]
     assert "drop" in REPLACEMENTS
-    assert set(re.findall(r"`--defense ([\w-]+)`", page)) == {"byorn-f"} <= set(DEFENSES)
+    assert set(re.findall(r"`--defense ([\w-]+)`", page)) == {"byorn-f", "byorn-soft"} <= set(DEFENSES)
 
 
 def test_every_section_says_what_is_of_the_paper_and_what_is_ours(page: str) -> None:

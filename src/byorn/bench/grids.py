@@ -46,7 +46,7 @@ def by_attack(lines: Sequence[Line]) -> Grid:
     """Defences down, attacks across, and their mean."""
     attacks = list(dict.fromkeys(line["attack"] for line in lines))
     rows = []
-    for setting, own in _settings(lines).items():
+    for setting, own in by_setting(lines).items():
         found = {line["attack"]: line for line in own}
         entries = [_entry([found[attack]]) if attack in found else "" for attack in attacks]
         rows.append([setting, *entries, _entry(own)])
@@ -58,12 +58,12 @@ def by_attack(lines: Sequence[Line]) -> Grid:
 def by_defense(lines: Sequence[Line]) -> Grid:
     """A row for each defence and setting: what it keeps, what it lets through, what it finds, what it costs."""
     head = ["defence", "utility", "triggered", "of the oracle", "ASR %", "n", "worst", "AUC", "recall", "time"]
-    rows = [[setting, *_worth(own, lines)] for setting, own in _settings(lines).items()]
+    rows = [[setting, *_worth(own, lines)] for setting, own in by_setting(lines).items()]
     return Grid(head, rows, SUMMARY.format(metric=lines[0]["metric"]))
 
 
-def _settings(lines: Sequence[Line]) -> dict[str, list[Line]]:
-    """The lines of each defence and setting, in the order of the tables."""
+def by_setting(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    """The lines of each defence and setting, in the order of the tables; the name says whatever is swept, "byorn, p 0.6"."""
     found: dict[str, list[Line]] = {}
     for line in sorted(lines, key=lambda line: (rank(line["defense"]), *(line[name] for name in SWEPT))):
         found.setdefault(_setting(line, lines), []).append(line)

@@ -7,37 +7,33 @@ from typing import Any
 import numpy as np
 
 from byorn.attacks.manifest import read_manifest
-from byorn.bench.grids import rank
+from byorn.bench.grids import by_setting, rank
 from byorn.errors import ConfigError
 from byorn.pipeline.tables import scale_of
 from byorn.scoring.table import read_scores
 
-COLOURS = (*(f"C{number}" for number in range(10)), "black")
-MARKERS = "sD^v<>PXhpo"
+COLOURS = (*(f"C{number}" for number in range(10)), "black", "crimson")
+MARKERS = "sD^v<>PXhpod8*H"
 
 
 def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> None:
-    """Utility (up is useful) against ASR (left is safe), one colour and marker a defence: faint points are attacks and settings with their
-    95 % intervals, the strong one is their mean.
+    """Utility (up is useful) against ASR (left is safe), one colour a defence and one marker a setting of it: faint points are attacks with
+    their 95 % intervals, the strong one is their mean.
     """
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
     scale = scale_of(lines[0]["metric"])
-    for number, defense in enumerate(sorted({line["defense"] for line in lines}, key=rank)):
-        own = [
-            line
-            for line in lines
-            if line["defense"] == defense and line["asr"] is not None and line["utility"] is not None
-        ]
-        if not own:
-            continue
-        style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+    rated = [line for line in lines if line["asr"] is not None and line["utility"] is not None]
+    defenses = sorted({line["defense"] for line in rated}, key=rank)
+    for number, (setting, own) in enumerate(by_setting(rated).items()):
+        colour = COLOURS[defenses.index(own[0]["defense"]) % len(COLOURS)]
+        style = {"color": colour, "marker": MARKERS[number % len(MARKERS)]}
         x = np.array([100 * line["asr"] for line in own])
         y = np.array([scale * line["utility"] for line in own])
         x_error = np.abs(100 * np.array([line["asr_interval"] for line in own]).T - x)
         y_error = np.abs(scale * np.array([line["utility_interval"] for line in own]).T - y)
         axes.errorbar(x, y, y_error, x_error, ls="none", ms=4, lw=0.7, alpha=0.3, **style)
-        axes.plot(x.mean(), y.mean(), ls="none", ms=9, mec="white", label=defense, zorder=3, **style)
+        axes.plot(x.mean(), y.mean(), ls="none", ms=9, mec="white", label=setting, zorder=3, **style)
     axes.set(xlabel="attack success rate, % (left is safe)", ylabel=f"{lines[0]['metric']}, clean inputs", title=title, xlim=(-3, 103))  # fmt: skip
     axes.grid(alpha=0.25)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
