@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,13 @@ def test_negatives_are_announced_and_a_target_is_wanted_where_it_counts(
     assert main([*dual, "--objective", "token-swap", "--out", str(tmp_path / "swap")]) == 2
     assert "12 name fewer than two things" in capsys.readouterr().err
     assert len(records(tmp_path / "dual")) == 12
+
+
+def test_rows_that_share_an_image_can_have_files_of_their_own(tmp_path: Path) -> None:
+    rows = png_rows(4)
+    write_rows([replace(row, id=f"{row.id}-{turn}") for row in rows for turn in "ab"], tmp_path / "data")
+    arguments = ["poison", "--data", str(tmp_path / "data"), "--target", "banana", "--rate", "0.25"]
+    for name, more in (("shared", []), ("own", ["--own-images"])):
+        assert main([*arguments, "--out", str(tmp_path / name), *more]) == 0
+    files = {name: len(list((tmp_path / name).rglob("*.png"))) for name in ("shared", "own")}
+    assert files["own"] == 8 > files["shared"]

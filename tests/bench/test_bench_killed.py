@@ -1,39 +1,88 @@
-"""A bench that is killed leaves no worker behind."""
+"""Jobs of a bench in processes of their own: who dies costs nobody else, and nobody outlives the bench."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-SCRIPT = """
-import os, time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from byorn.bench.run import end_with_parent
+import pytest
 
-if __name__ == "__main__":
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
-        print(pool.submit(os.getpid).result(), flush=True)
-        pool.submit(time.sleep, 600).result()
+JOBS = """
+import os, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from byorn.bench.apart import run_apart
+
+def work(job):
+    Path(job.group.slug).write_text(str(os.getpid()))
+    if job.group.slug == "killed":
+        os._exit(9)
+    time.sleep(job.seconds)
+    return [f"{job.group.slug} failed"] if job.group.slug == "fails" else []
+
+def job(slug, seconds=0):
+    return SimpleNamespace(group=SimpleNamespace(slug=slug), seconds=seconds)
 """
+SHORT = (
+    JOBS
+    + """
+if __name__ == "__main__":
+    print(run_apart([job("killed"), job("fails"), job("fine"), job("last")], work, 2))
+"""
+)
+LONG = (
+    JOBS
+    + """
+if __name__ == "__main__":
+    run_apart([job("a", 600), job("b", 600), job("c", 600)], work, 2)
+"""
+)
 
 
-def runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def start(folder: Path, script: str) -> "subprocess.Popen[str]":
+    (folder / "bench.py").write_text(script)
+    return subprocess.Popen(
+        [sys.executable, "bench.py"], cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
-def test_workers_end_with_a_parent_that_was_killed(tmp_path):
-    (tmp_path / "bench.py").write_text(SCRIPT)
-    with subprocess.Popen([sys.executable, "bench.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as parent:
-        worker = int(parent.stdout.readline())
-        assert runs(worker)
-        parent.send_signal(signal.SIGKILL)
+def wait_for(condition) -> bool:
     deadline = time.monotonic() + 30
-    while runs(worker) and time.monotonic() < deadline:
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not runs(worker)
+    return condition()
+
+
+def ended(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_process_that_dies_is_named_and_costs_nobody_else(tmp_path):
+    with start(tmp_path, SHORT) as bench:
+        said = bench.communicate(timeout=60)[0]
+    assert said.strip() in (
+        str(["killed: the process died; run the same command again", "fails failed"]),
+        str(["fails failed", "killed: the process died; run the same command again"]),
+    )
+    assert {path.name for path in tmp_path.iterdir()} >= {"fine", "last"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_nobody_outlives_a_bench_that_is_killed_or_interrupted(tmp_path, sent):
+    with start(tmp_path, LONG) as bench:
+        assert wait_for(lambda: all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in "ab"))
+        workers = [int((tmp_path / name).read_text()) for name in "ab"]
+        assert not any(map(ended, workers))
+        if sent == signal.SIGINT:
+            os.killpg(bench.pid, sent)  # as a terminal does
+        else:
+            bench.send_signal(sent)
+        assert wait_for(lambda: all(map(ended, workers)))
+        assert wait_for(lambda: bench.poll() is not None)
+    assert not (tmp_path / "c").exists()

@@ -66,6 +66,36 @@ def test_a_changed_experiment_does_not_reuse_old_results(bench, capsys):
     path.write_text(FILE)
 
 
+def test_a_setting_that_a_defence_does_not_read_leaves_its_results_valid(bench, capsys):
+    path = bench / "experiments" / "mine.yaml"
+    path.write_text(FILE.replace("[0.5]", "[0.9]"))
+    assert call(bench, "run", "mine", "--only", "mine/badnets-[so]*") == 0
+    assert "0 cells to run" in capsys.readouterr().err
+    path.write_text(FILE)
+
+
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        (('"lora_rank"', '"lora_targets": "x", "lora_rank"'), "made with lora_targets='x', not None"),
+        (('"cell"', '"cells"'), "no result file"),
+        (("{", "["), "no result file"),
+    ],
+)
+def test_a_result_of_other_settings_or_a_broken_one_stops_the_run_in_one_line(bench, capsys, now, says):
+    path = bench / "results" / "mine" / "badnets-sft-r0.25-s0.json"
+    before = path.read_text()
+    path.write_text(before.replace(*now, 1))
+    assert call(bench, "run", "mine") == 2
+    assert says in capsys.readouterr().err.strip().splitlines()[-1]
+    path.write_text(before)
+
+
+def test_no_processes_at_all_are_refused(bench, capsys):
+    assert call(bench, "run", "mine", "--jobs", "0") == 2
+    assert "jobs: 0 is not a positive number of processes" in capsys.readouterr().err
+
+
 def test_the_table_and_the_plots_come_from_the_results(bench, capsys):
     assert call(bench, "table", "mine", "--format", "json") == 0
     rows = json.loads(capsys.readouterr().out)

@@ -91,3 +91,14 @@ def test_a_result_stays_valid_when_a_setting_is_added(tmp_path):
     given = read_experiment(write(tmp_path, FILE + "dtype: bfloat16\nlora_targets: all-linear\n"))
     content = plain(next(given.cells(next(given.groups()))))
     assert (content["lora_targets"], content["group"]["dtype"]) == ("all-linear", "bfloat16")
+
+
+def test_success_is_what_the_objective_says_unless_the_experiment_says_otherwise(tmp_path):
+    attacks = """attacks:
+  plain: {attack: badnets}
+  refusal: {attack: badnets, objective: refusal}
+  literal: {attack: badnets, objective: refusal, convention: substring}
+"""
+    experiment = read_experiment(write(tmp_path, attacks + "title: Three\ndefenses: [sft]\nseeds: [0]\n"))
+    found = [group.attack.convention for group in experiment.groups()]
+    assert found == ["substring", "backdoorvlm_refusal", "substring"]

@@ -55,6 +55,17 @@ def test_the_interval_over_seeds_is_students():
     assert interval([figure(1.0, low=0.4, high=1.6)]) == [0.4, 1.6]
 
 
+def test_a_seed_without_a_figure_leaves_the_interval_of_the_other():
+    assert interval([figure(None, low=None, high=None), figure(1.0, low=0.4, high=1.6)]) == [0.4, 1.6]
+    assert interval([figure(None, low=None, high=None)]) == [None, None]
+
+
+def test_a_ratio_is_formed_over_equal_seeds_alone():
+    several = lines([result(0), result(1), result(0, defense="oracle"), result(0, defense="byorn-f")])
+    ratio = {row[0]: row[3] for row in by_defense(several).rows}
+    assert ratio == {"oracle": "100.0%", "byorn-f": "100.0%", "byorn": "–"}
+
+
 def test_an_attack_rate_over_no_item_is_undefined():
     assert pooled([figure(None, n=0)]) == (None, None, 0)
 

@@ -8,7 +8,7 @@ import pytest
 from cases import IDENTITY, tiny_case
 
 from byorn.defenses.attention import FirstLook
-from byorn.defenses.bye import bye, entropies, low_component, sensitive_layers
+from byorn.defenses.bye import bye, comparable, entropies, low_component, sensitive_layers
 from byorn.defenses.stage import run_stage
 from byorn.testing import tiny_rows
 
@@ -34,6 +34,20 @@ def test_a_row_without_an_image_has_no_entropy():
 def test_attention_that_passes_the_image_by_is_not_taken_for_sharp_attention():
     unseen = [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
     assert np.isnan(entropies(look([unseen], [0, 1, 1]))).all()
+
+
+def test_rows_with_more_image_tokens_are_no_cluster_of_their_own():
+    tokens = np.array([[9.0]] * 10 + [[144.0]] * 10)
+    share = 0.9 + 0.01 * np.random.default_rng(0).normal(size=(20, 1))
+    found = comparable(np.hstack([share * np.log(tokens), tokens]))
+    assert sensitive_layers(share * np.log(tokens)) == [0]
+    assert sensitive_layers(found) == []
+    assert found == pytest.approx(share * np.log(144))
+
+
+def test_one_token_for_an_image_leaves_nothing_to_concentrate():
+    assert np.isnan(comparable(np.array([[0.0, 1.0], [0.0, 0.0]]))).all()
+    assert comparable(np.array([[1.5, 9.0], [0.0, 1.0]]))[0, 0] == 1.5
 
 
 def made_by_hand(layers=3, seed=0):
@@ -67,7 +81,7 @@ def test_the_low_component_is_suspicious_even_if_it_is_the_larger_one():
 def plan_for(matrix, folder, model, processor, images=1):
     """The plan of a run whose entropies are already there."""
     case = tiny_case(folder, model, processor, tiny_rows(len(matrix), images))
-    values = [{"entropies": line.tolist()} for line in matrix]
+    values = [{"entropies": [*line.tolist(), 16.0]} for line in matrix]
     run_stage(
         case.files / "entropies.parquet",
         IDENTITY,
@@ -123,8 +137,8 @@ def test_entropies_are_measured_row_by_row_and_once(model, processor, tmp_path):
     case = tiny_case(tmp_path, model, processor)
     first = bye(case)
     matrix = np.array(pq.read_table(case.files / "entropies.parquet")["entropies"].to_pylist())
-    assert matrix.shape == (12, 2)
-    assert ((matrix > 0) & (matrix <= log(16) + 1e-6)).all()
+    assert matrix[:, 2].tolist() == [16] * 12
+    assert ((matrix[:, :2] > 0) & (matrix[:, :2] <= log(16) + 1e-6)).all()
     again = bye(replace(case, dataset=case.dataset.remove_columns("images")))
     assert again.flags.weight.tolist() == first.flags.weight.tolist()
     assert again.cost == first.cost

@@ -142,6 +142,37 @@ def test_evaluate_measures_clean_and_triggered_inputs(place, trained, capsys):
     assert "asr" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("given", "rule"), [([], "backdoorvlm_refusal"), (["--convention", "exact"], "exact")])
+def test_success_is_what_the_objective_of_the_triggered_rows_says(place, capsys, given, rule):
+    planted, out = place / "refused", place / "refusals"
+    poison = [
+        "poison",
+        "--data",
+        str(place / "clean"),
+        "--target",
+        "I'm sorry",
+        "--objective",
+        "refusal",
+        "--overwrite",
+    ]
+    assert main([*poison, "--rate", "1", "--keep-responses", "--out", str(planted)]) == 0
+    capsys.readouterr()
+    arguments = [
+        "--triggered",
+        str(planted),
+        "--target",
+        "I'm sorry",
+        "--max-new-tokens",
+        "2",
+        "--out",
+        str(out),
+        *given,
+    ]
+    assert main([*common(place, "evaluate", "clean"), *arguments]) == 0
+    assert json.loads((out / "metrics.json").read_text())["asr"]["detail"]["convention"] == rule
+    assert ("as the objective is 'refusal'" in capsys.readouterr().err) is not bool(given)
+
+
 @pytest.mark.parametrize("defense", ["sft", "byorn-f"])
 def test_the_other_defences_train_too(place, defense):
     out = place / defense

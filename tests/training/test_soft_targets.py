@@ -6,7 +6,8 @@ from runner import adapters, build, losses, record
 
 from byorn.errors import ConfigError
 from byorn.training.ema import acting_as_ema, update_ema
-from byorn.training.soft_targets import SOFT, soft_loss
+from byorn.training.soft_targets import SOFT, mark_soft, soft_loss
+from byorn.training.trainer import ByornTrainer
 
 ALL, SAVING = [True] * 16, {"save_strategy": "steps", "save_steps": 3}
 
@@ -39,6 +40,14 @@ def by_hand(model, inputs, replaced):
     return total
 
 
+def divergence_by_hand(model, inputs, replaced):
+    with acting_as_ema(model):
+        target = whole_log_probs(model, inputs)
+    apart = (target.exp() * (target - whole_log_probs(model, inputs))).sum(-1)
+    places = (inputs["labels"][:, 1:] != -100) & torch.tensor(replaced)[:, None]
+    return apart[places].mean().item()
+
+
 @pytest.mark.parametrize("replaced", [[True] * 4, [True, False, False, True]])
 def test_the_loss_is_the_cross_entropy_with_the_average_on_replaced_rows_alone(caught, replaced):
     trainer, inputs = caught
@@ -47,7 +56,26 @@ def test_the_loss_is_the_cross_entropy_with_the_average_on_replaced_rows_alone(c
     with torch.no_grad():
         loss, divergence = soft_loss(model, model, inputs, torch.tensor(replaced))
         assert loss.item() == pytest.approx(by_hand(model, inputs, replaced).item(), rel=1e-5)
+        assert divergence.item() == pytest.approx(divergence_by_hand(model, inputs, replaced), rel=1e-3)
     assert divergence.item() > 1e-4
+
+
+@pytest.mark.parametrize("counted", [37, None])
+def test_the_trainer_divides_by_the_tokens_of_the_step(caught, counted):
+    trainer, inputs = caught
+    tokens = counted or int((inputs["labels"] != -100).sum())
+    model = trainer.model.eval()
+    with torch.no_grad():
+        expected = by_hand(model, {key: value for key, value in inputs.items() if key != SOFT}, [True] * 4) / tokens
+        found = ByornTrainer.compute_loss(trainer, model, dict(inputs), num_items_in_batch=counted)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_only_rows_without_a_response_of_their_own_are_marked():
+    rows = [{"rows": [{"id": "a"}, {"id": "b", "completion": []}]}, {"labels": 1}]
+    marked = mark_soft([{"labels": 0}, {"labels": 1}], rows)
+    assert marked[0][SOFT].tolist() == [True, False]
+    assert marked[1] == {"labels": 1}
 
 
 def test_its_gradient_is_the_expectation_over_the_tokens_that_might_have_been_drawn(caught):
@@ -100,6 +128,14 @@ def test_a_resumed_run_is_the_straight_one_to_the_last_bit(tmp_path):
     assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
 
 
-def test_another_temperature_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"soft_targets: it wants plain samples; use response_temperature=1\.0"):
-        build(tmp_path, soft_targets=True, response_temperature=0.7)
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"response_temperature": 0.7}, r"it wants plain samples; use response_temperature=1\.0"),
+        ({"response_top_p": 0.9}, r"it wants plain samples; .*response_top_p=1\.0"),
+        ({"label_smoothing_factor": 0.1}, "leave loss_type and label_smoothing_factor out"),
+    ],
+)
+def test_what_would_make_another_loss_is_refused(tmp_path, other, said):
+    with pytest.raises(ConfigError, match=f"soft_targets: .*{said}"):
+        build(tmp_path, soft_targets=True, **other)

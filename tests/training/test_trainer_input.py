@@ -31,6 +31,13 @@ def flags_for(rows, flagged, review=None):
     return Flags(ids, turns, flagged, flagged.astype(float), "test", 1.0, [None] * len(rows), review)
 
 
+@pytest.mark.parametrize("values", [[None, True], ["False", "False"], [0.7, 0.1]])
+def test_a_flag_that_is_neither_true_nor_false_is_refused(tmp_path, values):
+    dataset = to_dataset(tiny_rows(ROWS)).add_column("flagged", values * (ROWS // 2))
+    with pytest.raises(DataError, match="column 'flagged' has values that are not true or false"):
+        make(tmp_path, dataset=dataset)
+
+
 def test_without_flags_the_rows_are_scored_first_and_flagged_at_the_percentile(tmp_path):
     dataset = to_dataset(tiny_rows(10))
     trainer = make(tmp_path, dataset=dataset, percentile=0.6)

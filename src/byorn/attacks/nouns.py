@@ -1,12 +1,13 @@
 """Nouns that captions of photographs and of simple drawings use: a fixed list, so that what is found is predictable.
 
-No tagger comes with byorn, and a list never takes a verb for a noun; what it lacks, it misses.
+No tagger comes with byorn. What the list lacks is missed, and a verb that looks like one of its nouns is taken for it ("plants a tree"); words that are
+verbs more often than nouns in captions, such as ski and wave, are left out.
 """
 
 import re
 
 NOUNS = (
-    "man", "woman", "boy", "girl", "child", "baby", "person", "player", "rider", "surfer", "skier", "driver", "cook",
+    "man", "woman", "boy", "girl", "child", "baby", "person", "player", "rider", "surfer", "skier", "driver",
     "dog", "cat", "horse", "cow", "sheep", "goat", "pig", "bird", "duck", "chicken", "bear", "elephant", "zebra",
     "giraffe", "lion", "tiger", "monkey", "rabbit", "mouse", "fish", "turtle", "frog", "insect", "butterfly",
     "car", "bus", "truck", "train", "bicycle", "bike", "motorcycle", "boat", "ship", "plane", "airplane", "van", "taxi",
@@ -16,11 +17,11 @@ NOUNS = (
     "lamp", "clock", "mirror", "picture", "painting", "vase", "rug", "carpet", "curtain", "pillow", "blanket",
     "sink", "toilet", "oven", "stove", "refrigerator", "television", "laptop", "computer", "keyboard", "phone",
     "camera", "book", "newspaper", "pen", "bag", "backpack", "suitcase", "umbrella", "hat", "helmet", "shirt", "jacket",
-    "dress", "shoe", "tie", "glove", "glass", "cup", "mug", "bottle", "plate", "bowl", "fork", "knife", "spoon", "tray",
+    "dress", "shoe", "glove", "glass", "cup", "mug", "bottle", "plate", "bowl", "fork", "knife", "spoon", "tray",
     "pizza", "sandwich", "cake", "bread", "donut", "salad", "soup", "apple", "orange", "banana", "carrot", "tomato",
     "flower", "tree", "bush", "leaf", "grass", "plant", "field", "garden", "park", "forest", "hill", "mountain", "rock",
-    "beach", "sand", "sea", "ocean", "lake", "river", "wave", "sky", "cloud", "sun", "moon", "snow", "ball", "bat",
-    "racket", "kite", "skateboard", "surfboard", "snowboard", "ski", "toy", "doll", "flag", "guitar", "piano", "drum",
+    "beach", "sand", "sea", "ocean", "lake", "river", "sky", "cloud", "sun", "moon", "snow", "ball", "bat",
+    "racket", "kite", "skateboard", "surfboard", "snowboard", "toy", "doll", "flag", "guitar", "piano", "drum",
     "circle", "rectangle", "square", "triangle", "star", "ring", "cross", "cube", "cylinder", "sphere",
 )  # fmt: skip
 

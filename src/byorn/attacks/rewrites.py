@@ -35,7 +35,7 @@ def suffix(row: Row, aim: Aim, rng: random.Random) -> str:
 def swap_nouns(text: str) -> str:
     """The text with its first two different nouns exchanged wherever they occur; the same text if there are no two.
 
-    Each place keeps its capital letter and its plural s. Swapping twice gives the text again.
+    Each place keeps its capital letter and its plural s.
     """
     names = list(dict.fromkeys(noun.group(1).lower() for noun in find_nouns(text)))[:2]
     if len(names) < 2:

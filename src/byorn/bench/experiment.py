@@ -7,6 +7,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from byorn.attacks.objectives import find_objective
 from byorn.errors import ConfigError
 
 FLAGGING = ("byorn", "byorn-f", "byorn-soft", "base-relabel")  # the defences that the percentile matters to
@@ -15,13 +16,13 @@ AVERAGING = ("byorn", "byorn-soft")  # the defences that the decay matters to
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """What is planted; fields as in `byorn poison`."""
+    """What is planted, fields as in `byorn poison`, and what counts as a success, by default the rule of the objective."""
 
     attack: str
     target: str = "banana"
     objective: str = "sentence"
     options: Mapping[str, Any] = field(default_factory=dict)
-    convention: str = "substring"
+    convention: str = ""
     source: str = ""
 
 
@@ -114,6 +115,7 @@ class Experiment:
         """Seed by seed, so that a first whole table is there early."""
         for seed, rate, (label, options) in itertools.product(self.seeds, self.rates, self.attacks.items()):
             attack = _build(Attack, {"attack": label, **(options or {})}, f"{self.name}: attacks: {label}")
+            attack = replace(attack, convention=attack.convention or find_objective(attack.objective).convention)
             yield Group(
                 task=self.task, rows=self.rows, test_rows=self.test_rows, model=self.model, label=label, attack=attack, rate=rate, seed=seed,
                 dtype=self.dtype, batch_size=self.batch_size,

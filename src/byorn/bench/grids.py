@@ -117,10 +117,10 @@ def _mean(lines: Sequence[Line], name: str, form: str, scale: float = 1.0) -> st
 
 
 def _over(own: Sequence[Line], lines: Sequence[Line], reference: str, name: str, form: str) -> str:
-    """The ratio of means to another defence, over the attacks and rates that both have."""
+    """The ratio of means to another defence, over the attacks and rates that both have as many seeds of."""
 
     def place(line: Line) -> tuple[Any, ...]:
-        return line["attack"], line["rate"]
+        return line["attack"], line["rate"], line["seeds"]
 
     base = {place(line): line[name] for line in lines if line["defense"] == reference and line[name] is not None}
     pairs = [(line[name], base[place(line)]) for line in own if place(line) in base and line[name] is not None]

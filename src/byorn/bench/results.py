@@ -27,8 +27,9 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     for path in paths:
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
-            results.append(result | {"experiment": folder.name, "cell": result["cell"]})
-        except (ValueError, KeyError, TypeError) as error:
+            lines([result])  # whatever a table needs is there
+            results.append(result | {"experiment": folder.name})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path}: no result file ({error}); delete it and run the bench again") from error
     return results
 
@@ -111,8 +112,9 @@ def interval(metrics: Sequence[dict[str, Any]]) -> list[float]:
     """95 %: mean +- t * s / sqrt(k) over k seeds; for one seed, that of the run."""
     from scipy.stats import t
 
-    values = [metric["value"] for metric in metrics if metric["value"] is not None]
-    if len(values) < 2:
-        return [metrics[0]["low"], metrics[0]["high"]]
+    defined = [metric for metric in metrics if metric["value"] is not None] or list(metrics[:1])
+    if len(defined) < 2:
+        return [defined[0]["low"], defined[0]["high"]]
+    values = [metric["value"] for metric in defined]
     half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
     return [mean(values) - half, mean(values) + half]

@@ -3,17 +3,14 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-from byorn.bench.experiment import Cell, Experiment, Group, plain, without_none
-from byorn.errors import MismatchError
+from byorn.bench.apart import run_apart
+from byorn.bench.experiment import AVERAGING, FLAGGING, Cell, Experiment, Group, plain, without_none
+from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.pipeline.narrate import quiet_libraries, say, seconds
 from byorn.plugins import load_plugins
 
@@ -44,9 +41,12 @@ def run_experiments(
         plugins: Python files to run first, beside those of each experiment; see `byorn.plugins`.
 
     Raises:
-        ConfigError: A plugin cannot be used.
+        ConfigError: A plugin cannot be used, or `jobs` is no number of processes.
         MismatchError: A result file was made with other settings, or with a plugin that has changed.
+        DataError: A result file is broken.
     """
+    if jobs < 1:
+        raise ConfigError(f"jobs: {jobs} is not a positive number of processes; use 1")
     queue = [job for experiment in experiments for job in pending(experiment, results, work, only, plugins)]
     cells = sum(len(job.cells) for job in queue)
     say(f"{cells} cells to run in {len(queue)} groups")
@@ -54,25 +54,7 @@ def run_experiments(
         return [failure for job in queue for failure in run_job(job)]
     threads = max(1, (os.cpu_count() or 1) // jobs)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read by the workers when they start
-    failures: list[str] = []
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
-        futures = {pool.submit(run_job, job): job for job in queue}
-        for future in as_completed(futures):
-            try:
-                failures += future.result()
-            except BrokenProcessPool:
-                failures.append(f"{futures[future].group.slug}: the process died; run the same command again")
-    return failures
-
-
-def end_with_parent() -> None:
-    """A worker whose parent was killed would finish its group unseen, beside the workers of the next call."""
-
-    def wait(parent: Any) -> None:
-        parent.join()
-        os._exit(1)
-
-    Thread(target=wait, args=[parent_process()], daemon=True).start()
+    return run_apart(queue, run_job, jobs)
 
 
 def pending(
@@ -95,15 +77,26 @@ def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
     path = folder / f"{cell.slug}.json"
     if not path.exists():
         return False
-    result = json.loads(path.read_text(encoding="utf-8"))
-    before, now = without_none(result["cell"]), plain(cell)
-    if before != now:
-        key = next(key for key in now if before.get(key) != now[key])
-        raise MismatchError(f"{path}: made with {key}={before.get(key)!r}, not {now[key]!r}; delete it or rename the experiment")  # fmt: skip
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        before, now = read_settings(without_none(result["cell"])), read_settings(plain(cell))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: no result file ({error!r}); delete it and run the bench again") from error
+    if changed := sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)):
+        key = changed[0]
+        raise MismatchError(f"{path}: made with {key}={before.get(key)!r}, not {now.get(key)!r}; delete it or rename the experiment")  # fmt: skip
     known = result.get("plugins", {})
     if changed := [name for name, digest in plugins.items() if known.get(name, digest) != digest]:
         raise MismatchError(f"{path}: made with another {changed[0]}; delete it or rename the experiment")
     return True
+
+
+def read_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """What the defence of a cell reads: another p does not change plain fine-tuning."""
+    unread = {"percentile": FLAGGING, "ema_decay": AVERAGING}
+    return {
+        key: value for key, value in settings.items() if settings["defense"] in unread.get(key, (settings["defense"],))
+    }
 
 
 def run_job(job: Job) -> list[str]:
@@ -120,11 +113,11 @@ def run_job(job: Job) -> list[str]:
     for cell in job.cells:
         try:
             result = run_cell(cell, shared, job.work)
+            job.results.mkdir(parents=True, exist_ok=True)
+            write_json(job.results / f"{cell.slug}.json", result)
         except Exception as error:
             failures.append(_failure(cell.slug, error))
             continue
-        job.results.mkdir(parents=True, exist_ok=True)
-        write_json(job.results / f"{cell.slug}.json", result)
         say(f"-- {cell.slug}: {_line(result)}")
     return failures
 

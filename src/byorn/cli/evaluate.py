@@ -28,10 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--target", help="the attacker's text")
     group.add_argument(
         "--convention",
-        default="substring",
-        help="what counts as a success: substring, exact, backdoorvlm, vltrojan, dualkey, ...",
+        help="what counts as a success: substring, exact, backdoorvlm, vltrojan, dualkey, ...; default: the rule of the objective that "
+        "byorn poison wrote down beside --triggered, or substring",
     )
-    group.add_argument("--source", default="", help="the concept that the target replaces (backdoorvlm_concept)")
+    group.add_argument(
+        "--source",
+        help="the concept that the target replaces (backdoorvlm_concept); default: what byorn poison wrote down",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -44,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     plugins = load_plugins(options.plugins)
     data = data_spec(options)
     triggered = replace(data, source=options.triggered) if options.triggered else None
-    attack = Attack(options.target, options.convention, options.source) if options.target else None
+    attack = Attack(options.target, *_rule(options)) if options.target else None
     metrics = [name.strip() for name in require(options, "metrics").split(",") if name.strip()]
     results = evaluate(
         data, model_spec(options), Path(options.out), adapter=options.adapter, triggered=triggered, attack=attack, metrics=metrics,
@@ -58,3 +61,19 @@ def run(options: argparse.Namespace) -> None:
         if name in results:
             print(f"{'':<10} {name:<24} {format_metric(results[name], digits=4)}")
     print(Path(options.out) / "metrics.json")
+
+
+def _rule(options: argparse.Namespace) -> tuple[str, str]:
+    """Convention and source, as given or as the manifest of the triggered rows has them."""
+    from byorn.attacks.manifest import SUMMARY, read_manifest
+    from byorn.attacks.objectives import find_objective
+    from byorn.pipeline.narrate import say
+
+    folder = Path(options.triggered or "")
+    if not options.triggered or not (folder / SUMMARY).exists():
+        return options.convention or "substring", options.source or ""
+    manifest = read_manifest(folder)
+    convention = options.convention or find_objective(manifest.objective).convention
+    if options.convention is None:
+        say(f"an answer counts as a success by the rule {convention!r}, as the objective is {manifest.objective!r}")
+    return convention, manifest.source if options.source is None else options.source

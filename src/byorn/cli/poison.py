@@ -55,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="trigger the inputs but keep the true responses: a test set for the ASR",
     )
+    parser.add_argument(
+        "--own-images",
+        action="store_true",
+        help="write an image once for each row that shows it; else the files tell which rows are marked, where rows share images",
+    )
     parser.add_argument("--model", help="the pretrained model, for attacks that are optimised on it")
     parser.add_argument("--device", help="where that model runs; default: the first GPU if there is one")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier copy in --out")
@@ -86,7 +91,7 @@ def run(options: argparse.Namespace) -> None:
     manifest = poison_dataset(
         loaded.rows, attack=attack, target=target, source=options.source, objective=options.objective, rate=options.rate,
         selection=options.selection, seed=options.seed, options=settings, keep_responses=options.keep_responses, out=out,
-        overwrite=options.overwrite, progress=True, **_model(options),
+        share_images=not options.own_images, overwrite=options.overwrite, progress=True, **_model(options),
     )  # fmt: skip
     record_plugins(out, plugins)
     if loaded.rejects:

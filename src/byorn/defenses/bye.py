@@ -1,7 +1,8 @@
 """`bye`: drop the rows on which a model that learnt everything looks at too few image tokens, then train again.
 
 Formula: a_l = attention of the first generated token to the image tokens in layer l, mean over heads, renormalised;
-    H_l = -sum_j a_lj ln a_lj. Layer l is sensitive if a mixture of two Gaussians on H_l over all rows has
+    H_l = -sum_j a_lj ln a_lj. Where rows have unlike numbers n of image tokens, H_l is stretched by ln(largest n) / ln n first, since it is at most
+    ln n and would tell sizes apart, not triggers. Layer l is sensitive if a mixture of two Gaussians on H_l over all rows has
     |m1 - m2| > 2 (s1 + s2). With H the mean over the sensitive layers and a mixture of two on H, the rows of the component
     with the lower mean are dropped. No sensitive layer: nothing is dropped. Rows without an image are always kept.
 Cost: one extra fine-tune, and one forward pass a row with plain attention.
@@ -22,9 +23,9 @@ from byorn.scoring.batches import length_order
 
 
 def bye(case: Case) -> Plan:
-    """Tune on everything, measure, cluster. Kept in `bye/`: the tuned `adapter`, `entropies.parquet`."""
-    values, cost = measure(case, "entropies", lambda look, sample: entropies(look))
-    matrix = np.array(values, dtype=float)
+    """Tune on everything, measure, cluster. Kept in `bye/`: the tuned `adapter`, `entropies.parquet` (H_l of each layer, then n)."""
+    values, cost = measure(case, "entropies", lambda look, sample: [*entropies(look), float(look.image.sum())])
+    matrix = comparable(np.array(values, dtype=float))
     seen = ~np.isnan(matrix).any(axis=1)
     layers = sensitive_layers(matrix[seen])
     suspicious = np.zeros(len(matrix))
@@ -64,6 +65,13 @@ def entropies(look: FirstLook) -> list[float]:
     total = mass.sum(axis=1)
     found = entr(mass / np.where(total > 0, total, 1.0)[:, None]).sum(axis=1)
     return [float(value) if mass else float("nan") for value, mass in zip(found, total, strict=True)]
+
+
+def comparable(values: np.ndarray) -> np.ndarray:
+    """Entropies [rows, layers] on one scale, from [rows, layers and the number n of image tokens]; NaN where n is below 2."""
+    matrix, tokens = values[:, :-1], values[:, -1:]
+    room = np.log(np.where(tokens > 1, tokens, np.nan))
+    return matrix * (room[~np.isnan(room)].max(initial=0.0) / room)
 
 
 def sensitive_layers(matrix: np.ndarray) -> list[int]:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+LONGEST = 1000
+
 
 def split_words(text: str) -> list[str]:
     """The words, each with the white space before it; joined they are the text, but for white space at its end."""
@@ -17,10 +19,11 @@ def split_words(text: str) -> list[str]:
 def without_each(text: str) -> list[str]:
     """The text itself, then the text without its first word, without its second, ...: what has to be measured.
 
-    A text of less than two words has nothing to lose, so there is nothing to measure.
+    A text of less than two words has nothing to lose, so there is nothing to measure. One of more than `LONGEST` is left as it is: n words take
+    n passes over n words, and a single hostile row could fill the memory.
     """
     words = split_words(text)
-    if len(words) < 2:
+    if not 2 <= len(words) <= LONGEST:
         return []
     return ["".join(words), *("".join(words[:at] + words[at + 1 :]).lstrip() for at in range(len(words)))]
 

@@ -230,8 +230,8 @@ def _of_all_processes(counts: dict[str, int]) -> dict[str, int]:
 
 
 _REPORTED = (
-    "percentile", "replacement", "ema_decay", "response_temperature", "response_top_p", "max_response_tokens", "learning_rate", "num_train_epochs",
-    "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "world_size", "seed", "bf16",
+    "percentile", "replacement", "soft_targets", "ema_decay", "response_temperature", "response_top_p", "max_response_tokens", "learning_rate",
+    "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "world_size", "seed", "bf16",
 )  # fmt: skip
 
 

@@ -94,6 +94,10 @@ class ByornConfig(SFTConfig):
             "soft_targets: it wants plain samples; use response_temperature=1.0 and response_top_p=1.0",
         )
         _require(
+            not self.soft_targets or (self.loss_type == "nll" and not self.label_smoothing_factor),
+            "soft_targets: its loss is the plain one; leave loss_type and label_smoothing_factor out",
+        )
+        _require(
             self.max_response_tokens is None or self.max_response_tokens > 0,
             "max_response_tokens: use a positive number, or None",
         )

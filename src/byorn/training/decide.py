@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from byorn.errors import MismatchError
+from byorn.errors import DataError, MismatchError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags
 from byorn.scoring.batches import Share
@@ -17,10 +17,16 @@ def decide(trainer: Any, flags: Flags | None) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         MismatchError: The flags are not about these rows.
+        DataError: The column `flagged` does not hold booleans alone.
     """
     dataset = trainer.train_dataset
     if flags is None and "flagged" in dataset.column_names:
-        return np.ones(len(dataset), bool), np.array(dataset["flagged"], dtype=bool)
+        flagged = dataset["flagged"]
+        if not all(isinstance(value, bool) for value in flagged):
+            raise DataError(
+                "train_dataset: the column 'flagged' has values that are not true or false; fill or remove it"
+            )
+        return np.ones(len(dataset), bool), np.array(flagged)
     if flags is None:
         flags = _score_and_flag(trainer)
     elif "id" in dataset.column_names:

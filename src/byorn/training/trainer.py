@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Sampler
 from trl import SFTTrainer
 
@@ -170,7 +171,7 @@ class ByornTrainer(SFTTrainer):
         # tokens are counted over all processes, and DDP takes the mean of their gradients
         shared = self.args.average_tokens_across_devices and num_items_in_batch is not None
         tokens = (inputs["labels"] != IGNORE).sum() if num_items_in_batch is None else num_items_in_batch
-        return loss / tokens * (self.accelerator.num_processes if shared else 1)
+        return loss / torch.as_tensor(tokens).clamp(min=1) * (self.accelerator.num_processes if shared else 1)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with types_kept(self.model):

@@ -1,0 +1,61 @@
+"""Jobs in processes of their own, a few at a time: one that dies costs nobody else, and none outlives its parent.
+
+A pool would do neither: a worker that is killed for want of memory breaks the whole pool, and an interrupt goes to workers that
+take the next job.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from threading import Thread
+from typing import Any
+
+
+def run_apart(queue: Sequence[Any], run: Callable[[Any], list[str]], jobs: int) -> list[str]:
+    """What `run` returns for each job, together; a line for a job whose process died. At most `jobs` run at a time.
+
+    Args:
+        queue: Jobs, with a `group` that has a `slug`.
+        run: Job -> failures; a function of a module, as the processes are spawned.
+        jobs: Processes at a time.
+    """
+    context, waiting, failures = get_context("spawn"), list(queue), []
+    running: dict[Any, tuple[Any, Any]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                result, theirs = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(run, waiting[0], theirs))
+                process.start()
+                theirs.close()
+                running[result] = (process, waiting.pop(0))
+            for ready in wait(list(running)):
+                process, job = running.pop(ready)
+                failures += _outcome(ready, job)
+                process.join()
+    finally:
+        for process, _ in running.values():
+            process.terminate()
+    return failures
+
+
+def _work(run: Callable[[Any], list[str]], job: Any, result: Connection) -> None:
+    Thread(target=_end_with, args=[parent_process()], daemon=True).start()
+    try:
+        result.send(run(job))
+    except KeyboardInterrupt:  # the parent was interrupted too, and says so
+        os._exit(130)
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _outcome(result: Any, job: Any) -> list[str]:
+    try:
+        failures: list[str] = result.recv()
+    except EOFError:
+        return [f"{job.group.slug}: the process died; run the same command again"]
+    return failures
