@@ -103,4 +103,7 @@ def test_the_table_and_the_plots_come_from_the_results(bench, capsys):
     assert call(bench, "plot", "mine") == 0
     pictures = capsys.readouterr().out.split()
     assert len(pictures) == 2
-    assert all("<svg" in Path(picture).read_text() for picture in pictures)
+    drawn = [Path(picture).read_text() for picture in pictures]
+    assert all("<svg" in text for text in drawn)
+    assert call(bench, "plot", "mine") == 0
+    assert [Path(picture).read_text() for picture in pictures] == drawn

@@ -1,7 +1,7 @@
 """Objectives that start from the true response and change a part of it, or nothing: they dilute a mean over its tokens.
 
 insertion    the target between two words, anywhere     Lyu et al., "TrojVLM" (2024)
-suffix       the target after the response              malicious injection, hidden advertising
+suffix       the target after the response              "malicious injection" of BackdoorVLM; hidden advertising
 token-swap   the first two different nouns swapped      Zhang et al., "TokenSwap" (2025)
 concept      the source concept becomes the target      Liang et al., "BackdoorVLM" (2025)
 near-clean   one noun, drawn at random, becomes the target: the third adaptive attack of BYORn, our reading of it

@@ -16,16 +16,37 @@ COLOURS = (*(f"C{number}" for number in range(10)), "black", "crimson")
 MARKERS = "sD^v<>PXhpod8*H"
 
 
+SAFE = 5.0
+"""The ASR in % up to which the right panel of the frontier looks."""
+
+
 def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     """Utility (up is useful) against ASR (left is safe), one colour a defence and one marker a setting of it: faint points are attacks with
-    their 95 % intervals, the strong one is their mean.
+    their 95 % intervals, the strong one is their mean. On the right the safe and useful corner, which is crowded.
     """
     pyplot = _pyplot()
-    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    figure, panels = pyplot.subplots(1, 2, figsize=(11, 5), layout="constrained")
     scale = scale_of(lines[0]["metric"])
     rated = [line for line in lines if line["asr"] is not None and line["utility"] is not None]
-    defenses = sorted({line["defense"] for line in rated}, key=rank)
-    for number, (setting, own) in enumerate(by_setting(rated).items()):
+    for axes in panels:
+        _draw_settings(axes, rated, scale)
+        axes.set_xlabel("attack success rate, % (left is safe)")
+        axes.grid(alpha=0.25)
+    values = [scale * line["utility"] for line in rated]
+    room = 0.04 * max(values)
+    panels[0].set(
+        xlim=(-3, 103), ylim=(min(values) - room, max(values) + room), ylabel=f"{lines[0]['metric']}, clean inputs"
+    )
+    panels[1].set(xlim=(-0.03 * SAFE, SAFE), ylim=(max(values) - 3 * room, max(values) + room))
+    panels[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    figure.suptitle(title)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def _draw_settings(axes: Any, lines: Sequence[dict[str, Any]], scale: float) -> None:
+    defenses = sorted({line["defense"] for line in lines}, key=rank)
+    for number, (setting, own) in enumerate(by_setting(lines).items()):
         colour = COLOURS[defenses.index(own[0]["defense"]) % len(COLOURS)]
         style = {"color": colour, "marker": MARKERS[number % len(MARKERS)]}
         x = np.array([100 * line["asr"] for line in own])
@@ -34,11 +55,6 @@ def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> No
         y_error = np.abs(scale * np.array([line["utility_interval"] for line in own]).T - y)
         axes.errorbar(x, y, y_error, x_error, ls="none", ms=4, lw=0.7, alpha=0.3, **style)
         axes.plot(x.mean(), y.mean(), ls="none", ms=9, mec="white", label=setting, zorder=3, **style)
-    axes.set(xlabel="attack success rate, % (left is safe)", ylabel=f"{lines[0]['metric']}, clean inputs", title=title, xlim=(-3, 103))  # fmt: skip
-    axes.grid(alpha=0.25)
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    figure.savefig(path)
-    pyplot.close(figure)
 
 
 def plot_roc(work: Path, title: str, path: Path) -> int:
@@ -59,7 +75,7 @@ def plot_roc(work: Path, title: str, path: Path) -> int:
     axes.set(xlabel="flagged share of the clean rows", ylabel="flagged share of the poisoned rows", title=title)
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
-    figure.savefig(path)
+    figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
     return len(groups)
 
@@ -70,6 +86,7 @@ def _pyplot() -> Any:
     except ImportError as error:
         raise ConfigError("plots need matplotlib: pip install 'byorn[bench]'") from error
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "byorn"  # the same results give the same file
     from matplotlib import pyplot
 
     return pyplot

@@ -44,7 +44,6 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem
 table { border-collapse: collapse; margin: 1.6rem 0 .4rem; }
 th, td { border-bottom: 1px solid #d5dae0; padding: .35rem .8rem; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-tr:last-child td { font-weight: 600; }
 p { color: #57606a; max-width: 60rem; }
 </style></head><body>
 <h1>{{ title }}</h1>
