@@ -13,6 +13,8 @@ from peft import PeftModel
 from byorn.data.dataset import to_dataset
 from byorn.models.generate import encode_prompts
 from byorn.testing import FAMILIES, build_family
+from byorn.training.ema import acting_as_ema
+from byorn.training.soft_targets import soft_loss
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -36,6 +38,21 @@ def test_a_clean_and_a_flagged_step_are_learnt(trained):
         outer = [key for key in after if f".lora_B.{adapter}." in key]
         assert outer
         assert all(not torch.equal(trained.before[key], after[key]) for key in outer)
+
+
+def test_soft_targets_are_those_of_all_logits(trained):
+    trainer, family = trained.trainer, family_of(trained.name)
+    model = trainer.model.eval()
+    inputs = trainer._prepare_inputs(trainer.data_collator.encode(list(to_dataset(family.rows[:2]))))
+    forward, labels = {key: value for key, value in inputs.items() if key != "labels"}, inputs["labels"][:, 1:]
+    with torch.no_grad():
+        student = model(**forward).logits[:, :-1].double().log_softmax(-1)
+        with acting_as_ema(model):
+            target = model(**forward).logits[:, :-1].double().softmax(-1)
+        expected = -(target * student).sum(-1)[labels != -100].sum()
+        loss, divergence = soft_loss(model, model, inputs, torch.tensor([True, True]))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert divergence.item() > 0
 
 
 def test_a_run_resumed_between_the_two_ends_the_same(trained):
