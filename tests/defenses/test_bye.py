@@ -120,6 +120,14 @@ def test_rows_without_an_image_are_kept_and_do_not_count(model, processor, tmp_p
     assert not none.flags.flagged.any()
 
 
+def test_a_layer_that_does_not_see_the_image_hides_nobody(model, processor, tmp_path):
+    matrix = made_by_hand()
+    matrix[:, 0] = np.nan
+    matrix[5, 2] = np.nan
+    plan = plan_for(matrix, tmp_path, model, processor)
+    assert np.flatnonzero(plan.flags.flagged).tolist() == POISONED
+
+
 def test_a_persons_word_about_a_row_is_kept(model, processor, tmp_path):
     import pyarrow as pa
 

@@ -26,11 +26,11 @@ def bye(case: Case) -> Plan:
     """Tune on everything, measure, cluster. Kept in `bye/`: the tuned `adapter`, `entropies.parquet` (H_l of each layer, then n)."""
     values, cost = measure(case, "entropies", lambda look, sample: [*entropies(look), float(look.image.sum())])
     matrix = comparable(np.array(values, dtype=float))
-    seen = ~np.isnan(matrix).any(axis=1)
-    layers = sensitive_layers(matrix[seen])
+    layers = sensitive_layers(matrix)
     suspicious = np.zeros(len(matrix))
     if layers:
-        suspicious[seen] = low_component(matrix[seen][:, layers].mean(axis=1))
+        seen = ~np.isnan(matrix[:, layers]).all(axis=1)
+        suspicious[seen] = low_component(np.nanmean(matrix[seen][:, layers], axis=1))
     say(f"  bye: {len(layers)} sensitive layer(s), {int((suspicious > 0.5).sum())} of {len(matrix)} rows dropped")
     flags = flag_rows(case.rows, suspicious > 0.5, "bye", suspicious)
     return drop(case, flags, cost=cost, found={"sensitive_layers": layers})
@@ -75,8 +75,8 @@ def comparable(values: np.ndarray) -> np.ndarray:
 
 
 def sensitive_layers(matrix: np.ndarray) -> list[int]:
-    """The layers whose entropies, a column of [rows, layers], fall into two groups that keep their distance."""
-    return [layer for layer in range(matrix.shape[1]) if _is_split(matrix[:, layer])] if len(matrix) > 1 else []
+    """The layers whose entropies, a column of [rows, layers] without its NaN, fall into two groups that keep their distance."""
+    return [layer for layer, values in enumerate(matrix.T) if _is_split(values[~np.isnan(values)])]
 
 
 def low_component(values: np.ndarray) -> np.ndarray:
@@ -88,7 +88,7 @@ def low_component(values: np.ndarray) -> np.ndarray:
 
 
 def _is_split(values: np.ndarray) -> bool:
-    if np.ptp(values) == 0:
+    if len(values) < 2 or np.ptp(values) == 0:
         return False
     mixture = _two(values)
     means, widths = mixture.means_.ravel(), np.sqrt(mixture.covariances_).ravel()
