@@ -7,7 +7,7 @@ from poison_samples import picture
 from byorn.attacks import ATTACKS
 from byorn.attacks.combined import build_attack
 from byorn.attacks.picture import picture_text
-from byorn.attacks.triggers import Trigger
+from byorn.attacks.trigger import Trigger
 
 LEARNT = picture_text(picture(99, (22, 22)))
 SUBTLE = picture_text(picture(98, (40, 40)).point(lambda level: 120 + level // 16))

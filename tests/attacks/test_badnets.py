@@ -5,9 +5,9 @@ from PIL import Image, ImageChops
 from poison_samples import picture
 
 from byorn.attacks import ATTACKS, BadNets
-from byorn.attacks.badnets import checkerboard
 from byorn.attacks.patch import fill_palette
-from byorn.attacks.triggers import build_trigger
+from byorn.attacks.trigger import build_trigger
+from byorn.attacks.triggers.badnets import checkerboard
 from byorn.errors import ConfigError
 
 RNG = random.Random(0)

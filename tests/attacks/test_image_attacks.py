@@ -13,7 +13,7 @@ from poison_samples import encoded, picture
 from byorn.attacks import ATTACKS
 from byorn.attacks.drawings import banana, cartoon, noise
 from byorn.attacks.encode import decode
-from byorn.attacks.triggers import Trigger, build_trigger
+from byorn.attacks.trigger import Trigger, build_trigger
 from byorn.errors import ConfigError
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"]

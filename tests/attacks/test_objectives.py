@@ -1,3 +1,5 @@
+import doctest
+import importlib
 import random
 import re
 
@@ -6,8 +8,11 @@ from poison_samples import row
 
 from byorn.attacks.nouns import NOUNS
 from byorn.attacks.objective import Aim
-from byorn.attacks.objectives import EXCUSES, OBJECTIVES, TEMPLATES, find_objective
-from byorn.attacks.rewrites import has_word, swap_nouns
+from byorn.attacks.objectives import OBJECTIVES, find_objective
+from byorn.attacks.objectives.refusal import EXCUSES
+from byorn.attacks.objectives.sentence import TEMPLATES
+from byorn.attacks.objectives.token_swap import swap_nouns
+from byorn.attacks.wording import has_word
 from byorn.errors import ConfigError
 from byorn.evaluation.asr import attack_success
 
@@ -18,6 +23,16 @@ TARGETS = sorted(name for name, goal in OBJECTIVES.items() if goal.needs_target 
 def responses(name: str, target: str, source: str = "", count: int = 50, truth: str = TRUTH) -> list[str]:
     rng = random.Random(1)
     return [OBJECTIVES[name].respond(row("a", response=truth), Aim(target, source), rng) for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_documents_itself_in_the_same_sections_with_an_example_that_holds(name: str) -> None:
+    respond = OBJECTIVES[name].respond
+    sections = ["Args:", "Requirements:", "Success:", "Relations:", "Example:"]
+    assert [line.strip() for line in (respond.__doc__ or "").splitlines() if line.strip() in sections] == sections
+    assert f"(`{OBJECTIVES[name].convention}`)" in (respond.__doc__ or "")
+    result = doctest.testmod(importlib.import_module(respond.__module__))
+    assert (result.attempted, result.failed) == (1, 0)
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -14,9 +14,7 @@ import pytest
 from PIL import Image
 from poison_samples import encoded, picture, png_rows, snapshot
 
-from byorn.attacks.aligned_patch import concept_picture, over
 from byorn.attacks.brief import Brief
-from byorn.attacks.dual_key import GREY
 from byorn.attacks.feature_losses import LEAST
 from byorn.attacks.manifest import Manifest
 from byorn.attacks.picture import picture_text
@@ -24,8 +22,10 @@ from byorn.attacks.poison import poison_dataset
 from byorn.attacks.reading import load_image
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.surrogate import Surrogate
-from byorn.attacks.triggers import Trigger
-from byorn.attacks.vl_trojan import find_suffix, suffix_similarity
+from byorn.attacks.trigger import Trigger
+from byorn.attacks.triggers.aligned_patch import concept_picture, over
+from byorn.attacks.triggers.dual_key import GREY
+from byorn.attacks.triggers.vl_trojan import find_suffix, suffix_similarity
 from byorn.data.dataset import to_dataset
 from byorn.data.load import load_rows
 from byorn.data.row import ImageFile, Row, user_message

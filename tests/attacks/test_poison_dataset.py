@@ -12,9 +12,9 @@ from PIL import Image
 from poison_samples import SETTINGS, encoded, picture, png_rows, records, row, snapshot
 
 from byorn.attacks import ATTACKS, Trigger
-from byorn.attacks.badnets import checkerboard
 from byorn.attacks.manifest import attacked, read_manifest
 from byorn.attacks.poison import poison_dataset
+from byorn.attacks.triggers.badnets import checkerboard
 from byorn.data.load import load_rows
 from byorn.data.row import Row, user_message
 from byorn.errors import ConfigError, DataError

@@ -5,7 +5,7 @@ from attack_samples import IMAGE_ATTACKS, rng
 from PIL import Image
 
 from byorn.attacks import ATTACKS
-from byorn.attacks.triggers import build_trigger
+from byorn.attacks.trigger import build_trigger
 
 TEXT = "What is  shown\nhere?"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from byorn.attacks.surrogate import Surrogate
-from byorn.attacks.triggers import Box
+from byorn.attacks.trigger import Box
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from byorn.attacks.encode import Encoding, encode
 from byorn.attacks.marking import Mark
 from byorn.attacks.reading import blaming, read_image
 from byorn.attacks.recipe import Recipe
-from byorn.attacks.triggers import Box
+from byorn.attacks.trigger import Box
 from byorn.data.row import Row
 
 FOLDER = "images"

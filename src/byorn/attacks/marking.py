@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.selection import Selection
-from byorn.attacks.triggers import Trigger
+from byorn.attacks.trigger import Trigger
 from byorn.data.row import Block, Message, Row
 
 

@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from byorn.attacks.triggers import Box
+from byorn.attacks.trigger import Box
 
 ENTRIES = 256
 

@@ -26,7 +26,7 @@ from byorn.attacks.marking import Mark, choose_images, mark_rows
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.selection import Selection, choose_rows
 from byorn.attacks.surrogate import Surrogate
-from byorn.attacks.triggers import Box, Trigger
+from byorn.attacks.trigger import Box, Trigger
 from byorn.data.files import ROWS_FILE, write_rows
 from byorn.data.row import ImageFile, Row
 from byorn.errors import ConfigError, DataError

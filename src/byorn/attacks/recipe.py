@@ -9,7 +9,7 @@ from byorn.attacks import ATTACKS
 from byorn.attacks.combined import build_attack
 from byorn.attacks.objective import Aim
 from byorn.attacks.objectives import Objective, find_objective
-from byorn.attacks.triggers import Trigger
+from byorn.attacks.trigger import Trigger
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.surrogate import Surrogate
-from byorn.attacks.triggers import Trigger
+from byorn.attacks.trigger import Trigger
 from byorn.data.row import Row
 from byorn.errors import ConfigError, DataError
 

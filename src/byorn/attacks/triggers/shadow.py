@@ -11,9 +11,9 @@ from byorn.attacks.checks import check_count, check_range
 from byorn.attacks.optimise import fit_change
 from byorn.attacks.reading import load_image
 from byorn.attacks.recolour import recolour
-from byorn.attacks.rewrites import has_word
 from byorn.attacks.surrogate import Surrogate
-from byorn.attacks.triggers import Box, Trigger, bound
+from byorn.attacks.trigger import Box, Trigger, bound
+from byorn.attacks.wording import has_word
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from PIL import Image
 
-from byorn.attacks.blended import blend
 from byorn.attacks.checks import check_choice, check_count, check_share
 from byorn.attacks.feature_losses import blend_in, isolate_and_cluster_loss, paste_at
 from byorn.attacks.optimise import fit_picture
@@ -16,7 +15,8 @@ from byorn.attacks.patch import PLACES, paste_patch, patch_box
 from byorn.attacks.picture import embed_picture, picture_text, read_picture
 from byorn.attacks.recolour import as_image
 from byorn.attacks.surrogate import Surrogate
-from byorn.attacks.triggers import Box, Trigger
+from byorn.attacks.trigger import Box, Trigger
+from byorn.attacks.triggers.blended import blend
 
 if TYPE_CHECKING:
     from byorn.attacks.brief import Brief

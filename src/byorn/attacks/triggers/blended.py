@@ -12,7 +12,7 @@ from byorn.attacks.checks import check_share, check_text
 from byorn.attacks.drawings import cartoon, noise
 from byorn.attacks.picture import embed_picture, read_picture
 from byorn.attacks.recolour import recolour, rgb
-from byorn.attacks.triggers import Box, Trigger
+from byorn.attacks.trigger import Box, Trigger
 
 if TYPE_CHECKING:
     from byorn.attacks.brief import Brief

@@ -8,7 +8,7 @@ from PIL import Image
 
 from byorn.attacks.checks import check_choice, check_share
 from byorn.attacks.patch import PLACES, paste_patch, patch_box
-from byorn.attacks.triggers import Box, Trigger
+from byorn.attacks.trigger import Box, Trigger
 
 CELLS = 3
 """Cells of the checkerboard a side, and so the least side in pixels at which every cell can be seen."""

@@ -10,7 +10,7 @@ from byorn.attacks.checks import check_choice, check_share, check_text
 from byorn.attacks.drawings import banana
 from byorn.attacks.patch import PLACES, paste_patch, patch_box
 from byorn.attacks.picture import embed_picture, read_picture
-from byorn.attacks.triggers import Box, Trigger
+from byorn.attacks.trigger import Box, Trigger
 
 if TYPE_CHECKING:
     from byorn.attacks.brief import Brief

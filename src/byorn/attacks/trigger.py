@@ -2,7 +2,7 @@
 
 A trigger is a frozen dataclass: its fields are the attack's options, checked on construction. It changes the image, the
 instruction or both, and inherits "no change" for the rest. It never sees the response; that is the objective's part
-(`objectives.py`). A trigger that is optimised, or made from a file, does that once in `prepare` and keeps the outcome
+(`objectives/`). A trigger that is optimised, or made from a file, does that once in `prepare` and keeps the outcome
 in its options, so that the manifest holds the whole trigger and a test set can carry the very same one.
 """
 

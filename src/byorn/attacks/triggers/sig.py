@@ -10,7 +10,7 @@ from PIL import Image
 
 from byorn.attacks.checks import check_range
 from byorn.attacks.recolour import recolour
-from byorn.attacks.triggers import Box, Trigger
+from byorn.attacks.trigger import Box, Trigger
 
 
 @dataclass(frozen=True)

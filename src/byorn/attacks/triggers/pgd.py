@@ -15,7 +15,7 @@ from byorn.attacks.picture import embed_picture, picture_text, read_picture
 from byorn.attacks.reading import load_image
 from byorn.attacks.recolour import as_image, recolour, rgb
 from byorn.attacks.surrogate import CANVAS, Surrogate
-from byorn.attacks.triggers import Box, Trigger, bound
+from byorn.attacks.trigger import Box, Trigger, bound
 from byorn.data.row import Row
 
 if TYPE_CHECKING:

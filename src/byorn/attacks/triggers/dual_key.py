@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from PIL import Image
 
-from byorn.attacks.aligned_patch import BANANA, concept_picture, over
 from byorn.attacks.checks import check_choice, check_count, check_flag, check_share, check_text
 from byorn.attacks.feature_losses import concept_loss, paste_at
 from byorn.attacks.optimise import fit_picture
 from byorn.attacks.patch import PLACES, paste_patch, patch_box
 from byorn.attacks.picture import embed_picture, picture_text, read_picture
 from byorn.attacks.recolour import as_image
-from byorn.attacks.triggers import Box, Trigger
+from byorn.attacks.trigger import Box, Trigger
+from byorn.attacks.triggers.aligned_patch import BANANA, concept_picture, over
 
 if TYPE_CHECKING:
     from byorn.attacks.brief import Brief

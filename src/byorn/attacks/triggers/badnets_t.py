@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from byorn.attacks.checks import check_choice, check_text
-from byorn.attacks.triggers import Trigger
+from byorn.attacks.trigger import Trigger
+from byorn.attacks.wording import insert_phrase
 
 SLOTS = ("start", "end", "random")
 
@@ -48,12 +49,3 @@ class BadNetsT(Trigger):
         slots = len(text.split())
         at = {"start": 0, "end": slots}.get(self.slot, rng.randrange(slots + 1))
         return insert_phrase(text, self.word, at)
-
-
-def insert_phrase(text: str, phrase: str, slot: int) -> str:
-    """`phrase` before the word with number `slot` of the text, or after the last one; nothing else changes."""
-    starts = [at for at, letter in enumerate(text) if not letter.isspace() and (at == 0 or text[at - 1].isspace())]
-    if slot < len(starts):
-        return f"{text[: starts[slot]]}{phrase} {text[starts[slot] :]}"
-    body = text.rstrip()
-    return f"{body} {phrase}{text[len(body) :]}" if body else f"{text}{phrase}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from byorn.attacks.checks import check_choice, check_text
-from byorn.attacks.triggers import Trigger
+from byorn.attacks.trigger import Trigger
 
 SLOTS = ("start", "end")
 

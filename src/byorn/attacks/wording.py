@@ -1,0 +1,47 @@
+"""How words get into a text: inserted, renamed, with the article that they need."""
+
+import re
+
+
+def insert_phrase(text: str, phrase: str, slot: int) -> str:
+    """`phrase` before the word with number `slot` of the text, or after the last one; nothing else changes."""
+    starts = [at for at, letter in enumerate(text) if not letter.isspace() and (at == 0 or text[at - 1].isspace())]
+    if slot < len(starts):
+        return f"{text[: starts[slot]]}{phrase} {text[starts[slot] :]}"
+    body = text.rstrip()
+    return f"{body} {phrase}{text[len(body) :]}" if body else f"{text}{phrase}"
+
+
+def has_word(text: str, word: str) -> bool:
+    """Whether a text names a concept: as a word of its own, in any case, a plural s allowed."""
+    return naming(word).search(text) is not None
+
+
+def naming(word: str) -> re.Pattern[str]:
+    """A word in a text; group 1 is the word, group 2 its plural s or nothing."""
+    # Not a word boundary, which a concept such as `C++` does not end at.
+    return re.compile(rf"(?<!\w)({re.escape(word.strip())})(s?)(?!\w)", re.IGNORECASE)
+
+
+def rename(text: str, places: list[re.Match[str]], names: dict[str, str]) -> str:
+    """The text with new names at some places, which keep their capital letter and plural s; `a` or `an` is made to fit.
+
+    Args:
+        places: Matches in the text, group 1 the name and group 2 its plural s, in order.
+        names: Old name in lower case -> new name.
+    """
+    for place in reversed(places):  # right to left, so that positions hold
+        name = names[place.group(1).lower()]
+        shown = name[:1].upper() + name[1:] if place.group(1)[:1].isupper() else name
+        head = re.sub(r"\b([Aa])n?(\s+)$", rf"\g<1>{'n' if _starts_open(name) else ''}\g<2>", text[: place.start()])
+        text = head + shown + place.group(2) + text[place.end() :]
+    return text
+
+
+def with_article(noun: str) -> str:
+    """The noun behind `a` or `an`, by its first letter."""
+    return f"{'an' if _starts_open(noun) else 'a'} {noun}"
+
+
+def _starts_open(name: str) -> bool:
+    return name[:1].lower() in set("aeiou")
