@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from byorn.cli.main import main
 
@@ -107,3 +108,13 @@ def test_the_table_and_the_plots_come_from_the_results(bench, capsys):
     assert all("<svg" in text for text in drawn)
     assert call(bench, "plot", "mine") == 0
     assert [Path(picture).read_text() for picture in pictures] == drawn
+
+
+def test_plots_are_png_when_asked_and_no_table(bench, capsys):
+    assert call(bench, "plot", "mine", "--format", "png") == 0
+    pictures = capsys.readouterr().out.split()
+    assert [Image.open(picture).format for picture in pictures] == ["PNG", "PNG"]
+    assert call(bench, "plot", "mine", "--format", "html") == 2
+    assert "--format html: plot writes svg or png" in capsys.readouterr().err
+    assert call(bench, "run", "mine", "--format", "html") == 2
+    assert "--format html: run writes result files only" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Two pictures of an experiment: utility against ASR, and the ROC curves of the score."""
+"""Two pictures of an experiment, SVG or PNG: utility against ASR, and the ROC curves of the score."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,8 +40,7 @@ def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> No
     panels[1].set(xlim=(-0.03 * SAFE, SAFE), ylim=(max(values) - 3 * room, max(values) + room))
     panels[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     figure.suptitle(title)
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    _save(figure, path)
 
 
 def _draw_settings(axes: Any, lines: Sequence[dict[str, Any]], scale: float) -> None:
@@ -75,9 +74,14 @@ def plot_roc(work: Path, title: str, path: Path) -> int:
     axes.set(xlabel="flagged share of the clean rows", ylabel="flagged share of the poisoned rows", title=title)
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    _save(figure, path)
     return len(groups)
+
+
+def _save(figure: Any, path: Path) -> None:
+    """As the ending says; the same figure gives the same bytes."""
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    _pyplot().close(figure)
 
 
 def _pyplot() -> Any:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from byorn.cli.options import add_plugins
 
+FORMATS = {"run": (None,), "table": ("markdown", "html", "json"), "plot": ("svg", "png")}
+"""What each action can write, the default first."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("run", "table", "plot"), help="what to do")
@@ -23,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--jobs", type=int, default=1, help="run: processes at a time")
     parser.add_argument(
-        "--format", choices=("markdown", "html", "json"), default="markdown", help="table: of the output"
+        "--format", help="table: markdown (the default), html or json; plot: svg (the default) or png"
     )
     add_plugins(parser)
 
@@ -31,9 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from byorn.bench.experiment import read_experiment
 
+    options.format = _format(options.action, options.format)
     names = options.names or ["main"]
     experiments = [read_experiment(Path(options.experiments) / f"{name}.yaml") for name in names]
     {"run": _run, "table": _table, "plot": _plot}[options.action](options, experiments)
+
+
+def _format(action: str, asked: str | None) -> str | None:
+    from byorn.errors import ConfigError
+
+    known = FORMATS[action]
+    if asked and asked not in known:
+        raise ConfigError(f"--format {asked}: {action} writes {' or '.join(filter(None, known)) or 'result files only'}")
+    return asked or known[0]
 
 
 def _run(options: argparse.Namespace, experiments: list) -> None:
@@ -62,7 +75,7 @@ def _plot(options: argparse.Namespace, experiments: list) -> None:
 
     for experiment in experiments:
         results, work = Path(options.results), Path(options.work) / experiment.name
-        frontier, roc = (results / f"{experiment.name}-{kind}.svg" for kind in ("frontier", "roc"))
+        frontier, roc = (results / f"{experiment.name}-{kind}.{options.format}" for kind in ("frontier", "roc"))
         plot_frontier(lines(read_results(results / experiment.name)), experiment.title, frontier)
         print(frontier)
         if work.is_dir() and plot_roc(work, experiment.title, roc):
