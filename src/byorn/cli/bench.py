@@ -25,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only", default="*", metavar="PATTERN", help="run: cells whose EXPERIMENT/CELL fits, as in a shell"
     )
     parser.add_argument("--jobs", type=int, default=1, help="run: processes at a time")
-    parser.add_argument(
-        "--format", help="table: markdown (the default), html or json; plot: svg (the default) or png"
-    )
+    parser.add_argument("--format", help="table: markdown (the default), html or json; plot: svg (the default) or png")
     add_plugins(parser)
 
 
@@ -45,7 +43,9 @@ def _format(action: str, asked: str | None) -> str | None:
 
     known = FORMATS[action]
     if asked and asked not in known:
-        raise ConfigError(f"--format {asked}: {action} writes {' or '.join(filter(None, known)) or 'result files only'}")
+        raise ConfigError(
+            f"--format {asked}: {action} writes {' or '.join(filter(None, known)) or 'result files only'}"
+        )
     return asked or known[0]
 
 
