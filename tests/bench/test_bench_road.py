@@ -1,8 +1,11 @@
 """From an experiment file to a table and a picture, on the embedded model; a second call runs nothing."""
 
 import json
+import shutil
+from contextlib import redirect_stderr
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -22,11 +25,17 @@ arguments: {max_steps: 1, per_device_train_batch_size: 4}
 """
 
 
+BYORN = "badnets-byorn-p0.5-e0.99-r0.25-s0"
+
+
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
+    """A folder in which the experiment has been run once; what that said is in `first.log`."""
     folder = tmp_path_factory.mktemp("bench")
     (folder / "experiments").mkdir()
     (folder / "experiments" / "mine.yaml").write_text(FILE)
+    with (folder / "first.log").open("w") as log, redirect_stderr(log):
+        assert call(folder, "run", "mine") == 2
     return folder
 
 
@@ -35,15 +44,14 @@ def call(folder, *arguments):
     return main(["bench", *arguments, *places])
 
 
-def test_one_failure_is_named_and_costs_its_own_cell_alone(bench, capsys):
-    assert call(bench, "run", "mine") == 2
-    assert "1 failed, the rest is done; the first: badnets-no-such-defence" in capsys.readouterr().err
+def test_one_failure_is_named_and_costs_its_own_cell_alone(bench):
+    assert "1 failed, the rest is done; the first: badnets-no-such-defence" in (bench / "first.log").read_text()
     names = sorted(path.name for path in (bench / "results" / "mine").glob("*.json"))
     assert names == [f"badnets-{defense}-r0.25-s0.json" for defense in ("byorn-p0.5-e0.99", "oracle", "sft")]
 
 
 def test_a_result_says_what_was_run_with_n_intervals_and_cost(bench):
-    result = json.loads((bench / "results" / "mine" / "badnets-byorn-p0.5-e0.99-r0.25-s0.json").read_text())
+    result = json.loads((bench / "results" / "mine" / f"{BYORN}.json").read_text())
     assert result["cell"]["group"]["attack"]["options"] == {"size": 0.25}
     assert result["figures"]["clean"]["cider"]["n"] == 4
     assert result["detection"]["poisoned"] == 3
@@ -108,6 +116,25 @@ def test_the_table_and_the_plots_come_from_the_results(bench, capsys):
     assert all("<svg" in text for text in drawn)
     assert call(bench, "plot", "mine") == 0
     assert [Path(picture).read_text() for picture in pictures] == drawn
+
+
+def test_the_curve_of_the_score_lies_in_the_result(bench):
+    result = json.loads((bench / "results" / "mine" / f"{BYORN}.json").read_text())
+    curve, auc = result["detection"]["roc"], result["detection"]["auc"]
+    assert (curve["false"][0], curve["true"][0], curve["false"][-1], curve["true"][-1]) == (0, 0, 1, 1)
+    assert abs(np.trapezoid(curve["true"], curve["false"]) - auc) < 1e-3
+    assert len(result["source"]) == 12
+
+
+def test_without_a_defence_that_scores_rows_there_is_no_curve_and_that_is_said(bench, capsys):
+    (bench / "experiments" / "plain.yaml").write_text("extends: mine\ntitle: Plain\ndefenses: [sft]\n")
+    shutil.copytree(
+        bench / "results" / "mine", bench / "results" / "plain", ignore=shutil.ignore_patterns("*byorn*", "*oracle*")
+    )
+    assert call(bench, "plot", "plain") == 0
+    told = capsys.readouterr()
+    assert len(told.out.split()) == 1
+    assert "plain: no ROC curves; no result holds one" in told.err
 
 
 def test_plots_are_png_when_asked_and_no_table(bench, capsys):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from byorn.bench.grids import by_defense
+from byorn.bench.grids import by_cost, by_defense
 from byorn.bench.results import interval, lines, pooled, read_results
 from byorn.bench.table import as_html, as_json, as_markdown
 from byorn.errors import DataError
@@ -27,6 +27,11 @@ def result(seed=0, attack="badnets", defense="byorn", asr=0.1, utility=0.8, task
         "pretrained": {"asr": figure(0.0), "clean": {"vqa_accuracy": figure(0.3)}},
         "detection": {"auc": 0.9, "recall": 1.0} if defense == "byorn" else None,
         "seconds": {"scan": 5.0, "train": 20.0, "evaluate": 3.0},
+        "training": {
+            "steps": 100, "cost": {"forward_passes": 250, "fine_tunes": 1},
+            "seconds": {"scoring": 5.0, "sampling": 4.0, "training_without_sampling": 15.0},
+        },
+        "peak_megabytes": {"train": 1000 + seed},
     }  # fmt: skip
 
 
@@ -73,14 +78,14 @@ def test_an_attack_rate_over_no_item_is_undefined():
 def test_settings_that_differ_are_told_apart():
     found = lines([result(percentile=0.6), result(percentile=0.95)])
     assert [line["percentile"] for line in found] == [0.6, 0.95]
-    text = as_markdown(found, "Sweep")
+    text = as_markdown(found, {"": "Sweep"})
     assert "| byorn, p 0.6 |" in text
     assert "| byorn, p 0.95 |" in text
 
 
 def test_the_table_has_attacks_across_defences_down_and_their_mean():
     found = lines([result(attack="a", asr=0.2, utility=0.6), result(attack="b", asr=0.4, utility=0.8)])
-    text = as_markdown(found, "Main")
+    text = as_markdown(found, {"": "Main"})
     assert "| defence | a | b | mean |" in text
     assert "| byorn | 60.0 / 20.0 | 80.0 / 40.0 | 70.0 / 30.0 |" in text
 
@@ -102,18 +107,40 @@ def test_the_summary_compares_with_the_oracle_and_with_plain_fine_tuning():
 def test_what_is_undefined_is_left_out_of_means():
     (line,) = lines([result(0, utility=None), result(1, utility=0.9)])
     assert line["utility"] == 0.9
-    assert "undefined" in as_markdown(lines([result(asr=None)]), "Empty")
+    assert "undefined" in as_markdown(lines([result(asr=None)]), {"": "Empty"})
+
+
+def test_cost_is_told_by_phase():
+    cost = by_cost(lines([result(0), result(1)]))
+    (row,) = (dict(zip(cost.head, row, strict=True)) for row in cost.rows)
+    assert (row["steps"], row["rows scored"], row["fine-tunes"], row["peak MB"]) == ("100", "250", "1", "1001")
+    assert (row["before, s"], row["sampling, s"], row["training, s"]) == ("5.0", "4.0", "15.0")
+
+
+def test_several_experiments_are_one_list_and_one_page():
+    found = [line for name in "ab" for line in lines([result() | {"experiment": name}])]
+    assert [row["experiment"] for row in json.loads(as_json(found, {"a": "A", "b": "B"}))] == ["a", "b"]
+    page = as_html(found, {"a": "A", "b": "B"})
+    assert (page.count("<!doctype"), page.count("<h1>")) == (1, 2)
+
+
+def test_what_an_earlier_version_of_the_experiment_left_is_named_and_not_averaged_in(tmp_path, capsys):
+    for slug, utility in (("a", 0.5), ("b", 0.9)):
+        (tmp_path / f"{slug}.json").write_text(json.dumps(result(utility=utility)))
+    (line,) = lines(read_results(tmp_path, {"a"}))
+    assert (line["utility"], line["seeds"]) == (0.5, 1)
+    assert "b.json: no cell of this experiment, left out" in capsys.readouterr().err
 
 
 def test_json_has_a_row_for_each_line():
-    rows = json.loads(as_json(lines([result(), result(defense="sft")]), "Main"))
+    rows = json.loads(as_json(lines([result(), result(defense="sft")]), {}))
     assert {"task", "attack", "defense", "seeds", "utility", "utility_interval", "asr", "asr_interval", "asr_pretrained", "utility_triggered",
             "detection_auc", "detection_recall", "seconds"} <= set(rows[0])  # fmt: skip
     assert [row["defense"] for row in rows] == ["byorn", "sft"]
 
 
 def test_names_are_escaped_in_html():
-    page = as_html(lines([result(attack="<script>alert(1)</script>")]), "<b>")
+    page = as_html(lines([result(attack="<script>alert(1)</script>")]), {"": "<b>"})
     assert "<script" not in page
     assert "&lt;b&gt;" in page
 

@@ -13,11 +13,11 @@ from byorn.attacks.manifest import read_manifest
 from byorn.bench.experiment import FLAGGING, Cell, Group, plain
 from byorn.bench.memory import peak_megabytes, reset_peak
 from byorn.bench.tasks import load_task
-from byorn.evaluation.detection import detection
+from byorn.evaluation.detection import detection, roc
 from byorn.flagging.table import read_flags
 from byorn.pipeline.compare import Comparison, judge, plant, training_data
 from byorn.pipeline.evaluate import check_metrics
-from byorn.pipeline.folder import versions, write_json
+from byorn.pipeline.folder import source_digest, versions, write_json
 from byorn.pipeline.scan import scan
 from byorn.pipeline.train import TrainSpec, train
 from byorn.scoring.table import read_scores
@@ -44,13 +44,13 @@ class Cost:
 def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> dict[str, Any]:
     """Data, scores and the pretrained model's own figures of a group, once: `folder/group.json` says that it is done.
 
-    `plugins` is what `load_plugins` returned; a file of the user's that has changed may make other data.
+    `plugins` is what `load_plugins` returned; a file of the user's that has changed may make other data, and so may another byorn.
     """
     ready = folder / READY
-    settings = {"group": plain(group), "plugins": dict(plugins)}
+    settings = {"group": plain(group), "plugins": dict(plugins), "source": source_digest()}
     if ready.exists():
-        found = {"plugins": {}, **json.loads(ready.read_text(encoding="utf-8"))}
-        if all(found[key] == value for key, value in settings.items()):
+        found = json.loads(ready.read_text(encoding="utf-8"))
+        if all(found.get(key) == value for key, value in settings.items()):
             return found
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -80,6 +80,7 @@ def comparison(group: Group, metric: str, max_new_tokens: int) -> Comparison:
     attack = group.attack
     return Comparison(
         seed=group.seed, attack=attack.attack, target=attack.target, objective=attack.objective, rate=group.rate, source=attack.source,
+        selection=attack.selection or "random",
         attack_options=dict(attack.options), convention=attack.convention, metrics=(metric, "exact_match"), model=group.model,
         max_new_tokens=max_new_tokens, dtype=group.dtype or "auto", batch_size=group.batch_size or 50,
     )  # fmt: skip
@@ -108,6 +109,7 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
         "seconds": {**shared["seconds"], **cost.seconds},
         "peak_megabytes": {**shared["peak_megabytes"], **cost.peak_megabytes},
         "versions": versions(),
+        "source": shared["source"],
         "plugins": shared["plugins"],
     }
 
@@ -125,10 +127,10 @@ def train_spec(cell: Cell, spec: Comparison, folder: Path) -> TrainSpec:
 
 
 def detected(cell: Cell, folder: Path) -> dict[str, Any] | None:
-    """What the defence's own flags found: recall, and the AUC of the score or, without one, of the flags' weight."""
+    """What the defence's own flags found: recall, and AUC and ROC curve of the score or, without one, of the flags' weight."""
     out = folder / cell.slug
     if cell.defense == "oracle" or not (out / "flags.parquet").exists():
         return None
     scores = read_scores(out / "scores.parquet") if (out / "scores.parquet").exists() else None
-    poisoned = read_manifest(folder / "data" / "poisoned").keys
-    return detection(scores, read_flags(out / "flags.parquet"), poisoned)
+    judged = (scores, read_flags(out / "flags.parquet"), read_manifest(folder / "data" / "poisoned").keys)
+    return {**detection(*judged), "roc": roc(*judged)}

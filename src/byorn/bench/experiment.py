@@ -24,6 +24,7 @@ class Attack:
     options: Mapping[str, Any] = field(default_factory=dict)
     convention: str = ""
     source: str = ""
+    selection: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

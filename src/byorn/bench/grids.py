@@ -18,13 +18,20 @@ SWEPT = {"rate": ("rate", None), "percentile": ("p", FLAGGING), "ema_decay": ("d
 """What an experiment may sweep: its short name, and the defences that read it (None: all)."""
 NONE = "–"
 ENTRIES = (
-    "Each entry: utility / ASR %. Utility is {metric}, the mean over {seeds} seed(s); the ASR is pooled over seeds and test inputs. "
+    "Each entry: utility / ASR %. Utility is {metric}, the mean over {seeds} seed(s); the ASR is pooled over seeds and test inputs; the mean counts "
+    "each attack once. "
     "`byorn bench table --format json` gives intervals and n."
 )
 SUMMARY = (
-    "Over all attacks. Utility is {metric} on clean inputs, and on triggered ones; of the oracle: utility over that of fine-tuning on the truly "
-    "clean rows; ASR: pooled, with its 95 % Wilson interval, n test inputs with a trigger; worst: of any attack; AUC: of the defence's own "
-    "score; recall: share of the poisoned rows that it flags; time: scan and training over plain fine-tuning."
+    "Over all attacks. Utility is {metric} on clean inputs, and on triggered ones; of the oracle: utility over that of fine-tuning on the "
+    "truly clean rows; ASR: each test input counted once, with its 95 % Wilson interval, n test inputs with a trigger; worst: of any attack; "
+    "AUC: of the defence's own score; recall: share of the poisoned rows that it flags; time: scan and training over plain fine-tuning."
+)
+
+COST = (
+    "Means over attacks and seeds. Steps of the optimiser; seconds before the fine-tune (scoring, or another fine-tune), in sampling, and in the rest of "
+    "training; rows scored and further fine-tunes that the defence needs; peak memory while training, the largest. Seconds are of the machine and of "
+    "whatever else ran on it."
 )
 
 
@@ -38,8 +45,8 @@ class Grid:
 
 
 def grids(lines: Sequence[Line]) -> list[Grid]:
-    """Both grids of one task."""
-    return [by_attack(lines), by_defense(lines)]
+    """The three grids of one task."""
+    return [by_attack(lines), by_defense(lines), by_cost(lines)]
 
 
 def by_attack(lines: Sequence[Line]) -> Grid:
@@ -60,6 +67,23 @@ def by_defense(lines: Sequence[Line]) -> Grid:
     head = ["defence", "utility", "triggered", "of the oracle", "ASR %", "n", "worst", "AUC", "recall", "time"]
     rows = [[setting, *_worth(own, lines)] for setting, own in by_setting(lines).items()]
     return Grid(head, rows, SUMMARY.format(metric=lines[0]["metric"]))
+
+
+def by_cost(lines: Sequence[Line]) -> Grid:
+    """A row for each defence and setting: what it costs, by phase."""
+    columns = {
+        "steps": ("steps", "{:.0f}"),
+        "before, s": ("seconds_scoring", "{:.1f}"),
+        "sampling, s": ("seconds_sampling", "{:.1f}"),
+        "training, s": ("seconds_training", "{:.1f}"),
+        "rows scored": ("forward_passes", "{:.0f}"),
+        "fine-tunes": ("fine_tunes", "{:.0f}"),
+    }
+    rows = [
+        [setting, *(_mean(own, name, form) for name, form in columns.values()), f"{max(line['peak_megabytes'] for line in own):.0f}"]
+        for setting, own in by_setting(lines).items()
+    ]  # fmt: skip
+    return Grid(["defence", *columns, "peak MB"], rows, COST)
 
 
 def by_setting(lines: Sequence[Line]) -> dict[str, list[Line]]:
@@ -100,7 +124,7 @@ def _worth(own: Sequence[Line], lines: Sequence[Line]) -> list[str]:
         _over(own, lines, "oracle", "utility", "{:.1%}"),
         f"{100 * hits / n:.1f} [{100 * low:.1f}, {100 * high:.1f}]" if n else "undefined",
         str(n),
-        f"{100 * max(line['asr'] for line in rated):.1f}" if rated else "undefined",
+        f"{max(100 * line['asr'] for line in rated):.1f}" if rated else "undefined",
         _mean(own, "detection_auc", "{:.3f}"),
         _mean(own, "detection_recall", "{:.2f}"),
         _over(own, lines, "sft", "seconds", "{:.2f} x"),

@@ -1,4 +1,4 @@
-"""Two pictures of an experiment, SVG or PNG: utility against ASR, and the ROC curves of the score."""
+"""The frontier of an experiment, utility against ASR, as SVG or PNG."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from byorn.attacks.manifest import read_manifest
 from byorn.bench.grids import by_setting, rank
 from byorn.errors import ConfigError
 from byorn.pipeline.tables import scale_of
-from byorn.scoring.table import read_scores
 
 COLOURS = (*(f"C{number}" for number in range(10)), "black", "crimson")
 MARKERS = "sD^v<>PXhpod8*H"
@@ -24,7 +22,7 @@ def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> No
     """Utility (up is useful) against ASR (left is safe), one colour a defence and one marker a setting of it: faint points are attacks with
     their 95 % intervals, the strong one is their mean. On the right the safe and useful corner, which is crowded.
     """
-    pyplot = _pyplot()
+    pyplot = load_pyplot()
     figure, panels = pyplot.subplots(1, 2, figsize=(11, 5), layout="constrained")
     scale = scale_of(lines[0]["metric"])
     rated = [line for line in lines if line["asr"] is not None and line["utility"] is not None]
@@ -40,7 +38,7 @@ def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> No
     panels[1].set(xlim=(-0.03 * SAFE, SAFE), ylim=(max(values) - 3 * room, max(values) + room))
     panels[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     figure.suptitle(title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _draw_settings(axes: Any, lines: Sequence[dict[str, Any]], scale: float) -> None:
@@ -56,35 +54,13 @@ def _draw_settings(axes: Any, lines: Sequence[dict[str, Any]], scale: float) -> 
         axes.plot(x.mean(), y.mean(), ls="none", ms=9, mec="white", label=setting, zorder=3, **style)
 
 
-def plot_roc(work: Path, title: str, path: Path) -> int:
-    """The ROC curve of the score for each group of an experiment that is still in `work`; returns how many."""
-    from sklearn.metrics import roc_auc_score, roc_curve
-
-    pyplot = _pyplot()
-    figure, axes = pyplot.subplots(figsize=(6.5, 5), layout="constrained")
-    groups = sorted(folder for folder in work.glob("*") if (folder / "scan" / "scores.parquet").exists())
-    for folder in groups:
-        scores = read_scores(folder / "scan" / "scores.parquet")
-        poisoned = read_manifest(folder / "data" / "poisoned").keys
-        truth = [key in poisoned for key in scores.keys]
-        values = np.nan_to_num(scores.nll, nan=np.finfo(float).max)
-        false_rate, true_rate, _ = roc_curve(truth, values)
-        axes.plot(false_rate, true_rate, lw=1.4, label=f"{folder.name} (AUC {roc_auc_score(truth, values):.3f})")
-    axes.plot([0, 1], [0, 1], ":", color="gray", lw=1)
-    axes.set(xlabel="flagged share of the clean rows", ylabel="flagged share of the poisoned rows", title=title)
-    axes.grid(alpha=0.25)
-    axes.legend(loc="lower right", fontsize=8, frameon=False)
-    _save(figure, path)
-    return len(groups)
-
-
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
     """As the ending says; the same figure gives the same bytes."""
     figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
-    _pyplot().close(figure)
+    load_pyplot().close(figure)
 
 
-def _pyplot() -> Any:
+def load_pyplot() -> Any:
     try:
         import matplotlib
     except ImportError as error:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -10,17 +10,26 @@ from typing import Any
 from byorn.bench.experiment import FLAGGING
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
+from byorn.pipeline.narrate import say
 
 SWEPT = ("percentile", "ema_decay")
 
 
-def read_results(folder: Path) -> list[dict[str, Any]]:
-    """Every result of an experiment.
+def read_results(folder: Path, slugs: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """The results of an experiment.
+
+    Args:
+        folder: `results/EXPERIMENT`.
+        slugs: The experiment's cells. A file of another name was left by an earlier version of the experiment: it is named and not read.
 
     Raises:
         DataError: There is none, or a file is broken.
     """
-    paths = sorted(folder.glob("*.json"))
+    found = sorted(folder.glob("*.json"))
+    paths = [path for path in found if slugs is None or path.stem in slugs]
+    for path in found:
+        if path not in paths:
+            say(f"{path}: no cell of this experiment, left out")
     if not paths:
         raise DataError(f"{folder}: no results; run `byorn bench run {folder.name}` first")
     results = []
@@ -40,7 +49,8 @@ def lines(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     Returns:
         `utility` is the mean over the seeds, `utility_interval` its 95 % t interval (for one seed: the bootstrap interval over the test
         inputs); `asr` is pooled over seeds and inputs with its Wilson interval; both ASRs are shares in [0, 1]; `seconds` is scan and
-        training, the mean over seeds. `seeds` is their number, `n` the test inputs behind the ASR.
+        training, the mean over seeds. `seeds` is their number, `n` the test inputs behind the ASR. Cost: optimiser `steps`; `seconds_scoring` is
+        whatever comes before the fine-tune, with `forward_passes` rows scored and `fine_tunes` made for it; `peak_megabytes` while training.
     """
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for result in results:
@@ -63,6 +73,7 @@ def _line(group: Sequence[dict[str, Any]]) -> dict[str, Any]:
     metric, cell = group[0]["metric"], group[0]["cell"]
     asr, asr_interval, n = pooled([result["figures"]["asr"] for result in group])
     return {
+        "experiment": group[0].get("experiment", ""),
         "task": task,
         "attack": attack,
         "defense": defense,
@@ -81,6 +92,21 @@ def _line(group: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "detection_auc": _mean_of(group, "auc"),
         "detection_recall": _mean_of(group, "recall"),
         "seconds": mean(result["seconds"]["train"] + _scanning(result) for result in group),
+        **_cost(group),
+    }
+
+
+def _cost(group: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Means over the seeds; memory is the largest."""
+    training = [result["training"] for result in group]
+    return {
+        "steps": mean(run["steps"] for run in training),
+        "seconds_scoring": mean(run["seconds"]["scoring"] for run in training),
+        "seconds_sampling": mean(run["seconds"]["sampling"] for run in training),
+        "seconds_training": mean(run["seconds"]["training_without_sampling"] for run in training),
+        "forward_passes": mean(run["cost"]["forward_passes"] for run in training),
+        "fine_tunes": mean(run["cost"]["fine_tunes"] for run in training),
+        "peak_megabytes": max(result["peak_megabytes"]["train"] for result in group),
     }
 
 

@@ -1,20 +1,23 @@
-"""Lines of results as tables: JSON, Markdown, HTML."""
+"""Lines of results as tables: JSON, Markdown, HTML. `titles` names the experiments that they come from, in order."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from byorn.bench.grids import Grid, Line, grids
 
 
-def as_json(lines: Sequence[Line], title: str) -> str:
+def as_json(lines: Sequence[Line], titles: Mapping[str, str]) -> str:
+    """One list, whatever the number of experiments."""
     return json.dumps(list(lines), indent=2)
 
 
-def as_markdown(lines: Sequence[Line], title: str) -> str:
-    """For each task utility and ASR by attack, then a summary of each defence."""
-    parts = [f"### {title}\n"]
-    for task, own in _tasks(lines).items():
-        parts += [f"{_markdown(grid)}\n\n{task}. {grid.note}\n" for grid in grids(own)]
+def as_markdown(lines: Sequence[Line], titles: Mapping[str, str]) -> str:
+    """For each experiment and task utility and ASR by attack, a summary of each defence, and its cost."""
+    parts = []
+    for title, tasks in _sections(lines, titles):
+        parts.append(f"### {title}\n")
+        for task, found in tasks.items():
+            parts += [f"{_markdown(grid)}\n\n{task}. {grid.note}\n" for grid in found]
     return "\n".join(parts)
 
 
@@ -23,22 +26,28 @@ def _markdown(grid: Grid) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def as_html(lines: Sequence[Line], title: str) -> str:
+def as_html(lines: Sequence[Line], titles: Mapping[str, str]) -> str:
     """The same tables as a page of its own, without scripts; everything is escaped."""
     from jinja2 import Environment
 
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(PAGE)
-    return page.render(title=title, tasks={task: grids(own) for task, own in _tasks(lines).items()})
+    return page.render(sections=_sections(lines, titles))
 
 
-def _tasks(lines: Sequence[Line]) -> dict[str, list[Line]]:
-    return {
-        task: [line for line in lines if line["task"] == task] for task in dict.fromkeys(line["task"] for line in lines)
-    }
+def _sections(lines: Sequence[Line], titles: Mapping[str, str]) -> list[tuple[str, dict[str, list[Grid]]]]:
+    """The title of each experiment, and the grids of each of its tasks."""
+    sections = []
+    for experiment, title in titles.items():
+        own = [line for line in lines if line["experiment"] == experiment]
+        tasks = {
+            task: [line for line in own if line["task"] == task] for task in dict.fromkeys(line["task"] for line in own)
+        }
+        sections.append((title, {task: grids(found) for task, found in tasks.items()}))
+    return sections
 
 
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
+<html lang="en"><head><meta charset="utf-8"><title>{{ sections[0][0] }}</title>
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; color: #1b1f24; }
 table { border-collapse: collapse; margin: 1.6rem 0 .4rem; }
@@ -46,6 +55,7 @@ th, td { border-bottom: 1px solid #d5dae0; padding: .35rem .8rem; text-align: ri
 th:first-child, td:first-child { text-align: left; }
 p { color: #57606a; max-width: 60rem; }
 </style></head><body>
+{% for title, tasks in sections %}
 <h1>{{ title }}</h1>
 {% for task, parts in tasks.items() %}
 <h2>{{ task }}</h2>
@@ -55,10 +65,11 @@ p { color: #57606a; max-width: 60rem; }
 <p>{{ grid.note }}</p>
 {% endfor %}
 {% endfor %}
+{% endfor %}
 </body></html>
 """
 
-FORMATS: dict[str, Callable[[Sequence[Line], str], str]] = {
+FORMATS: dict[str, Callable[[Sequence[Line], Mapping[str, str]], str]] = {
     "markdown": as_markdown,
     "html": as_html,
     "json": as_json,

@@ -1,11 +1,12 @@
 """byorn bench: run experiments, and turn their results into tables and plots.
 
-`run` skips what has a result; `table` and `plot` read the result files alone.
+`run` skips what has a result; `table` and `plot` read the experiment and its result files alone.
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from byorn.cli.options import add_plugins
 
@@ -61,22 +62,35 @@ def _run(options: argparse.Namespace, experiments: list) -> None:
 
 
 def _table(options: argparse.Namespace, experiments: list) -> None:
-    from byorn.bench.results import lines, read_results
-    from byorn.bench.table import FORMATS
+    from byorn.bench.results import lines
+    from byorn.bench.table import FORMATS as WRITERS
 
-    for experiment in experiments:
-        found = lines(read_results(Path(options.results) / experiment.name))
-        sys.stdout.write(FORMATS[options.format](found, experiment.title) + "\n")
+    found = [line for experiment in experiments for line in lines(_results(options, experiment))]
+    titles = {experiment.name: experiment.title for experiment in experiments}
+    sys.stdout.write(WRITERS[options.format](found, titles) + "\n")
 
 
 def _plot(options: argparse.Namespace, experiments: list) -> None:
-    from byorn.bench.plot import plot_frontier, plot_roc
-    from byorn.bench.results import lines, read_results
+    from byorn.bench.plot import plot_frontier
+    from byorn.bench.results import lines
+    from byorn.bench.roc import plot_roc
+    from byorn.pipeline.narrate import say
 
     for experiment in experiments:
-        results, work = Path(options.results), Path(options.work) / experiment.name
-        frontier, roc = (results / f"{experiment.name}-{kind}.{options.format}" for kind in ("frontier", "roc"))
-        plot_frontier(lines(read_results(results / experiment.name)), experiment.title, frontier)
+        found = _results(options, experiment)
+        frontier, roc = (
+            Path(options.results) / f"{experiment.name}-{kind}.{options.format}" for kind in ("frontier", "roc")
+        )
+        plot_frontier(lines(found), experiment.title, frontier)
         print(frontier)
-        if work.is_dir() and plot_roc(work, experiment.title, roc):
+        if plot_roc(found, experiment.title, roc):
             print(roc)
+        else:
+            say(f"{experiment.name}: no ROC curves; no result holds one")
+
+
+def _results(options: argparse.Namespace, experiment: Any) -> list[dict[str, Any]]:
+    from byorn.bench.results import read_results
+
+    slugs = {cell.slug for group in experiment.groups() for cell in experiment.cells(group)}
+    return read_results(Path(options.results) / experiment.name, slugs)

@@ -25,10 +25,7 @@ def detection(scores: Scores | None, flags: Flags, poisoned: Collection[tuple[st
     """
     from sklearn.metrics import roc_auc_score
 
-    truth = np.array([key in poisoned for key in flags.keys])
-    suspicion = flags.weight if scores is None else np.nan_to_num(scores.nll, nan=np.finfo(float).max)
-    if truth.all() or not truth.any():
-        raise DataError(f"detection: {int(truth.sum())} of {len(truth)} rows are poisoned; both kinds are needed")
+    truth, suspicion = _judged(scores, flags, poisoned)
     found, n = int(flags.flagged[truth].sum()), int(truth.sum())
     return {
         "auc": float(roc_auc_score(truth, suspicion)),
@@ -38,3 +35,25 @@ def detection(scores: Scores | None, flags: Flags, poisoned: Collection[tuple[st
         "poisoned": n,
         "clean": int((~truth).sum()),
     }
+
+
+def roc(scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]]) -> dict[str, list[float]]:
+    """The curve behind `auc`, from (0, 0) to (1, 1): `false`, the share of the clean rows above a threshold, and `true`, that of the poisoned.
+
+    Raises:
+        DataError: No row of the scores is poisoned, or every one is.
+    """
+    from sklearn.metrics import roc_curve
+
+    false, true, _ = roc_curve(*_judged(scores, flags, poisoned))
+    return {"false": false.round(4).tolist(), "true": true.round(4).tolist()}
+
+
+def _judged(
+    scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Who is poisoned, and how suspicious each row is: bool and float64 [rows]."""
+    truth = np.array([key in poisoned for key in flags.keys])
+    if truth.all() or not truth.any():
+        raise DataError(f"detection: {int(truth.sum())} of {len(truth)} rows are poisoned; both kinds are needed")
+    return truth, flags.weight if scores is None else np.nan_to_num(scores.nll, nan=np.finfo(float).max)

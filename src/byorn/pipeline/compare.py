@@ -44,7 +44,7 @@ class Comparison:
 
     Attributes:
         seed: Of the poisoning and of training.
-        attack, target, objective, rate, attack_options: Who is poisoned with what, see `byorn.attacks`.
+        attack, target, objective, selection, rate, attack_options: Who is poisoned with what, see `byorn.attacks`.
         convention, source: What counts as an attack success, see `byorn.evaluation.asr`.
         percentile: The paper's p.
         metrics: Utility metrics; the first is the one in the table.
@@ -60,6 +60,7 @@ class Comparison:
     attack: str = "badnets"
     target: str = "banana"
     objective: str = "sentence"
+    selection: str = "random"
     rate: float = 0.1
     attack_options: dict[str, Any] = field(default_factory=dict)
     convention: str = "substring"
@@ -121,13 +122,13 @@ def plant(spec: Comparison, rows: list[Row], test: list[Row], folder: Path) -> M
     trigger differs.
     """
     attack: dict[str, Any] = {
-        "attack": spec.attack, "target": spec.target, "source": spec.source, "objective": spec.objective, "seed": spec.seed,
-        "options": spec.attack_options,
+        "attack": spec.attack, "target": spec.target, "source": spec.source, "objective": spec.objective,
+        "selection": spec.selection, "seed": spec.seed, "options": spec.attack_options,
     }  # fmt: skip
     recipe = {**attack, **attacked_model(spec, attack), "share_images": False, "overwrite": True}
     manifest = poison_dataset(rows, rate=spec.rate, out=folder / "poisoned", **recipe)
     # What a trigger learnt on the training rows is what the test inputs carry.
-    recipe["options"] = manifest.options
+    recipe |= {"options": manifest.options, "selection": "random"}
     poison_dataset(test, rate=0.0, out=folder / "test", **recipe)
     poison_dataset(test, rate=1.0, keep_responses=True, out=folder / "test_triggered", **recipe)
     clean = [row for row in load_rows(folder / "poisoned").rows if row.key not in manifest.keys]
