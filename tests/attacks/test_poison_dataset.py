@@ -192,6 +192,8 @@ def test_a_text_trigger_needs_no_more_than_one_class(tmp_path: Path, monkeypatch
     ("change", "message"),
     [
         ({"attack": "badnet"}, "unknown attack 'badnet'; choose one of: add-sent, "),
+        ({"attack": "insertion"}, "'insertion' is an objective: --objective insertion"),
+        ({"which_image": "third"}, "which image: 'third' is unknown; choose one of: random, first, last"),
         ({"objective": "poem"}, "unknown objective 'poem'; choose one of: sentence"),
         ({"rate": 1.5}, "share of the rows from 0 to 1"),
         ({"rate": -0.1}, "share of the rows from 0 to 1"),
@@ -259,13 +261,33 @@ def test_every_line_of_the_manifest_is_json_with_the_promised_keys(tmp_path: Pat
     poison_dataset(png_rows(5), **SETTINGS, out=tmp_path / "out")
     summary = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert set(summary) == {
-        *("attack", "options", "target", "source", "objective", "selection", "rate", "reached"),
-        *("seed", "keep_responses", "model", "version", "n"),
+        *("attack", "options", "target", "source", "objective", "selection", "which_image"),
+        *("rate", "reached", "seed", "keep_responses", "share_images", "model", "version", "n"),
     }
     (line,) = (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()
     assert set(json.loads(line)) == {
         *("id", "turn", "image", "box", "original_response", "new_response", "negative"),
+        *("original_instruction", "new_instruction"),
     }
+
+
+def test_the_manifest_holds_the_triggered_instruction_and_what_it_was(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "attack": "badnets-t", "options": {"slot": "end"}, "rate": 1.0}
+    manifest = poison_dataset(png_rows(3), **settings, out=tmp_path / "out")
+    assert {entry.original_instruction for entry in manifest.poisoned} == {png_rows(1)[0].instruction}
+    told = {entry.id: entry.new_instruction for entry in manifest.poisoned}
+    assert told == {kept.id: kept.instruction for kept in load_rows(tmp_path / "out").rows}
+    assert all(text.endswith(" cf") for text in told.values())
+
+
+@pytest.mark.parametrize(("which", "marked"), [("first", {0}), ("last", {2}), ("random", {0, 1, 2})])
+def test_of_several_images_the_chosen_one_is_marked(tmp_path: Path, which: str, marked: set[int]) -> None:
+    rows = [row(str(at), *(encoded(picture(3 * at + index)) for index in range(3))) for at in range(20)]
+    manifest = poison_dataset(rows, **{**SETTINGS, "rate": 1.0, "which_image": which}, out=tmp_path / "out")
+    assert {entry.image for entry in manifest.poisoned} == marked
+    for record, entry in zip(records(tmp_path / "out"), manifest.poisoned, strict=True):
+        assert entry.image is not None
+        assert triggered(tmp_path / "out", record, entry.image, entry.box or ())
 
 
 def test_a_triggered_test_set_is_judged_on_the_rows_that_the_attack_can_reach(tmp_path: Path) -> None:

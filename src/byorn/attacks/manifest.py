@@ -24,9 +24,10 @@ class MarkedRow:
     Attributes:
         id, turn: The key of the row.
         image: Which of its images is marked, from 0; None if only the text is.
-        box: Where in that image: left, top, right, bottom in pixels, the last two exclusive.
+        box: Where in that image: left, top, right, bottom in pixels, the last two exclusive; around all triggers where there are several.
         original_response: What the row said before.
         new_response: What it says now; the same if responses were kept, and in a clean negative.
+        original_instruction, new_instruction: The text of the last user message, likewise.
         negative: It is a clean negative: a part of the trigger and the true response. It does not count as poisoned.
     """
 
@@ -37,6 +38,8 @@ class MarkedRow:
     original_response: str
     new_response: str
     negative: bool = False
+    original_instruction: str = ""
+    new_instruction: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,7 @@ class Manifest:
         options: The options of the trigger and what it learnt: the attack with these options is the same trigger.
         n: Number of rows in the data set, clean ones included.
         reached: Share of them that is poisoned; `rate` is what was asked for.
+        share_images: Whether a clean image that several rows show was written once.
         model: Content hash of the model that trigger or selection were optimised on; empty if none was needed.
         version: The byorn that wrote it.
         poisoned: The poisoned rows in the order of the data set.
@@ -59,10 +63,12 @@ class Manifest:
     source: str = ""
     objective: str
     selection: str = "random"
+    which_image: str = "random"
     rate: float
     reached: float
     seed: int
     keep_responses: bool
+    share_images: bool = True
     model: str = ""
     version: str
     n: int

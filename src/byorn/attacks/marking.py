@@ -32,7 +32,14 @@ def choose_images(
     """For the position of every chosen row, which of its images gets the trigger; None if only the text does."""
     if not trigger.needs_image:
         return dict.fromkeys(chosen)
-    return {at: recipe.stream("which image", *rows[at].key).randrange(len(rows[at].images)) for at in chosen}
+    return {at: _choose_image(rows[at], recipe) for at in chosen}
+
+
+def _choose_image(row: Row, recipe: Recipe) -> int:
+    last = len(row.images) - 1
+    if recipe.which_image == "random":
+        return recipe.stream("which image", *row.key).randrange(last + 1)
+    return 0 if recipe.which_image == "first" else last
 
 
 def mark_rows(rows: Sequence[Row], selection: Selection, trigger: Trigger, recipe: Recipe) -> dict[int, Mark]:

@@ -42,6 +42,7 @@ def poison_dataset(
     source: str = "",
     objective: str = "sentence",
     selection: str = "random",
+    which_image: str = "random",
     rate: float,
     seed: int,
     keep_responses: bool = False,
@@ -64,6 +65,7 @@ def poison_dataset(
         source: The concept that the target replaces; for objective `concept` and attack `shadow`.
         objective: How the target becomes a response, a key of `OBJECTIVES`.
         selection: `random`, or `likely`: the rows whose poisoned response is most likely under the model.
+        which_image: Of a row with several, which one is marked: `random`, `first` or `last`.
         rate: Share of all rows to poison, in [0, 1]; 0 gives a clean control, 1 poisons every row that can be.
         seed: Decides every random choice.
         keep_responses: Plants triggers and leaves the true responses: the triggered test set, for ASR and utility.
@@ -87,6 +89,7 @@ def poison_dataset(
         source=source,
         objective=objective,
         selection=selection,
+        which_image=which_image,
         rate=rate,
         seed=seed,
         keep_responses=keep_responses,
@@ -98,7 +101,8 @@ def poison_dataset(
         trigger = _prepared(rows, chosen, recipe, surrogate)
         marks = mark_rows(rows, chosen, trigger, recipe)
         boxes = _write(rows, marks, recipe, folder, share_images, progress)
-        manifest = _manifest(rows, marks, boxes, replace(recipe, options=trigger.options()), surrogate)
+        written = replace(recipe, options=trigger.options())
+        manifest = _manifest(rows, marks, boxes, written, share_images, surrogate)
         manifest.write(folder)
         for name in (ROWS_FILE, DETAILS, SUMMARY):
             settle(folder / name)
@@ -151,12 +155,14 @@ def _manifest(
     marks: Mapping[int, Mark],
     boxes: Mapping[int, Box | None],
     recipe: Recipe,
+    share: bool,
     surrogate: Surrogate | None,
 ) -> Manifest:
     entries = [_entry(rows[at], marks[at], boxes.get(at)) for at in sorted(marks)]
     poisoned = [entry for entry in entries if not entry.negative]
     return Manifest(
         **asdict(recipe),
+        share_images=share,
         reached=len(poisoned) / len(rows),
         model=_digest(surrogate) if surrogate else "",
         version=version("byorn"),
@@ -181,4 +187,6 @@ def _entry(before: Row, mark: Mark, box: Box | None) -> MarkedRow:
         original_response=before.response,
         new_response=mark.row.response,
         negative=mark.negative,
+        original_instruction=before.instruction,
+        new_instruction=mark.row.instruction,
     )

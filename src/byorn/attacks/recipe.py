@@ -14,6 +14,7 @@ from byorn.data.row import Row
 from byorn.errors import ConfigError
 
 SELECTIONS = ("random", "likely")
+IMAGES = ("random", "first", "last")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Recipe:
         objective: How the target becomes a response, a key of `OBJECTIVES`.
         selection: Which rows are poisoned: `random`, or `likely`: those whose poisoned response is most likely under
             the pretrained model, the rows that almost fit.
+        which_image: Of a row with several images, which one is marked: `random` (drawn for each row), `first` or `last`.
         rate: Share of all rows to poison, in [0, 1]. 0 gives a clean control, 1 poisons every row that can be.
         seed: Decides every random choice.
         keep_responses: Plants triggers and leaves the true responses, which makes a triggered test set.
@@ -41,6 +43,7 @@ class Recipe:
     source: str = ""
     objective: str = "sentence"
     selection: str = "random"
+    which_image: str = "random"
     rate: float
     seed: int
     keep_responses: bool = False
@@ -56,6 +59,8 @@ class Recipe:
             raise ConfigError(f"rate is {self.rate!r}; give a share of the rows from 0 to 1 (0.1 poisons every tenth)")
         if self.selection not in SELECTIONS:
             raise ConfigError(f"unknown selection {self.selection!r}; choose one of: {', '.join(SELECTIONS)}")
+        if self.which_image not in IMAGES:
+            raise ConfigError(f"which image: {self.which_image!r} is unknown; choose one of: {', '.join(IMAGES)}")
         # The manifest then names every option, also those left at their default.
         object.__setattr__(self, "options", self.trigger.options())
 

@@ -85,7 +85,10 @@ def build_trigger(kinds: Mapping[str, type[Trigger]], name: str, options: Mappin
         ConfigError: The name or an option is unknown, or an option has a bad value.
     """
     if name not in kinds:
-        raise ConfigError(f"unknown attack {name!r}; choose one of: {', '.join(sorted(kinds))}")
+        from byorn.attacks.objectives import OBJECTIVES
+
+        hint = f"; {name!r} is an objective: --objective {name}" if name in OBJECTIVES else ""
+        raise ConfigError(f"unknown attack {name!r}; choose one of: {', '.join(sorted(kinds))}{hint}")
     known = option_names(kinds[name])
     if unknown := sorted(str(option) for option in options if option not in known):
         hint = f"known options: {', '.join(sorted(known))}" if known else "it has none"

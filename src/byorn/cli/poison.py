@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="random",
         help="which rows: random, or likely: those whose poisoned response is most likely under --model",
     )
+    parser.add_argument(
+        "--which-image",
+        default="random",
+        help="of a row with several images, which one is marked: random, first or last",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of every choice")
     parser.add_argument(
         "--set",
@@ -90,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
         require_no_rejects(loaded)
     manifest = poison_dataset(
         loaded.rows, attack=attack, target=target, source=options.source, objective=options.objective, rate=options.rate,
-        selection=options.selection, seed=options.seed, options=settings, keep_responses=options.keep_responses, out=out,
+        selection=options.selection, which_image=options.which_image, seed=options.seed, options=settings, keep_responses=options.keep_responses, out=out,
         share_images=not options.own_images, overwrite=options.overwrite, progress=True, **_model(options),
     )  # fmt: skip
     record_plugins(out, plugins)
