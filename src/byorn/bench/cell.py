@@ -23,6 +23,7 @@ from byorn.pipeline.train import TrainSpec, train
 from byorn.scoring.table import read_scores
 
 READY = "group.json"
+BEGUN = "cell.json"
 
 
 @dataclass
@@ -87,11 +88,13 @@ def comparison(group: Group, metric: str, max_new_tokens: int) -> Comparison:
 
 
 def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Fine-tune and judge; returns the content of the result file."""
+    """Fine-tune and judge; returns the content of the result file.
+
+    A cell that was killed goes on from its last checkpoint, if `arguments` has it save some (`save_strategy: steps`); its seconds are then those since.
+    """
     spec, cost = comparison(cell.group, shared["metric"], shared["max_new_tokens"]), Cost()
     out = folder / cell.slug
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    resumed = goes_on(out, {"cell": plain(cell), "source": shared["source"], "plugins": shared["plugins"]})
     if cell.defense in FLAGGING:
         shutil.copy(folder / "scan" / "scores.parquet", out)
     with cost.phase("train"):
@@ -109,9 +112,21 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
         "seconds": {**shared["seconds"], **cost.seconds},
         "peak_megabytes": {**shared["peak_megabytes"], **cost.peak_megabytes},
         "versions": versions(),
+        "resumed": resumed,
         "source": shared["source"],
         "plugins": shared["plugins"],
     }
+
+
+def goes_on(out: Path, settings: dict[str, Any]) -> bool:
+    """Whether `out` holds checkpoints of the same cell; else it is made anew, empty but for `cell.json`."""
+    begun = out / BEGUN
+    if begun.exists() and any((out / "checkpoints").glob("checkpoint-*")) and json.loads(begun.read_text()) == settings:
+        return True
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    write_json(begun, settings)
+    return False
 
 
 def train_spec(cell: Cell, spec: Comparison, folder: Path) -> TrainSpec:
