@@ -23,7 +23,7 @@ def result(seed=0, attack="badnets", defense="byorn", asr=0.1, utility=0.8, task
             "ema_decay": 0.99,
         },
         "metric": "vqa_accuracy",
-        "figures": {"asr": figure(asr), "clean": {"vqa_accuracy": figure(utility)}, "triggered": {"vqa_accuracy": figure(0.5)}},
+        "figures": {"asr": figure(asr), "false_asr": figure(0.02), "clean": {"vqa_accuracy": figure(utility)}, "triggered": {"vqa_accuracy": figure(0.5)}},
         "pretrained": {"asr": figure(0.0), "clean": {"vqa_accuracy": figure(0.3)}},
         "detection": {"auc": 0.9, "recall": 1.0} if defense == "byorn" else None,
         "seconds": {"scan": 5.0, "train": 20.0, "evaluate": 3.0},
@@ -99,7 +99,7 @@ def test_the_summary_compares_with_the_oracle_and_with_plain_fine_tuning():
     rows = {row[0]: dict(zip(summary.head, row, strict=True)) for row in summary.rows}
     assert list(rows) == ["sft", "oracle", "byorn"]
     assert rows["byorn"]["ASR %"].startswith("20.0 [")
-    assert (rows["byorn"]["n"], rows["byorn"]["worst"]) == ("200", "30.0")
+    assert (rows["byorn"]["n"], rows["byorn"]["worst"], rows["byorn"]["clean"]) == ("200", "30.0", "2.0")
     assert (rows["byorn"]["of the oracle"], rows["byorn"]["time"]) == ("80.0%", "1.25 x")
     assert rows["sft"]["AUC"] == "–"
 

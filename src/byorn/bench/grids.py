@@ -24,7 +24,8 @@ ENTRIES = (
 )
 SUMMARY = (
     "Over all attacks. Utility is {metric} on clean inputs, and on triggered ones; of the oracle: utility over that of fine-tuning on the "
-    "truly clean rows; ASR: each test input counted once, with its 95 % Wilson interval, n test inputs with a trigger; worst: of any attack; "
+    "truly clean rows; ASR: each test input counted once, with its 95 % Wilson interval, n test inputs with a trigger; worst: of any attack; clean: the "
+    "same share on inputs without a trigger, which an ASR has to be compared with; "
     "AUC: of the defence's own score; recall: share of the poisoned rows that it flags; time: scan and training over plain fine-tuning."
 )
 
@@ -64,7 +65,7 @@ def by_attack(lines: Sequence[Line]) -> Grid:
 
 def by_defense(lines: Sequence[Line]) -> Grid:
     """A row for each defence and setting: what it keeps, what it lets through, what it finds, what it costs."""
-    head = ["defence", "utility", "triggered", "of the oracle", "ASR %", "n", "worst", "AUC", "recall", "time"]
+    head = ["defence", "utility", "triggered", "of the oracle", "ASR %", "n", "worst", "clean", "AUC", "recall", "time"]
     rows = [[setting, *_worth(own, lines)] for setting, own in by_setting(lines).items()]
     return Grid(head, rows, SUMMARY.format(metric=lines[0]["metric"]))
 
@@ -125,6 +126,7 @@ def _worth(own: Sequence[Line], lines: Sequence[Line]) -> list[str]:
         f"{100 * hits / n:.1f} [{100 * low:.1f}, {100 * high:.1f}]" if n else "undefined",
         str(n),
         f"{max(100 * line['asr'] for line in rated):.1f}" if rated else "undefined",
+        _mean(own, "asr_clean", "{:.1f}", 100),
         _mean(own, "detection_auc", "{:.3f}"),
         _mean(own, "detection_recall", "{:.2f}"),
         _over(own, lines, "sft", "seconds", "{:.2f} x"),

@@ -48,7 +48,8 @@ def lines(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
     Returns:
         `utility` is the mean over the seeds, `utility_interval` its 95 % t interval (for one seed: the bootstrap interval over the test
-        inputs); `asr` is pooled over seeds and inputs with its Wilson interval; both ASRs are shares in [0, 1]; `seconds` is scan and
+        inputs); `asr` is pooled over seeds and inputs with its Wilson interval; all ASRs are shares in [0, 1], `asr_clean` that on
+        clean inputs: what the tuned model says without a trigger; `seconds` is scan and
         training, the mean over seeds. `seeds` is their number, `n` the test inputs behind the ASR. Cost: optimiser `steps`; `seconds_scoring` is
         whatever comes before the fine-tune, with `forward_passes` rows scored and `fine_tunes` made for it; `peak_megabytes` while training.
     """
@@ -86,6 +87,7 @@ def _line(group: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "asr": asr,
         "asr_interval": asr_interval,
         "n": n,
+        "asr_clean": pooled([result["figures"]["false_asr"] for result in group])[0],
         "asr_pretrained": pooled([result["pretrained"]["asr"] for result in group])[0],
         "utility_pretrained": _defined(result["pretrained"]["clean"][metric]["value"] for result in group),
         "utility_triggered": _defined(result["figures"]["triggered"][metric]["value"] for result in group),
