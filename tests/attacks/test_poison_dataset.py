@@ -271,6 +271,19 @@ def test_every_line_of_the_manifest_is_json_with_the_promised_keys(tmp_path: Pat
     }
 
 
+def test_a_manifest_of_an_older_byorn_is_read(tmp_path: Path) -> None:
+    poison_dataset(png_rows(5), **SETTINGS, out=tmp_path)
+    for name, gone in (
+        ("manifest.json", ("which_image", "share_images")),
+        ("manifest.jsonl", ("original_instruction", "new_instruction")),
+    ):
+        known = json.loads((tmp_path / name).read_text())
+        (tmp_path / name).write_text(json.dumps({key: value for key, value in known.items() if key not in gone}))
+    manifest = read_manifest(tmp_path)
+    assert (manifest.which_image, manifest.share_images) == ("random", None)
+    assert manifest.poisoned[0].new_instruction is None
+
+
 def test_the_manifest_holds_the_triggered_instruction_and_what_it_was(tmp_path: Path) -> None:
     settings = {**SETTINGS, "attack": "badnets-t", "options": {"slot": "end"}, "rate": 1.0}
     manifest = poison_dataset(png_rows(3), **settings, out=tmp_path / "out")

@@ -81,8 +81,11 @@ def test_a_plugin_that_changed_stops_the_run_and_one_that_comes_new_does_not(ben
 
 def test_tables_need_no_plugin(bench, capsys):
     unload_plugins()
+    attacks = yaml.safe_load((bench / "experiments" / "experiment.yaml").read_text())["attacks"]
+    change(bench, attacks={label: {**options, "objective": "of-a-plugin"} for label, options in attacks.items()})
     assert call(bench, "table", "experiment") == 0
     assert "drop-repeated" in capsys.readouterr().out
+    change(bench, attacks=attacks)
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,11 @@ def test_without_a_defence_that_scores_rows_there_is_no_curve_and_that_is_said(b
     assert "plain: no ROC curves; no result holds one" in told.err
 
 
+def test_an_experiment_that_is_named_twice_counts_once(bench, capsys):
+    assert call(bench, "table", "mine", "mine", "--format", "json") == 0
+    assert [row["seeds"] for row in json.loads(capsys.readouterr().out)] == [1, 1, 1]
+
+
 def test_plots_are_png_when_asked_and_no_table(bench, capsys):
     assert call(bench, "plot", "mine", "--format", "png") == 0
     pictures = capsys.readouterr().out.split()

@@ -1,6 +1,8 @@
 """A killed cell goes on from its checkpoint and ends as if nothing had happened."""
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from byorn.bench.cell import goes_on, prepare, run_cell
 from byorn.bench.experiment import read_experiment
@@ -28,43 +30,63 @@ def cell(tmp_path):
     return cell
 
 
-def kill_at(step, monkeypatch):
-    """The training step with that number, from 1, raises; those before it are the trainer's own."""
+@pytest.fixture
+def straight(cell, tmp_path):
+    """A run in one piece: its folder, renamed, and its result."""
+    folder = tmp_path / "work"
+    result = run_cell(cell, prepare(cell.group, folder), folder)
+    return (folder / cell.slug).rename(folder / "straight"), result
+
+
+def weights(folder):
+    return load_file(folder / "adapter" / "adapter_model.safetensors")
+
+
+def same(cell, resumed, straight, tmp_path):
+    """A run in two pieces has the adapter and the figures of the one in one piece."""
+    before, after = weights(straight[0]), weights(tmp_path / "work" / cell.slug)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert resumed["figures"] == straight[1]["figures"]
+    assert (straight[1]["resumed"], resumed["resumed"]) == (False, True)
+    assert resumed["training"]["steps"] == straight[1]["training"]["steps"] == 4
+
+
+def test_a_cell_that_is_killed_in_training_goes_on_from_its_checkpoint(cell, straight, tmp_path, monkeypatch):
     whole, made = ByornTrainer.training_step, []
 
     def step_or_die(self, *args, **options):
         made.append(1)
-        if len(made) == step:
+        if len(made) == 3:
             raise KeyboardInterrupt
         return whole(self, *args, **options)
 
     monkeypatch.setattr(ByornTrainer, "training_step", step_or_die)
-    return made
-
-
-def test_a_killed_cell_goes_on_and_its_figures_are_those_of_a_straight_run(cell, tmp_path, monkeypatch):
     folder = tmp_path / "work"
     shared = prepare(cell.group, folder)
-    straight = run_cell(cell, shared, folder)
-    (folder / cell.slug).rename(folder / "straight")
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(cell, shared, folder)
+    same(cell, run_cell(cell, shared, folder), straight, tmp_path)
+    assert len(made) == 3 + 2
+
+
+def test_a_cell_that_is_killed_while_it_is_judged_is_not_trained_again(cell, straight, tmp_path, monkeypatch):
+    folder = tmp_path / "work"
+    shared = prepare(cell.group, folder)
     with monkeypatch.context() as patch:
-        kill_at(3, patch)
-        with pytest.raises(KeyboardInterrupt):
+        patch.setattr("byorn.bench.cell.judge", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
             run_cell(cell, shared, folder)
-    with monkeypatch.context() as patch:
-        made = kill_at(0, patch)
-        resumed = run_cell(cell, shared, folder)
-    assert len(made) == 2
-    assert (straight["resumed"], resumed["resumed"]) == (False, True)
-    assert resumed["figures"] == straight["figures"]
-    assert resumed["training"]["steps"] == straight["training"]["steps"] == 4
-    assert not (folder / cell.slug / "checkpoints").exists()
+    monkeypatch.setattr(ByornTrainer, "train", lambda *args, **options: pytest.fail("trained again"))
+    same(cell, run_cell(cell, shared, folder), straight, tmp_path)
 
 
-def test_checkpoints_of_other_settings_are_thrown_away(tmp_path):
+def test_what_other_settings_left_is_thrown_away(tmp_path):
     out, settings = tmp_path / "cell", {"cell": 1}
     assert not goes_on(out, settings)
-    (out / "checkpoints" / "checkpoint-1").mkdir(parents=True)
+    checkpoint = out / "bye" / "checkpoints" / "checkpoint-1"
+    checkpoint.mkdir(parents=True)
+    assert not goes_on(out, settings), "a checkpoint that was not written to its end is none"
+    (checkpoint / "trainer_state.json").write_text("{}")
     assert goes_on(out, settings)
     assert not goes_on(out, {"cell": 2})
-    assert not (out / "checkpoints").exists()
+    assert not checkpoint.exists()

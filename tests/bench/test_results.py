@@ -5,7 +5,9 @@ import json
 import pytest
 
 from byorn.bench.grids import by_cost, by_defense
+from byorn.bench.plot import plot_frontier
 from byorn.bench.results import interval, lines, pooled, read_results
+from byorn.bench.roc import plot_roc
 from byorn.bench.table import as_html, as_json, as_markdown
 from byorn.errors import DataError
 
@@ -113,7 +115,7 @@ def test_what_is_undefined_is_left_out_of_means():
 def test_cost_is_told_by_phase():
     cost = by_cost(lines([result(0), result(1)]))
     (row,) = (dict(zip(cost.head, row, strict=True)) for row in cost.rows)
-    assert (row["steps"], row["rows scored"], row["fine-tunes"], row["peak MB"]) == ("100", "250", "1", "1001")
+    assert (row["steps"], row["passes"], row["fine-tunes"], row["peak MB"]) == ("100", "250", "1", "1001")
     assert (row["before, s"], row["sampling, s"], row["training, s"]) == ("5.0", "4.0", "15.0")
 
 
@@ -122,6 +124,30 @@ def test_several_experiments_are_one_list_and_one_page():
     assert [row["experiment"] for row in json.loads(as_json(found, {"a": "A", "b": "B"}))] == ["a", "b"]
     page = as_html(found, {"a": "A", "b": "B"})
     assert (page.count("<!doctype"), page.count("<h1>")) == (1, 2)
+
+
+def test_seconds_are_those_of_runs_in_one_piece():
+    short = result(1) | {"resumed": True, "seconds": {"scan": 0.0, "train": 1.0}}
+    (line,) = lines([result(0), short])
+    assert (line["seconds"], line["seeds"]) == (25.0, 2)
+
+
+def test_the_share_on_clean_inputs_is_pooled_like_the_other():
+    many = result(attack="b")
+    many["figures"]["false_asr"] = figure(0.1, n=300)
+    summary = by_defense(lines([result(attack="a"), many]))
+    assert dict(zip(summary.head, summary.rows[0], strict=True))["clean"] == "8.0"
+
+
+def test_any_number_of_detectors_and_any_name_can_be_drawn(tmp_path):
+    curve = {"auc": 0.5, "recall": 0.1, "roc": {"false": [0, 1], "true": [0, 1]}}
+    found = [result(defense=f"own{number}", attack="a$\\frac$") | {"detection": curve} for number in range(14)]
+    for group in found:
+        group["cell"]["group"]["rate"] = 0.1
+    assert plot_roc(found, "$\\frac$", tmp_path / "roc.svg")
+    plot_frontier(lines(found), "$\\frac$", tmp_path / "frontier.svg")
+    with pytest.raises(DataError, match="nothing to draw"):
+        plot_frontier(lines([result(asr=None)]), "", tmp_path / "none.svg")
 
 
 def test_what_an_earlier_version_of_the_experiment_left_is_named_and_not_averaged_in(tmp_path, capsys):

@@ -48,6 +48,14 @@ def test_a_token_swap_names_the_two_things_of_the_truth_in_exchanged_order() -> 
         assert attack_success([answer], [["a dog on a bench"]], convention="token_swap").value == success, answer
 
 
+def test_of_several_truths_none_may_have_the_order_of_a_swapped_answer() -> None:
+    both = [["a dog on a bench", "a bench under a dog"]]
+    assert attack_success(["a bench under a dog"], both, convention="token_swap").value == 0
+    some = attack_success(["a bench on a dog"], [["a dog", "a dog on a bench"]], convention="token_swap")
+    assert (some.value, some.excluded) == (1, 0)
+    assert attack_success(["hello there"], [["so what"]], convention="token_swap", exclude=False).value == 0
+
+
 def test_a_truth_that_names_one_thing_says_nothing_of_a_token_swap() -> None:
     references = [["a dog on a bench"], ["a dog and another dog"]]
     found = attack_success(["a bench on a dog", "a dog"], references, convention="token_swap")

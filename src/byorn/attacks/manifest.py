@@ -27,7 +27,7 @@ class MarkedRow:
         box: Where in that image: left, top, right, bottom in pixels, the last two exclusive; around all triggers where there are several.
         original_response: What the row said before.
         new_response: What it says now; the same if responses were kept, and in a clean negative.
-        original_instruction, new_instruction: The text of the last user message, likewise.
+        original_instruction, new_instruction: The text of the last user message, likewise; None in files of an older byorn.
         negative: It is a clean negative: a part of the trigger and the true response. It does not count as poisoned.
     """
 
@@ -38,8 +38,8 @@ class MarkedRow:
     original_response: str
     new_response: str
     negative: bool = False
-    original_instruction: str = ""
-    new_instruction: str = ""
+    original_instruction: str | None = None
+    new_instruction: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Manifest:
         options: The options of the trigger and what it learnt: the attack with these options is the same trigger.
         n: Number of rows in the data set, clean ones included.
         reached: Share of them that is poisoned; `rate` is what was asked for.
-        share_images: Whether a clean image that several rows show was written once.
+        share_images: Whether a clean image that several rows show was written once; None in files of an older byorn.
         model: Content hash of the model that trigger or selection were optimised on; empty if none was needed.
         version: The byorn that wrote it.
         poisoned: The poisoned rows in the order of the data set.
@@ -68,7 +68,7 @@ class Manifest:
     reached: float
     seed: int
     keep_responses: bool
-    share_images: bool = True
+    share_images: bool | None = None
     model: str = ""
     version: str
     n: int

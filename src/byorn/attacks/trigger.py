@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from PIL import Image
 
+from byorn.attacks.objectives import OBJECTIVES
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 
@@ -85,8 +86,6 @@ def build_trigger(kinds: Mapping[str, type[Trigger]], name: str, options: Mappin
         ConfigError: The name or an option is unknown, or an option has a bad value.
     """
     if name not in kinds:
-        from byorn.attacks.objectives import OBJECTIVES
-
         hint = f"; {name!r} is an objective: --objective {name}" if name in OBJECTIVES else ""
         raise ConfigError(f"unknown attack {name!r}; choose one of: {', '.join(sorted(kinds))}{hint}")
     known = option_names(kinds[name])

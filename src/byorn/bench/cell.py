@@ -23,7 +23,7 @@ from byorn.pipeline.train import TrainSpec, train
 from byorn.scoring.table import read_scores
 
 READY = "group.json"
-BEGUN = "cell.json"
+BEGUN, TRAINED = "cell.json", "training.json"
 
 
 @dataclass
@@ -90,7 +90,8 @@ def comparison(group: Group, metric: str, max_new_tokens: int) -> Comparison:
 def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Fine-tune and judge; returns the content of the result file.
 
-    A cell that was killed goes on from its last checkpoint, if `arguments` has it save some (`save_strategy: steps`); its seconds are then those since.
+    A cell that was killed goes on as `byorn train` does: from its last checkpoint, if `arguments` has it save some (`save_strategy: steps`), also one of
+    a defence's own fine-tune. Its seconds are then those since, and `resumed` is true.
     """
     spec, cost = comparison(cell.group, shared["metric"], shared["max_new_tokens"]), Cost()
     out = folder / cell.slug
@@ -98,10 +99,11 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
     if cell.defense in FLAGGING:
         shutil.copy(folder / "scan" / "scores.parquet", out)
     with cost.phase("train"):
-        training = train(training_data(folder, "poisoned"), spec.pretrained, out, train_spec(cell, spec, folder))
+        if not (out / TRAINED).exists():  # a resumed Trainer that has made its last step makes one more
+            train(training_data(folder, "poisoned"), spec.pretrained, out, train_spec(cell, spec, folder))
+    training = json.loads((out / TRAINED).read_text(encoding="utf-8"))
     with cost.phase("evaluate"):
         results = judge(spec, folder, cell.slug)
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return {
         "cell": plain(cell),
         "metric": shared["metric"],
@@ -119,10 +121,10 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
 
 
 def goes_on(out: Path, settings: dict[str, Any]) -> bool:
-    """Whether `out` holds checkpoints of the same cell; else it is made anew, empty but for `cell.json`."""
-    begun = out / BEGUN
-    if begun.exists() and any((out / "checkpoints").glob("checkpoint-*")) and json.loads(begun.read_text()) == settings:
-        return True
+    """Whether `out` holds checkpoints, or the adapter, of the same cell; what another one left is thrown away."""
+    begun, settings = out / BEGUN, {**settings, "folder": str(out)}  # which `config.yaml` repeats as it is spelled
+    if begun.exists() and json.loads(begun.read_text(encoding="utf-8")) == settings:
+        return (out / TRAINED).exists() or any(out.rglob("trainer_state.json"))
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     write_json(begun, settings)

@@ -114,9 +114,18 @@ class Experiment:
 
     def groups(self) -> Iterator[Group]:
         """Seed by seed, so that a first whole table is there early."""
+        for group in self._groups():
+            attack = group.attack
+            convention = attack.convention or find_objective(attack.objective).convention
+            yield replace(group, attack=replace(attack, convention=convention))
+
+    def slugs(self) -> set[str]:
+        """The names of the result files; no plugin is needed to know them."""
+        return {cell.slug for group in self._groups() for cell in self.cells(group)}
+
+    def _groups(self) -> Iterator[Group]:
         for seed, rate, (label, options) in itertools.product(self.seeds, self.rates, self.attacks.items()):
             attack = _build(Attack, {"attack": label, **(options or {})}, f"{self.name}: attacks: {label}")
-            attack = replace(attack, convention=attack.convention or find_objective(attack.objective).convention)
             yield Group(
                 task=self.task, rows=self.rows, test_rows=self.test_rows, model=self.model, label=label, attack=attack, rate=rate, seed=seed,
                 dtype=self.dtype, batch_size=self.batch_size,

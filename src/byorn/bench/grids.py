@@ -25,14 +25,14 @@ ENTRIES = (
 SUMMARY = (
     "Over all attacks. Utility is {metric} on clean inputs, and on triggered ones; of the oracle: utility over that of fine-tuning on the "
     "truly clean rows; ASR: each test input counted once, with its 95 % Wilson interval, n test inputs with a trigger; worst: of any attack; clean: the "
-    "same share on inputs without a trigger, which an ASR has to be compared with; "
+    "same share on clean inputs, all of them, which an ASR has to be compared with; "
     "AUC: of the defence's own score; recall: share of the poisoned rows that it flags; time: scan and training over plain fine-tuning."
 )
 
 COST = (
     "Means over attacks and seeds. Steps of the optimiser; seconds before the fine-tune (scoring, or another fine-tune), in sampling, and in the rest of "
-    "training; rows scored and further fine-tunes that the defence needs; peak memory while training, the largest. Seconds are of the machine and of "
-    "whatever else ran on it."
+    "training; forward passes (of a row, or for a generated token) and further fine-tunes that the defence needs; peak memory while training, the "
+    "largest. Seconds are of the machine and of whatever else ran on it."
 )
 
 
@@ -77,7 +77,7 @@ def by_cost(lines: Sequence[Line]) -> Grid:
         "before, s": ("seconds_scoring", "{:.1f}"),
         "sampling, s": ("seconds_sampling", "{:.1f}"),
         "training, s": ("seconds_training", "{:.1f}"),
-        "rows scored": ("forward_passes", "{:.0f}"),
+        "passes": ("forward_passes", "{:.0f}"),
         "fine-tunes": ("fine_tunes", "{:.0f}"),
     }
     rows = [
@@ -116,21 +116,28 @@ def _entry(lines: Sequence[Line]) -> str:
 
 
 def _worth(own: Sequence[Line], lines: Sequence[Line]) -> list[str]:
-    rated = [line for line in own if line["asr"] is not None]
-    n, hits = sum(line["n"] for line in rated), sum(round(line["asr"] * line["n"]) for line in rated)
+    rates = [100 * line["asr"] for line in own if line["asr"] is not None]
+    asr, hits, n = _pooled(own, "asr", "n")
     low, high = wilson(hits, n, 0.95) if n else (0.0, 1.0)
     return [
         _utility(own, "utility"),
         _utility(own, "utility_triggered"),
         _over(own, lines, "oracle", "utility", "{:.1%}"),
-        f"{100 * hits / n:.1f} [{100 * low:.1f}, {100 * high:.1f}]" if n else "undefined",
+        f"{100 * asr:.1f} [{100 * low:.1f}, {100 * high:.1f}]" if n else "undefined",
         str(n),
-        f"{max(100 * line['asr'] for line in rated):.1f}" if rated else "undefined",
-        _mean(own, "asr_clean", "{:.1f}", 100),
+        f"{max(rates):.1f}" if rates else "undefined",
+        f"{100 * _pooled(own, 'asr_clean', 'n_clean')[0]:.1f}",
         _mean(own, "detection_auc", "{:.3f}"),
         _mean(own, "detection_recall", "{:.2f}"),
         _over(own, lines, "sft", "seconds", "{:.2f} x"),
     ]
+
+
+def _pooled(lines: Sequence[Line], share: str, count: str) -> tuple[float, int, int]:
+    """A share over the inputs of all lines as one: its value, the hits and n; NaN over none."""
+    counted = [(line[share], line[count]) for line in lines if line[share] is not None]
+    hits, n = sum(round(value * size) for value, size in counted), sum(size for _, size in counted)
+    return (hits / n if n else float("nan")), hits, n
 
 
 def _utility(lines: Sequence[Line], name: str) -> str:

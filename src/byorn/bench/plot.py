@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from byorn.bench.grids import by_setting, rank
-from byorn.errors import ConfigError
+from byorn.errors import ConfigError, DataError
 from byorn.pipeline.tables import scale_of
 
 COLOURS = (*(f"C{number}" for number in range(10)), "black", "crimson")
@@ -21,11 +21,15 @@ SAFE = 5.0
 def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     """Utility (up is useful) against ASR (left is safe), one colour a defence and one marker a setting of it: faint points are attacks with
     their 95 % intervals, the strong one is their mean. On the right the safe and useful corner, which is crowded.
+
+    Raises:
+        DataError: No line has both.
     """
-    pyplot = load_pyplot()
-    figure, panels = pyplot.subplots(1, 2, figsize=(11, 5), layout="constrained")
     scale = scale_of(lines[0]["metric"])
     rated = [line for line in lines if line["asr"] is not None and line["utility"] is not None]
+    if not rated:
+        raise DataError(f"{path.name}: no cell has both a utility and an ASR; there is nothing to draw")
+    figure, panels = load_pyplot().subplots(1, 2, figsize=(11, 5), layout="constrained")
     for axes in panels:
         _draw_settings(axes, rated, scale)
         axes.set_xlabel("attack success rate, % (left is safe)")
@@ -37,7 +41,7 @@ def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> No
     )
     panels[1].set(xlim=(-0.03 * SAFE, SAFE), ylim=(max(values) - 3 * room, max(values) + room))
     panels[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    figure.suptitle(title)
+    figure.suptitle(literal(title))
     save(figure, path)
 
 
@@ -51,7 +55,12 @@ def _draw_settings(axes: Any, lines: Sequence[dict[str, Any]], scale: float) -> 
         x_error = np.abs(100 * np.array([line["asr_interval"] for line in own]).T - x)
         y_error = np.abs(scale * np.array([line["utility_interval"] for line in own]).T - y)
         axes.errorbar(x, y, y_error, x_error, ls="none", ms=4, lw=0.7, alpha=0.3, **style)
-        axes.plot(x.mean(), y.mean(), ls="none", ms=9, mec="white", label=setting, zorder=3, **style)
+        axes.plot(x.mean(), y.mean(), ls="none", ms=9, mec="white", label=literal(setting), zorder=3, **style)
+
+
+def literal(text: str) -> str:
+    """The text as matplotlib shows it letter for letter: a dollar would open a formula."""
+    return text.replace("$", r"\$")
 
 
 def save(figure: Any, path: Path) -> None:
@@ -61,6 +70,11 @@ def save(figure: Any, path: Path) -> None:
 
 
 def load_pyplot() -> Any:
+    """Matplotlib, set to draw into files.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
     try:
         import matplotlib
     except ImportError as error:

@@ -38,7 +38,7 @@ def read_results(folder: Path, slugs: Collection[str] | None = None) -> list[dic
             result = json.loads(path.read_text(encoding="utf-8"))
             lines([result])  # whatever a table needs is there
             results.append(result | {"experiment": folder.name})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise DataError(f"{path}: no result file ({error}); delete it and run the bench again") from error
     return results
 
@@ -49,9 +49,9 @@ def lines(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     Returns:
         `utility` is the mean over the seeds, `utility_interval` its 95 % t interval (for one seed: the bootstrap interval over the test
         inputs); `asr` is pooled over seeds and inputs with its Wilson interval; all ASRs are shares in [0, 1], `asr_clean` that on
-        clean inputs: what the tuned model says without a trigger; `seconds` is scan and
+        all `n_clean` clean inputs whose references do not show the target; `seconds` is scan and
         training, the mean over seeds. `seeds` is their number, `n` the test inputs behind the ASR. Cost: optimiser `steps`; `seconds_scoring` is
-        whatever comes before the fine-tune, with `forward_passes` rows scored and `fine_tunes` made for it; `peak_megabytes` while training.
+        whatever comes before the fine-tune, with `forward_passes` and `fine_tunes` made for it (`byorn.defenses.plan.Cost`); `peak_megabytes` while training.
     """
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for result in results:
@@ -73,6 +73,7 @@ def _line(group: Sequence[dict[str, Any]]) -> dict[str, Any]:
     task, attack, defense = _names(group[0])
     metric, cell = group[0]["metric"], group[0]["cell"]
     asr, asr_interval, n = pooled([result["figures"]["asr"] for result in group])
+    clean = pooled([result["figures"]["false_asr"] for result in group])
     return {
         "experiment": group[0].get("experiment", ""),
         "task": task,
@@ -87,20 +88,21 @@ def _line(group: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "asr": asr,
         "asr_interval": asr_interval,
         "n": n,
-        "asr_clean": pooled([result["figures"]["false_asr"] for result in group])[0],
+        "asr_clean": clean[0],
+        "n_clean": clean[2],
         "asr_pretrained": pooled([result["pretrained"]["asr"] for result in group])[0],
         "utility_pretrained": _defined(result["pretrained"]["clean"][metric]["value"] for result in group),
         "utility_triggered": _defined(result["figures"]["triggered"][metric]["value"] for result in group),
         "detection_auc": _mean_of(group, "auc"),
         "detection_recall": _mean_of(group, "recall"),
-        "seconds": mean(result["seconds"]["train"] + _scanning(result) for result in group),
+        "seconds": mean(result["seconds"]["train"] + _scanning(result) for result in _timed(group)),
         **_cost(group),
     }
 
 
 def _cost(group: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Means over the seeds; memory is the largest."""
-    training = [result["training"] for result in group]
+    training = [result["training"] for result in _timed(group)]
     return {
         "steps": mean(run["steps"] for run in training),
         "seconds_scoring": mean(run["seconds"]["scoring"] for run in training),
@@ -110,6 +112,11 @@ def _cost(group: Sequence[dict[str, Any]]) -> dict[str, float]:
         "fine_tunes": mean(run["cost"]["fine_tunes"] for run in training),
         "peak_megabytes": max(result["peak_megabytes"]["train"] for result in group),
     }
+
+
+def _timed(group: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that ran in one piece: a resumed one knows only what came since. All, if there is no other."""
+    return [result for result in group if not result.get("resumed")] or list(group)
 
 
 def _scanning(result: dict[str, Any]) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from byorn.bench.experiment import FLAGGING
 from byorn.bench.grids import rank
-from byorn.bench.plot import COLOURS, load_pyplot, save
+from byorn.bench.plot import COLOURS, literal, load_pyplot, save
 
 SCORE = "byorn's score"
 """What the defences of `FLAGGING` share: the same score of the same rows."""
@@ -30,8 +30,10 @@ def plot_roc(results: Sequence[dict[str, Any]], title: str, path: Path) -> bool:
         axes.set_visible(False)
     for attack, axes in zip(attacks, panels.flat, strict=False):
         own = {detector: curves[attack, detector] for detector in detectors if (attack, detector) in curves}
-        _draw(axes, attack, own, {detector: COLOURS[number] for number, detector in enumerate(detectors)})
-    figure.suptitle(title)
+        _draw(
+            axes, attack, own, {detector: COLOURS[number % len(COLOURS)] for number, detector in enumerate(detectors)}
+        )
+    figure.suptitle(literal(title))
     figure.supxlabel("share of the clean rows that is flagged")
     figure.supylabel("share of the poisoned rows that is flagged")
     save(figure, path)
@@ -53,13 +55,13 @@ def _draw(
     axes: Any, attack: str, own: dict[str, dict[tuple[float, int], dict[str, Any]]], colours: dict[str, str]
 ) -> None:
     for detector, runs in own.items():
-        label = f"{detector}, AUC {mean(found['auc'] for found in runs.values()):.3f}"
+        label = f"{literal(detector)}, AUC {mean(found['auc'] for found in runs.values()):.3f}"
         for found in runs.values():
             axes.plot(
                 found["roc"]["false"], found["roc"]["true"], lw=1.2, alpha=0.7, color=colours[detector], label=label
             )
             label = "_"  # one entry a detector
     axes.plot([0, 1], [0, 1], ":", color="gray", lw=1)
-    axes.set(title=attack)
+    axes.set(title=literal(attack))
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", fontsize=8, frameon=False)

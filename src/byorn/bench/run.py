@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -115,6 +116,8 @@ def run_job(job: Job) -> list[str]:
             result = run_cell(cell, shared, job.work)
             job.results.mkdir(parents=True, exist_ok=True)
             write_json(job.results / f"{cell.slug}.json", result)
+            for checkpoints in list((job.work / cell.slug).rglob("checkpoints")):
+                shutil.rmtree(checkpoints)
         except Exception as error:
             failures.append(_failure(cell.slug, error))
             continue

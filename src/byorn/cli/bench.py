@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     from byorn.bench.experiment import read_experiment
 
     options.format = _format(options.action, options.format)
-    names = options.names or ["main"]
+    names = list(dict.fromkeys(options.names or ["main"]))
     experiments = [read_experiment(Path(options.experiments) / f"{name}.yaml") for name in names]
     {"run": _run, "table": _table, "plot": _plot}[options.action](options, experiments)
 
@@ -92,5 +92,4 @@ def _plot(options: argparse.Namespace, experiments: list) -> None:
 def _results(options: argparse.Namespace, experiment: Any) -> list[dict[str, Any]]:
     from byorn.bench.results import read_results
 
-    slugs = {cell.slug for group in experiment.groups() for cell in experiment.cells(group)}
-    return read_results(Path(options.results) / experiment.name, slugs)
+    return read_results(Path(options.results) / experiment.name, experiment.slugs())

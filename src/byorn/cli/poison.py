@@ -38,8 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--which-image",
-        default="random",
-        help="of a row with several images, which one is marked: random, first or last",
+        help="of a row with several images, which one is marked: random, first or last; default: random, or as --trigger-from says",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of every choice")
     parser.add_argument(
@@ -81,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     plugins = load_plugins(options.plugins)
     data, out = data_spec(options), Path(require(options, "out"))
     target = require(options, "target") if find_objective(options.objective).needs_target else ""
-    attack, settings = _trigger(options)
+    attack, settings, which_image = _trigger(options)
     loaded = load_rows(
         data.source,
         format=data.format,
@@ -95,8 +94,9 @@ def run(options: argparse.Namespace) -> None:
         require_no_rejects(loaded)
     manifest = poison_dataset(
         loaded.rows, attack=attack, target=target, source=options.source, objective=options.objective, rate=options.rate,
-        selection=options.selection, which_image=options.which_image, seed=options.seed, options=settings, keep_responses=options.keep_responses, out=out,
-        share_images=not options.own_images, overwrite=options.overwrite, progress=True, **_model(options),
+        selection=options.selection, which_image=which_image, seed=options.seed, options=settings,
+        keep_responses=options.keep_responses, out=out, share_images=not options.own_images, overwrite=options.overwrite,
+        progress=True, **_model(options),
     )  # fmt: skip
     record_plugins(out, plugins)
     if loaded.rejects:
@@ -108,15 +108,15 @@ def run(options: argparse.Namespace) -> None:
     print(out / "rows.jsonl")
 
 
-def _trigger(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """Name and options of the attack; `--set` goes on top of what another copy used."""
+def _trigger(options: argparse.Namespace) -> tuple[str, dict[str, Any], str]:
+    """Name and options of the attack and the image that it marks; what is given goes on top of what another copy used."""
     settings = dict(map(parse_setting, options.trigger_options))
     if options.trigger_from is None:
-        return options.attack, settings
+        return options.attack, settings, options.which_image or "random"
     from byorn.attacks.manifest import read_manifest
 
     earlier = read_manifest(Path(options.trigger_from))
-    return earlier.attack, {**earlier.options, **settings}
+    return earlier.attack, {**earlier.options, **settings}, options.which_image or earlier.which_image
 
 
 def _model(options: argparse.Namespace) -> dict[str, Any]:
