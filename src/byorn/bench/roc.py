@@ -12,6 +12,8 @@ from byorn.bench.plot import COLOURS, literal, load_pyplot, save
 SCORE = "byorn's score"
 """What the defences of `FLAGGING` share: the same score of the same rows."""
 COLUMNS = 4
+Runs = dict[tuple[float, int], dict[str, Any]]
+"""(rate, seed) -> what was detected there, with its curve."""
 
 
 def plot_roc(results: Sequence[dict[str, Any]], title: str, path: Path) -> bool:
@@ -21,28 +23,43 @@ def plot_roc(results: Sequence[dict[str, Any]], title: str, path: Path) -> bool:
         return False
     attacks = list(dict.fromkeys(attack for attack, _ in curves))
     detectors = sorted({detector for _, detector in curves}, key=rank)
-    columns = min(COLUMNS, len(attacks))
-    figure, panels = load_pyplot().subplots(
-        -(-len(attacks) // columns), columns, figsize=(3.4 * columns, 3.4 * -(-len(attacks) // columns)),
-        layout="constrained", squeeze=False, sharex=True, sharey=True,
-    )  # fmt: skip
-    for axes in panels.flat[len(attacks) :]:
-        axes.set_visible(False)
-    for attack, axes in zip(attacks, panels.flat, strict=False):
-        own = {detector: curves[attack, detector] for detector in detectors if (attack, detector) in curves}
-        _draw(
-            axes, attack, own, {detector: COLOURS[number % len(COLOURS)] for number, detector in enumerate(detectors)}
-        )
+    figure, panels = _panels(len(attacks))
+    for attack, axes in zip(attacks, panels, strict=True):
+        for number, detector in enumerate(detectors):
+            _draw(axes, detector, curves.get((attack, detector), {}), COLOURS[number % len(COLOURS)])
+        axes.set(title=literal(attack))
+        axes.legend(loc="lower right", fontsize=8, frameon=False)
     figure.suptitle(literal(title))
-    figure.supxlabel("share of the clean rows that is flagged")
-    figure.supylabel("share of the poisoned rows that is flagged")
     save(figure, path)
     return True
 
 
-def _curves(results: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[tuple[float, int], dict[str, Any]]]:
-    """(attack, detector) -> (rate, seed) -> detection with its curve."""
-    found: dict[tuple[str, str], dict[tuple[float, int], dict[str, Any]]] = {}
+def _panels(count: int) -> tuple[Any, list[Any]]:
+    """A figure and so many axes, square and empty but for the line of chance."""
+    columns = min(COLUMNS, count)
+    rows = -(-count // columns)
+    figure, grid = load_pyplot().subplots(
+        rows,
+        columns,
+        figsize=(3.4 * columns, 3.4 * rows),
+        layout="constrained",
+        squeeze=False,
+        sharex=True,
+        sharey=True,
+    )
+    for axes in grid.flat[count:]:
+        axes.set_visible(False)
+    for axes in grid.flat[:count]:
+        axes.plot([0, 1], [0, 1], ":", color="gray", lw=1)
+        axes.grid(alpha=0.25)
+    figure.supxlabel("share of the clean rows that is flagged")
+    figure.supylabel("share of the poisoned rows that is flagged")
+    return figure, list(grid.flat[:count])
+
+
+def _curves(results: Sequence[dict[str, Any]]) -> dict[tuple[str, str], Runs]:
+    """(attack, detector) -> its runs."""
+    found: dict[tuple[str, str], Runs] = {}
     for result in results:
         cell, group = result["cell"], result["cell"]["group"]
         if "roc" in (result["detection"] or {}):
@@ -51,17 +68,8 @@ def _curves(results: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[tup
     return found
 
 
-def _draw(
-    axes: Any, attack: str, own: dict[str, dict[tuple[float, int], dict[str, Any]]], colours: dict[str, str]
-) -> None:
-    for detector, runs in own.items():
-        label = f"{literal(detector)}, AUC {mean(found['auc'] for found in runs.values()):.3f}"
-        for found in runs.values():
-            axes.plot(
-                found["roc"]["false"], found["roc"]["true"], lw=1.2, alpha=0.7, color=colours[detector], label=label
-            )
-            label = "_"  # one entry a detector
-    axes.plot([0, 1], [0, 1], ":", color="gray", lw=1)
-    axes.set(title=literal(attack))
-    axes.grid(alpha=0.25)
-    axes.legend(loc="lower right", fontsize=8, frameon=False)
+def _draw(axes: Any, detector: str, runs: Runs, colour: str) -> None:
+    for number, run in enumerate(runs.values()):
+        name = f"{literal(detector)}, AUC {mean(run['auc'] for run in runs.values()):.3f}"
+        label = "_" if number else name  # one entry a detector
+        axes.plot(run["roc"]["false"], run["roc"]["true"], lw=1.2, alpha=0.7, color=colour, label=label)
