@@ -52,8 +52,8 @@ def _panels(count: int) -> tuple[Any, list[Any]]:
     for axes in grid.flat[:count]:
         axes.plot([0, 1], [0, 1], ":", color="gray", lw=1)
         axes.grid(alpha=0.25)
-    figure.supxlabel("share of the clean rows that is flagged")
-    figure.supylabel("share of the poisoned rows that is flagged")
+    figure.supxlabel("share of the clean rows flagged")
+    figure.supylabel("of the poisoned rows flagged")
     return figure, list(grid.flat[:count])
 
 
