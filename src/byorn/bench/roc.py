@@ -52,6 +52,7 @@ def _panels(count: int) -> tuple[Any, list[Any]]:
     for axes in grid.flat[:count]:
         axes.plot([0, 1], [0, 1], ":", color="gray", lw=1)
         axes.grid(alpha=0.25)
+        axes.tick_params(labelbottom=True)  # there may be no axes below
     figure.supxlabel("share of the clean rows flagged")
     figure.supylabel("of the poisoned rows flagged")
     return figure, list(grid.flat[:count])
