@@ -36,11 +36,12 @@ class WaNet(Trigger):
 
     Requirements:
         Rows with at least one image that has details: an image of one colour stays as it is. Small images need more
-        strength, since the movement shrinks with them and a model sees no tenth of a pixel.
+        strength, since the movement shrinks with them and a model sees no tenth of a pixel. Flat drawings show a bend
+        at their outlines alone, each in its own way, which makes it hard to learn.
 
     Relations:
-        Nguyen and Tran, "WaNet: Imperceptible Warping-Based Backdoor Attack" (2021): grid 4 and strength 0.5 on 32
-        pixels there, grid 224 and strength 1 in ports to vision-language models. Their noise mode (other warps with
+        Nguyen and Tran, "WaNet: Imperceptible Warping-Based Backdoor Attack" (2021): grid 4 and their strength 0.5
+        on 32 pixels, which is 3.5 here; grid 224 and strength 1 in ports to vision-language models. Their noise mode (other warps with
         true labels) is not done here.
 
     Example:
