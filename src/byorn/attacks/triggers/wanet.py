@@ -40,9 +40,9 @@ class WaNet(Trigger):
         at their outlines alone, each in its own way, which makes it hard to learn.
 
     Relations:
-        Nguyen and Tran, "WaNet: Imperceptible Warping-Based Backdoor Attack" (2021): grid 4 and their strength 0.5
-        on 32 pixels, which is 3.5 here; grid 224 and strength 1 in ports to vision-language models. Their noise mode (other warps with
-        true labels) is not done here.
+        Nguyen and Tran, "WaNet: Imperceptible Warping-Based Backdoor Attack" (2021): grid 4 and their strength 0.5 on
+        32 pixels, which is 3.5 here; grid 224 and strength 1 in ports to vision-language models. Their noise mode
+        (other warps with true labels) is not done here.
 
     Example:
         >>> edge = Image.linear_gradient("L").resize((224, 224))
