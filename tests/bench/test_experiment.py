@@ -64,6 +64,12 @@ def test_an_experiment_extends_one_that_stands_alone(tmp_path, base):
         read_experiment(sweep)
 
 
+def test_an_experiment_that_is_not_there_is_answered_with_those_that_are(tmp_path):
+    write(tmp_path)
+    with pytest.raises(ConfigError, match=r"nope\.yaml: no such file; in .* there is: \w+$"):
+        read_experiment(tmp_path / "nope.yaml")
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

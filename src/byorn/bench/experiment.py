@@ -164,6 +164,9 @@ def read_experiment(path: Path) -> Experiment:
 def _yaml(path: Path) -> dict[str, Any]:
     import yaml
 
+    if not path.is_file():
+        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
+        raise ConfigError(f"experiment {path}: no such file; in {path.parent} there is: {known}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
