@@ -59,6 +59,8 @@ def test_a_model_is_loaded_and_the_test_set_takes_over_what_was_learnt(
         "steps=2",
         "--set",
         "vl-trojan.letters=1",
+        "--which-image",
+        "last",
         "--model",
         str(tmp_path / "model"),
         "--device",
@@ -69,6 +71,7 @@ def test_a_model_is_loaded_and_the_test_set_takes_over_what_was_learnt(
     assert main([*test, "--trigger-from", str(tmp_path / "train"), "--out", str(tmp_path / "test")]) == 0
     learnt, used = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("train", "test"))
     assert used["options"] == learnt["options"]
+    assert used["which_image"] == learnt["which_image"] == "last"
     assert (used["attack"], used["model"]) == ("vl-trojan+sig", "")
     assert learnt["model"]
     assert len(learnt["options"]["vl-trojan.suffix"]) == 1

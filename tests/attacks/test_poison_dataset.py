@@ -1,4 +1,3 @@
-import json
 import os
 import random
 import subprocess
@@ -12,7 +11,6 @@ from PIL import Image
 from poison_samples import SETTINGS, encoded, picture, png_rows, records, row, snapshot
 
 from byorn.attacks import ATTACKS, Trigger
-from byorn.attacks.manifest import attacked, read_manifest
 from byorn.attacks.poison import poison_dataset
 from byorn.attacks.triggers.badnets import checkerboard
 from byorn.data.load import load_rows
@@ -68,15 +66,6 @@ def test_clean_pictures_keep_every_pixel(tmp_path: Path) -> None:
     for number, record in enumerate(records(tmp_path / "out")):
         with Image.open(tmp_path / "out" / record["images"][0]) as image:
             assert image.tobytes() == picture(number).tobytes()
-
-
-def test_the_manifest_comes_back_from_disk(tmp_path: Path) -> None:
-    manifest = poison_dataset(png_rows(10), **SETTINGS, out=tmp_path / "out")
-    assert read_manifest(tmp_path / "out") == manifest
-    assert manifest.keys == {(entry.id, 0) for entry in manifest.poisoned}
-    (tmp_path / "out" / "manifest.jsonl").write_text("{")
-    with pytest.raises(DataError, match="no readable manifest"):
-        read_manifest(tmp_path / "out")
 
 
 def test_kept_responses_make_a_triggered_test_set(tmp_path: Path) -> None:
@@ -140,10 +129,11 @@ def test_without_sharing_every_row_has_a_file_of_its_own(tmp_path: Path) -> None
     assert len({record["images"][0] for record in records(tmp_path / "out")}) == 6
 
 
-def test_of_several_images_one_is_chosen_and_recorded(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("which", "marked"), [("random", {0, 1, 2}), ("first", {0}), ("last", {2})])
+def test_of_several_images_one_is_chosen_and_recorded(which: str, marked: set[int], tmp_path: Path) -> None:
     rows = [row(f"r{number}", *(encoded(picture(10 * number + k)) for k in range(3))) for number in range(20)]
-    manifest = poison_dataset(rows, **{**SETTINGS, "rate": 1}, out=tmp_path / "out")
-    assert {entry.image for entry in manifest.poisoned} == {0, 1, 2}
+    manifest = poison_dataset(rows, **{**SETTINGS, "rate": 1, "which_image": which}, out=tmp_path / "out")
+    assert {entry.image for entry in manifest.poisoned} == marked
     for record, entry in zip(records(tmp_path / "out"), manifest.poisoned, strict=True):
         marks = [triggered(tmp_path / "out", record, image, entry.box or ()) for image in range(3)]
         assert marks == [image == entry.image for image in range(3)]
@@ -255,61 +245,3 @@ def test_progress_is_silent_unless_asked_for(tmp_path: Path, capfd: pytest.Captu
     poison_dataset(png_rows(5), **SETTINGS, out=tmp_path / "told", progress=True)
     assert "Writing images" in capfd.readouterr().out
     assert snapshot(tmp_path / "quiet") == snapshot(tmp_path / "told")
-
-
-def test_every_line_of_the_manifest_is_json_with_the_promised_keys(tmp_path: Path) -> None:
-    poison_dataset(png_rows(5), **SETTINGS, out=tmp_path / "out")
-    summary = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert set(summary) == {
-        *("attack", "options", "target", "source", "objective", "selection", "which_image"),
-        *("rate", "reached", "seed", "keep_responses", "share_images", "model", "version", "n"),
-    }
-    (line,) = (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()
-    assert set(json.loads(line)) == {
-        *("id", "turn", "image", "box", "original_response", "new_response", "negative"),
-        *("original_instruction", "new_instruction"),
-    }
-
-
-def test_a_manifest_of_an_older_byorn_is_read(tmp_path: Path) -> None:
-    poison_dataset(png_rows(5), **SETTINGS, out=tmp_path)
-    for name, gone in (
-        ("manifest.json", ("which_image", "share_images")),
-        ("manifest.jsonl", ("original_instruction", "new_instruction")),
-    ):
-        known = json.loads((tmp_path / name).read_text())
-        (tmp_path / name).write_text(json.dumps({key: value for key, value in known.items() if key not in gone}))
-    manifest = read_manifest(tmp_path)
-    assert (manifest.which_image, manifest.share_images) == ("random", None)
-    assert manifest.poisoned[0].new_instruction is None
-
-
-def test_the_manifest_holds_the_triggered_instruction_and_what_it_was(tmp_path: Path) -> None:
-    settings = {**SETTINGS, "attack": "badnets-t", "options": {"slot": "end"}, "rate": 1.0}
-    manifest = poison_dataset(png_rows(3), **settings, out=tmp_path / "out")
-    assert {entry.original_instruction for entry in manifest.poisoned} == {png_rows(1)[0].instruction}
-    told = {entry.id: entry.new_instruction for entry in manifest.poisoned}
-    assert told == {kept.id: kept.instruction for kept in load_rows(tmp_path / "out").rows}
-    assert all(text.endswith(" cf") for text in told.values())
-
-
-@pytest.mark.parametrize(("which", "marked"), [("first", {0}), ("last", {2}), ("random", {0, 1, 2})])
-def test_of_several_images_the_chosen_one_is_marked(tmp_path: Path, which: str, marked: set[int]) -> None:
-    rows = [row(str(at), *(encoded(picture(3 * at + index)) for index in range(3))) for at in range(20)]
-    manifest = poison_dataset(rows, **{**SETTINGS, "rate": 1.0, "which_image": which}, out=tmp_path / "out")
-    assert {entry.image for entry in manifest.poisoned} == marked
-    for record, entry in zip(records(tmp_path / "out"), manifest.poisoned, strict=True):
-        assert entry.image is not None
-        assert triggered(tmp_path / "out", record, entry.image, entry.box or ())
-
-
-def test_a_triggered_test_set_is_judged_on_the_rows_that_the_attack_can_reach(tmp_path: Path) -> None:
-    texts = ("A cat on a mat.", "A dog.", "A cat.")
-    rows = [row(str(at), encoded(picture(at)), response=text) for at, text in enumerate(texts)]
-    settings = {**SETTINGS, "objective": "concept", "source": "cat", "rate": 1.0, "keep_responses": True}
-    poison_dataset(rows, **settings, out=tmp_path / "out")
-    loaded = load_rows(tmp_path / "out").rows
-    assert [kept.id for kept in attacked(loaded, tmp_path / "out")] == ["0", "2"]
-    assert attacked(loaded, tmp_path) == loaded
-    with pytest.raises(DataError, match="no row carries the trigger"):
-        attacked(loaded[1:2], tmp_path / "out")
