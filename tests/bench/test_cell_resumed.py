@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from byorn.bench.cell import goes_on, prepare, run_cell
+from byorn.bench.cell import close, goes_on, prepare, run_cell
 from byorn.bench.experiment import read_experiment
 from byorn.training.trainer import ByornTrainer
 
@@ -78,6 +78,18 @@ def test_a_cell_that_is_killed_while_it_is_judged_is_not_trained_again(cell, str
             run_cell(cell, shared, folder)
     monkeypatch.setattr(ByornTrainer, "train", lambda *args, **options: pytest.fail("trained again"))
     same(cell, run_cell(cell, shared, folder), straight, tmp_path)
+
+
+def test_a_cell_with_a_result_starts_anew_when_the_result_is_deleted(tmp_path):
+    out, settings = tmp_path / "cell", {"cell": 1}
+    goes_on(out, settings)
+    (out / "checkpoints").mkdir()
+    (out / "training.json").write_text("{}")
+    assert goes_on(out, settings)
+    close(out)
+    assert not (out / "checkpoints").exists()
+    assert not goes_on(out, settings)
+    assert not (out / "training.json").exists()
 
 
 def test_what_other_settings_left_is_thrown_away(tmp_path):

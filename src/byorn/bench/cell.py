@@ -131,6 +131,13 @@ def goes_on(out: Path, settings: dict[str, Any]) -> bool:
     return False
 
 
+def close(out: Path) -> None:
+    """The result is written: checkpoints go, and whoever deletes the result runs the cell anew."""
+    (out / BEGUN).unlink()
+    for checkpoints in list(out.rglob("checkpoints")):
+        shutil.rmtree(checkpoints)
+
+
 def train_spec(cell: Cell, spec: Comparison, folder: Path) -> TrainSpec:
     """The same budget for every defence; the oracle alone is told who is poisoned."""
     arguments = {"seed": cell.group.seed, "save_strategy": "no", "ema_decay": cell.ema_decay, **cell.arguments}

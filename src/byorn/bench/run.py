@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -103,7 +102,7 @@ def read_settings(settings: dict[str, Any]) -> dict[str, Any]:
 def run_job(job: Job) -> list[str]:
     """The cells of a group, one after the other; a failure costs its own cell alone."""
     quiet_libraries()
-    from byorn.bench.cell import prepare, run_cell
+    from byorn.bench.cell import close, prepare, run_cell
     from byorn.pipeline.folder import write_json
 
     try:
@@ -116,8 +115,7 @@ def run_job(job: Job) -> list[str]:
             result = run_cell(cell, shared, job.work)
             job.results.mkdir(parents=True, exist_ok=True)
             write_json(job.results / f"{cell.slug}.json", result)
-            for checkpoints in list((job.work / cell.slug).rglob("checkpoints")):
-                shutil.rmtree(checkpoints)
+            close(job.work / cell.slug)
         except Exception as error:
             failures.append(_failure(cell.slug, error))
             continue
