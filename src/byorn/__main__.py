@@ -1,7 +1,18 @@
-"""`python -m byorn`, and so `torchrun -m byorn`: the command line."""
+"""`byorn` and `python -m byorn`, and so `torchrun -m byorn`: the command line as a process of its own."""
 
 import sys
 
-from byorn.cli.main import main
+from byorn.cli.main import DONE, main
+from byorn.pipeline.ranks import end_group
 
-sys.exit(main())
+
+def run() -> None:
+    """Run one command and end the process with its exit code."""
+    code = main()
+    if code == DONE:  # a process that failed leaves at once: others may wait for it in the group
+        end_group()
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,10 +1,14 @@
 """`torchrun -m byorn ...`: two processes share one run folder, and it looks like that of one."""
 
 import json
+import subprocess
+import sys
 
 import pyarrow.parquet as pq
 import pytest
+import torch.distributed
 
+from byorn import __main__ as process
 from byorn.cli.main import main
 from byorn.data.dataset import to_dataset
 from byorn.data.files import write_rows
@@ -114,3 +118,21 @@ def test_what_one_process_does_is_refused_to_several(monkeypatch, capsys, tmp_pa
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["poison", "--data", "x", "--target", "y", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "error: byorn poison is the work of one process; start it without torchrun\n"
+
+
+@pytest.mark.parametrize(("code", "left"), [(0, True), (2, False)])
+def test_a_process_that_is_done_leaves_the_group_before_it_ends(code, left, monkeypatch, tmp_path):
+    def command():
+        torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+        return code
+
+    monkeypatch.setattr(process, "main", command)
+    with pytest.raises(SystemExit) as ended:
+        process.run()
+    assert (ended.value.code, not torch.distributed.is_initialized()) == (code, left)
+    ranks.end_group()
+
+
+def test_ending_a_group_that_nobody_joined_does_not_load_torch():
+    code = "import sys; from byorn.pipeline.ranks import end_group; end_group(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -154,6 +154,7 @@ def main() -> None:
         write(trainer, steps, "resumed")
     if options.uneven:
         uneven(options.folder, options.uneven, options.batch)
+    trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Which process of several this is, and who speaks. Cheap to import: the command line asks before anything is loaded."""
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -20,6 +21,17 @@ def share() -> Share:
 def is_main() -> bool:
     """Whether this process is the first, or the only one."""
     return share().index == 0
+
+
+def end_group() -> None:
+    """End the process group, if training joined one.
+
+    Left to Python's own end, gloo's threads may drop their last tensors when there is no interpreter any more; then the
+    process aborts and torchrun reports a failure, though the work is done.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 @contextmanager
