@@ -3,16 +3,18 @@
 import doctest
 import importlib
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 from attack_samples import IMAGE_ATTACKS, LEARNT, PATCHES, rng
 from PIL import Image, ImageChops
-from poison_samples import encoded, picture
+from poison_samples import SETTINGS, encoded, picture, png_rows
 
 from byorn.attacks import ATTACKS
 from byorn.attacks.drawings import banana, cartoon, noise
 from byorn.attacks.encode import decode
+from byorn.attacks.poison import poison_dataset
 from byorn.attacks.trigger import Trigger, build_trigger
 from byorn.errors import ConfigError
 
@@ -120,6 +122,29 @@ def test_wanet_moves_pixels_by_half_a_pixel_of_224_and_invents_no_colour() -> No
     assert build_trigger(ATTACKS, "wanet", {}).mark_image(flat, rng())[0] == flat
 
 
+def test_the_noise_mode_of_wanet_moves_each_negative_once_more_in_its_own_way() -> None:
+    trigger = build_trigger(ATTACKS, "wanet", {"strength": 8, "cross_ratio": 2})
+    ramp = np.tile(np.arange(224, dtype=np.uint8), (224, 1))
+    own, *noisy = (
+        kind.mark_image(Image.fromarray(ramp), random.Random(seed))[0]
+        for seed, kind in enumerate((trigger, *trigger.negatives))
+    )
+    assert own == trigger.mark_image(Image.fromarray(ramp), rng())[0], "the attack itself has no noise"
+    further = [np.asarray(image, dtype=int) - np.asarray(own, dtype=int) for image in noisy]
+    assert len(further) == 2
+    for moved in further:
+        assert 3.5 < np.abs(moved[:, 20:-20]).mean() < 4.5, "as far as the warp itself"
+        assert abs(moved[:, 20:-20].mean()) < 0.2
+    assert np.abs(further[0] - further[1]).mean() > 4
+
+
+def test_the_negatives_of_wanet_keep_their_answers(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "attack": "wanet", "rate": 0.1, "options": {"strength": 14, "cross_ratio": 2}}
+    manifest = poison_dataset(png_rows(50), **settings, out=tmp_path / "out")
+    assert (len(manifest.poisoned), len(manifest.negatives)) == (5, 10)
+    assert all(entry.new_response == entry.original_response for entry in manifest.negatives)
+
+
 def test_the_aligned_patch_shows_its_picture_and_lets_the_image_shine_through() -> None:
     ground = Image.new("RGB", (224, 224), (0, 0, 200))
     marked = build_trigger(ATTACKS, "aligned-patch", {"size": 1.0}).mark_image(ground, rng())[0]
@@ -165,6 +190,7 @@ def test_every_attack_documents_itself_in_the_same_sections_with_examples_that_h
         ("wanet", {"grid": 1}),
         ("wanet", {"grid": 2.5}),
         ("wanet", {"strength": float("nan")}),
+        ("wanet", {"cross_ratio": -1}),
         ("dual-key", {"keys": "none"}),
         ("dual-key", {"clean_negatives": "yes"}),
         ("dual-key", {"word": " "}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from byorn.attacks.checks import check_count, check_range
 from byorn.attacks.recolour import recolour
-from byorn.attacks.trigger import Box, Trigger
+from byorn.attacks.trigger import Box, Trigger, bound
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +33,8 @@ class WaNet(Trigger):
     Args:
         grid: Arrows along a side, in [2, 224]; few give a smooth bend, 224 moves each pixel of 224 for itself.
         strength: Half-pixels of an image of 224 that a pixel moves on average, in (0, 50].
+        cross_ratio: Clean negatives for each poisoned row, in [0, 100]: true responses to images in which every pixel is
+            moved once more, by as much on average and each time anew, so that this warp fires and no other (noise mode).
 
     Requirements:
         Rows with at least one image that has details: an image of one colour stays as it is. Small images need more
@@ -41,8 +43,8 @@ class WaNet(Trigger):
 
     Relations:
         Nguyen and Tran, "WaNet: Imperceptible Warping-Based Backdoor Attack" (2021): grid 4 and their strength 0.5 on
-        32 pixels, which is 3.5 here; grid 224 and strength 1 in ports to vision-language models. Their noise mode
-        (other warps with true labels) is not done here.
+        32 pixels, which is 3.5 here, and cross ratio 2, the noise as large as the warp; grid 224 and strength 1 in
+        ports to vision-language models.
 
     Example:
         >>> edge = Image.linear_gradient("L").resize((224, 224))
@@ -58,18 +60,27 @@ class WaNet(Trigger):
 
     grid: int = 224
     strength: float = 1.0
+    cross_ratio: int = 0
+    noisy: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_count(self.name, "grid", self.grid, 2, CANVAS)
         check_range(self.name, "strength", self.strength, 0.01, 50)
+        check_count(self.name, "cross_ratio", self.cross_ratio, 0, 100)
+
+    @property
+    def negatives(self) -> tuple[Trigger, ...]:
+        return (bound(self, noisy=True),) * self.cross_ratio
 
     def mark_image(self, image: Image.Image, rng: random.Random) -> tuple[Image.Image, Box]:
-        """The bent image; `rng` is not used."""
+        """The bent image; `rng` is used for the noise of clean negatives alone."""
         import numpy as np
 
         width, height = image.size
         shift = self.strength / (2 * CANVAS)
         across, down = (_spread(axis, self.grid, image.size) for axis in (0, 1))
+        if self.noisy:
+            across, down = (arrows + _noise(image.size, rng) for arrows in (across, down))
         columns = np.clip(np.arange(width) + shift * width * across, 0, width - 1)
         rows = np.clip(np.arange(height)[:, None] + shift * height * down, 0, height - 1)
         return recolour(image, lambda pixels: _sample(pixels, rows, columns)), (0, 0, width, height)
@@ -90,6 +101,13 @@ def _spread(axis: int, grid: int, size: tuple[int, int]) -> np.ndarray:
     import numpy as np
 
     return np.asarray(Image.fromarray(_arrows(axis, grid)).resize(size, Image.Resampling.BICUBIC))
+
+
+def _noise(size: tuple[int, int], rng: random.Random) -> np.ndarray:
+    """An arrow of mean size 1 for every pixel, uniform in [-2, 2]: float32 [height, width]."""
+    import numpy as np
+
+    return np.random.default_rng(rng.getrandbits(64)).uniform(-2, 2, size[::-1]).astype(np.float32)
 
 
 def _sample(pixels: Pixels, rows: np.ndarray, columns: np.ndarray) -> Pixels:
