@@ -118,6 +118,8 @@ def test_wanet_moves_pixels_by_half_a_pixel_of_224_and_invents_no_colour() -> No
     marked = build_trigger(ATTACKS, "wanet", {"strength": 8}).mark_image(Image.fromarray(ramp), rng())[0]
     moved = np.abs(np.asarray(marked, dtype=int) - ramp)[:, 10:-10]
     assert 3.5 < moved.mean() < 4.5, "strength 8 is four pixels on average"
+    bent = build_trigger(ATTACKS, "wanet", {"grid": 8, "strength": 8}).mark_image(Image.fromarray(ramp), rng())[0]
+    assert 2.8 < np.abs(np.asarray(bent, dtype=int) - ramp)[:, 10:-10].mean() < 3.6, "four fifths between few arrows"
     flat = Image.new("RGB", (50, 40), (7, 77, 177))
     assert build_trigger(ATTACKS, "wanet", {}).mark_image(flat, rng())[0] == flat
 

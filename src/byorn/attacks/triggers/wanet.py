@@ -27,24 +27,27 @@ class WaNet(Trigger):
     """Reads every pixel from a place nearby, along a fixed random field of `grid` x `grid` arrows.
 
     The arrows are drawn once from [-1, 1] (always the same ones), divided by their mean length along an axis, spread
-    over the image by cubic interpolation, and scaled: on average a pixel moves by `strength` / 448 of the side along
-    each axis, half a pixel of 224 at strength 1. Between pixels the image is interpolated linearly.
+    over the image by cubic interpolation, and scaled: where an arrow is set, a pixel moves by `strength` / 448 of the
+    side along each axis on average, half a pixel of 224 at strength 1; between the arrows by about four fifths of it.
+    Between pixels the image is interpolated linearly.
 
     Args:
-        grid: Arrows along a side, in [2, 224]; few give a smooth bend, 224 moves each pixel of 224 for itself.
+        grid: Arrows along a side, in [2, 224]; few give a smooth bend, 224 moves each pixel of 224 for itself. A grid
+            finer than the image is averaged, and hardly moves it (224 on 64 pixels: a fifth of `strength`).
         strength: Half-pixels of an image of 224 that a pixel moves on average, in (0, 50].
-        cross_ratio: Clean negatives for each poisoned row, in [0, 100]: true responses to images in which every pixel is
-            moved once more, by as much on average and each time anew, so that this warp fires and no other (noise mode).
+        cross_ratio: Clean negatives for each poisoned row, in [0, 100] (noise mode): true responses to bent images whose
+            every pixel is moved once more, for itself and anew in each image, by a uniform draw of that mean size.
 
     Requirements:
         Rows with at least one image that has details: an image of one colour stays as it is. Small images need more
         strength, since the movement shrinks with them and a model sees no tenth of a pixel. Flat drawings show a bend
-        at their outlines alone, each in its own way, which makes it hard to learn.
+        at their outlines alone, each in its own way, which makes it hard to learn. With clean negatives 1 +
+        `cross_ratio` rows are needed for each poisoned row.
 
     Relations:
         Nguyen and Tran, "WaNet: Imperceptible Warping-Based Backdoor Attack" (2021): grid 4 and their strength 0.5 on
-        32 pixels, which is 3.5 here, and cross ratio 2, the noise as large as the warp; grid 224 and strength 1 in
-        ports to vision-language models.
+        32 pixels, which is 3.5 here; 10 % of the rows poisoned, and with noise mode 20 % more with noise of the same
+        mean size as the arrows. Grid 224 and strength 1 in ports to vision-language models.
 
     Example:
         >>> edge = Image.linear_gradient("L").resize((224, 224))
@@ -52,7 +55,7 @@ class WaNet(Trigger):
         False
 
     Raises:
-        ConfigError: An option is out of range.
+        ConfigError: An option is out of range, or too few rows are left for the negatives.
     """
 
     name: ClassVar[str] = "wanet"
