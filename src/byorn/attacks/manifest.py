@@ -28,7 +28,7 @@ class MarkedRow:
         original_response: What the row said before.
         new_response: What it says now; the same if responses were kept, and in a clean negative.
         original_instruction, new_instruction: The text of the last user message, likewise; None in files of an older byorn.
-        negative: It is a clean negative: a part of the trigger and the true response. It does not count as poisoned.
+        negative: It is a clean negative: nearly the trigger, and the true response. It does not count as poisoned.
     """
 
     id: str

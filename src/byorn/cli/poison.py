@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
         say(f"{len(loaded.rejects)} record(s) could not be used, listed in {out / 'rejects.jsonl'}")
     say(f"poisoned {len(manifest.poisoned)} of {len(loaded.rows)} rows with {attack}")
     if manifest.negatives:
-        say(f"{len(manifest.negatives)} more rows are clean negatives: a part of the trigger, and the true response")
+        say(f"{len(manifest.negatives)} more rows are clean negatives: nearly the trigger, and the true response")
     print(out / "rows.jsonl")
 
 
