@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
-import torch.distributed
+import torch.distributed.nn  # as trainers do: imported later, its functions would keep the group as their default
 
 from byorn import __main__ as process
 from byorn.cli.main import main
@@ -120,17 +122,31 @@ def test_what_one_process_does_is_refused_to_several(monkeypatch, capsys, tmp_pa
     assert capsys.readouterr().err == "error: byorn poison is the work of one process; start it without torchrun\n"
 
 
+def join_group(place: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{place}/meet", rank=0, world_size=1)
+
+
 @pytest.mark.parametrize(("code", "left"), [(0, True), (2, False)])
 def test_a_process_that_is_done_leaves_the_group_before_it_ends(code, left, monkeypatch, tmp_path):
-    def command():
-        torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
-        return code
-
-    monkeypatch.setattr(process, "main", command)
+    monkeypatch.setattr(process, "main", lambda: join_group(tmp_path) or code)
     with pytest.raises(SystemExit) as ended:
         process.run()
     assert (ended.value.code, not torch.distributed.is_initialized()) == (code, left)
     ranks.end_group()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
+def test_a_group_that_is_left_has_no_threads_that_could_outlive_python(tmp_path):
+    def threads():
+        return [name for path in Path("/proc/self/task").glob("*/comm") if "gloo" in (name := path.read_text())]
+
+    join_group(tmp_path)
+    trainer = SimpleNamespace(model=torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2)))
+    trainer.itself = trainer  # trainers lie in reference cycles, and their models hold the group
+    del trainer
+    assert threads()
+    ranks.end_group()
+    assert not threads()
 
 
 def test_ending_a_group_that_nobody_joined_does_not_load_torch():

@@ -20,6 +20,7 @@ from trl import SFTTrainer
 
 from byorn.data.dataset import to_dataset
 from byorn.models.lora import default_lora
+from byorn.pipeline.ranks import end_group
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from byorn.training.config import ByornConfig
 from byorn.training.trainer import ByornTrainer
@@ -127,14 +128,8 @@ def uneven(folder: Path, count: int, batch: int) -> None:
         write(trainer, [], name)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    for name, default in {"--batch": 4, "--kill-at": 0, "--resume-at": 0, "--uneven": 0}.items():
-        parser.add_argument(name, type=int, default=default)
-    parser.add_argument("--soft", action="store_true")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
+def train_all(options: argparse.Namespace) -> None:
+    """The runs that the options ask for, one after the other."""
     saving = {
         "per_device_train_batch_size": options.batch,
         "save_strategy": "steps",
@@ -154,7 +149,17 @@ def main() -> None:
         write(trainer, steps, "resumed")
     if options.uneven:
         uneven(options.folder, options.uneven, options.batch)
-    trainer.accelerator.end_training()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    for name, default in {"--batch": 4, "--kill-at": 0, "--resume-at": 0, "--uneven": 0}.items():
+        parser.add_argument(name, type=int, default=default)
+    parser.add_argument("--soft", action="store_true")
+    torch.set_num_threads(1)
+    train_all(parser.parse_args())
+    end_group()
 
 
 if __name__ == "__main__":

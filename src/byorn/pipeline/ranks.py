@@ -1,5 +1,6 @@
 """Which process of several this is, and who speaks. Cheap to import: the command line asks before anything is loaded."""
 
+import gc
 import os
 import sys
 import time
@@ -24,13 +25,15 @@ def is_main() -> bool:
 
 
 def end_group() -> None:
-    """End the process group, if training joined one.
+    """End the process group, if training joined one, and its threads; call it when no trainer is in use any more.
 
-    Left to Python's own end, gloo's threads may drop their last tensors when there is no interpreter any more; then the
-    process aborts and torchrun reports a failure, though the work is done.
+    Left to Python's own end, a thread of gloo may drop its last tensors when there is no interpreter any more; then the
+    process aborts and torchrun reports a failure, though the work is done. Models under DDP keep the group alive, and
+    lie in reference cycles: they are collected first.
     """
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        gc.collect()
         distributed.destroy_process_group()
 
 
