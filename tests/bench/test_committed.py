@@ -1,4 +1,4 @@
-"""The experiments and results in the repository belong together: each can be read, and what the tables show was run as the files say."""
+"""The experiments and results in the repository belong together: each file can be read, is described, and has the results that it names."""
 
 from pathlib import Path
 
