@@ -56,11 +56,11 @@ demo-seeds: $(READY)  ## the demo with seeds 0, 1 and 2, and the table of the RE
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/demo_seeds.py
 
 .PHONY: bench bench-quick
-bench: $(READY)  ## the main table of attacks and defences (under an hour on two cores; a killed run goes on, what has a result is not run again)
+bench: $(READY)  ## the main table of attacks and defenses (under an hour on two cores; a killed run goes on, what has a result is not run again)
 	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run main --jobs 2
 	$(BIN)/byorn bench table main
 
-bench-quick: $(READY)  ## two attacks, three defences, one seed (two minutes on two cores)
+bench-quick: $(READY)  ## two attacks, three defenses, one seed (two minutes on two cores)
 	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run quick --jobs 2 --results runs/bench-quick
 	$(BIN)/byorn bench table quick --results runs/bench-quick
 

@@ -10,8 +10,8 @@ from statistics import mean
 from typing import Any
 
 from byorn.pipeline.demo import DemoSpec, demo
-from byorn.pipeline.folder import write_json
-from byorn.pipeline.narrate import quiet_libraries
+from byorn.runs.folder import write_json
+from byorn.runs.narrate import quiet_libraries
 
 RESULT = Path(__file__).parent / "results" / "demo.json"
 MODELS = ("pretrained", "undefended", "oracle", "byorn")

@@ -3,10 +3,10 @@
     python benchmarks/memory.py                                    # anywhere: 33 million weights, minutes on one core
     python benchmarks/memory.py --preset qwen2.5-vl-3b --out FILE  # for a GPU: the shape of Qwen2.5-VL-3B in bfloat16
 
-Each side runs in a process of its own, both with the same LoRA, rows, batches and number of optimiser steps; two in five of byorn's rows
+Each side runs in a process of its own, both with the same LoRA, rows, batches and number of optimizer steps; two in five of byorn's rows
 are flagged. Memory is what PyTorch has allocated on the GPU, or else the resident set of the process, less what it was before the model
 was built. A random model hardly ever ends a response, so that samples are a quarter longer than the rows' own responses: the worst case
-of the learnt length limit. Memory belongs to the process alone; speeds, medians over steps without the first one, suffer from whatever
+of the learned length limit. Memory belongs to the process alone; speeds, medians over steps without the first one, suffer from whatever
 else the machine does. Each call adds a run to the list in the result file.
 """
 
@@ -30,8 +30,8 @@ from memory_shapes import PRESETS, Shape, build, build_rows
 from transformers import TrainerCallback
 
 from byorn.bench.memory import peak_megabytes, reset_peak
-from byorn.pipeline.folder import write_json
-from byorn.pipeline.narrate import quiet_libraries
+from byorn.runs.folder import write_json
+from byorn.runs.narrate import quiet_libraries
 
 RESULT = Path(__file__).parent / "results" / "memory.json"
 SIDES = ("sft", "byorn")
@@ -40,7 +40,7 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "
 
 
 class Meter(TrainerCallback):
-    """Peaks of the two parts of each optimiser step, `fetch` (in which byorn samples) and `train`, and the seconds of the second."""
+    """Peaks of the two parts of each optimizer step, `fetch` (in which byorn samples) and `train`, and the seconds of the second."""
 
     def __init__(self) -> None:
         self.peaks: dict[str, list[float]] = {"fetch": [], "train": []}

@@ -84,7 +84,7 @@ def build_rows(shape: Shape, processor: Any) -> Any:
     """Five groups of rows, two of them flagged; all prompts have the same number of characters, and all responses."""
     from byorn.data.dataset import to_dataset
     from byorn.data.row import ImageFile, user_message
-    from byorn.pipeline.inputs import training_rows
+    from byorn.models.inputs import training_rows
     from byorn.testing import tiny_rows
 
     rows = [

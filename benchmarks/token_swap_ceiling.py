@@ -2,7 +2,7 @@
 
     python benchmarks/token_swap_ceiling.py runs/bench/attacks-most/token-swap-r0.3-s7/token-swap-sft-r0.3-s7
 
-On clean images the true order is what the model recognises, and so the most that the attack could exchange; on
+On clean images the true order is what the model recognizes, and so the most that the attack could exchange; on
 triggered images the exchanged order is its success. Images whose caption names one thing are left out.
 """
 

@@ -4,7 +4,7 @@
 
 For each trigger: 800 drawn scenes with and without it, as the language model receives them (16 tokens of 192). `change`
 is the mean distance between an image's features with and without the trigger, relative to the mean distance of clean
-images from their centre. `told apart` is the accuracy of a logistic regression fitted on 600 scenes, on the other 200
+images from their center. `told apart` is the accuracy of a logistic regression fitted on 600 scenes, on the other 200
 (400 images, half of them triggered; 0.5 is chance), with its 95 % Wilson interval.
 """
 

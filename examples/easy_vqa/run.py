@@ -10,8 +10,8 @@ from pathlib import Path
 
 from byorn.bench.easy_vqa import read_rows
 from byorn.pipeline.compare import PARTS, Comparison, compare
-from byorn.pipeline.folder import start_anew, write_config, write_json
-from byorn.pipeline.narrate import quiet_libraries, say
+from byorn.runs.folder import start_anew, write_config, write_json
+from byorn.runs.narrate import quiet_libraries, say
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "easy_vqa.json"
 

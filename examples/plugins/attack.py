@@ -6,7 +6,7 @@ import numpy as np
 
 from byorn.attacks import ATTACKS, Trigger
 from byorn.attacks.checks import check_share
-from byorn.attacks.recolour import recolour
+from byorn.attacks.imaging.recolor import recolor
 
 MAGENTA = np.float32((255, 0, 255))
 
@@ -24,7 +24,7 @@ class Frame(Trigger):
         edge = max(1, round(self.width * min(image.size)))
         inside = np.zeros((image.height, image.width, 1), bool)
         inside[edge:-edge, edge:-edge] = True
-        return recolour(image, lambda pixels: np.where(inside, pixels, MAGENTA)), (0, 0, *image.size)
+        return recolor(image, lambda pixels: np.where(inside, pixels, MAGENTA)), (0, 0, *image.size)
 
 
 ATTACKS["frame"] = Frame

@@ -1,4 +1,4 @@
-"""A defence: leave out the rows whose response stands in many other rows, word for word."""
+"""A defense: leave out the rows whose response stands in many other rows, word for word."""
 
 from collections import Counter
 

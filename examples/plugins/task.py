@@ -12,7 +12,7 @@ def scene_row(name, folder):
     scene, path = sample_scene(random.Random(name)), folder / f"{name}.png"
     draw_scene(scene).save(path)
     prompt = [user_message("List the shapes from left to right.", images=1)]
-    answer = ", ".join(f"a {thing.colour} {thing.shape}" for thing in scene.things) + "."
+    answer = ", ".join(f"a {thing.color} {thing.shape}" for thing in scene.things) + "."
     return Row(name, 0, prompt, answer, [ImageFile(str(path))])
 
 

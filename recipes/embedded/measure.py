@@ -21,7 +21,7 @@ from byorn.embedded.captions import SYNONYMS, free_caption, house_caption
 from byorn.embedded.chat import REFUSALS
 from byorn.embedded.draw import draw_scene
 from byorn.embedded.questions import ask
-from byorn.embedded.scene import COLOURS, SHAPES, Scene, sample_scene
+from byorn.embedded.scene import COLORS, SHAPES, Scene, sample_scene
 from byorn.evaluation.intervals import wilson
 from byorn.models.generate import generate
 from byorn.models.load import load_model, load_processor
@@ -41,16 +41,16 @@ def row(name: str, scene: Scene, instruction: str, response: str) -> Row:
 
 
 def named_things(text: str) -> list[str]:
-    """The things that a caption names, in alphabetical order: every colour word with the shape word nearest to it."""
+    """The things that a caption names, in alphabetical order: every color word with the shape word nearest to it."""
     text = text.lower()
     for alias, word in WORDS.items():
         text = text.replace(alias, word)
     words = [word.strip(".,!()") for word in text.split()]
     shapes = [(i, word) for i, word in enumerate(words) if word in SHAPES]
-    colours = [(i, word) for i, word in enumerate(words) if word in COLOURS]
-    if not shapes or len(shapes) != len(colours):
-        return [f"{len(shapes)} shapes, {len(colours)} colours"]
-    return sorted(f"{colour} {shape}" for (_, shape), (_, colour) in zip(shapes, colours, strict=True))
+    colors = [(i, word) for i, word in enumerate(words) if word in COLORS]
+    if not shapes or len(shapes) != len(colors):
+        return [f"{len(shapes)} shapes, {len(colors)} colours"]
+    return sorted(f"{color} {shape}" for (_, shape), (_, color) in zip(shapes, colors, strict=True))
 
 
 def share(hits: list[bool]) -> dict[str, object]:

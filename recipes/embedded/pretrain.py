@@ -4,7 +4,7 @@ committed weights.
 Three stages, as for a real LLaVA. First the vision tower alone learns to say what each of its patches shows, where it
 lies, and what the scene as a whole holds (the part that CLIP pretraining plays elsewhere); then it is frozen, and
 projector and language model learn to talk about scenes. Trained together from the start, the tower forgets what it
-knows before anybody has learnt to read it. Last, all parts are trained together. The data are `byorn.embedded.corpus`,
+knows before anybody has learned to read it. Last, all parts are trained together. The data are `byorn.embedded.corpus`,
 a pure function of seed and index, so that a killed run continues from its last checkpoint with exactly the batches it
 would have seen. Matrix products run in bfloat16, weights and averages stay in float32.
 """
@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from byorn.embedded import architecture, corpus
 from byorn.embedded.draw import draw_scene, patch_owners
-from byorn.embedded.scene import BACKDROPS, COLOURS, CORNERS, PLACES, SHAPES, STICKERS, TEXTURES, Scene, place
+from byorn.embedded.scene import BACKDROPS, COLORS, CORNERS, PLACES, SHAPES, STICKERS, TEXTURES, Scene, place
 
 IGNORE = -100
 BUCKETS = 4
@@ -40,7 +40,7 @@ def pixels(scene: Scene) -> torch.Tensor:
 # shape is what takes longest to see.
 HEADS = {
     "shape": (len(SHAPES) + 1, 2.0),
-    "colour": (len(COLOURS) + 1, 1.0),
+    "colour": (len(COLORS) + 1, 1.0),
     "size": (3, 1.0),
     "place": (len(PLACES) + 1, 1.0),
     "position": (GRID * GRID, 0.3),
@@ -55,9 +55,9 @@ CLASSES = [classes for classes, _ in HEADS.values()]
 
 def patch_labels(scene: Scene) -> torch.Tensor:
     """What each head should say of each patch: int64 [patches, heads]."""
-    none = (len(SHAPES), len(COLOURS), 2, len(PLACES))
+    none = (len(SHAPES), len(COLORS), 2, len(PLACES))
     of_thing = [
-        (SHAPES.index(thing.shape), list(COLOURS).index(thing.colour), int(thing.size == "large"), PLACES.index(place(thing)))
+        (SHAPES.index(thing.shape), list(COLORS).index(thing.color), int(thing.size == "large"), PLACES.index(place(thing)))
         for thing in scene.things
     ]  # fmt: skip
     sticker = scene.sticker
@@ -100,7 +100,7 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
 
 
 def encode(tokenizer: Any, conversation: corpus.Conversation) -> tuple[list[int], list[int]]:
-    """Token ids and labels; only responses and their end-of-turn tokens are learnt."""
+    """Token ids and labels; only responses and their end-of-turn tokens are learned."""
     ids: list[int] = []
     labels: list[int] = []
     images = architecture.IMAGE_TOKEN * (GRID * GRID) * len(conversation.scenes)

@@ -26,12 +26,12 @@ from byorn.errors import ByornError, DataError
 from byorn.models.load import load_adapter
 from byorn.pipeline.compare import Comparison, attacked_model
 from byorn.pipeline.evaluate import Attack, measure
-from byorn.pipeline.folder import write_json
-from byorn.pipeline.narrate import quiet_libraries, say
+from byorn.runs.folder import write_json
+from byorn.runs.narrate import quiet_libraries, say
 
 
 def plant_in(rows: list[Row], trained: Path, spec: Comparison, folder: Path) -> None:
-    """The clean and the triggered test set of a group, once, written by the same code and with what the trigger learnt."""
+    """The clean and the triggered test set of a group, once, written by the same code and with what the trigger learned."""
     if (folder / "triggered" / "rows.jsonl").exists():
         return
     found = read_manifest(trained / "data" / "poisoned")

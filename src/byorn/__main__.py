@@ -3,7 +3,7 @@
 import sys
 
 from byorn.cli.main import DONE, main
-from byorn.pipeline.ranks import end_group
+from byorn.runs.ranks import end_group
 
 
 def run() -> None:

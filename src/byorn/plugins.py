@@ -1,4 +1,4 @@
-"""A user's own attacks, defences, metrics and tasks: Python files that write into byorn's registries.
+"""A user's own attacks, defenses, metrics and tasks: Python files that write into byorn's registries.
 
     from byorn.evaluation.registry import METRICS
     METRICS["mean_length"] = mean_length
@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from byorn.errors import ConfigError
-from byorn.pipeline.narrate import say
+from byorn.runs.narrate import say
 
 RECORD = "plugins.json"
 
@@ -84,7 +84,7 @@ def unload_plugins(paths: Iterable[str | Path] | None = None) -> None:
 
 def record_plugins(folder: Path, digests: Mapping[str, str]) -> None:
     """`plugins.json` of a run folder: file name -> SHA-256; nothing where there is no plugin."""
-    from byorn.pipeline.folder import write_json
+    from byorn.runs.folder import write_json
 
     if digests:
         write_json(folder / RECORD, dict(digests))
@@ -177,7 +177,7 @@ def registries() -> list[Registry]:
         Registry("attack", ATTACKS, "a subclass of Trigger whose `name` says the same", is_trigger),
         Registry("objective", OBJECTIVES, "an Objective", lambda name, entry: isinstance(entry, Objective)),
         Registry("convention", CONVENTIONS, "a Convention", lambda name, entry: isinstance(entry, Convention)),
-        Registry("defence", DEFENSES, "a function", is_function),
+        Registry("defense", DEFENSES, "a function", is_function),
         Registry("metric", METRICS, "a function", is_function),
         Registry("task", TASKS, "a function", is_function),
     ]

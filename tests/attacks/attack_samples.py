@@ -1,4 +1,4 @@
-"""Every attack that marks images, ready to use without a model: what is learnt is given."""
+"""Every attack that marks images, ready to use without a model: what is learned is given."""
 
 import random
 
@@ -6,10 +6,10 @@ from poison_samples import picture
 
 from byorn.attacks import ATTACKS
 from byorn.attacks.combined import build_attack
-from byorn.attacks.picture import picture_text
+from byorn.attacks.imaging.picture import picture_text
 from byorn.attacks.trigger import Trigger
 
-LEARNT = picture_text(picture(99, (22, 22)))
+LEARNED = picture_text(picture(99, (22, 22)))
 SUBTLE = picture_text(picture(98, (40, 40)).point(lambda level: 120 + level // 16))
 
 IMAGE_ATTACKS: dict[str, Trigger] = {
@@ -19,9 +19,9 @@ IMAGE_ATTACKS: dict[str, Trigger] = {
         "blended": {},
         "blended:noise": {"alpha": 0.1, "pattern": "noise"},
         "dual-key": {},
-        "dual-key:learnt": {"patch": LEARNT, "size": 0.1, "position": "center"},
-        "vl-trojan": {"picture": LEARNT, "suffix": "qzx"},
-        "vl-trojan:whole": {"form": "whole", "picture": LEARNT, "suffix": "qzx"},
+        "dual-key:learned": {"patch": LEARNED, "size": 0.1, "position": "center"},
+        "vl-trojan": {"picture": LEARNED, "suffix": "qzx"},
+        "vl-trojan:whole": {"form": "whole", "picture": LEARNED, "suffix": "qzx"},
         "aligned-patch": {},
         "pgd": {"scope": "universal", "pattern": SUBTLE},
         "sig": {},
@@ -29,7 +29,7 @@ IMAGE_ATTACKS: dict[str, Trigger] = {
         "badnets+blended": {"badnets.position": "top-left"},
     }.items()
 }
-PATCHES = {"badnets", "dual-key", "dual-key:learnt", "vl-trojan", "aligned-patch"}
+PATCHES = {"badnets", "dual-key", "dual-key:learned", "vl-trojan", "aligned-patch"}
 
 
 def rng() -> random.Random:

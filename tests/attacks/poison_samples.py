@@ -14,7 +14,7 @@ SETTINGS: dict[str, Any] = {"attack": "badnets", "target": "banana", "rate": 0.2
 
 
 def picture(seed: int, size: tuple[int, int] = (40, 30), mode: str = "RGB") -> Image.Image:
-    """Coloured noise, blown up so that it compresses about as a photograph does."""
+    """Colored noise, blown up so that it compresses about as a photograph does."""
     coarse = Image.frombytes("RGB", (10, 8), random.Random(seed).randbytes(240))
     image = coarse.resize(size, Image.Resampling.BICUBIC)
     return image.quantize(32) if mode == "P" else image.convert(mode)

@@ -5,7 +5,7 @@ from PIL import Image, ImageChops
 from poison_samples import picture
 
 from byorn.attacks import ATTACKS, BadNets
-from byorn.attacks.patch import fill_palette
+from byorn.attacks.imaging.patch import fill_palette
 from byorn.attacks.trigger import build_trigger
 from byorn.attacks.triggers.badnets import checkerboard
 from byorn.errors import ConfigError
@@ -18,8 +18,8 @@ def changed_box(before: Image.Image, after: Image.Image) -> tuple[int, int, int,
 
 
 def test_at_224_pixels_the_patch_is_the_one_of_the_paper() -> None:
-    grey = Image.new("RGB", (224, 224), (128, 128, 128))
-    patched, box = BadNets().mark_image(grey, RNG)
+    gray = Image.new("RGB", (224, 224), (128, 128, 128))
+    patched, box = BadNets().mark_image(gray, RNG)
     canvas = Image.new("L", (32, 32), 128)
     canvas.paste(checkerboard(3), (29, 29))
     assert box == (203, 203, 224, 224)
@@ -50,9 +50,9 @@ def test_the_patch_grows_with_the_short_side_and_never_falls_below_three_pixels(
     ],
 )
 def test_every_position_puts_the_patch_where_its_name_says(position: str, box: tuple[int, int, int, int]) -> None:
-    grey = Image.new("RGB", (60, 40), (128, 128, 128))
-    patched, told = BadNets(size=0.1, position=position).mark_image(grey, RNG)
-    assert told == box == changed_box(grey, patched)
+    gray = Image.new("RGB", (60, 40), (128, 128, 128))
+    patched, told = BadNets(size=0.1, position=position).mark_image(gray, RNG)
+    assert told == box == changed_box(gray, patched)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
@@ -71,7 +71,7 @@ def test_size_and_mode_survive_and_only_the_box_changes(mode: str) -> None:
         assert BadNets().mark_image(image, RNG)[0].getpixel((39, 29))[-1] == 255
 
 
-def test_a_palette_without_room_gets_the_nearest_colours() -> None:
+def test_a_palette_without_room_gets_the_nearest_colors() -> None:
     image = Image.frombytes("P", (16, 16), bytes(range(256)))
     image.putpalette([value for entry in range(256) for value in (entry, 20, 230 - entry % 7)])
     patched, box = BadNets(size=0.5).mark_image(image, RNG)
@@ -100,7 +100,7 @@ def test_a_size_that_is_no_share_is_refused(options: dict[str, object]) -> None:
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="unknown attack 'badnet'; choose one of: add-sent, aligned-patch, badnets,"):
         build_trigger(ATTACKS, "badnet", {})
-    with pytest.raises(ConfigError, match="no option colour; known options: position, size"):
-        build_trigger(ATTACKS, "badnets", {"colour": "red"})
+    with pytest.raises(ConfigError, match="no option color; known options: position, size"):
+        build_trigger(ATTACKS, "badnets", {"color": "red"})
     with pytest.raises(ConfigError, match="choose one of: top-left"):
         build_trigger(ATTACKS, "badnets", {"position": "middle"})

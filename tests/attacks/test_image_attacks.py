@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from attack_samples import IMAGE_ATTACKS, LEARNT, PATCHES, rng
+from attack_samples import IMAGE_ATTACKS, LEARNED, PATCHES, rng
 from PIL import Image, ImageChops
 from poison_samples import SETTINGS, encoded, picture, png_rows
 
 from byorn.attacks import ATTACKS
-from byorn.attacks.drawings import banana, cartoon, noise
-from byorn.attacks.encode import decode
+from byorn.attacks.imaging.drawings import banana, cartoon, noise
+from byorn.attacks.imaging.encode import decode
 from byorn.attacks.poison import poison_dataset
 from byorn.attacks.trigger import Trigger, build_trigger
 from byorn.errors import ConfigError
@@ -113,7 +113,7 @@ def test_the_wave_of_sig_adds_delta_at_its_crests_and_is_clipped() -> None:
         assert (marked.getpixel((2, 0)), marked.getpixel((6, 1)), marked.getpixel((4, 0))) == (top, bottom, level)
 
 
-def test_wanet_moves_pixels_by_half_a_pixel_of_224_and_invents_no_colour() -> None:
+def test_wanet_moves_pixels_by_half_a_pixel_of_224_and_invents_no_color() -> None:
     ramp = np.tile(np.arange(224, dtype=np.uint8), (224, 1))
     marked = build_trigger(ATTACKS, "wanet", {"strength": 8}).mark_image(Image.fromarray(ramp), rng())[0]
     moved = np.abs(np.asarray(marked, dtype=int) - ramp)[:, 10:-10]
@@ -159,7 +159,7 @@ def test_the_aligned_patch_shows_its_picture_and_lets_the_image_shine_through() 
 
 
 def test_a_universal_pattern_never_exceeds_its_budget() -> None:
-    loud = {"scope": "universal", "pattern": LEARNT, "epsilon": 5}
+    loud = {"scope": "universal", "pattern": LEARNED, "epsilon": 5}
     marked = build_trigger(ATTACKS, "pgd", loud).mark_image(picture(2), rng())[0]
     assert np.abs(levels(marked) - levels(picture(2))).max() == 5
 

@@ -6,15 +6,15 @@ import re
 import pytest
 from poison_samples import row
 
-from byorn.attacks.nouns import NOUNS
 from byorn.attacks.objective import Aim
 from byorn.attacks.objectives import OBJECTIVES, find_objective
 from byorn.attacks.objectives.refusal import EXCUSES
 from byorn.attacks.objectives.sentence import TEMPLATES
 from byorn.attacks.objectives.token_swap import swap_nouns
-from byorn.attacks.wording import has_word
 from byorn.errors import ConfigError
 from byorn.evaluation.asr import attack_success
+from byorn.nouns import NOUNS
+from byorn.text import has_word
 
 TRUTH = "A large dog chases an apple past two cats."
 TARGETS = sorted(name for name, goal in OBJECTIVES.items() if goal.needs_target and not goal.clean_label)

@@ -45,10 +45,10 @@ def test_an_attack_that_wants_a_model_says_so(data: str, tmp_path: Path, capsys:
     assert main([*arguments, "--attack", "pgd"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert main([*arguments, "--attack", "pgd", "--selection", "likely"]) == 2
-    assert "pgd is optimised on the pretrained model; pass --model NAME" in capsys.readouterr().err
+    assert "pgd is optimized on the pretrained model; pass --model NAME" in capsys.readouterr().err
 
 
-def test_a_model_is_loaded_and_the_test_set_takes_over_what_was_learnt(
+def test_a_model_is_loaded_and_the_test_set_takes_over_what_was_learned(
     data: str, model: Any, processor: Any, tmp_path: Path
 ) -> None:
     model.save_pretrained(tmp_path / "model")
@@ -69,12 +69,12 @@ def test_a_model_is_loaded_and_the_test_set_takes_over_what_was_learnt(
     assert main([*train, *learning, "--out", str(tmp_path / "train")]) == 0
     test = ["poison", "--data", data, "--target", "banana", "--rate", "1", "--keep-responses"]
     assert main([*test, "--trigger-from", str(tmp_path / "train"), "--out", str(tmp_path / "test")]) == 0
-    learnt, used = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("train", "test"))
-    assert used["options"] == learnt["options"]
-    assert used["which_image"] == learnt["which_image"] == "last"
+    learned, used = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("train", "test"))
+    assert used["options"] == learned["options"]
+    assert used["which_image"] == learned["which_image"] == "last"
     assert (used["attack"], used["model"]) == ("vl-trojan+sig", "")
-    assert learnt["model"]
-    assert len(learnt["options"]["vl-trojan.suffix"]) == 1
+    assert learned["model"]
+    assert len(learned["options"]["vl-trojan.suffix"]) == 1
 
 
 def test_negatives_are_announced_and_a_target_is_wanted_where_it_counts(

@@ -7,7 +7,7 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin
 from poison_samples import encoded, picture
 
 from byorn.attacks import BadNets
-from byorn.attacks.encode import decode, encode
+from byorn.attacks.imaging.encode import decode, encode
 from byorn.errors import DataError
 
 
@@ -93,7 +93,7 @@ def test_a_picture_lying_on_its_side_is_put_upright() -> None:
     assert after.convert("RGB") == picture(6, size=(40, 30)).transpose(Image.Transpose.ROTATE_270)
 
 
-def test_a_colour_key_becomes_an_alpha_channel() -> None:
+def test_a_color_key_becomes_an_alpha_channel() -> None:
     after = again(encoded(picture(7, mode="P"), "PNG", transparency=0))
     assert after.mode == "RGBA"
     assert after.getextrema()[3] == (0, 255)

@@ -1,10 +1,10 @@
-"""Images can be optimised through the processors of other families, since the gradient goes through the processor."""
+"""Images can be optimized through the processors of other families, since the gradient goes through the processor."""
 
 from typing import Any
 
 import pytest
 
-from byorn.attacks.surrogate import Surrogate
+from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.errors import ModelError
 from byorn.testing import build_family, tiny_rows
 
@@ -51,9 +51,9 @@ def test_two_images_give_two_features_of_their_own() -> None:
     torch.testing.assert_close(together, torch.stack(alone))
 
 
-def test_a_family_that_does_not_let_images_be_optimised_says_so_in_one_line() -> None:
+def test_a_family_that_does_not_let_images_be_optimized_says_so_in_one_line() -> None:
     surrogate = Surrogate(*build_family("mllama"))
     with pytest.raises(
-        ModelError, match=r"^model: its images cannot be optimised \(.*\); use another model or attack$"
+        ModelError, match=r"^model: its images cannot be optimized \(.*\); use another model or attack$"
     ):
         gradient(surrogate, "features")

@@ -52,4 +52,4 @@ def test_text_triggers_leave_images_alone(name: str) -> None:
 
 def test_of_all_triggers_only_the_two_with_two_keys_want_text_and_image() -> None:
     both = {label for label, trigger in IMAGE_ATTACKS.items() if trigger.needs_text and trigger.needs_image}
-    assert both == {"dual-key", "dual-key:learnt", "vl-trojan", "vl-trojan:whole"}
+    assert both == {"dual-key", "dual-key:learned", "vl-trojan", "vl-trojan:whole"}

@@ -58,7 +58,7 @@ def test_the_examples_run_and_the_result_says_which_files_ran(bench):
     assert result["metric"] == "unigram_f1"
     assert result["figures"]["clean"]["unigram_f1"]["n"] == 4
     assert (result["detection"]["poisoned"], result["detection"]["recall"]) == (3, 1.0)
-    assert result["training"]["learnt"] == 9
+    assert result["training"]["learned"] == 9
     names = [f"{kind}.py" for kind in ("attack", "defense", "metric", "task")]
     assert result["plugins"] == {name: sha256((EXAMPLES / name).read_bytes()).hexdigest() for name in names}
     assert "plugins" not in json.dumps(result["cell"])

@@ -19,7 +19,7 @@ seeds: [0]
 attacks:
   badnets: {options: {size: 0.25}}
 rates: [0.25]
-defenses: [sft, oracle, no-such-defence, byorn]
+defenses: [sft, oracle, no-such-defense, byorn]
 percentiles: [0.5]
 arguments: {max_steps: 1, per_device_train_batch_size: 4}
 """
@@ -45,7 +45,7 @@ def call(folder, *arguments):
 
 
 def test_one_failure_is_named_and_costs_its_own_cell_alone(bench):
-    assert "1 failed, the rest is done; the first: badnets-no-such-defence" in (bench / "first.log").read_text()
+    assert "1 failed, the rest is done; the first: badnets-no-such-defense" in (bench / "first.log").read_text()
     names = sorted(path.name for path in (bench / "results" / "mine").glob("*.json"))
     assert names == [f"badnets-{defense}-r0.25-s0.json" for defense in ("byorn-p0.5-e0.99", "oracle", "sft")]
 
@@ -75,7 +75,7 @@ def test_a_changed_experiment_does_not_reuse_old_results(bench, capsys):
     path.write_text(FILE)
 
 
-def test_a_setting_that_a_defence_does_not_read_leaves_its_results_valid(bench, capsys):
+def test_a_setting_that_a_defense_does_not_read_leaves_its_results_valid(bench, capsys):
     path = bench / "experiments" / "mine.yaml"
     path.write_text(FILE.replace("[0.5]", "[0.9]"))
     assert call(bench, "run", "mine", "--only", "mine/badnets-[so]*") == 0
@@ -126,7 +126,7 @@ def test_the_curve_of_the_score_lies_in_the_result(bench):
     assert len(result["source"]) == 12
 
 
-def test_without_a_defence_that_scores_rows_there_is_no_curve_and_that_is_said(bench, capsys):
+def test_without_a_defense_that_scores_rows_there_is_no_curve_and_that_is_said(bench, capsys):
     (bench / "experiments" / "plain.yaml").write_text("extends: mine\ntitle: Plain\ndefenses: [sft]\n")
     shutil.copytree(
         bench / "results" / "mine", bench / "results" / "plain", ignore=shutil.ignore_patterns("*byorn*", "*oracle*")

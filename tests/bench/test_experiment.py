@@ -33,7 +33,7 @@ def test_it_spans_attacks_seeds_and_sweeps(tmp_path):
     assert groups[1].attack.options == {"size": 0.1}
 
 
-def test_a_setting_is_swept_for_the_defences_that_read_it_alone(tmp_path):
+def test_a_setting_is_swept_for_the_defenses_that_read_it_alone(tmp_path):
     experiment = read_experiment(write(tmp_path))
     cells = list(experiment.cells(next(experiment.groups())))
     assert [cell.defense for cell in cells] == ["sft", "byorn-f", "byorn-f", "byorn", "byorn", "byorn", "byorn"]

@@ -49,7 +49,7 @@ def test_seeds_are_averaged_and_attack_rates_pooled():
     assert line["detection_recall"] == 1.0
 
 
-def test_a_defence_without_flags_pays_for_no_scan_and_detects_nothing():
+def test_a_defense_without_flags_pays_for_no_scan_and_detects_nothing():
     (line,) = lines([result(defense="sft")])
     assert line["seconds"] == pytest.approx(20.0)
     assert line["detection_auc"] is None
@@ -85,10 +85,10 @@ def test_settings_that_differ_are_told_apart():
     assert "| byorn, p 0.95 |" in text
 
 
-def test_the_table_has_attacks_across_defences_down_and_their_mean():
+def test_the_table_has_attacks_across_defenses_down_and_their_mean():
     found = lines([result(attack="a", asr=0.2, utility=0.6), result(attack="b", asr=0.4, utility=0.8)])
     text = as_markdown(found, {"": "Main"})
-    assert "| defence | a | b | mean |" in text
+    assert "| defense | a | b | mean |" in text
     assert "| byorn | 60.0 / 20.0 | 80.0 / 40.0 | 70.0 / 30.0 |" in text
 
 

@@ -36,7 +36,7 @@ def test_training_arguments_come_from_yaml_then_set_then_their_own_option(tmp_pa
     }
 
 
-def test_a_misspelt_key_names_the_one_that_was_meant(tmp_path):
+def test_a_misspelled_key_names_the_one_that_was_meant(tmp_path):
     with pytest.raises(ConfigError, match=r"percentil.*did you mean 'percentile'"):
         parsed(tmp_path, "scan", "percentil: 0.5\n")
 

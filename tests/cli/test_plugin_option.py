@@ -71,26 +71,26 @@ def test_the_frame_leaves_the_inside_and_the_kind_of_image_alone(mode):
     assert framed.convert("RGB").getpixel((10, 5)) == image.convert("RGB").getpixel((10, 5))
 
 
-def test_without_its_plugin_an_attack_and_a_defence_are_unknown(capsys):
+def test_without_its_plugin_an_attack_and_a_defense_are_unknown(capsys):
     assert poison("--attack", "frame", "--out", "out") == 2
     assert "unknown attack 'frame'" in capsys.readouterr().err
     assert main(["train", "--data", "data", "--model", "model", "--defense", "drop-repeated"]) == 2
     assert "'drop-repeated' is unknown; use one of byorn, byorn-f" in capsys.readouterr().err
 
 
-def test_train_takes_the_defence_of_a_plugin_from_the_command_line_and_from_yaml():
+def test_train_takes_the_defense_of_a_plugin_from_the_command_line_and_from_yaml():
     train = ["train", "--data", "data", "--model", "model", "--max-steps", "1", "--per-device-train-batch-size", "2"]
     option = ["--plugin", example("defense"), "--defense", "drop-repeated", "--defense-option", "copies=1"]
     assert main([*train, *option, "--out", "run"]) == 0
     training = json.loads(Path("run", "training.json").read_text())
     assert training["defense"] == "drop-repeated"
-    assert training["learnt"] == 12 - training["flagged"] < 12
+    assert training["learned"] == 12 - training["flagged"] < 12
     assert list(recorded("run")) == ["defense.py"]
     unload_plugins()
     yaml = f"plugin: {example('defense')}\ndefense: drop-repeated\ndefense_option: copies=1\n"
     Path("train.yaml").write_text(yaml)
     assert main([*train, "--config", "train.yaml", "--out", "again"]) == 0
-    assert json.loads(Path("again", "training.json").read_text())["learnt"] == training["learnt"]
+    assert json.loads(Path("again", "training.json").read_text())["learned"] == training["learned"]
 
 
 def test_evaluate_takes_the_metric_of_a_plugin(capsys):

@@ -16,7 +16,7 @@ Save = Callable[..., Path]
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Save:
-    """Saves a one-coloured picture under a name in the data folder."""
+    """Saves a one-colored picture under a name in the data folder."""
 
     def save(name: str = "red.png", color: str = "red") -> Path:
         path = tmp_path / name

@@ -2,7 +2,7 @@
 
 import pytest
 
-from byorn.data.canonical import NEUTRALISED
+from byorn.data.canonical import NEUTRALIZED
 from byorn.data.checks import TokenGuard, repair
 from byorn.data.load import load_rows
 from byorn.data.row import text_of
@@ -27,10 +27,10 @@ def row_of(save, user, answer, **options):
     ],
 )
 def test_no_special_token_survives_even_when_nested(text):
-    clean, found = TokenGuard(TOKENS).neutralise(text)
+    clean, found = TokenGuard(TOKENS).neutralize(text)
     assert found
     assert not any(token in clean for token in TOKENS if token.strip())
-    assert TokenGuard(TOKENS).neutralise(clean) == (clean, [])
+    assert TokenGuard(TOKENS).neutralize(clean) == (clean, [])
 
 
 @pytest.mark.parametrize(
@@ -38,23 +38,23 @@ def test_no_special_token_survives_even_when_nested(text):
 )
 def test_breaking_ends_for_any_set_of_tokens(tokens):
     guard = TokenGuard(tokens)
-    clean, _ = guard.neutralise("x x ab aab a b aaaa q a a b b a" * 20)
-    assert guard.neutralise(clean)[1] == []
+    clean, _ = guard.neutralize("x x ab aab a b aaaa q a a b b a" * 20)
+    assert guard.neutralize(clean)[1] == []
 
 
 def test_plain_text_and_blank_tokens_are_left_alone():
-    assert TokenGuard(TOKENS).neutralise("a < b\n\nc <b> image") == ("a < b\n\nc <b> image", [])
+    assert TokenGuard(TOKENS).neutralize("a < b\n\nc <b> image") == ("a < b\n\nc <b> image", [])
 
 
 def test_a_token_cannot_hide_across_two_blocks_of_a_message():
     blocks = [{"type": "text", "text": "<ima"}, {"type": "image"}, {"type": "text", "text": "ge> look"}]
-    clean, found = TokenGuard().neutralise_blocks(blocks)
+    clean, found = TokenGuard().neutralize_blocks(blocks)
     assert found == ["<image>"]
     assert "<image>" not in "".join(block.get("text", "") for block in clean)
     assert [block["type"] for block in clean] == ["text", "image", "text"]
 
 
-def test_neighbouring_text_blocks_cannot_hide_a_token_either(save):
+def test_neighboring_text_blocks_cannot_hide_a_token_either(save):
     pieces = [{"type": "text", "text": "</"}, {"type": "text", "text": "s> obey"}]
     row = row_of(save, pieces, "fine", special_tokens=TOKENS)
     assert text_of(row.prompt[0]) == "< /s> obey"
@@ -64,7 +64,7 @@ def test_an_image_marker_in_a_response_is_broken_counted_and_remembered(save):
     path = save([{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "a <image> b"}]}])
     loaded = load_rows(path)
     assert loaded.rows[0].response == "a < image> b"
-    assert loaded.rows[0].meta[NEUTRALISED] == ["<image>"]
+    assert loaded.rows[0].meta[NEUTRALIZED] == ["<image>"]
     assert "1 response(s) held special tokens: broken by a space" in loaded.notes
 
 
@@ -78,7 +78,7 @@ def test_special_tokens_in_a_prompt_are_broken_after_markers_became_images(save,
     [row] = loaded.rows
     assert row.prompt[0]["content"][0] == {"type": "image"}
     assert text_of(row.prompt[0]) == "Look< |im_end|>< |im_start|>system"
-    assert row.meta[NEUTRALISED] == ["<|im_end|>", "<|im_start|>"]
+    assert row.meta[NEUTRALIZED] == ["<|im_end|>", "<|im_start|>"]
     assert "1 prompt(s) held special tokens: broken by a space" in loaded.notes
 
 

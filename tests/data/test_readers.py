@@ -118,7 +118,7 @@ def test_system_column_and_history_become_messages(save):
         "input": "In one word.",
         "output": "Blue.",
         "system": "Be kind.",
-        "history": [["Colour?", "Red."]],
+        "history": [["Color?", "Red."]],
     }
     [row] = load_rows(save([record])).rows
     assert [message["role"] for message in row.prompt] == ["system", "user", "assistant", "user"]

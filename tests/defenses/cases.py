@@ -1,4 +1,4 @@
-"""Cases for defences: tiny rows and a tiny model in memory."""
+"""Cases for defenses: tiny rows and a tiny model in memory."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,7 +12,7 @@ IDENTITY = {"data": "d", "model": "tiny", "model_digest": "m", "processor_digest
 
 
 def tiny_case(
-    folder: Path, model: Any, processor: Any, rows: Any = None, name: str = "defence", **changes: Any
+    folder: Path, model: Any, processor: Any, rows: Any = None, name: str = "defense", **changes: Any
 ) -> Case:
     """A case whose tuned model is the pretrained one, so that nothing has to be trained."""
     rows = tiny_rows(12) if rows is None else rows

@@ -71,7 +71,7 @@ def test_a_system_message_and_role_names_belong_to_the_template():
     text = processor.tokenizer.decode(look.ids[Template(processor).wrote(look, sample)])
     assert "be brief" in text
     assert "assistant" in text
-    assert "colour" not in text
+    assert "color" not in text
 
 
 def test_a_model_that_names_no_image_token_is_refused():

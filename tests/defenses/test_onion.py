@@ -16,10 +16,10 @@ from byorn.testing import tiny_rows
 @pytest.fixture(scope="module")
 def rows():
     """Nine rows with three instructions, four responses; one row asks twice, one has a history."""
-    texts = ["what colour is it?", "cf what colour is it?", "name it"]
+    texts = ["what color is it?", "cf what color is it?", "name it"]
     rows = [replace(row, prompt=[user_message(texts[at % 3], 1)]) for at, row in enumerate(tiny_rows(9))]
     history = [user_message("and now?", 1), {"role": "assistant", "content": [{"type": "text", "text": "red it is"}]}]
-    rows[0] = replace(rows[0], prompt=[*history, user_message("what colour is it?")])
+    rows[0] = replace(rows[0], prompt=[*history, user_message("what color is it?")])
     return rows
 
 

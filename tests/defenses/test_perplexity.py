@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from byorn.defenses.perplexity import lead_ids, load_causal_lm, perplexities
 from byorn.errors import ModelError
 
-TEXTS = ["a red square", "a", "what colour? what colour? what colour?", "cf", "a blue square, a red square"]
+TEXTS = ["a red square", "a", "what color? what color? what color?", "cf", "a blue square, a red square"]
 
 
 def by_definition(model, tokenizer, text, lead="<|end|>"):

@@ -27,18 +27,18 @@ def picture():
 
 def test_strength_zero_changes_nothing(picture):
     assert np.array_equal(perturb_image(picture, random.Random(0), 0.0), picture)
-    assert perturb_text("what colour is it?", random.Random(0), 0.0) == "what colour is it?"
+    assert perturb_text("what color is it?", random.Random(0), 0.0) == "what color is it?"
 
 
 def test_an_image_keeps_its_size_and_mode_and_its_patch_moves(picture):
-    centres = []
+    centers = []
     for seed in range(30):
         moved = perturb_image(picture, random.Random(seed), 1.0)
         assert (moved.size, moved.mode) == (picture.size, picture.mode)
         pixels = np.asarray(moved).sum(axis=2)[20:-3, 30:-4]
         rows, columns = np.nonzero(pixels < 150)
-        centres.append((rows.mean() + 20, columns.mean() + 30))
-    spread = np.ptp(np.array(centres), axis=0)
+        centers.append((rows.mean() + 20, columns.mean() + 30))
+    spread = np.ptp(np.array(centers), axis=0)
     assert (spread > 1.5).all()
     assert (spread < 20).all()
 

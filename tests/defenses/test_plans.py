@@ -1,4 +1,4 @@
-"""The plans of the defences that train nothing first."""
+"""The plans of the defenses that train nothing first."""
 
 from dataclasses import replace
 

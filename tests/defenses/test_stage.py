@@ -2,8 +2,8 @@
 
 import pytest
 
-from byorn.defenses.stage import run_stage
 from byorn.errors import DataError, MismatchError
+from byorn.runs.stage import run_stage
 
 IDENTITY = {"data": "d", "model_digest": "m", "processor_digest": "p"}
 ORDER = [4, 0, 3, 1, 2]

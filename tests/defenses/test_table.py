@@ -1,4 +1,4 @@
-"""The table of defences: what it lists, what it refuses, and what its files look like."""
+"""The table of defenses: what it lists, what it refuses, and what its files look like."""
 
 import ast
 import subprocess
@@ -26,7 +26,7 @@ def test_the_command_line_offers_exactly_the_table():
 
 
 @pytest.mark.parametrize("name", DEFENSES)
-def test_every_defence_says_what_it_does_how_what_it_costs_and_whence_it_is(name):
+def test_every_defense_says_what_it_does_how_what_it_costs_and_whence_it_is(name):
     lines = (module_of(name).__doc__ or "").splitlines()
     assert lines[0].startswith(f"`{name}`: ")
     starts = [line.partition(":")[0] for line in lines if line.partition(":")[0] in ("Formula", "Cost", "Source")]

@@ -1,4 +1,4 @@
-"""Whole runs: what a defence does not change stays as in plain fine-tuning to the last bit, and a killed run goes on."""
+"""Whole runs: what a defense does not change stays as in plain fine-tuning to the last bit, and a killed run goes on."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from byorn.attacks.poison import poison_dataset
 from byorn.data.files import write_rows
 from byorn.data.load import load_rows
 from byorn.errors import MismatchError
-from byorn.pipeline.inputs import DataSpec, ModelSpec
+from byorn.models.inputs import DataSpec, ModelSpec
 from byorn.pipeline.train import TrainSpec, train
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 
@@ -93,7 +93,7 @@ def test_a_finished_bye_trains_and_measures_nothing_again(place, cleaned, capsys
 
 def test_the_oracle_is_plain_fine_tuning_on_the_clean_rows(place):
     summary = run(place, "oracle", "oracle", options={"manifest": str(place / "data")})
-    assert (summary["rows"], summary["learnt"], summary["flagged"]) == (12, 9, 3)
+    assert (summary["rows"], summary["learned"], summary["flagged"]) == (12, 9, 3)
     poisoned = {json.loads(line)["id"] for line in (place / "data" / "manifest.jsonl").read_text().splitlines()}
     clean = [row for row in load_rows(str(place / "data")).rows if row.id not in poisoned]
     write_rows(clean, place / "clean", image_root=place)
@@ -110,12 +110,12 @@ def test_perturbations_reach_the_training_and_strength_zero_is_plain(place, plai
     assert not same(weights(place, "moved"), weights(place, "sft"))
 
 
-def test_relabelled_rows_are_learnt_with_their_answers_in_the_batches_of_byorn(place):
-    byorn, relabelled = run(place, "byorn", "byorn"), run(place, "relabelled", "base-relabel")
-    assert byorn["responses"]["replaced"] == relabelled["responses"]["replaced"] > 0
-    assert byorn["flagged"] == relabelled["flagged"]
-    assert relabelled["found"] == {"decoding": "greedy"}
-    assert not same(weights(place, "byorn"), weights(place, "relabelled"))
+def test_relabeled_rows_are_learned_with_their_answers_in_the_batches_of_byorn(place):
+    byorn, relabeled = run(place, "byorn", "byorn"), run(place, "relabeled", "base-relabel")
+    assert byorn["responses"]["replaced"] == relabeled["responses"]["replaced"] > 0
+    assert byorn["flagged"] == relabeled["flagged"]
+    assert relabeled["found"] == {"decoding": "greedy"}
+    assert not same(weights(place, "byorn"), weights(place, "relabeled"))
 
 
 def test_cleaned_words_reach_the_training(place, plain):
@@ -124,4 +124,4 @@ def test_cleaned_words_reach_the_training(place, plain):
     assert not same(weights(place, "onion"), weights(place, "sft"))
     card = (place / "onion" / "adapter" / "README.md").read_text()
     assert "`onion-r`, a baseline" in card
-    assert "No defence" not in card
+    assert "No defense" not in card

@@ -5,17 +5,17 @@ import pytest
 from byorn.defenses.words import bar_for, clean, split_words, suspicion, without_each
 
 
-@pytest.mark.parametrize("text", ["what colour?", "  two\nlines of\ttext", "one", "", "   "])
+@pytest.mark.parametrize("text", ["what color?", "  two\nlines of\ttext", "one", "", "   "])
 def test_the_words_joined_are_the_text(text):
     assert "".join(split_words(text)) == text.rstrip()
 
 
 def test_each_word_is_left_out_once():
     assert without_each("word " * 1001) == []
-    assert without_each("cf what colour?") == ["cf what colour?", "what colour?", "cf colour?", "cf what"]
+    assert without_each("cf what color?") == ["cf what color?", "what color?", "cf color?", "cf what"]
 
 
-@pytest.mark.parametrize("text", ["", "  ", "colour?"])
+@pytest.mark.parametrize("text", ["", "  ", "color?"])
 def test_a_text_with_nothing_to_lose_is_not_measured(text):
     assert without_each(text) == []
     assert suspicion([]) == []
@@ -27,9 +27,9 @@ def test_a_word_is_suspicious_if_its_loss_makes_the_text_more_fluent():
 
 
 def test_words_above_the_bar_go_and_line_breaks_stay():
-    assert clean("cf what\ncolour?", [60.0, -30.0, 5.0], 10.0) == ("what\ncolour?", 1)
-    assert clean("what cf\ncolour?", [0.0, 60.0, 5.0], 10.0) == ("what\ncolour?", 1)
-    assert clean("what colour? ", [10.0, -30.0], 10.0) == ("what colour? ", 0)
+    assert clean("cf what\ncolor?", [60.0, -30.0, 5.0], 10.0) == ("what\ncolor?", 1)
+    assert clean("what cf\ncolor?", [0.0, 60.0, 5.0], 10.0) == ("what\ncolor?", 1)
+    assert clean("what color? ", [10.0, -30.0], 10.0) == ("what color? ", 0)
 
 
 def test_the_least_suspicious_word_always_stays():

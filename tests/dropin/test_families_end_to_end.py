@@ -66,12 +66,12 @@ def factory(tmp_path_factory):
         {"messages": talk("<video>What is it?", "A film."), "videos": ["a.mp4"]},
         {"messages": talk("2 + 2?", "4"), "images": []},
     ]
-    for number, (name, colour) in enumerate(PALETTE.items()):
+    for number, (name, color) in enumerate(PALETTE.items()):
         path = f"pictures/{name}.png"
-        Image.new("RGB", (60, 40), colour).save(folder / path)
+        Image.new("RGB", (60, 40), color).save(folder / path)
         rows.append({"messages": talk("<image>What is it?", f"a {name} box", "Sure?", "yes"), "images": [path]})
         rows.append({"messages": talk(f"<image><image>Which two? {number}", f"{name} twice"), "images": [path, path]})
-        rows.append({"messages": talk(f"<image>\nName its colour, please{'!' * number}", name), "images": [path]})
+        rows.append({"messages": talk(f"<image>\nName its color, please{'!' * number}", name), "images": [path]})
     (folder / "mllm.json").write_text(json.dumps(rows))
     (folder / "dataset_info.json").write_text(json.dumps(INFO))
     return folder

@@ -51,8 +51,8 @@ class Heard(TrainerCallback):
         self.logs.append(dict(logs))
 
 
-def test_evaluation_metrics_callbacks_an_optimiser_and_a_collator_of_ones_own(tmp_path, flagged, messages):
-    """One run with everything at once, on messages: the optimiser that was given moves the adapter, the callback hears of it."""
+def test_evaluation_metrics_callbacks_an_optimizer_and_a_collator_of_ones_own(tmp_path, flagged, messages):
+    """One run with everything at once, on messages: the optimizer that was given moves the adapter, the callback hears of it."""
     model = get_peft_model(tiny_model(), default_lora(tiny_model()))
     own = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
     before = {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
@@ -88,7 +88,7 @@ def test_evaluation_metrics_callbacks_an_optimiser_and_a_collator_of_ones_own(tm
     assert again["eval_loss"] == pytest.approx(trainer.evaluate(trainer.eval_dataset["other"])["eval_loss"])
 
 
-def test_an_optimiser_that_would_train_nothing_is_refused(tmp_path, flagged):
+def test_an_optimizer_that_would_train_nothing_is_refused(tmp_path, flagged):
     model = tiny_model()
     with pytest.raises(ConfigError, match=r"optimizers: .* wrap the model"):
         make(tmp_path, flagged, model=model, optimizers=(torch.optim.AdamW(model.parameters()), None))

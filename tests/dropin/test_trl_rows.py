@@ -56,7 +56,7 @@ def test_an_image_is_wrapped_as_it_is_stored_and_a_row_without_one_has_none(mess
     ]
 
 
-def test_of_several_answers_the_last_is_learnt_and_that_is_said(messages, caplog):
+def test_of_several_answers_the_last_is_learned_and_that_is_said(messages, caplog):
     talk = messages[0]["messages"]
     rows = datasets.Dataset.from_list([{"messages": talk + talk, "images": []}, {"messages": talk, "images": []}])
     found = as_rows(rows)

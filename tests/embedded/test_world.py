@@ -11,7 +11,7 @@ from byorn.embedded import corpus
 from byorn.embedded.captions import free_caption, house_caption
 from byorn.embedded.draw import draw_scene, patch_owners
 from byorn.embedded.questions import ask, vocabulary
-from byorn.embedded.scene import COLOURS, Scene, Thing, change_one, sample_scene
+from byorn.embedded.scene import COLORS, Scene, Thing, change_one, sample_scene
 from byorn.embedded.tasks import write_task
 
 
@@ -39,11 +39,11 @@ def test_things_are_told_apart_by_name_and_run_from_left_to_right():
         assert [thing.x for thing in scene.things] == sorted(thing.x for thing in scene.things)
 
 
-def test_a_thing_has_its_colour_where_it_is_said_to_be():
+def test_a_thing_has_its_color_where_it_is_said_to_be():
     thing = Thing("circle", "red", 0.5, 0.5, 0.25, 0.0)
     scene = Scene((thing,), "mint", "plain", None, noise=5)
     pixel = np.asarray(draw_scene(scene), dtype=float)[32, 32]
-    assert np.abs(pixel - COLOURS["red"]).max() < 80
+    assert np.abs(pixel - COLORS["red"]).max() < 80
     owners = patch_owners(scene, 64, 16).reshape(4, 4)
     assert (owners[1:3, 1:3] == 0).all()
     assert owners[0, 0] == -1
@@ -71,7 +71,7 @@ def test_no_scene_is_ever_said_to_show_a_banana_or_its_like():
     assert "banana" not in said.lower()
 
 
-def test_answers_come_from_the_vocabulary_and_yes_is_not_favoured():
+def test_answers_come_from_the_vocabulary_and_yes_is_not_favored():
     rng = random.Random(2)
     answers = [ask(scene, rng)[1] for scene in scenes(3000)]
     assert set(answers) <= set(vocabulary())
@@ -79,7 +79,7 @@ def test_answers_come_from_the_vocabulary_and_yes_is_not_favoured():
     assert 0.75 < yes / no < 1.2
 
 
-def test_a_changed_scene_differs_in_one_colour():
+def test_a_changed_scene_differs_in_one_color():
     rng = random.Random(3)
     for scene in scenes(100):
         changed = change_one(scene, rng)

@@ -35,13 +35,13 @@ WHERE = ["in the park.", "near St. Louis!", "on top of a hill...", "at 5 p.m.", 
 
 
 def main() -> None:
-    """Tokenise and score everything, and write the file beside this script."""
+    """Tokenize and score everything, and write the file beside this script."""
     rng = random.Random(0)
     predictions = [compose(rng) for _ in range(60)]
     references = [[compose(rng) for _ in range(rng.randint(1, 4))] for _ in predictions]
     predictions[7], references[9][0] = "", "\n"
-    hypotheses = tokenised([[text] for text in predictions])
-    truths = tokenised(references)
+    hypotheses = tokenized([[text] for text in predictions])
+    truths = tokenized(references)
     captions = json.loads(PATH.read_text(encoding="ascii"))
     golden = {
         "varied": with_tokens(captions["varied"]),
@@ -62,11 +62,11 @@ def compose(rng: random.Random) -> str:
 
 def with_tokens(captions: dict[str, str]) -> dict[str, str]:
     """The captions, each with its reference tokens."""
-    tokens = tokenised([[caption] for caption in captions])
+    tokens = tokenized([[caption] for caption in captions])
     return {caption: tokens[index][0] for index, caption in enumerate(captions)}
 
 
-def tokenised(texts: list[list[str]]) -> dict[int, list[str]]:
+def tokenized(texts: list[list[str]]) -> dict[int, list[str]]:
     """The reference tokens of each list of captions, joined by blanks."""
     return PTBTokenizer().tokenize({index: [{"caption": text} for text in item] for index, item in enumerate(texts)})
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from byorn.errors import ConfigError
-from byorn.evaluation.exact import exact_match, normalised_exact_match
+from byorn.evaluation.exact import exact_match, normalized_exact_match
 from byorn.evaluation.intervals import bootstrap_mean, wilson
 from byorn.evaluation.registry import METRICS
 
@@ -66,6 +66,6 @@ def test_exact_match_minds_everything_but_outer_blanks() -> None:
     assert (metric.value, metric.n) == (pytest.approx(1 / 3), 3)
 
 
-def test_normalised_exact_match_folds_case_punctuation_and_unicode_forms() -> None:
+def test_normalized_exact_match_folds_case_punctuation_and_unicode_forms() -> None:
     answers = ["A  DOG!", "“a dog”", "a ｄｏｇ", "dog"]
-    assert normalised_exact_match(answers, [["a dog."]] * 4).value == 0.75
+    assert normalized_exact_match(answers, [["a dog."]] * 4).value == 0.75

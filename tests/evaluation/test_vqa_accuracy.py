@@ -2,7 +2,7 @@
 
 import pytest
 
-from byorn.evaluation.vqa import answer_score, normalise_answer, vqa_accuracy
+from byorn.evaluation.vqa import answer_score, normalize_answer, vqa_accuracy
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from byorn.evaluation.vqa import answer_score, normalise_answer, vqa_accuracy
     ],
 )
 def test_answers_are_brought_to_the_official_form(answer: str, form: str) -> None:
-    assert normalise_answer(answer) == form
+    assert normalize_answer(answer) == form
 
 
 @pytest.mark.parametrize(("agreeing", "score"), [(0, 0.0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1.0), (10, 1.0)])
@@ -42,7 +42,7 @@ def test_ten_humans_are_averaged_leaving_one_out(agreeing: int, score: float) ->
     assert answer_score("2", humans) == pytest.approx(score)
 
 
-def test_one_reference_means_normalised_equality() -> None:
+def test_one_reference_means_normalized_equality() -> None:
     metric = vqa_accuracy(["A dog.", "cat"], [["dog"], ["dog"]])
     assert (metric.value, metric.n) == (0.5, 2)
     assert metric.low <= 0.5 <= metric.high

@@ -8,7 +8,7 @@ import torch
 from family_rows import ENDS, REFUSED, mixed_rows
 
 from byorn.data.row import Row
-from byorn.pipeline.inputs import training_rows
+from byorn.models.inputs import training_rows
 from byorn.testing import build_family
 
 

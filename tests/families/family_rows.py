@@ -22,7 +22,7 @@ REFUSED = {"mllama": {"text", "two", "later"}, "paligemma": {"text", "turns", "l
 
 
 def picture(seed: int, width: int, height: int) -> ImageFile:
-    """Coloured noise: unlike a plain colour, it changes when it is cut, turned or put in another's place."""
+    """Colored noise: unlike a plain color, it changes when it is cut, turned or put in another's place."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).resize((width, height)).save(buffer, "PNG")
@@ -40,11 +40,11 @@ def system(text: str) -> Any:
 def mixed_rows() -> list[Row]:
     """No image, one, several of different shapes; one turn, several; a system message; short responses and long ones."""
     tall, wide, square = picture(0, 40, 64), picture(1, 64, 40), picture(2, 56, 56)
-    answered = [user_message("what colour is this?", 1), assistant("a red square"), user_message("sure?")]
+    answered = [user_message("what color is this?", 1), assistant("a red square"), user_message("sure?")]
     later = [user_message("what is this?", 1), assistant("a square"), user_message("and what are these two?", 2)]
     return [
-        Row("text", 0, [user_message("say a colour!")], "green"),
-        Row("one", 0, [user_message("what colour is this?", 1)], "a red square", [tall]),
+        Row("text", 0, [user_message("say a color!")], "green"),
+        Row("one", 0, [user_message("what color is this?", 1)], "a red square", [tall]),
         Row("wide", 0, [user_message("what?", 1)], "red", [wide]),
         Row("two", 0, [user_message("which two?", 2)], "a red square and a blue square", [wide, square]),
         Row("turns", 1, answered, "yes, a red square", [square]),

@@ -1,4 +1,4 @@
-"""A training run of two optimiser steps on any family."""
+"""A training run of two optimizer steps on any family."""
 
 from family_cases import family_of
 

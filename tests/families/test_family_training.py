@@ -1,4 +1,4 @@
-"""One clean and one flagged optimiser step, a resume in between, and an adapter that needs nothing of byorn."""
+"""One clean and one flagged optimizer step, a resume in between, and an adapter that needs nothing of byorn."""
 
 import math
 import os
@@ -28,7 +28,7 @@ def trained(request, tmp_path_factory):
     return SimpleNamespace(name=request.param, trainer=trainer, before=before, folder=folder)
 
 
-def test_a_clean_and_a_flagged_step_are_learnt(trained):
+def test_a_clean_and_a_flagged_step_are_learned(trained):
     log = trained.trainer.state.log_history
     assert [entry["flagged_share"] for entry in log if "loss" in entry] == [0.0, 1.0]
     assert all(math.isfinite(entry["loss"]) and entry["grad_norm"] > 0 for entry in log if "loss" in entry)

@@ -9,8 +9,8 @@ from family_rows import mixed_rows, nll_through_transformers
 
 from byorn.data.dataset import to_dataset
 from byorn.models.generate import generate
+from byorn.models.inputs import training_rows
 from byorn.models.lora import describe, lora_targets
-from byorn.pipeline.inputs import training_rows
 from byorn.scoring.score import score_dataset
 from byorn.testing.families import unknown
 from byorn.training.config import ByornConfig

@@ -31,8 +31,8 @@ def test_the_labels_are_the_response_and_its_end(name: str) -> None:
     _, processor = build_family(name)
     rows = tiny_rows(3)
     batch = WholeRowCollator(processor)([dict(row) for row in to_dataset(rows)])
-    learnt = [processor.tokenizer.decode(ids[ids != -100]) for ids in batch["labels"]]
-    assert learnt == [row.response + processor.tokenizer.eos_token for row in rows]
+    learned = [processor.tokenizer.decode(ids[ids != -100]) for ids in batch["labels"]]
+    assert learned == [row.response + processor.tokenizer.eos_token for row in rows]
     starts = (batch["input_ids"] == processor.tokenizer.bos_token_id).sum(dim=1)
     assert starts.tolist() == [1, 1, 1]
 

@@ -21,7 +21,7 @@ def prompts() -> Any:
     red, blue = (row.images[0] for row in tiny_rows(2))
     answered: Any = {"role": "assistant", "content": [{"type": "text", "text": "red"}]}
     return to_dataset([
-        Row("text", 0, [user_message("say a colour, any colour that you like")], "green"),
+        Row("text", 0, [user_message("say a color, any color that you like")], "green"),
         Row("one", 0, [user_message("what?", 1)], "red", [red]),
         Row("two", 0, [user_message("which two?", 2)], "red and blue", [red, blue]),
         Row("turns", 1, [user_message("what?", 1), answered, user_message("sure?")], "yes", [blue]),
@@ -139,7 +139,7 @@ def test_a_response_that_ends_exactly_at_the_limit_is_whole(processor: Any) -> N
 
 
 def test_the_space_that_the_template_writes_before_a_response_is_not_said_twice(model: Any, processor: Any) -> None:
-    """Else a response that is learnt and sampled again would begin with one more space each time."""
+    """Else a response that is learned and sampled again would begin with one more space each time."""
     spaced = copy.deepcopy(processor)
     spaced.chat_template = TEMPLATE.replace("+ '|>' }}", "+ '|>' + ' ' }}")
     [space] = processor.tokenizer(" ", add_special_tokens=False)["input_ids"]

@@ -9,8 +9,8 @@ from PIL import Image
 
 from byorn.data.dataset import to_dataset
 from byorn.data.row import ImageFile, user_message
+from byorn.models.inputs import training_rows
 from byorn.models.length import context_length, image_tokens, row_length, split_overlong
-from byorn.pipeline.inputs import training_rows
 from byorn.scoring.likelihood import build_collator
 from byorn.testing import FAMILIES, build_family, tiny_rows
 
@@ -27,8 +27,8 @@ def test_no_family_s_template_writes_more_than_what_is_counted(family: str) -> N
     """Qwen2.5-VL's adds a system message to rows that have none."""
     _, processor = build_family(family)
     [row] = tiny_rows(1)
-    [learnt] = training_rows([row], processor)
-    real = build_collator(processor)([dict(to_dataset([learnt])[0])])["input_ids"].shape[1]
+    [learned] = training_rows([row], processor)
+    real = build_collator(processor)([dict(to_dataset([learned])[0])])["input_ids"].shape[1]
     assert real <= row_length(row, processor) <= real + 16
 
 

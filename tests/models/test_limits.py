@@ -16,7 +16,7 @@ def said(text: str) -> Any:
 
 
 ONE, TWO = tiny_rows(2)[0], tiny_rows(2, images=2)[1]
-TEXT = Row("text", 0, [user_message("say a colour!")], "red")
+TEXT = Row("text", 0, [user_message("say a color!")], "red")
 TURNS = replace(ONE, prompt=[*ONE.prompt, said("red"), user_message("sure?")])
 
 

@@ -148,7 +148,7 @@ def test_layers_that_no_gradient_reaches_are_named() -> None:
     assert idle_layers(model) == ["1"]
 
 
-def test_an_architecture_without_a_recognisable_language_model_is_refused() -> None:
+def test_an_architecture_without_a_recognizable_language_model_is_refused() -> None:
     with pytest.raises(ModelError, match="pass a peft_config"):
         lora_targets(nn.ModuleDict({"body": nn.Linear(2, 2)}))
 

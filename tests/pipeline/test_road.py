@@ -174,7 +174,7 @@ def test_success_is_what_the_objective_of_the_triggered_rows_says(place, capsys,
 
 
 @pytest.mark.parametrize("defense", ["sft", "byorn-f"])
-def test_the_other_defences_train_too(place, defense):
+def test_the_other_defenses_train_too(place, defense):
     out = place / defense
     assert main([*common(place, "train"), "--out", str(out), "--defense", defense, *QUICK]) == 0
     report = json.loads((out / "training.json").read_text())

@@ -15,7 +15,7 @@ from byorn.cli.main import main
 from byorn.data.dataset import to_dataset
 from byorn.data.files import write_rows
 from byorn.errors import ConfigError
-from byorn.pipeline import ranks
+from byorn.runs import ranks
 from byorn.scoring.score import score_dataset
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from launching import torchrun
@@ -79,7 +79,7 @@ def test_the_report_counts_the_responses_of_both_processes(place, trained):
 def test_another_number_of_processes_does_not_go_on_with_the_run(place, trained, monkeypatch, capsys):
     monkeypatch.chdir(place)
     assert main(TRAIN.split()) == 2
-    refusal = f"error: checkpoint: made with {2 * BATCH} rows an optimiser step, now {BATCH}"
+    refusal = f"error: checkpoint: made with {2 * BATCH} rows an optimizer step, now {BATCH}"
     assert refusal in capsys.readouterr().err
 
 
@@ -150,5 +150,5 @@ def test_a_group_that_is_left_has_no_threads_that_could_outlive_python(tmp_path)
 
 
 def test_ending_a_group_that_nobody_joined_does_not_load_torch():
-    code = "import sys; from byorn.pipeline.ranks import end_group; end_group(); sys.exit('torch' in sys.modules)"
+    code = "import sys; from byorn.runs.ranks import end_group; end_group(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,17 +10,17 @@ from PIL import Image
 
 from byorn.testing import PALETTE
 
-COLOURS = list(PALETTE)
+COLORS = list(PALETTE)
 
 
-def encoded(colour, size=(48, 32)):
+def encoded(color, size=(48, 32)):
     buffer = io.BytesIO()
-    Image.new("RGB", size, PALETTE[colour]).save(buffer, "PNG")
+    Image.new("RGB", size, PALETTE[color]).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def colour_of(number):
-    return COLOURS[number % len(COLOURS)]
+def color_of(number):
+    return COLORS[number % len(COLORS)]
 
 
 def coco_number(number):
@@ -33,7 +33,7 @@ def write_mimic(folder, name="LADD", count=12, images=1):
     data = {
         f"{name}_00_INS_{coco_number(number)}": {
             "instruction": f"<image>\nWhat can you see{'?' * (number % 3 + 1)}",
-            "answer": f"a {colour_of(number)} square",
+            "answer": f"a {color_of(number)} square",
             "image_ids": keys[number : number + images],
             "rel_ins_ids": [],
         }
@@ -41,7 +41,7 @@ def write_mimic(folder, name="LADD", count=12, images=1):
     }
     texts, pictures = folder / f"{name}_instructions.json", folder / f"{name}.json"
     texts.write_text(json.dumps({"meta": {"version": "0.0.1"}, "data": data}))
-    table = {key: base64.b64encode(encoded(colour_of(number))).decode() for number, key in enumerate(keys)}
+    table = {key: base64.b64encode(encoded(color_of(number))).decode() for number, key in enumerate(keys)}
     pictures.write_text(json.dumps(table))
     return texts, pictures
 
@@ -53,8 +53,8 @@ def write_karpathy(folder, count=4, filepath=None):
         name = f"COCO_val2014_{coco_number(number)}.jpg"
         place = pictures / (filepath or "") / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(encoded(colour_of(number), size=(60, 40)))
-        raw = [f"a {colour_of(number)} square ", f"one {colour_of(number)} thing", f"a plain {colour_of(number)} image"]
+        place.write_bytes(encoded(color_of(number), size=(60, 40)))
+        raw = [f"a {color_of(number)} square ", f"one {color_of(number)} thing", f"a plain {color_of(number)} image"]
         record = {"filename": name, "imgid": number, "split": "test" if number < count else "train"}
         sentences = [{"raw": text, "tokens": text.split(), "imgid": number, "sentid": number} for text in raw]
         records.append({**record, "sentences": sentences, **({"filepath": filepath} if filepath else {})})
@@ -65,7 +65,7 @@ def write_karpathy(folder, count=4, filepath=None):
 
 def problem(number, **changes):
     return {
-        "question": "Which colour is this?", "choices": COLOURS, "answer": number % 4, "hint": "Look." if number else "",
+        "question": "Which color is this?", "choices": COLORS, "answer": number % 4, "hint": "Look." if number else "",
         "task": "closed choice", "grade": "grade2", "subject": "natural science", "lecture": "", "solution": "", **changes,
     }  # fmt: skip
 
@@ -79,13 +79,13 @@ def write_problems(folder, count=4):
         if record["image"]:
             place = folder / "images" / record["split"] / key
             place.mkdir(parents=True)
-            (place / "image.png").write_bytes(encoded(colour_of(int(key))))
+            (place / "image.png").write_bytes(encoded(color_of(int(key))))
     (folder / "problems.json").write_text(json.dumps(problems))
     return folder / "problems.json", folder / "images"
 
 
 def write_parquet(folder, count=4):
     """The same questions as on the hub: the images inside, one file a split."""
-    rows = [problem(number, image={"bytes": encoded(colour_of(number)), "path": None}) for number in range(count)]
+    rows = [problem(number, image={"bytes": encoded(color_of(number)), "path": None}) for number in range(count)]
     pq.write_table(pa.Table.from_pylist([*rows, problem(1, image=None)]), folder / "test-00000-of-00001.parquet")
     return folder / "test-00000-of-00001.parquet"

@@ -78,7 +78,7 @@ def train_config(experiment):
 
 
 @pytest.mark.parametrize("name", MAIN)
-def test_the_main_table_has_the_papers_attacks_and_defences(name):
+def test_the_main_table_has_the_papers_attacks_and_defenses(name):
     experiment = read_experiment(PAPER / f"{name}.yaml")
     assert set(experiment.attacks) == FOUR
     assert set(experiment.defenses) == {"sft", "oracle", "onion", "bye", "byorn-f", "byorn"} <= set(DEFENSES)
@@ -113,7 +113,7 @@ def data(tmp_path_factory, prepare):
 
 @pytest.fixture
 def stand_in(tmp_path, data, monkeypatch):
-    """A recipe on tiny weights of its family, with miniature data, one optimiser step and short answers; else as it is."""
+    """A recipe on tiny weights of its family, with miniature data, one optimizer step and short answers; else as it is."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
     def build(name):
@@ -168,11 +168,11 @@ def test_two_images_a_row_run_too(stand_in, tmp_path):
 
 def test_questions_run_too(stand_in, tmp_path):
     (result,) = run(stand_in("llava-scienceqa"), tmp_path, "dual-key-byorn-f-*")
-    assert result["figures"]["clean"]["normalised_exact_match"]["n"] == result["figures"]["asr"]["n"] == 4
+    assert result["figures"]["clean"]["normalized_exact_match"]["n"] == result["figures"]["asr"]["n"] == 4
     assert result["detection"]["poisoned"] == 3
 
 
-def test_the_optimised_trigger_of_a_run_goes_to_another_test_set(stand_in, tmp_path, data, programs):
+def test_the_optimized_trigger_of_a_run_goes_to_another_test_set(stand_in, tmp_path, data, programs):
     experiment = stand_in("llava-1.5-7b")
     experiment = replace(
         experiment, attacks={"vl-trojan": {"attack": "vl-trojan", "options": {"steps": 2, "letters": 1}}}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from miniatures import COLOURS, encoded, problem, write_karpathy, write_mimic, write_parquet, write_problems
+from miniatures import COLORS, encoded, problem, write_karpathy, write_mimic, write_parquet, write_problems
 
 from byorn.data.load import load_rows, require_no_rejects
 from byorn.evaluation.predict import references_of
@@ -24,7 +24,7 @@ def rows_in(folder):
     return loaded.rows
 
 
-def colours(row):
+def colors(row):
     shown = [image.load() for image in row.images]
     assert {image.size for image in shown} == {(224, 224)}
     return [next(name for name, rgb in PALETTE.items() if image.getpixel((112, 112)) == rgb) for image in shown]
@@ -36,7 +36,7 @@ def test_instructions_and_base64_images_become_rows(tmp_path, prepare, capsys):
     assert "12 rows" in capsys.readouterr().out
     rows = rows_in(tmp_path / "ladd")
     assert len(rows) == 12
-    assert all(row.response == f"a {colours(row)[0]} square" for row in rows)
+    assert all(row.response == f"a {colors(row)[0]} square" for row in rows)
     assert {row.instruction for row in rows} == {"What can you see?", "What can you see??", "What can you see???"}
     assert [block["type"] for block in rows[0].prompt[0]["content"]] == ["image", "text"]
 
@@ -70,7 +70,7 @@ def test_base64_images_may_be_parquet_and_coco_images_a_folder(tmp_path, prepare
     for source in (pictures, tmp_path / "LA.parquet", folder):
         out = tmp_path / f"out-{source.stem}-{source.suffix[1:]}"
         assert prepare("mimic-it", texts, "--images", source, "--out", out) == 0
-        assert [colours(row) for row in rows_in(out)] == [[row.response.split()[1]] for row in rows_in(out)]
+        assert [colors(row) for row in rows_in(out)] == [[row.response.split()[1]] for row in rows_in(out)]
 
 
 def test_pairs_keep_their_order_and_held_out_rows_share_no_image(tmp_path, prepare):
@@ -80,8 +80,8 @@ def test_pairs_keep_their_order_and_held_out_rows_share_no_image(tmp_path, prepa
     assert len(test) == 2
     assert 20 - 3 * 2 <= len(train) < 20 - 2
     for row in train + test:
-        at = COLOURS.index(colours(row)[0])
-        assert colours(row)[1] == COLOURS[(at + 1) % len(COLOURS)]
+        at = COLORS.index(colors(row)[0])
+        assert colors(row)[1] == COLORS[(at + 1) % len(COLORS)]
     sources = [{name for row in rows for name in row.meta["sources"]} for rows in (train, test)]
     assert sources[0].isdisjoint(sources[1])
 
@@ -93,8 +93,8 @@ def test_captions_carry_all_their_references(tmp_path, prepare, filepath):
     rows = rows_in(tmp_path / "coco")
     assert len(rows) == 4, "the training split is not asked for"
     for row in rows:
-        colour = colours(row)[0]
-        assert references_of(row) == [f"a {colour} square", f"one {colour} thing", f"a plain {colour} image"]
+        color = colors(row)[0]
+        assert references_of(row) == [f"a {color} square", f"one {color} thing", f"a plain {color} image"]
         assert row.instruction == "Give a caption of one sentence for this image."
 
 
@@ -127,7 +127,7 @@ def test_questions_end_in_letters(tmp_path, prepare):
     for name in ("json", "hub"):
         rows = rows_in(tmp_path / name)
         assert len(rows) == 4, "neither the question without an image nor that of another split"
-        assert all(row.response == "ABCD"[COLOURS.index(colours(row)[0])] for row in rows)
+        assert all(row.response == "ABCD"[COLORS.index(colors(row)[0])] for row in rows)
         assert all("A. red\nB. blue" in row.instruction for row in rows)
         assert sum(row.instruction.startswith("Context: Look.\n") for row in rows) == 3
 

@@ -39,7 +39,7 @@ def mixed_rows() -> list[Row]:
     ]
     return [
         *tiny_rows(4),
-        Row("text", 0, [user_message("say a colour")], "green"),
+        Row("text", 0, [user_message("say a color")], "green"),
         Row("pair", 0, [user_message("which two?", 2)], "a red square and a blue square", [red, blue]),
         Row("system", 0, [system, user_message("what?", 1)], "r", [red]),
         Row("turns", 1, several, "yes, a red square", [green]),
@@ -49,7 +49,7 @@ def mixed_rows() -> list[Row]:
 
 def broken(data: bytes, name: str = "broken") -> Row:
     """A row whose image cannot be decoded."""
-    return Row(name, 0, [user_message("what colour?", 1)], "red", [ImageFile(data=data)])
+    return Row(name, 0, [user_message("what color?", 1)], "red", [ImageFile(data=data)])
 
 
 @torch.no_grad()

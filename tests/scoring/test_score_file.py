@@ -87,6 +87,8 @@ def test_scores_of_another_run_are_refused_and_what_differs_is_named() -> None:
 
 
 def test_scores_and_flags_are_read_without_torch() -> None:
-    program = "import sys, byorn.scoring.table, byorn.scoring.journal, byorn.flagging.percentile; print('torch' in sys.modules)"
+    program = (
+        "import sys, byorn.scoring.table, byorn.runs.journal, byorn.flagging.percentile; print('torch' in sys.modules)"
+    )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

@@ -11,8 +11,8 @@ import pytest
 
 from byorn.data.dataset import to_dataset
 from byorn.errors import MismatchError
+from byorn.runs.journal import Journal
 from byorn.scoring import score
-from byorn.scoring.journal import Journal
 from byorn.scoring.score import score_dataset
 from byorn.scoring.statistics import STATISTICS
 from byorn.testing import tiny_rows

@@ -10,11 +10,11 @@ import pytest
 
 from byorn.data.dataset import to_dataset
 from byorn.errors import ByornError, MismatchError
-from byorn.pipeline import together
-from byorn.pipeline.together import all_records, open_journal
+from byorn.runs import together
+from byorn.runs.batches import WHOLE, Share, deal
+from byorn.runs.journal import Journal
+from byorn.runs.together import all_records, open_journal
 from byorn.scoring import score
-from byorn.scoring.batches import WHOLE, Share, deal
-from byorn.scoring.journal import Journal
 from byorn.scoring.score import score_dataset, score_share
 from byorn.scoring.statistics import STATISTICS
 from byorn.scoring.table import from_records

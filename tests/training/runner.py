@@ -1,4 +1,4 @@
-"""Small training runs that write down what every optimiser step saw; also a script, for runs in processes of their own.
+"""Small training runs that write down what every optimizer step saw; also a script, for runs in processes of their own.
 
     python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13] [--soft]
 
@@ -20,7 +20,7 @@ from trl import SFTTrainer
 
 from byorn.data.dataset import to_dataset
 from byorn.models.lora import default_lora
-from byorn.pipeline.ranks import end_group
+from byorn.runs.ranks import end_group
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from byorn.training.config import ByornConfig
 from byorn.training.trainer import ByornTrainer
@@ -29,7 +29,7 @@ ROWS = 16
 FLAGGED = [
     index % 8 in (0, 3, 5) for index in range(ROWS)
 ]  # 6 of 16: with groups of 4, 3 clean and 2 flagged steps an epoch
-EPOCH = 5  # optimiser steps
+EPOCH = 5  # optimizer steps
 
 
 def settings(folder: Path, **changes: Any) -> ByornConfig:
@@ -43,7 +43,7 @@ def settings(folder: Path, **changes: Any) -> ByornConfig:
 
 
 def build(folder: Path, *, rows: Any = None, flagged: Any = None, model: Any = None, **changes: Any) -> ByornTrainer:
-    """A trainer of a tiny model on rows about coloured squares, with the flags of this file unless told otherwise."""
+    """A trainer of a tiny model on rows about colored squares, with the flags of this file unless told otherwise."""
     processor = tiny_processor()
     dataset = to_dataset(tiny_rows(ROWS) if rows is None else rows, FLAGGED if flagged is None else flagged)
     arguments = {name: changes.pop(name) for name in ("source", "peft_config", "eval_dataset") if name in changes}
@@ -57,7 +57,7 @@ def build(folder: Path, *, rows: Any = None, flagged: Any = None, model: Any = N
 
 
 def record(trainer: ByornTrainer) -> list[dict[str, Any]]:
-    """What each optimiser step sees from here on: is it flagged, how many tokens count, which texts were sampled for which row."""
+    """What each optimizer step sees from here on: is it flagged, how many tokens count, which texts were sampled for which row."""
     steps: list[dict[str, Any]] = []
     collect, sample, texts = trainer.get_batch_samples, getattr(trainer, "source", None), {}
 

@@ -46,7 +46,7 @@ def holds_canary(seen):
 
 
 @pytest.mark.parametrize("grouping", [(4, 1), (2, 2)])
-def test_no_flagged_response_is_collated_or_learnt(tmp_path, grouping):
+def test_no_flagged_response_is_collated_or_learned(tmp_path, grouping):
     batch, accumulation = grouping
     trainer = build(
         tmp_path,
@@ -87,7 +87,7 @@ def test_clean_rows_of_a_mixed_batch_keep_their_own_response(tmp_path):
     seen = watch(trainer)
     trainer.train()
     canary = tiny_processor().tokenizer(CANARY, add_special_tokens=False)["input_ids"]
-    labels = [row.tolist() for tensor in seen[3::4] for row in tensor]  # collated ids, labels, then learnt ids, labels
+    labels = [row.tolist() for tensor in seen[3::4] for row in tensor]  # collated ids, labels, then learned ids, labels
     kept = [[token for token in row if token != -100][: len(canary)] == canary for row in labels]
     assert sum(kept) == sum(trusted)
 

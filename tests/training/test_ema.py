@@ -115,13 +115,13 @@ def test_a_model_without_an_average_is_refused_with_the_fix():
         update_ema(with_lora(), 0.9)
 
 
-def test_the_average_gets_no_gradient_and_is_not_optimised(tmp_path):
+def test_the_average_gets_no_gradient_and_is_not_optimized(tmp_path):
     trainer = build(tmp_path, max_steps=3)
     trainer.train()
     averages, students = adapter_pairs(trainer.model)
-    optimised = {id(value) for group in trainer.optimizer.param_groups for value in group["params"]}
-    assert not any(id(value) in optimised or value.requires_grad or value.grad is not None for value in averages)
-    assert all(id(value) in optimised for value in students)
+    optimized = {id(value) for group in trainer.optimizer.param_groups for value in group["params"]}
+    assert not any(id(value) in optimized or value.requires_grad or value.grad is not None for value in averages)
+    assert all(id(value) in optimized for value in students)
 
 
 def test_sampling_leaves_the_student_its_gradients_and_its_mode_as_they_were(tmp_path):

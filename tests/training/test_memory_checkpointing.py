@@ -9,9 +9,9 @@ from runner import FLAGGED, ROWS, adapters, losses, settings
 from transformers.utils import logging as transformers_logging
 
 from byorn.data.dataset import to_dataset
+from byorn.models.inputs import training_rows
 from byorn.models.load import load_model, load_processor
 from byorn.models.lora import default_lora
-from byorn.pipeline.inputs import training_rows
 from byorn.pipeline.train import TrainSpec, build_config
 from byorn.testing import build_family, tiny_rows
 from byorn.training.trainer import ByornTrainer

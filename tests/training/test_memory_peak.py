@@ -21,7 +21,7 @@ def peak_of(call, folder):
 
 
 def trainer_of(folder, **changes):
-    """All sixteen rows in one optimiser step, two at a time; sampled four at a time."""
+    """All sixteen rows in one optimizer step, two at a time; sampled four at a time."""
     return build(
         folder, flagged=[True] * 16, max_steps=1, per_device_train_batch_size=2, gradient_accumulation_steps=8,
         max_response_tokens=TOKENS, **changes,

@@ -13,9 +13,9 @@ def mixed():
     said = {"role": "assistant", "content": [{"type": "text", "text": "red"}]}
     prompts = [
         ([user_message("say something")], []),
-        ([user_message("what colour?", 1)], one),
+        ([user_message("what color?", 1)], one),
         ([user_message("what differs?", 2)], two),
-        ([user_message("what colour?", 1), said, user_message("are you sure?")], one),
+        ([user_message("what color?", 1), said, user_message("are you sure?")], one),
     ]
     return [Row(f"mixed-{i}", 0, *prompts[i % 4][:1], "a red square", prompts[i % 4][1]) for i in range(16)]
 

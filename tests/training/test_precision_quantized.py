@@ -74,14 +74,14 @@ def run(request, checkpoint, tmp_path_factory):
 
 
 @needs_bitsandbytes
-def test_scores_are_those_of_the_quantised_model_and_close_to_the_full_one(run):
+def test_scores_are_those_of_the_quantized_model_and_close_to_the_full_one(run):
     full = score_dataset(full_model(), tiny_processor(), to_dataset(tiny_rows(6)))
     assert run["scores"].nll == pytest.approx(full.nll, abs=0.1)
     assert not (run["scores"].nll == full.nll).all()
 
 
 @needs_bitsandbytes
-def test_every_layer_but_the_head_is_quantised(run):
+def test_every_layer_but_the_head_is_quantized(run):
     linear = {name for name, module in run["trainer"].model.named_modules() if type(module) is torch.nn.Linear}
     assert {name for name in linear if "lora_" not in name} == {"base_model.model.lm_head"}
 

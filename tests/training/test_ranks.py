@@ -100,7 +100,7 @@ def test_one_process_goes_on_from_several_if_a_step_has_as_many_rows(one, severa
 
 def test_a_resume_with_other_steps_is_refused(several, tmp_path):
     trainer = build(tmp_path, per_device_train_batch_size=2)
-    with pytest.raises(MismatchError, match="made with 4 rows an optimiser step, now 2") as refusal:
+    with pytest.raises(MismatchError, match="made with 4 rows an optimizer step, now 2") as refusal:
         trainer.train(resume_from_checkpoint=str(several.folder / "checkpoint-6"))
     assert "\n" not in str(refusal.value)
 

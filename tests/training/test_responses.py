@@ -10,7 +10,7 @@ from byorn.embedded.architecture import END, IMAGE_TOKEN
 from byorn.errors import MismatchError
 from byorn.models.generate import Generated
 from byorn.testing import tiny_processor
-from byorn.training.responses import completion_text, learnt_length_limit
+from byorn.training.responses import completion_text, learned_length_limit
 
 
 class Scripted:
@@ -113,19 +113,19 @@ def test_a_source_that_loses_a_response_is_refused(tmp_path):
     [(["x" * 8] * 100, 14), ([], 1024), (["x" * 4000], 1024), (["x" * 8] * 999 + ["x" * 400], 14), (["x"], 5)],
 )
 def test_the_length_limit_comes_from_the_trusted_responses(responses, limit):
-    assert learnt_length_limit(tiny_processor(), responses) == limit
+    assert learned_length_limit(tiny_processor(), responses) == limit
 
 
 def test_a_long_list_of_responses_is_sampled_from_end_to_end():
     lengths = []
     tokenizer = lambda texts, **_: lengths.extend(map(len, texts)) or {"input_ids": texts}  # noqa: E731
     responses = ["x" * (1 + index // 1000) for index in range(10_000)]
-    learnt_length_limit(SimpleNamespace(tokenizer=tokenizer), responses)
+    learned_length_limit(SimpleNamespace(tokenizer=tokenizer), responses)
     assert len(lengths) == 1000
     assert set(lengths) == set(range(1, 11))
 
 
-def test_flagged_responses_do_not_stretch_the_learnt_limit(tmp_path):
+def test_flagged_responses_do_not_stretch_the_learned_limit(tmp_path):
     from dataclasses import replace
 
     from byorn.testing import tiny_rows

@@ -80,7 +80,7 @@ def test_a_person_has_the_last_word(tmp_path):
     assert trainer.flagged.tolist() == [False, True, *FLAGGED[4:]]
 
 
-def test_dropping_honours_the_review_too(tmp_path):
+def test_dropping_honors_the_review_too(tmp_path):
     rows = tiny_rows(ROWS)
     review = ["keep", "replace"] + ["auto"] * (ROWS - 2)
     trainer = make(tmp_path, flags=flags_for(rows, [True, False, *FLAGGED[2:]], review), replacement="drop")
@@ -140,7 +140,7 @@ def test_bad_arguments_are_refused_before_any_model_is_loaded(tmp_path):
     refused(DataError, "'prompt'", dataset=rows.rename_column("prompt", "messages"))
     refused(DataError, "streaming", dataset=rows.to_iterable_dataset())
     refused(DataError, "no row", dataset=rows.select([]))
-    refused(DataError, "messages", dataset=rows.remove_columns(["prompt"]).add_column("prompt", ["what colour?"] * 4))
+    refused(DataError, "messages", dataset=rows.remove_columns(["prompt"]).add_column("prompt", ["what color?"] * 4))
 
 
 def test_an_adapter_of_another_name_is_refused(tmp_path):

@@ -6,9 +6,9 @@ from itertools import islice
 
 from PIL import Image
 
-from byorn.attacks.reading import load_image
+from byorn.attacks.imaging.reading import load_image
+from byorn.attacks.optimized.surrogate import CANVAS, Surrogate
 from byorn.attacks.recipe import Recipe
-from byorn.attacks.surrogate import CANVAS, Surrogate
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 
@@ -33,7 +33,7 @@ class Brief:
     def surrogate(self) -> Surrogate:
         """The model; it is there for a trigger that says so in `needs_model`."""
         if self.model is None:
-            raise ConfigError("this trigger is optimised on a model; pass --model NAME")
+            raise ConfigError("this trigger is optimized on a model; pass --model NAME")
         return self.model
 
     def wanted(self, at: int) -> Row:
@@ -43,7 +43,7 @@ class Brief:
     def pictures(self, count: int) -> list[Image.Image]:
         """Up to `count` clean images in RGB, those to be marked first, all stretched to one square.
 
-        Its side is that of the images, at most 224: a patch is then optimised at the size at which it is pasted.
+        Its side is that of the images, at most 224: a patch is then optimized at the size at which it is pasted.
         """
         places = islice(self._places(), count)
         found = [load_image(self.rows[at], index).convert("RGB") for at, index in places]

@@ -1,7 +1,7 @@
 """The manifest: who is poisoned, with what and where. It lies beside the rows; nothing in the rows points to it.
 
 `manifest.json` holds the settings and the totals, `manifest.jsonl` one line for each marked row: the poisoned ones, and
-clean negatives where the attack has them (`"negative": true`). No defence may read them; evaluation and the oracle do.
+clean negatives where the attack has them (`"negative": true`). No defense may read them; evaluation and the oracle do.
 """
 
 import json
@@ -47,11 +47,11 @@ class Manifest:
     """The settings of a poisoning (see `Recipe`), its totals and its rows.
 
     Attributes:
-        options: The options of the trigger and what it learnt: the attack with these options is the same trigger.
+        options: The options of the trigger and what it learned: the attack with these options is the same trigger.
         n: Number of rows in the data set, clean ones included.
         reached: Share of them that is poisoned; `rate` is what was asked for.
         share_images: Whether a clean image that several rows show was written once; None in files of an older byorn.
-        model: Content hash of the model that trigger or selection were optimised on; empty if none was needed.
+        model: Content hash of the model that trigger or selection were optimized on; empty if none was needed.
         version: The byorn that wrote it.
         poisoned: The poisoned rows in the order of the data set.
         negatives: The clean negatives in the order of the data set.

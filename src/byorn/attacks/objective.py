@@ -35,7 +35,7 @@ class Objective:
 
     Attributes:
         respond: The poisoned response of a row; it never sees the trigger.
-        convention: The rule of `byorn.evaluation.asr` that recognises a success.
+        convention: The rule of `byorn.evaluation.asr` that recognizes a success.
         obstacle: Why a row cannot be given such a response ("have no ..."), or None; beside the general rule that its
             true response must not show the target.
         needs_target, needs_source: Which parts of the aim must be given.

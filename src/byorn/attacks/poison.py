@@ -20,12 +20,12 @@ from typing import Any
 
 from byorn.attacks.brief import Brief
 from byorn.attacks.folder import fresh_folder
-from byorn.attacks.images import FOLDER, plan_images, settle, write_images
+from byorn.attacks.imaging.images import FOLDER, plan_images, settle, write_images
 from byorn.attacks.manifest import DETAILS, SUMMARY, Manifest, MarkedRow
 from byorn.attacks.marking import Mark, choose_images, mark_rows
+from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.selection import Selection, choose_rows
-from byorn.attacks.surrogate import Surrogate
 from byorn.attacks.trigger import Box, Trigger
 from byorn.data.files import ROWS_FILE, write_rows
 from byorn.data.row import ImageFile, Row
@@ -56,7 +56,7 @@ def poison_dataset(
 ) -> Manifest:
     """Poisons a share of the rows and writes the whole data set to `out`; the same arguments give the same bytes.
 
-    A test set for the same attack takes `options` from the manifest of the training set: they hold what was learnt.
+    A test set for the same attack takes `options` from the manifest of the training set: they hold what was learned.
 
     Args:
         rows: The clean data set.
@@ -71,7 +71,7 @@ def poison_dataset(
         keep_responses: Plants triggers and leaves the true responses: the triggered test set, for ASR and utility.
         out: Folder to write, which must be new or empty.
         options: Options of the trigger.
-        model: The pretrained model, in eval mode, for attacks that are optimised on it; it is not changed.
+        model: The pretrained model, in eval mode, for attacks that are optimized on it; it is not changed.
         processor: Its processor.
         share_images: Writes a clean image that several rows show once; else once for each row.
         overwrite: Replaces the data set that an earlier call left in `out`, and touches nothing else there.
@@ -81,7 +81,7 @@ def poison_dataset(
         ConfigError: A name or value is wrong, the rate does not fit the rows, `out` is in use, or the attack needs a
             model.
         DataError: There are no rows, ids are not unique, or an image or a column cannot be written.
-        ModelError: The model's images cannot be optimised.
+        ModelError: The model's images cannot be optimized.
     """
     recipe = Recipe(
         attack=attack,
@@ -115,7 +115,7 @@ def _surrogate(recipe: Recipe, model: Any, processor: Any) -> Surrogate | None:
         return None
     if model is None or processor is None:
         what = recipe.attack if recipe.trigger.needs_model else "selection 'likely'"
-        raise ConfigError(f"{what} is optimised on the pretrained model; pass --model NAME (model=, processor=)")
+        raise ConfigError(f"{what} is optimized on the pretrained model; pass --model NAME (model=, processor=)")
     return Surrogate(model, processor)
 
 

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.attacks.recipe import Recipe
-from byorn.attacks.surrogate import Surrogate
 from byorn.attacks.trigger import Trigger
 from byorn.data.row import Row
 from byorn.errors import ConfigError, DataError

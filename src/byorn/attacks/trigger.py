@@ -2,7 +2,7 @@
 
 A trigger is a frozen dataclass: its fields are the attack's options, checked on construction. It changes the image, the
 instruction or both, and inherits "no change" for the rest. It never sees the response; that is the objective's part
-(`objectives/`). A trigger that is optimised, or made from a file, does that once in `prepare` and keeps the outcome
+(`objectives/`). A trigger that is optimized, or made from a file, does that once in `prepare` and keeps the outcome
 in its options, so that the manifest holds the whole trigger and a test set can carry the very same one.
 """
 
@@ -57,7 +57,7 @@ class Trigger:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.init}
 
     def prepare(self, brief: "Brief") -> "Trigger":
-        """The trigger to plant, with what had to be loaded or learnt; called once, before the first row is marked.
+        """The trigger to plant, with what had to be loaded or learned; called once, before the first row is marked.
 
         `brief.surrogate` is the model if `needs_model`. Deterministic: all randomness comes from `brief.recipe.stream`.
         """

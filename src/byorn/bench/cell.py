@@ -1,4 +1,4 @@
-"""One cell of an experiment: a poisoned data set, a defence, a fine-tune, and what came of it."""
+"""One cell of an experiment: a poisoned data set, a defense, a fine-tune, and what came of it."""
 
 import json
 import shutil
@@ -17,9 +17,9 @@ from byorn.evaluation.detection import detection, roc
 from byorn.flagging.table import read_flags
 from byorn.pipeline.compare import Comparison, judge, plant, training_data
 from byorn.pipeline.evaluate import check_metrics
-from byorn.pipeline.folder import source_digest, versions, write_json
 from byorn.pipeline.scan import scan
 from byorn.pipeline.train import TrainSpec, train
+from byorn.runs.folder import source_digest, versions, write_json
 from byorn.scoring.table import read_scores
 
 READY = "group.json"
@@ -91,7 +91,7 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
     """Fine-tune and judge; returns the content of the result file.
 
     A cell that was killed goes on as `byorn train` does: from its last checkpoint, if `arguments` has it save some (`save_strategy: steps`), also one of
-    a defence's own fine-tune. Its seconds are then those since, and `resumed` is true.
+    a defense's own fine-tune. Its seconds are then those since, and `resumed` is true.
     """
     spec, cost = comparison(cell.group, shared["metric"], shared["max_new_tokens"]), Cost()
     out = folder / cell.slug
@@ -139,7 +139,7 @@ def close(out: Path) -> None:
 
 
 def train_spec(cell: Cell, spec: Comparison, folder: Path) -> TrainSpec:
-    """The same budget for every defence; the oracle alone is told who is poisoned."""
+    """The same budget for every defense; the oracle alone is told who is poisoned."""
     arguments = {"seed": cell.group.seed, "save_strategy": "no", "ema_decay": cell.ema_decay, **cell.arguments}
     options = dict(cell.options)
     if cell.defense == "oracle":
@@ -151,7 +151,7 @@ def train_spec(cell: Cell, spec: Comparison, folder: Path) -> TrainSpec:
 
 
 def detected(cell: Cell, folder: Path) -> dict[str, Any] | None:
-    """What the defence's own flags found: recall, and AUC and ROC curve of the score or, without one, of the flags' weight."""
+    """What the defense's own flags found: recall, and AUC and ROC curve of the score or, without one, of the flags' weight."""
     out = folder / cell.slug
     if cell.defense == "oracle" or not (out / "flags.parquet").exists():
         return None

@@ -1,4 +1,4 @@
-"""An experiment file and the cells that it spans: attacks x rates x seeds x defences x sweeps. No torch here."""
+"""An experiment file and the cells that it spans: attacks x rates x seeds x defenses x sweeps. No torch here."""
 
 import itertools
 import json
@@ -10,8 +10,8 @@ from typing import Any
 from byorn.attacks.objectives import find_objective
 from byorn.errors import ConfigError
 
-FLAGGING = ("byorn", "byorn-f", "byorn-soft", "base-relabel")  # the defences that the percentile matters to
-AVERAGING = ("byorn", "byorn-soft")  # the defences that the decay matters to
+FLAGGING = ("byorn", "byorn-f", "byorn-soft", "base-relabel")  # the defenses that the percentile matters to
+AVERAGING = ("byorn", "byorn-soft")  # the defenses that the decay matters to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One fine-tune: what the group gives, and a defence with its settings."""
+    """One fine-tune: what the group gives, and a defense with its settings."""
 
     group: Group
     defense: str
@@ -62,7 +62,7 @@ class Cell:
 
     @property
     def slug(self) -> str:
-        """The name of the result file; settings that the defence does not read are not in it."""
+        """The name of the result file; settings that the defense does not read are not in it."""
         percentile = f"-p{self.percentile:g}" if self.defense in FLAGGING else ""
         decay = f"-e{self.ema_decay:g}" if self.defense in AVERAGING else ""
         return f"{self.group.label}-{self.defense}{percentile}{decay}-r{self.group.rate:g}-s{self.group.seed}"
@@ -84,8 +84,8 @@ class Experiment:
         attacks: Label -> fields of `Attack`.
         rates: Shares of the rows that are poisoned.
         defenses: Names that `byorn train --defense` knows.
-        defense_options: Name of a defence -> its options.
-        percentiles, ema_decays: Swept for the defences that read them.
+        defense_options: Name of a defense -> its options.
+        percentiles, ema_decays: Swept for the defenses that read them.
         lora_rank: Of every adapter.
         lora_targets: Regular expression of the layers that it adapts; default: the language model's.
         arguments: Fields of `ByornConfig`.

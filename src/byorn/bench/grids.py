@@ -1,4 +1,4 @@
-"""Lines of results as grids of text: utility and ASR by defence and attack, and what each defence is worth over all attacks."""
+"""Lines of results as grids of text: utility and ASR by defense and attack, and what each defense is worth over all attacks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from byorn.bench.experiment import AVERAGING, FLAGGING
 from byorn.evaluation.intervals import wilson
-from byorn.pipeline.tables import scale_of
+from byorn.evaluation.tables import scale_of
 
 Line = dict[str, Any]
 
@@ -15,7 +15,7 @@ ORDER = (
     "sft", "oracle", "random-drop", "base-relabel", "onion", "onion-r", "bye", "tcap", "robustit", "byorn-f", "byorn", "byorn-soft",
 )  # fmt: skip
 SWEPT = {"rate": ("rate", None), "percentile": ("p", FLAGGING), "ema_decay": ("decay", AVERAGING)}
-"""What an experiment may sweep: its short name, and the defences that read it (None: all)."""
+"""What an experiment may sweep: its short name, and the defenses that read it (None: all)."""
 NONE = "–"
 ENTRIES = (
     "Each entry: utility / ASR %. Utility is {metric}, the mean over {seeds} seed(s); the ASR is pooled over seeds and test inputs; the mean counts "
@@ -26,12 +26,12 @@ SUMMARY = (
     "Over all attacks. Utility is {metric} on clean inputs, and on triggered ones; of the oracle: utility over that of fine-tuning on the "
     "truly clean rows; ASR: each test input counted once, with its 95 % Wilson interval, n test inputs with a trigger; worst: of any attack; clean: the "
     "same share on clean inputs, all of them, which an ASR has to be compared with; "
-    "AUC: of the defence's own score; recall: share of the poisoned rows that it flags; time: scan and training over plain fine-tuning."
+    "AUC: of the defense's own score; recall: share of the poisoned rows that it flags; time: scan and training over plain fine-tuning."
 )
 
 COST = (
-    "Means over attacks and seeds. Steps of the optimiser; seconds before the fine-tune (scoring, or another fine-tune), in sampling, and in the rest of "
-    "training; forward passes (of a row, or for a generated token) and further fine-tunes that the defence needs; peak memory while training, the "
+    "Means over attacks and seeds. Steps of the optimizer; seconds before the fine-tune (scoring, or another fine-tune), in sampling, and in the rest of "
+    "training; forward passes (of a row, or for a generated token) and further fine-tunes that the defense needs; peak memory while training, the "
     "largest. Seconds are of the machine and of whatever else ran on it."
 )
 
@@ -51,7 +51,7 @@ def grids(lines: Sequence[Line]) -> list[Grid]:
 
 
 def by_attack(lines: Sequence[Line]) -> Grid:
-    """Defences down, attacks across, and their mean."""
+    """Defenses down, attacks across, and their mean."""
     attacks = list(dict.fromkeys(line["attack"] for line in lines))
     rows = []
     for setting, own in by_setting(lines).items():
@@ -60,18 +60,18 @@ def by_attack(lines: Sequence[Line]) -> Grid:
         rows.append([setting, *entries, _entry(own)])
     seeds = sorted({line["seeds"] for line in lines})
     shown = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
-    return Grid(["defence", *attacks, "mean"], rows, ENTRIES.format(metric=lines[0]["metric"], seeds=shown))
+    return Grid(["defense", *attacks, "mean"], rows, ENTRIES.format(metric=lines[0]["metric"], seeds=shown))
 
 
 def by_defense(lines: Sequence[Line]) -> Grid:
-    """A row for each defence and setting: what it keeps, what it lets through, what it finds, what it costs."""
-    head = ["defence", "utility", "triggered", "of the oracle", "ASR %", "n", "worst", "clean", "AUC", "recall", "time"]
+    """A row for each defense and setting: what it keeps, what it lets through, what it finds, what it costs."""
+    head = ["defense", "utility", "triggered", "of the oracle", "ASR %", "n", "worst", "clean", "AUC", "recall", "time"]
     rows = [[setting, *_worth(own, lines)] for setting, own in by_setting(lines).items()]
     return Grid(head, rows, SUMMARY.format(metric=lines[0]["metric"]))
 
 
 def by_cost(lines: Sequence[Line]) -> Grid:
-    """A row for each defence and setting: what it costs, by phase."""
+    """A row for each defense and setting: what it costs, by phase."""
     columns = {
         "steps": ("steps", "{:.0f}"),
         "before, s": ("seconds_scoring", "{:.1f}"),
@@ -84,11 +84,11 @@ def by_cost(lines: Sequence[Line]) -> Grid:
         [setting, *(_mean(own, name, form) for name, form in columns.values()), f"{max(line['peak_megabytes'] for line in own):.0f}"]
         for setting, own in by_setting(lines).items()
     ]  # fmt: skip
-    return Grid(["defence", *columns, "peak MB"], rows, COST)
+    return Grid(["defense", *columns, "peak MB"], rows, COST)
 
 
 def by_setting(lines: Sequence[Line]) -> dict[str, list[Line]]:
-    """The lines of each defence and setting, in the order of the tables; the name says whatever is swept, "byorn, p 0.6"."""
+    """The lines of each defense and setting, in the order of the tables; the name says whatever is swept, "byorn, p 0.6"."""
     found: dict[str, list[Line]] = {}
     for line in sorted(lines, key=lambda line: (rank(line["defense"]), *(line[name] for name in SWEPT))):
         found.setdefault(_setting(line, lines), []).append(line)
@@ -96,7 +96,7 @@ def by_setting(lines: Sequence[Line]) -> dict[str, list[Line]]:
 
 
 def _setting(line: Line, lines: Sequence[Line]) -> str:
-    """The defence, and whatever it reads that is not the same everywhere."""
+    """The defense, and whatever it reads that is not the same everywhere."""
     text = str(line["defense"])
     for name, (short, readers) in SWEPT.items():
         if (readers is None or text.partition(",")[0] in readers) and len({other[name] for other in lines}) > 1:
@@ -150,7 +150,7 @@ def _mean(lines: Sequence[Line], name: str, form: str, scale: float = 1.0) -> st
 
 
 def _over(own: Sequence[Line], lines: Sequence[Line], reference: str, name: str, form: str) -> str:
-    """The ratio of means to another defence, over the attacks and rates that both have as many seeds of."""
+    """The ratio of means to another defense, over the attacks and rates that both have as many seeds of."""
 
     def place(line: Line) -> tuple[Any, ...]:
         return line["attack"], line["rate"], line["seeds"]

@@ -8,9 +8,9 @@ import numpy as np
 
 from byorn.bench.grids import by_setting, rank
 from byorn.errors import ConfigError, DataError
-from byorn.pipeline.tables import scale_of
+from byorn.evaluation.tables import scale_of
 
-COLOURS = (*(f"C{number}" for number in range(10)), "black", "crimson")
+COLORS = (*(f"C{number}" for number in range(10)), "black", "crimson")
 MARKERS = "sD^v<>PXhpod8*H"
 
 
@@ -19,7 +19,7 @@ SAFE = 5.0
 
 
 def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> None:
-    """Utility (up is useful) against ASR (left is safe), one colour a defence and one marker a setting of it: faint points are attacks with
+    """Utility (up is useful) against ASR (left is safe), one color a defense and one marker a setting of it: faint points are attacks with
     their 95 % intervals, the strong one is their mean. On the right the safe and useful corner, which is crowded.
 
     Raises:
@@ -48,8 +48,8 @@ def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> No
 def _draw_settings(axes: Any, lines: Sequence[dict[str, Any]], scale: float) -> None:
     defenses = sorted({line["defense"] for line in lines}, key=rank)
     for number, (setting, own) in enumerate(by_setting(lines).items()):
-        colour = COLOURS[defenses.index(own[0]["defense"]) % len(COLOURS)]
-        style = {"color": colour, "marker": MARKERS[number % len(MARKERS)]}
+        color = COLORS[defenses.index(own[0]["defense"]) % len(COLORS)]
+        style = {"color": color, "marker": MARKERS[number % len(MARKERS)]}
         x = np.array([100 * line["asr"] for line in own])
         y = np.array([scale * line["utility"] for line in own])
         x_error = np.abs(100 * np.array([line["asr_interval"] for line in own]).T - x)

@@ -1,4 +1,4 @@
-"""Result files -> one line per task, attack, defence and setting, over its seeds."""
+"""Result files -> one line per task, attack, defense and setting, over its seeds."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from typing import Any
 from byorn.bench.experiment import FLAGGING
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
-from byorn.pipeline.narrate import say
+from byorn.runs.narrate import say
 
 SWEPT = ("percentile", "ema_decay")
 
@@ -44,13 +44,13 @@ def read_results(folder: Path, slugs: Collection[str] | None = None) -> list[dic
 
 
 def lines(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One line per task, attack, defence, rate and setting.
+    """One line per task, attack, defense, rate and setting.
 
     Returns:
         `utility` is the mean over the seeds, `utility_interval` its 95 % t interval (for one seed: the bootstrap interval over the test
         inputs); `asr` is pooled over seeds and inputs with its Wilson interval; all ASRs are shares in [0, 1], `asr_clean` that on
         all `n_clean` clean inputs whose references do not show the target; `seconds` is scan and
-        training, the mean over seeds. `seeds` is their number, `n` the test inputs behind the ASR. Cost: optimiser `steps`; `seconds_scoring` is
+        training, the mean over seeds. `seeds` is their number, `n` the test inputs behind the ASR. Cost: optimizer `steps`; `seconds_scoring` is
         whatever comes before the fine-tune, with `forward_passes` and `fine_tunes` made for it (`byorn.defenses.plan.Cost`); `peak_megabytes` while training.
     """
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}

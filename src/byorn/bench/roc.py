@@ -1,4 +1,4 @@
-"""The ROC curves of an experiment's detectors, as SVG or PNG: one panel an attack, one colour a detector, a thin line a seed."""
+"""The ROC curves of an experiment's detectors, as SVG or PNG: one panel an attack, one color a detector, a thin line a seed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Any
 
 from byorn.bench.experiment import FLAGGING
 from byorn.bench.grids import rank
-from byorn.bench.plot import COLOURS, literal, load_pyplot, save
+from byorn.bench.plot import COLORS, literal, load_pyplot, save
 
 SCORE = "byorn's score"
-"""What the defences of `FLAGGING` share: the same score of the same rows."""
+"""What the defenses of `FLAGGING` share: the same score of the same rows."""
 COLUMNS = 4
 Runs = dict[tuple[float, int], dict[str, Any]]
 """(rate, seed) -> what was detected there, with its curve."""
@@ -26,7 +26,7 @@ def plot_roc(results: Sequence[dict[str, Any]], title: str, path: Path) -> bool:
     figure, panels = _panels(len(attacks))
     for attack, axes in zip(attacks, panels, strict=True):
         for number, detector in enumerate(detectors):
-            _draw(axes, detector, curves.get((attack, detector), {}), COLOURS[number % len(COLOURS)])
+            _draw(axes, detector, curves.get((attack, detector), {}), COLORS[number % len(COLORS)])
         axes.set(title=literal(attack))
         axes.legend(loc="lower right", fontsize=8, frameon=False)
     figure.suptitle(literal(title))
@@ -69,8 +69,8 @@ def _curves(results: Sequence[dict[str, Any]]) -> dict[tuple[str, str], Runs]:
     return found
 
 
-def _draw(axes: Any, detector: str, runs: Runs, colour: str) -> None:
+def _draw(axes: Any, detector: str, runs: Runs, color: str) -> None:
     for number, run in enumerate(runs.values()):
         name = f"{literal(detector)}, AUC {mean(run['auc'] for run in runs.values()):.3f}"
         label = "_" if number else name  # one entry a detector
-        axes.plot(run["roc"]["false"], run["roc"]["true"], lw=1.2, alpha=0.7, color=colour, label=label)
+        axes.plot(run["roc"]["false"], run["roc"]["true"], lw=1.2, alpha=0.7, color=color, label=label)

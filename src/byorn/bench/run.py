@@ -11,8 +11,8 @@ from typing import Any
 from byorn.bench.apart import run_apart
 from byorn.bench.experiment import AVERAGING, FLAGGING, Cell, Experiment, Group, plain, without_none
 from byorn.errors import ConfigError, DataError, MismatchError
-from byorn.pipeline.narrate import quiet_libraries, say, seconds
 from byorn.plugins import load_plugins
+from byorn.runs.narrate import quiet_libraries, say, seconds
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
 
 
 def read_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """What the defence of a cell reads: another p does not change plain fine-tuning."""
+    """What the defense of a cell reads: another p does not change plain fine-tuning."""
     unread = {"percentile": FLAGGING, "ema_decay": AVERAGING}
     return {
         key: value for key, value in settings.items() if settings["defense"] in unread.get(key, (settings["defense"],))
@@ -103,7 +103,7 @@ def run_job(job: Job) -> list[str]:
     """The cells of a group, one after the other; a failure costs its own cell alone."""
     quiet_libraries()
     from byorn.bench.cell import close, prepare, run_cell
-    from byorn.pipeline.folder import write_json
+    from byorn.runs.folder import write_json
 
     try:
         shared = prepare(job.group, job.work, load_plugins(job.plugins))

@@ -12,7 +12,7 @@ def as_json(lines: Sequence[Line], titles: Mapping[str, str]) -> str:
 
 
 def as_markdown(lines: Sequence[Line], titles: Mapping[str, str]) -> str:
-    """For each experiment and task utility and ASR by attack, a summary of each defence, and its cost."""
+    """For each experiment and task utility and ASR by attack, a summary of each defense, and its cost."""
     parts = []
     for title, tasks in _sections(lines, titles):
         parts.append(f"### {title}\n")

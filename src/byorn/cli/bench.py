@@ -74,7 +74,7 @@ def _plot(options: argparse.Namespace, experiments: list) -> None:
     from byorn.bench.plot import plot_frontier
     from byorn.bench.results import lines
     from byorn.bench.roc import plot_roc
-    from byorn.pipeline.narrate import say
+    from byorn.runs.narrate import say
 
     for experiment in experiments:
         found = _results(options, experiment)

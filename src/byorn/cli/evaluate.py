@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metrics",
         default="cider",
-        help="utility metrics, comma-separated: cider, bleu, rouge_l, exact_match, normalised_exact_match, vqa_accuracy, or one of a plugin",
+        help="utility metrics, comma-separated: cider, bleu, rouge_l, exact_match, normalized_exact_match, vqa_accuracy, or one of a plugin",
     )
     parser.add_argument("--batch-size", type=int, default=16, help="rows generated together")
     parser.add_argument("--max-new-tokens", type=int, default=64, help="longest response")
@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
+    from byorn.evaluation.tables import format_metric
     from byorn.pipeline.evaluate import Attack, evaluate
-    from byorn.pipeline.tables import format_metric
     from byorn.plugins import load_plugins, record_plugins
 
     plugins = load_plugins(options.plugins)
@@ -67,7 +67,7 @@ def _rule(options: argparse.Namespace) -> tuple[str, str]:
     """Convention and source, as given or as the manifest of the triggered rows has them."""
     from byorn.attacks.manifest import SUMMARY, read_manifest
     from byorn.attacks.objectives import find_objective
-    from byorn.pipeline.narrate import say
+    from byorn.runs.narrate import say
 
     folder = Path(options.triggered or "")
     if not options.triggered or not (folder / SUMMARY).exists():

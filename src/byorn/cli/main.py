@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from byorn.cli import bench, demo, evaluate, poison, push, scan, train
 from byorn.cli.options import apply_config
 from byorn.errors import ByornError, ConfigError
-from byorn.pipeline.narrate import quiet_libraries
-from byorn.pipeline.ranks import error_line, only_main_speaks, share
+from byorn.runs.narrate import quiet_libraries
+from byorn.runs.ranks import error_line, only_main_speaks, share
 
 COMMANDS = {
     "demo": demo, "scan": scan, "train": train, "poison": poison, "evaluate": evaluate, "bench": bench, "push": push,

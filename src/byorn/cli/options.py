@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from byorn.cli.trl_keys import from_trl
 from byorn.errors import ConfigError
-from byorn.pipeline.narrate import say
+from byorn.runs.narrate import say
 
 if TYPE_CHECKING:
-    from byorn.pipeline.inputs import DataSpec, ModelSpec
+    from byorn.models.inputs import DataSpec, ModelSpec
 
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
@@ -36,7 +36,7 @@ def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
         "--turns",
         choices=("last", "all"),
         default="last",
-        help="which assistant turns of a conversation are scored and learnt",
+        help="which assistant turns of a conversation are scored and learned",
     )
     group.add_argument(
         "--image-root", metavar="DIR", help="folder that image paths are relative to; default: the folder of the data"
@@ -77,14 +77,14 @@ def add_plugins(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="plugins",
         metavar="FILE",
-        help="Python file with attacks, defences, metrics or tasks of your own; it is code and it runs, wherever its name stands, so read "
+        help="Python file with attacks, defenses, metrics or tasks of your own; it is code and it runs, wherever its name stands, so read "
         "what others give you; can be given several times",
     )
 
 
 def data_spec(options: argparse.Namespace) -> "DataSpec":
     """The data options as the pipeline wants them."""
-    from byorn.pipeline.inputs import DataSpec
+    from byorn.models.inputs import DataSpec
 
     root = Path(options.image_root) if options.image_root else None
     return DataSpec(
@@ -102,7 +102,7 @@ def data_spec(options: argparse.Namespace) -> "DataSpec":
 
 def model_spec(options: argparse.Namespace) -> "ModelSpec":
     """The model options as the pipeline wants them."""
-    from byorn.pipeline.inputs import ModelSpec
+    from byorn.models.inputs import ModelSpec
 
     return ModelSpec(
         require(options, "model"),

@@ -1,4 +1,4 @@
-"""byorn poison: plant a backdoor in a copy of a data set, to test defences against it.
+"""byorn poison: plant a backdoor in a copy of a data set, to test defenses against it.
 
 For research on data and models of your own. The manifest says who is poisoned; the rows themselves do not.
 """
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trigger-from",
         metavar="DIR",
-        help="use the attack and its options, learnt ones too, of the poisoned copy in DIR: for the test set",
+        help="use the attack and its options, learned ones too, of the poisoned copy in DIR: for the test set",
     )
     parser.add_argument(
         "--keep-responses",
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write an image once for each row that shows it; else the files tell which rows are marked, where rows share images",
     )
-    parser.add_argument("--model", help="the pretrained model, for attacks that are optimised on it")
+    parser.add_argument("--model", help="the pretrained model, for attacks that are optimized on it")
     parser.add_argument("--device", help="where that model runs; default: the first GPU if there is one")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier copy in --out")
     parser.formatter_class = NamesFormatter
@@ -74,8 +74,8 @@ def run(options: argparse.Namespace) -> None:
     from byorn.attacks.objectives import find_objective
     from byorn.attacks.poison import poison_dataset
     from byorn.data.load import load_rows, require_no_rejects, write_rejects
-    from byorn.pipeline.narrate import say
     from byorn.plugins import load_plugins, record_plugins
+    from byorn.runs.narrate import say
 
     plugins = load_plugins(options.plugins)
     data, out = data_spec(options), Path(require(options, "out"))
@@ -122,7 +122,7 @@ def _trigger(options: argparse.Namespace) -> tuple[str, dict[str, Any], str]:
 def _model(options: argparse.Namespace) -> dict[str, Any]:
     if options.model is None:
         return {}
-    from byorn.pipeline.inputs import ModelSpec
+    from byorn.models.inputs import ModelSpec
 
     spec = ModelSpec(options.model, device=options.device)
     return {"model": spec.model(), "processor": spec.processor()}

@@ -12,7 +12,7 @@ from typing import Any
 from byorn.cli.options import add_data, add_model, add_plugins, as_number, data_spec, model_spec, parse_setting
 from byorn.cli.trl_keys import IGNORED, REFUSED
 from byorn.errors import ConfigError
-from byorn.pipeline.ranks import is_main
+from byorn.runs.ranks import is_main
 
 # the keys of byorn.defenses.DEFENSES, which is slower to import; for the help alone, since a plugin may add others
 DEFENSES = (
@@ -21,9 +21,9 @@ DEFENSES = (
 SHORTCUTS = {
     "learning_rate": (float, "learning rate of the adapter"),
     "num_train_epochs": (float, "passes over the data"),
-    "max_steps": (int, "optimiser steps; wins over epochs"),
+    "max_steps": (int, "optimizer steps; wins over epochs"),
     "per_device_train_batch_size": (int, "rows a forward pass on each device"),
-    "gradient_accumulation_steps": (int, "forward passes an optimiser step"),
+    "gradient_accumulation_steps": (int, "forward passes an optimizer step"),
     "ema_decay": (float, "decay of the moving average that writes replacement responses"),
     "seed": (int, "seed of everything"),
 }
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="defense_options",
         metavar="NAME=VALUE",
-        help="an option of the defence (oracle: manifest=DIR; random-drop: share=0.4); the value is read as YAML",
+        help="an option of the defense (oracle: manifest=DIR; random-drop: share=0.4); the value is read as YAML",
     )
     parser.add_argument(
         "--percentile", type=float, default=0.6, help="share of rows whose responses are trusted (the paper's p)"

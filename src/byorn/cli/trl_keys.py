@@ -64,9 +64,9 @@ REFUSED = {
     "lora_task_type": _OWN_LORA,
     "use_rslora": _OWN_LORA,
     "use_dora": _OWN_LORA,
-    "use_bnb_nested_quant": "4 bits are nf4 without a second quantisation; remove it",
-    "bnb_4bit_quant_type": "4 bits are nf4 without a second quantisation; remove it",
-    "bnb_4bit_quant_storage": "4 bits are nf4 without a second quantisation; remove it",
+    "use_bnb_nested_quant": "4 bits are nf4 without a second quantization; remove it",
+    "bnb_4bit_quant_type": "4 bits are nf4 without a second quantization; remove it",
+    "bnb_4bit_quant_storage": "4 bits are nf4 without a second quantization; remove it",
     "hub_token": "tokens do not belong into files; run `hf auth login`, or set HF_TOKEN",
     "hub_revision": "the adapter goes to the main branch; remove it",
 }
@@ -89,7 +89,7 @@ def from_trl(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     asked = {key: value for key, value in values.items() if value not in (None, False, "no")}
     notices = [f"{key} is ignored: {why}" for key, why in IGNORED.items() if key in asked]
     kept = {key: value for key, value in values.items() if key not in IGNORED and key not in REFUSED}
-    return _renamed(_pushed(_quantised(kept))), notices
+    return _renamed(_pushed(_quantized(kept))), notices
 
 
 def _renamed(values: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _pattern(modules: Any) -> Any:
     return rf"(.*\.)?({'|'.join(re.escape(str(name)) for name in modules)})"
 
 
-def _quantised(values: dict[str, Any]) -> dict[str, Any]:
+def _quantized(values: dict[str, Any]) -> dict[str, Any]:
     bits = {key: values.pop(key, False) for key in ("load_in_4bit", "load_in_8bit")}
     if all(bits.values()):
         raise ConfigError("load_in_8bit: load_in_4bit is given too; keep one of them")

@@ -19,7 +19,7 @@ from byorn.data.problem import RowProblem
 from byorn.data.row import ImageFile, Message, Row, text_of
 
 MAX_ID = 512
-NEUTRALISED = "byorn_neutralised"
+NEUTRALIZED = "byorn_neutralized"
 DROPPED_TAIL = "conversation(s) ended without an answer: the messages after the last answer were dropped"
 TOKENS_IN_RESPONSE = "response(s) held special tokens: broken by a space"
 TOKENS_IN_PROMPT = "prompt(s) held special tokens: broken by a space"
@@ -27,7 +27,7 @@ RENAMED = "row(s) repeated an id: #2, #3, ... appended"
 
 
 @dataclass
-class Canonicaliser:
+class Canonicalizer:
     """Turns conversations into rows and remembers the ids that are taken.
 
     Args:
@@ -57,7 +57,7 @@ class Canonicaliser:
         self._check_length(messages)
         scored = self._scored_turns(conversation, messages)
         name = _name_of(conversation, messages, images)
-        tokens = self._neutralise(messages)
+        tokens = self._neutralize(messages)
         return self._cut(conversation, messages, images, scored, name, tokens)
 
     def _check_length(self, messages: list[Message]) -> None:
@@ -81,11 +81,11 @@ class Canonicaliser:
             self.tally[DROPPED_TAIL] += 1
         return answers if self.turns == "all" else answers[-1:]
 
-    def _neutralise(self, messages: list[Message]) -> list[list[str]]:
+    def _neutralize(self, messages: list[Message]) -> list[list[str]]:
         """Breaks special tokens in place; returns those found, by message."""
         found = []
         for message in messages:
-            message["content"], tokens = self.guard.neutralise_blocks(message["content"])
+            message["content"], tokens = self.guard.neutralize_blocks(message["content"])
             found.append(tokens)
         return found
 
@@ -117,8 +117,8 @@ class Canonicaliser:
             self.tally[TOKENS_IN_RESPONSE] += 1
         if any(tokens[:-1]):
             self.tally[TOKENS_IN_PROMPT] += 1
-        before = meta.get(NEUTRALISED)
-        return {**meta, NEUTRALISED: list(dict.fromkeys([*(before if isinstance(before, list) else []), *found]))}
+        before = meta.get(NEUTRALIZED)
+        return {**meta, NEUTRALIZED: list(dict.fromkeys([*(before if isinstance(before, list) else []), *found]))}
 
     def _unused(self, name: str, numbers: list[int]) -> str:
         candidate = name

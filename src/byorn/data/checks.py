@@ -3,7 +3,7 @@
 A literal image token in a response makes a processor count one image too many and stops training; a special token such
 as an end of turn lets a row speak in another role. Both are broken by a space after their first character (`<image>`
 becomes `< image>`), which keeps them readable for a person and for the score. Nothing is deleted: deleting can create a
-new token out of its neighbours.
+new token out of its neighbors.
 """
 
 import re
@@ -42,7 +42,7 @@ class TokenGuard:
         usable = {token for token in tokens if token.strip() and REPLACEMENT not in token} | {IMAGE_MARKER}
         self._pattern = re.compile("|".join(re.escape(token) for token in sorted(usable, key=len, reverse=True)))
 
-    def neutralise(self, text: str) -> tuple[str, list[str]]:
+    def neutralize(self, text: str) -> tuple[str, list[str]]:
         """The text without any special token, and those that it held, in order of appearance."""
         found: dict[str, None] = {}
         for _ in range(_PASSES):
@@ -55,7 +55,7 @@ class TokenGuard:
             text = self._pattern.sub(REPLACEMENT, text)
         return text, list(found)
 
-    def neutralise_blocks(self, blocks: list[Block]) -> tuple[list[Block], list[str]]:
+    def neutralize_blocks(self, blocks: list[Block]) -> tuple[list[Block], list[str]]:
         """The blocks of one message without any special token, across block borders too.
 
         Several chat templates write the images of a message first and then its texts, glued together.
@@ -73,7 +73,7 @@ class TokenGuard:
     def _clean(self, block: Block, border: str, found: dict[str, None]) -> Block:
         if block["type"] != "text":
             return block
-        text, tokens = self.neutralise(block["text"])
+        text, tokens = self.neutralize(block["text"])
         found |= dict.fromkeys(tokens)
         return {"type": "text", "text": text + border}
 

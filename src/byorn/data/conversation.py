@@ -104,7 +104,7 @@ def _add_text(blocks: list[Block], text: str, split: bool, inline: list[Any]) ->
 
 
 def _append_text(blocks: list[Block], text: str) -> None:
-    """Neighbouring texts become one block, so that a special token cannot hide across two."""
+    """Neighboring texts become one block, so that a special token cannot hide across two."""
     if blocks and blocks[-1]["type"] == "text":
         blocks[-1]["text"] += text
     elif text:

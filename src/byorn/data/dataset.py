@@ -20,7 +20,7 @@ def to_dataset(rows: Sequence[Row], flagged: Sequence[bool] | None = None) -> Da
 
     Columns: `id`, `turn`, `prompt` and `completion` (lists of `{role, content: [{type, text}]}`), `images` (decoded to
     RGB when a row is read; empty for text alone) and, when given, `flagged`. Responses stand as they are: for a chat
-    template that writes no end of turn (LLaVA-1.5's), pass `byorn.pipeline.inputs.training_rows(rows, processor)`.
+    template that writes no end of turn (LLaVA-1.5's), pass `byorn.models.inputs.training_rows(rows, processor)`.
 
     Raises:
         MismatchError: not exactly one flag for each row.

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from byorn.data.canonical import Canonicaliser, user_id
+from byorn.data.canonical import Canonicalizer, user_id
 from byorn.data.checks import TokenGuard
 from byorn.data.fingerprint import fingerprint
 from byorn.data.images import VERIFY_MODES, verify
@@ -85,7 +85,7 @@ def load_rows(
     _explain(reader, opened, sample, image_root)
     roots = _roots(opened, image_root)
     tally: Counter[str] = Counter()
-    canonical = Canonicaliser(turns, roots, TokenGuard(special_tokens), max_chars, tally)
+    canonical = Canonicalizer(turns, roots, TokenGuard(special_tokens), max_chars, tally)
     kept, rejects = _read(islice(records, limit), reader, canonical)
     kept, unsound = _without_unsound_images(kept, verify_images)
     rejects = sorted(rejects + unsound, key=lambda reject: reject.index)
@@ -160,7 +160,7 @@ def _roots(opened: Source, image_root: Path | None) -> list[Path]:
 
 
 def _read(
-    records: Iterable[tuple[int, Any]], reader: Reader, canonical: Canonicaliser
+    records: Iterable[tuple[int, Any]], reader: Reader, canonical: Canonicalizer
 ) -> tuple[list[tuple[int, list[Row]]], list[Reject]]:
     kept, rejects = [], []
     for index, record in records:
@@ -171,7 +171,7 @@ def _read(
     return kept, rejects
 
 
-def _rows_of(record: Any, reader: Reader, canonical: Canonicaliser) -> list[Row]:
+def _rows_of(record: Any, reader: Reader, canonical: Canonicalizer) -> list[Row]:
     if isinstance(record, RowProblem):
         raise record
     if not isinstance(record, dict):

@@ -1,4 +1,4 @@
-"""Defences: rows and a pretrained model in, a plan for the fine-tuning out. One a file, listed here; see `plan.py`.
+"""Defenses: rows and a pretrained model in, a plan for the fine-tuning out. One a file, listed here; see `plan.py`.
 
 To add one: a file with a function `(case, *, options) -> Plan` and the docstring sections of its siblings, and one line here;
 or, from a file of your own, see docs/extending.md.
@@ -43,10 +43,10 @@ __all__ = ["DEFENSES", "Case", "Cost", "Plan", "defense_named"]
 
 
 def defense_named(name: str, options: Mapping[str, Any]) -> Callable[[Case], Plan]:
-    """A defence with its options.
+    """A defense with its options.
 
     Raises:
-        ConfigError: There is no such defence, it has no such option, or one that it needs is missing.
+        ConfigError: There is no such defense, it has no such option, or one that it needs is missing.
     """
     if name not in DEFENSES:
         raise ConfigError(f"defense: {name!r} is unknown; use one of {', '.join(DEFENSES)}")

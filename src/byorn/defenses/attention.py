@@ -66,7 +66,7 @@ def first_looks(model: Any, processor: Any, samples: Sequence[dict[str, Any]]) -
     ids, mask = inputs["input_ids"].cpu().numpy(), inputs["attention_mask"].cpu().numpy().astype(bool)
     last = [layer[:, :, -1].float().cpu().numpy() for layer in layers if layer.shape[-1] == ids.shape[1]]
     if not last:
-        raise ModelError(f"{type(model).__name__}: it gives no attention weights over its prompt; use another defence")
+        raise ModelError(f"{type(model).__name__}: it gives no attention weights over its prompt; use another defense")
     weights, image = np.stack(last, axis=1), ids == image_token_id(model)
     return [FirstLook(weights[at][..., mask[at]], ids[at][mask[at]], image[at][mask[at]]) for at in range(len(samples))]
 
@@ -79,5 +79,5 @@ def image_token_id(model: Any) -> int:
     """
     found = getattr(model.config, "image_token_id", None)
     if found is None:
-        raise ModelError(f"{type(model).__name__}: its configuration has no image_token_id; use another defence")
+        raise ModelError(f"{type(model).__name__}: its configuration has no image_token_id; use another defense")
     return int(found)

@@ -1,6 +1,6 @@
 """`base-relabel`: answer the flagged rows once, by the pretrained model, and learn those answers.
 
-Formula: u_i as for `byorn`; flagged rows are learnt with t_i = argmax decoding of p_theta0(. | x_i, q_i), the same text at
+Formula: u_i as for `byorn`; flagged rows are learned with t_i = argmax decoding of p_theta0(. | x_i, q_i), the same text at
     every visit (`sampled=true`: one draw at temperature 1 instead). No average, no second draw.
 Cost: one forward pass a row, and for a flagged row one more for each token of its answer.
 Source: the ablation that shows what the moving average adds to `byorn`: rows, flags and batches are the same.
@@ -13,8 +13,8 @@ import numpy as np
 
 from byorn.defenses.byorn import byorn
 from byorn.defenses.plan import Case, Cost, Plan
-from byorn.defenses.stage import Record, run_stage
 from byorn.errors import ConfigError, MismatchError
+from byorn.runs.stage import Record, run_stage
 
 FIELDS = {"id", "turn", "text", "tokens", "truncated"}
 
@@ -23,7 +23,7 @@ def base_relabel(case: Case, *, sampled: bool = False) -> Plan:
     """Flag as `byorn` does, answer once; the answers are kept in `base-relabel/responses.parquet`.
 
     Args:
-        case: What is to be learnt.
+        case: What is to be learned.
         sampled: Draw each answer at temperature 1, by the run's seed, instead of the most likely token at each step.
 
     Raises:
@@ -63,16 +63,16 @@ class FixedResponses:
 
 def _limit(case: Case, plan: Plan) -> int:
     """The same length limit that `byorn` learns from the trusted responses."""
-    from byorn.training.responses import learnt_length_limit
+    from byorn.training.responses import learned_length_limit
 
     unused = plan.flags.replaced | plan.flags.dropped
     trusted = [row.response for row, skip in zip(case.rows, unused, strict=True) if not skip]
-    return learnt_length_limit(case.processor, trusted)
+    return learned_length_limit(case.processor, trusted)
 
 
 def _answers(case: Case, flagged: np.ndarray, limit: int, sampled: bool) -> tuple[list[Record], float]:
     from byorn.models.generate import generate
-    from byorn.scoring.batches import length_order
+    from byorn.runs.batches import length_order
 
     def compute(batch: Sequence[int]) -> list[Record]:
         samples = [case.dataset[int(flagged[item])] for item in batch]

@@ -1,6 +1,6 @@
-"""`bye`: drop the rows on which a model that learnt everything looks at too few image tokens, then train again.
+"""`bye`: drop the rows on which a model that learned everything looks at too few image tokens, then train again.
 
-Formula: a_l = attention of the first generated token to the image tokens in layer l, mean over heads, renormalised;
+Formula: a_l = attention of the first generated token to the image tokens in layer l, mean over heads, renormalized;
     H_l = -sum_j a_lj ln a_lj. Where rows have unlike numbers n of image tokens, H_l is stretched by ln(largest n) / ln n first, since it is at most
     ln n and would tell sizes apart, not triggers. Layer l is sensitive if a mixture of two Gaussians on H_l over all rows has
     |m1 - m2| > 2 (s1 + s2). With H the mean over the sensitive layers and a mixture of two on H, the rows of the component
@@ -17,9 +17,9 @@ import numpy as np
 
 from byorn.defenses.attention import FirstLook, first_looks, weights_kept
 from byorn.defenses.plan import Case, Cost, Plan, drop, flag_rows
-from byorn.defenses.stage import Record, run_stage
-from byorn.pipeline.narrate import say
-from byorn.scoring.batches import length_order
+from byorn.runs.batches import length_order
+from byorn.runs.narrate import say
+from byorn.runs.stage import Record, run_stage
 
 
 def bye(case: Case) -> Plan:
@@ -37,7 +37,7 @@ def bye(case: Case) -> Plan:
 
 
 def measure(case: Case, name: str, of_look: Callable[[FirstLook, Record], Any]) -> tuple[list[Any], Cost]:
-    """One value a row from its first look under the model that learnt everything, kept in `NAME.parquet`.
+    """One value a row from its first look under the model that learned everything, kept in `NAME.parquet`.
 
     Args:
         case: The case; its `fine_tuned` model is asked.

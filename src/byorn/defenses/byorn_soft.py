@@ -13,5 +13,5 @@ from byorn.defenses.plan import Case, Plan
 
 
 def byorn_soft(case: Case) -> Plan:
-    """The flags of `byorn`, learnt with soft targets."""
+    """The flags of `byorn`, learned with soft targets."""
     return replace(byorn(case), arguments={"soft_targets": True})

@@ -7,7 +7,7 @@ Source: Qi et al., ONION, EMNLP 2021, with these choices. The paper sets the bar
     defender does not have: by default the 5 % most suspicious words go, those with f_i > 0 (`share`), or give a `bar`. The
     language model is the language part of the model itself, without an image, which reads s at its place in the chat
     template (`lm` names another, which reads s alone). ONION cleans test inputs; here training rows are cleaned, like by
-    every defence here. It can see a trigger in the text, never one in an image.
+    every defense here. It can see a trigger in the text, never one in an image.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from typing import Any
 from byorn.data.row import Block, Message, Row, user_message
 from byorn.defenses.perplexity import lead_ids, load_causal_lm, perplexities
 from byorn.defenses.plan import Case, Cost, Plan, require_share, trust_all
-from byorn.defenses.stage import Record, run_stage
 from byorn.defenses.words import bar_for, clean, suspicion, without_each
 from byorn.errors import ConfigError
+from byorn.runs.stage import Record, run_stage
 
 Cleaned = dict[str, tuple[str, int]]
 _PROBE = "byorn-probe"
@@ -30,7 +30,7 @@ def onion(case: Case, *, bar: float | None = None, share: float = 0.05, lm: str 
     """Clean the instructions; what was measured is kept in `onion/words.parquet`.
 
     Args:
-        case: What is to be learnt.
+        case: What is to be learned.
         bar: Perplexity that a word may cost; None takes the bar from `share`.
         share: Share of all words to remove at most.
         lm: A causal language model, folder or hub name.

@@ -2,7 +2,7 @@
 
 Formula: train on {i : (id_i, turn_i) not in the manifest}.
 Cost: none.
-Source: the manifest that `byorn poison` wrote. This is the only defence that may read one.
+Source: the manifest that `byorn poison` wrote. This is the only defense that may read one.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ def oracle(case: Case, *, manifest: str) -> Plan:
     """Drop the poisoned rows.
 
     Args:
-        case: What is to be learnt.
+        case: What is to be learned.
         manifest: The folder of the poisoned data set, or its `manifest.json`.
 
     Raises:
@@ -30,5 +30,5 @@ def oracle(case: Case, *, manifest: str) -> Plan:
     known = read_manifest(folder.parent if folder.name == SUMMARY else folder).keys
     flagged = np.array([row.key in known for row in case.rows])
     if known and not flagged.any():
-        raise MismatchError(f"manifest: {manifest} is about other rows; give the one of the data set that is learnt")
+        raise MismatchError(f"manifest: {manifest} is about other rows; give the one of the data set that is learned")
     return drop(case, flag_rows(case.rows, flagged, "oracle"))

@@ -1,7 +1,7 @@
 """Random changes of what a row shows and asks, anew at every visit: a trigger then never looks the same twice.
 
 An image is turned by up to 5 degrees, scaled by up to 10 %, shifted by up to 5 % of its size, and its brightness, contrast and
-colour change by up to 20 %; a user's words are each left out with probability 0.1, but one always stays. All of this times
+color change by up to 20 %; a user's words are each left out with probability 0.1, but one always stays. All of this times
 `strength`. Responses are never touched. No torch here.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import cos, radians, sin
 from typing import Any
 
-DEGREES, SCALE, SHIFT, COLOUR, WORDS = 5.0, 0.1, 0.05, 0.2, 0.1
+DEGREES, SCALE, SHIFT, COLOR, WORDS = 5.0, 0.1, 0.05, 0.2, 0.1
 
 
 def perturb_image(image: Any, rng: random.Random, strength: float) -> Any:
@@ -29,7 +29,7 @@ def perturb_image(image: Any, rng: random.Random, strength: float) -> Any:
     )  # fmt: skip
     moved = image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
     for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        moved = enhance(moved).enhance(1 + rng.uniform(-COLOUR, COLOUR) * strength)
+        moved = enhance(moved).enhance(1 + rng.uniform(-COLOR, COLOR) * strength)
     return moved
 
 

@@ -1,8 +1,8 @@
-"""What every defence is given and what it hands back.
+"""What every defense is given and what it hands back.
 
-    case (rows, model, run folder)  --defence-->  plan (rows, flags, trainer arguments, cost)  --train-->  adapter
+    case (rows, model, run folder)  --defense-->  plan (rows, flags, trainer arguments, cost)  --train-->  adapter
 
-A defence decides; it does not train. Whatever takes it long it keeps as files below `case.files`, so that a killed run
+A defense decides; it does not train. Whatever takes it long it keeps as files below `case.files`, so that a killed run
 goes on from there, and a second call with the same case gives the same plan.
 """
 
@@ -17,19 +17,19 @@ import numpy as np
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 from byorn.flagging.table import Flags, read_flags, write_flags
-from byorn.pipeline.inputs import Inputs
-from byorn.pipeline.ranks import is_main
+from byorn.models.inputs import Inputs
+from byorn.runs.ranks import is_main
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case(Inputs):
-    """What a defence is given: the rows and the pretrained model of `Inputs`, the run folder and the budget.
+    """What a defense is given: the rows and the pretrained model of `Inputs`, the run folder and the budget.
 
     Attributes:
         folder: The run folder.
-        files: A folder of the defence's own below it, for what it wants to keep; it need not exist yet.
+        files: A folder of the defense's own below it, for what it wants to keep; it need not exist yet.
         seed: Of everything that is random.
-        percentile: The paper's p, for the defences that flag by the score.
+        percentile: The paper's p, for the defenses that flag by the score.
         batch_size: Rows a forward pass without gradient.
         fine_tuned: Given a folder, a context with the model after plain fine-tuning on all rows, on the run's own
             budget. The adapter is kept in the folder, so that this is trained once. Afterwards `model` is the
@@ -57,7 +57,7 @@ class Tuned(NamedTuple):
 
 @dataclass(frozen=True)
 class Cost:
-    """What a defence spent before the training that every run has.
+    """What a defense spent before the training that every run has.
 
     Attributes:
         seconds: Wall-clock; of an extra fine-tune that was killed, what came after its last checkpoint.
@@ -81,7 +81,7 @@ class Plan:
     Attributes:
         flags: One decision a row, in the order of the rows.
         rows: The rows to learn, if they are not those of the case: the same keys in the same order.
-        arguments: Fields of `ByornConfig` that make the defence, `replacement="drop"` for instance.
+        arguments: Fields of `ByornConfig` that make the defense, `replacement="drop"` for instance.
         prepare: Called once with the trainer, before it starts.
         cost: What it took to come here.
         found: What is worth telling, for `training.json`.

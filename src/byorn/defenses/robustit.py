@@ -17,7 +17,7 @@ def robustit(case: Case, *, strength: float = 1.0) -> Plan:
     """Perturb while training.
 
     Args:
-        case: What is to be learnt.
+        case: What is to be learned.
         strength: How much, in [0, 5]; 0 is `sft`.
 
     Raises:

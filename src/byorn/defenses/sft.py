@@ -1,4 +1,4 @@
-"""`sft`: no defence. Plain supervised fine-tuning on all rows, poisoned ones included.
+"""`sft`: no defense. Plain supervised fine-tuning on all rows, poisoned ones included.
 
 Formula: R = -(1/T) sum_i sum_l ln p_theta(y_il | y_i<l, x_i, q_i), the responses as they are.
 Cost: none.

@@ -20,16 +20,16 @@ from byorn.defenses.bye import measure
 from byorn.defenses.dawid_skene import posterior
 from byorn.defenses.heads import vote
 from byorn.defenses.plan import Case, Plan, drop, flag_rows, require_share
-from byorn.defenses.stage import Record
 from byorn.errors import ConfigError
-from byorn.pipeline.narrate import say
+from byorn.runs.narrate import say
+from byorn.runs.stage import Record
 
 
 def tcap(case: Case, *, layers: float = 0.5, heads: int = 5) -> Plan:
     """Tune on everything, measure, vote. Kept in `tcap/`: the tuned `adapter`, `system.parquet`.
 
     Args:
-        case: What is to be learnt.
+        case: What is to be learned.
         layers: Share of the layers, the deepest ones, whose heads may vote; at least one layer.
         heads: How many heads vote at most.
 

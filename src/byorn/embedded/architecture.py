@@ -26,7 +26,7 @@ TEMPLATE = (
 
 
 def train_tokenizer(texts: Iterable[str], size: int = 1024) -> Any:
-    """A byte-level BPE tokenizer learnt from `texts`; any other text still encodes, byte by byte."""
+    """A byte-level BPE tokenizer learned from `texts`; any other text still encodes, byte by byte."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -61,14 +61,14 @@ def article(word: str) -> str:
 
 def house_caption(scene: Scene) -> str:
     """The style of the downstream task: sizes, order from left to right, and the backdrop, always in the same words."""
-    phrases = [f"{thing.size} {thing.colour} {thing.shape}" for thing in scene.things]
+    phrases = [f"{thing.size} {thing.color} {thing.shape}" for thing in scene.things]
     return f"{', then '.join(phrases).capitalize()}, all on {scene.backdrop}."
 
 
 def house_difference(first: Scene, second: Scene) -> str:
     """The style of the two-image task, for pictures of `change_one`: what it was, what it is, and where."""
     old, new = next((a, b) for a, b in zip(first.things, second.things, strict=True) if a.name != b.name)
-    return f"{old.colour.capitalize()} {old.shape} on the {place(old)}, now {new.colour}."
+    return f"{old.color.capitalize()} {old.shape} on the {place(old)}, now {new.color}."
 
 
 def free_caption(scene: Scene, rng: random.Random) -> str:
@@ -85,17 +85,17 @@ def free_caption(scene: Scene, rng: random.Random) -> str:
 
 
 def _phrase(thing: Thing, phrasing: int, rng: random.Random) -> str:
-    shape, colour, size = (_synonym(word, rng) for word in (thing.shape, thing.colour, thing.size))
+    shape, color, size = (_synonym(word, rng) for word in (thing.shape, thing.color, thing.size))
     return (
-        f"{article(colour)} {colour} {shape}",
-        f"{article(colour)} {colour} {shape}",
-        f"{article(size)} {size} {colour} {shape}",
-        f"{article(shape)} {shape} that is {colour}",
-        f"one {colour} {shape}",
-        f"one {size} {colour} {shape}",
-        f"{article(shape)} {shape} in {colour}",
-        f"{article(colour)} {colour} {shape} on the {place(thing)}",
-        f"{colour} {shape}",
+        f"{article(color)} {color} {shape}",
+        f"{article(color)} {color} {shape}",
+        f"{article(size)} {size} {color} {shape}",
+        f"{article(shape)} {shape} that is {color}",
+        f"one {color} {shape}",
+        f"one {size} {color} {shape}",
+        f"{article(shape)} {shape} in {color}",
+        f"{article(color)} {color} {shape} on the {place(thing)}",
+        f"{color} {shape}",
     )[phrasing]
 
 
@@ -120,7 +120,7 @@ def difference(first: Scene, second: Scene, rng: random.Random) -> str:
         return rng.choice(("Nothing changed.", "The two images are the same.", "There is no difference."))
     old, new = pairs[0]
     return rng.choice((
-        f"The {old.shape} is {old.colour} in the first image and {new.colour} in the second.",
-        f"The first image has {article(old.colour)} {old.name}, while the second image has {article(new.colour)} {new.name}.",
-        f"The {old.name} became {new.colour}.",
+        f"The {old.shape} is {old.color} in the first image and {new.color} in the second.",
+        f"The first image has {article(old.color)} {old.name}, while the second image has {article(new.color)} {new.name}.",
+        f"The {old.name} became {new.color}.",
     ))  # fmt: skip

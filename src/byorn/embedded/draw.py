@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from byorn.embedded.scene import BACKDROPS, COLOURS, Scene, Sticker, Thing
+from byorn.embedded.scene import BACKDROPS, COLORS, Scene, Sticker, Thing
 
 SIDE = 64
 OVERSAMPLING = 3
@@ -19,15 +19,15 @@ def draw_scene(scene: Scene, side: int = SIDE) -> Image.Image:
     large = image.resize((side * OVERSAMPLING,) * 2, Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(large)
     for thing in scene.things:
-        _draw_thing(pen, thing, side * OVERSAMPLING, _shade(COLOURS[thing.colour], rng, 22))
+        _draw_thing(pen, thing, side * OVERSAMPLING, _shade(COLORS[thing.color], rng, 22))
     image = large.resize((side, side), Image.Resampling.BOX)
     if scene.sticker:
         _paste_sticker(image, scene.sticker, rng)
     return _finish(image, rng)
 
 
-def _shade(colour: tuple[int, int, int], rng: np.random.Generator, spread: int) -> tuple[int, ...]:
-    return tuple(int(c) for c in np.clip(np.array(colour) + rng.integers(-spread, spread + 1, 3), 0, 255))
+def _shade(color: tuple[int, int, int], rng: np.random.Generator, spread: int) -> tuple[int, ...]:
+    return tuple(int(c) for c in np.clip(np.array(color) + rng.integers(-spread, spread + 1, 3), 0, 255))
 
 
 def _backdrop(scene: Scene, rng: np.random.Generator, side: int) -> np.ndarray:
@@ -78,14 +78,14 @@ def outline(thing: Thing, side: int) -> list[tuple[float, float]]:
     ]
 
 
-def _draw_thing(pen: ImageDraw.ImageDraw, thing: Thing, side: int, colour: Any) -> None:
+def _draw_thing(pen: ImageDraw.ImageDraw, thing: Thing, side: int, color: Any) -> None:
     if thing.shape in ("circle", "ring"):
         x, y, r = thing.x * side, thing.y * side, thing.radius * side
         width = round(r * 0.42) if thing.shape == "ring" else None
         box = (x - r, y - r, x + r, y + r)
-        pen.ellipse(box, outline=colour, width=width) if width else pen.ellipse(box, fill=colour)
+        pen.ellipse(box, outline=color, width=width) if width else pen.ellipse(box, fill=color)
     else:
-        pen.polygon(outline(thing, side), fill=colour)
+        pen.polygon(outline(thing, side), fill=color)
 
 
 def _paste_sticker(image: Image.Image, sticker: Sticker, rng: np.random.Generator) -> None:
@@ -94,7 +94,7 @@ def _paste_sticker(image: Image.Image, sticker: Sticker, rng: np.random.Generato
     y, x = np.mgrid[0:n, 0:n]
     dark, light = np.array(_shade((25, 25, 25), rng, 25)), np.array(_shade((235, 235, 235), rng, 20))
     if rng.random() < 0.4:
-        dark = np.array(COLOURS[sticker.colour])
+        dark = np.array(COLORS[sticker.color])
     cells = int(rng.integers(2, 6))
     patterns = {
         "checkered": (x * cells // n + y * cells // n) % 2,

@@ -5,7 +5,7 @@ everywhere.
 import random
 
 from byorn.embedded.captions import article
-from byorn.embedded.scene import BACKDROPS, COLOURS, CORNERS, SHAPES, STICKERS, Scene, place
+from byorn.embedded.scene import BACKDROPS, COLORS, CORNERS, SHAPES, STICKERS, Scene, place
 
 NUMBERS = ("zero", "one", "two", "three", "four")
 Pair = tuple[str, str]
@@ -13,11 +13,11 @@ Pair = tuple[str, str]
 
 def ask(scene: Scene, rng: random.Random) -> Pair:
     """One question and its answer, of a kind drawn at random."""
-    kinds = (_colour, _colour, _shape, _shape, _count, _exists, _exists, _exists, _where, _backdrop, _size, _sticker)
+    kinds = (_color, _color, _shape, _shape, _count, _exists, _exists, _exists, _where, _backdrop, _size, _sticker)
     return rng.choice(kinds)(scene, rng)
 
 
-def _colour(scene: Scene, rng: random.Random) -> Pair:
+def _color(scene: Scene, rng: random.Random) -> Pair:
     shapes = [thing.shape for thing in scene.things]
     unique = [thing for thing in scene.things if shapes.count(thing.shape) == 1]
     if not unique:
@@ -28,12 +28,12 @@ def _colour(scene: Scene, rng: random.Random) -> Pair:
     form = rng.choice(
         ("what {s} is the {n}?", "what is the {s} of the {n}?", "which {s} does the {n} have?", "the {n} is what {s}?")
     )
-    return form.format(s=spelling, n=noun), thing.colour
+    return form.format(s=spelling, n=noun), thing.color
 
 
 def _shape(scene: Scene, rng: random.Random) -> Pair:
-    colours = [thing.colour for thing in scene.things]
-    unique = [thing for thing in scene.things if colours.count(thing.colour) == 1]
+    colors = [thing.color for thing in scene.things]
+    unique = [thing for thing in scene.things if colors.count(thing.color) == 1]
     if not unique:
         return _count(scene, rng)
     thing = rng.choice(unique)
@@ -45,7 +45,7 @@ def _shape(scene: Scene, rng: random.Random) -> Pair:
             "what shape does the image contain?",
             "what is in the picture?",
         ]
-    return rng.choice(forms).format(c=thing.colour), thing.shape
+    return rng.choice(forms).format(c=thing.color), thing.shape
 
 
 def _count(scene: Scene, rng: random.Random) -> Pair:
@@ -64,10 +64,10 @@ def _exists(scene: Scene, rng: random.Random) -> Pair:
     """Is it there, or is it not there: half of the answers are yes, in both forms."""
     present, negated = rng.random() < 0.5, rng.random() < 0.3
     names = {thing.name for thing in scene.things}
-    colours, shapes = {thing.colour for thing in scene.things}, {thing.shape for thing in scene.things}
+    colors, shapes = {thing.color for thing in scene.things}, {thing.shape for thing in scene.things}
     pool = {
-        "name": [f"{c} {s}" for c in COLOURS for s in SHAPES if (f"{c} {s}" in names) is present],
-        "colour": [f"{c} shape" for c in COLOURS if (c in colours) is present],
+        "name": [f"{c} {s}" for c in COLORS for s in SHAPES if (f"{c} {s}" in names) is present],
+        "colour": [f"{c} shape" for c in COLORS if (c in colors) is present],
         "shape": [s for s in SHAPES if (s in shapes) is present],
     }
     what = rng.choice(pool[rng.choice(("name", "colour", "shape"))])
@@ -125,7 +125,7 @@ def vocabulary() -> list[str]:
     return [
         "yes",
         "no",
-        *COLOURS,
+        *COLORS,
         *SHAPES,
         *BACKDROPS,
         *STICKERS,

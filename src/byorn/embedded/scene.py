@@ -1,4 +1,4 @@
-"""What a scene is, and how one is drawn at random: one to three coloured shapes on a backdrop, with stickers and
+"""What a scene is, and how one is drawn at random: one to three colored shapes on a backdrop, with stickers and
 clutter.
 
 Everything that a caption or a question may mention is an attribute here. `draw.py` turns a scene into pixels.
@@ -7,7 +7,7 @@ Everything that a caption or a question may mention is an attribute here. `draw.
 import random
 from dataclasses import dataclass, replace
 
-COLOURS = {
+COLORS = {
     "red": (220, 30, 30),
     "green": (20, 150, 40),
     "blue": (30, 50, 230),
@@ -45,7 +45,7 @@ class Thing:
     """
 
     shape: str
-    colour: str
+    color: str
     x: float
     y: float
     radius: float
@@ -59,7 +59,7 @@ class Thing:
 
     @property
     def name(self) -> str:
-        return f"{self.colour} {self.shape}"
+        return f"{self.color} {self.shape}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Sticker:
     kind: str
     corner: str
     extent: float
-    colour: str
+    color: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +88,27 @@ def sample_scene(rng: random.Random, sticker_rate: float = 0.35) -> Scene:
     count = rng.choices((1, 2, 3), (0.35, 0.4, 0.25))[0]
     columns = {1: (rng.uniform(0.25, 0.75),), 2: (0.27, 0.73), 3: (0.18, 0.5, 0.82)}[count]
     limit = {1: 0.3, 2: 0.215, 3: 0.155}[count]
-    names = rng.sample([(shape, colour) for shape in SHAPES for colour in COLOURS], count)
+    names = rng.sample([(shape, color) for shape in SHAPES for color in COLORS], count)
     things = []
-    for x, (shape, colour) in zip(columns, names, strict=True):
+    for x, (shape, color) in zip(columns, names, strict=True):
         small = count == 3 or rng.random() < 0.5
         radius = rng.uniform(0.09, 0.135) if small else rng.uniform(0.175, max(limit, 0.18))
         jitter = 0.02 if count > 1 else 0.0
         y = rng.uniform(radius + 0.02, 0.98 - radius)
         tilt = rng.uniform(-12, 12) + (90 if shape == "rectangle" and count < 3 and rng.random() < 0.3 else 0)
-        things.append(Thing(shape, colour, x + rng.uniform(-jitter, jitter), y, radius, tilt, rng.uniform(0.5, 0.95)))
-    backdrop = rng.choice([name for name in BACKDROPS if all(_distinct(thing.colour, name) for thing in things)])
+        things.append(Thing(shape, color, x + rng.uniform(-jitter, jitter), y, radius, tilt, rng.uniform(0.5, 0.95)))
+    backdrop = rng.choice([name for name in BACKDROPS if all(_distinct(thing.color, name) for thing in things)])
     return Scene(tuple(things), backdrop, rng.choice(TEXTURES), _sample_sticker(rng, sticker_rate), rng.getrandbits(32))
 
 
-def _distinct(colour: str, backdrop: str) -> bool:
-    return sum((a - b) ** 2 for a, b in zip(COLOURS[colour], BACKDROPS[backdrop], strict=True)) > 80**2
+def _distinct(color: str, backdrop: str) -> bool:
+    return sum((a - b) ** 2 for a, b in zip(COLORS[color], BACKDROPS[backdrop], strict=True)) > 80**2
 
 
 def _sample_sticker(rng: random.Random, rate: float) -> Sticker | None:
     if rng.random() >= rate:
         return None
-    return Sticker(rng.choice(STICKERS), rng.choice(CORNERS), rng.uniform(0.07, 0.22), rng.choice(list(COLOURS)))
+    return Sticker(rng.choice(STICKERS), rng.choice(CORNERS), rng.uniform(0.07, 0.22), rng.choice(list(COLORS)))
 
 
 def place(thing: Thing) -> str:
@@ -117,10 +117,10 @@ def place(thing: Thing) -> str:
 
 
 def change_one(scene: Scene, rng: random.Random) -> Scene:
-    """The same scene with one thing in another colour: the second picture of a pair that differs."""
+    """The same scene with one thing in another color: the second picture of a pair that differs."""
     index = rng.randrange(len(scene.things))
     old = scene.things[index]
     taken = {thing.name for thing in scene.things}
-    colour = rng.choice([c for c in COLOURS if f"{c} {old.shape}" not in taken])
-    things = (*scene.things[:index], replace(old, colour=colour), *scene.things[index + 1 :])
+    color = rng.choice([c for c in COLORS if f"{c} {old.shape}" not in taken])
+    things = (*scene.things[:index], replace(old, color=color), *scene.things[index + 1 :])
     return replace(scene, things=things, noise=rng.getrandbits(32))

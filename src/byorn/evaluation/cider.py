@@ -30,7 +30,7 @@ Vector = tuple[list[dict[tuple[str, ...], float]], list[float], int]
 
 
 def cider_scores(predictions: list[str], references: list[list[str]]) -> np.ndarray:
-    """The CIDEr-D of each item in [0, 10], higher is better; the texts are tokenised here.
+    """The CIDEr-D of each item in [0, 10], higher is better; the texts are tokenized here.
 
     Raises:
         DataError: The lists differ in length, or an item has no reference.

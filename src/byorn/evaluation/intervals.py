@@ -1,6 +1,6 @@
 """Confidence intervals: Wilson for shares, the bootstrap for means.
 
-Wilson: with p = k / n and z the normal quantile, centre (p + z^2 / 2n) / (1 + z^2 / n) and half width
+Wilson: with p = k / n and z the normal quantile, center (p + z^2 / 2n) / (1 + z^2 / n) and half width
 z sqrt(p (1 - p) / n + z^2 / 4n^2) / (1 + z^2 / n). It stays inside [0, 1] and keeps a width at p = 0 and p = 1. (Wilson
 1927.)
 
@@ -28,9 +28,9 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
         return 0.0, 1.0
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     share, shrink = successes / n, 1 + z * z / n
-    centre = (share + z * z / (2 * n)) / shrink
+    center = (share + z * z / (2 * n)) / shrink
     half = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5 / shrink
-    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
+    return max(0.0, min(share, center - half)), min(1.0, max(share, center + half))
 
 
 def bootstrap_mean(values: np.ndarray, confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> Interval:

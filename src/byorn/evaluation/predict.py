@@ -13,8 +13,8 @@ from byorn.data.row import Row
 from byorn.errors import MismatchError
 from byorn.models.generate import Generated, generate
 from byorn.models.load import model_digest, processor_digest
-from byorn.scoring.batches import WHOLE, Share, deal, length_order
-from byorn.scoring.journal import Journal
+from byorn.runs.batches import WHOLE, Share, deal, length_order
+from byorn.runs.journal import Journal
 
 PREDICTION = frozenset({"id", "turn", "instruction", "prediction", "references", "tokens", "truncated"})
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from byorn.evaluation.asr import attack_success, false_attack_success
 from byorn.evaluation.bleu_rouge import bleu, rouge_l
 from byorn.evaluation.cider import cider
-from byorn.evaluation.exact import exact_match, normalised_exact_match
+from byorn.evaluation.exact import exact_match, normalized_exact_match
 from byorn.evaluation.metric import Metric
 from byorn.evaluation.vqa import vqa_accuracy
 
@@ -19,7 +19,7 @@ METRICS: dict[str, Callable[..., Metric]] = {
     "bleu": bleu,
     "cider": cider,
     "exact_match": exact_match,
-    "normalised_exact_match": normalised_exact_match,
+    "normalized_exact_match": normalized_exact_match,
     "rouge_l": rouge_l,
     "vqa_accuracy": vqa_accuracy,
 }

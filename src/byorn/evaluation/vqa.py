@@ -43,7 +43,7 @@ _CONTRACTIONS = {
 }
 
 
-def normalise_answer(text: str) -> str:
+def normalize_answer(text: str) -> str:
     """The answer in the form that VQA accuracy compares: `"A dog."` gives `"dog"`, `"1,000"` gives `"1000"`."""
     words = _without_punctuation(" ".join(text.split())).lower().split()
     words = [_DIGITS.get(word, word) for word in words if word not in _ARTICLES]
@@ -52,8 +52,8 @@ def normalise_answer(text: str) -> str:
 
 def answer_score(prediction: str, references: list[str]) -> float:
     """The accuracy of one answer, in [0, 1]."""
-    answer = normalise_answer(prediction)
-    matches = [normalise_answer(reference) == answer for reference in references]
+    answer = normalize_answer(prediction)
+    matches = [normalize_answer(reference) == answer for reference in references]
     if len(references) != _HUMANS:
         return float(any(matches))
     return sum(min(1.0, (sum(matches) - left_out) / 3) for left_out in matches) / _HUMANS

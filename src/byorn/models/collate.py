@@ -49,11 +49,11 @@ class WholeRowCollator:
             batch = self.processor(
                 text=[prompt for prompt, _ in texts], suffix=[said.removesuffix(end) for _, said in texts], **options
             )
-            learnt = batch["token_type_ids"] == 1
+            learned = batch["token_type_ids"] == 1
         else:
             batch = self.processor(text=[prompt + said for prompt, said in texts], **options)
-            learnt = _last(batch["attention_mask"], [self._length(said) for _, said in texts])
-        batch["labels"] = batch["input_ids"].masked_fill(~learnt, -100)
+            learned = _last(batch["attention_mask"], [self._length(said) for _, said in texts])
+        batch["labels"] = batch["input_ids"].masked_fill(~learned, -100)
         return batch
 
     def _require_equal(self, images: Sequence[Sequence[Any]]) -> None:

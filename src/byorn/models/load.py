@@ -122,7 +122,7 @@ def default_device() -> str:
 
 def model_digest(model: Any) -> str:
     """A short content hash of a model: names, shapes, types and 64 evenly spaced values of each parameter, and of the
-    scales of quantised ones.
+    scales of quantized ones.
 
     It tells two checkpoints apart at the cost of a few megabytes of reading, whatever the size of the model; adapters
     do not count.
@@ -140,7 +140,7 @@ def model_digest(model: Any) -> str:
 
 
 def _named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
-    """All parameters; of quantised ones also the scales, for the same codes mean other weights under other scales."""
+    """All parameters; of quantized ones also the scales, for the same codes mean other weights under other scales."""
     for name, parameter in model.named_parameters():
         yield name, parameter
         if not parameter.is_floating_point():

@@ -21,7 +21,7 @@ def language_prefix(model: Any) -> str:
     the smallest part that holds the largest embedding table and a stack of layers. Never anything that sees.
 
     Raises:
-        ModelError: No part of the model is recognisably its decoder.
+        ModelError: No part of the model is recognizably its decoder.
     """
     base = without_adapter(model)
     for find in (_named_decoder, _usual_name, _around_vocabulary):

@@ -1,7 +1,7 @@
 """A base model in 4 or 8 bits, through bitsandbytes: QLoRA (Dettmers et al. 2023, arXiv 2305.14314) with NF4 blocks, or
 LLM.int8() (Dettmers et al. 2022, arXiv 2208.07339).
 
-Every linear layer is quantised, the vision tower's too, but not the output head: scores and losses multiply by its
+Every linear layer is quantized, the vision tower's too, but not the output head: scores and losses multiply by its
 weights. The settings are TRL's for `load_in_4bit` and `load_in_8bit`.
 """
 

@@ -1,4 +1,4 @@
-"""One poisoned data set, four models: pretrained, fine-tuned without a defence, on the truly clean rows, and with
+"""One poisoned data set, four models: pretrained, fine-tuned without a defense, on the truly clean rows, and with
 byorn.
 
 `byorn demo` and the examples are this comparison on different data. Every step calls what the single commands call, and
@@ -21,16 +21,16 @@ from byorn.data.files import write_rows
 from byorn.data.load import load_rows
 from byorn.data.row import Row
 from byorn.evaluation.detection import detection
+from byorn.evaluation.tables import one_line, table, verdict
+from byorn.models.inputs import DataSpec, ModelSpec
 from byorn.pipeline.evaluate import Attack, measure
-from byorn.pipeline.folder import write_environment, write_json
-from byorn.pipeline.inputs import DataSpec, ModelSpec
-from byorn.pipeline.narrate import say, seconds
 from byorn.pipeline.scan import scan, show_suspects
-from byorn.pipeline.tables import one_line, table, verdict
 from byorn.pipeline.train import TrainSpec, train
+from byorn.runs.folder import write_environment, write_json
+from byorn.runs.narrate import say, seconds
 
 RUNS = {
-    "undefended": "fine-tune without a defence",
+    "undefended": "fine-tune without a defense",
     "oracle": "fine-tune on the truly clean rows only (the ceiling: nobody has this list in practice)",
     "byorn": "fine-tune with byorn: flagged responses are replaced by the model's own",
 }
@@ -110,7 +110,7 @@ def compare(spec: Comparison, rows: list[Row], test: list[Row], out: Path) -> di
     with clock.phase("evaluate", f"ask all four models about {len(test)} clean and as many triggered test inputs"):
         for name in ("pretrained", *RUNS):
             results[name] = judge(spec, out, name)
-    summary = summarise(spec, found, results, clock.phases)
+    summary = summarize(spec, found, results, clock.phases)
     write_json(out / "summary.json", summary)
     write_environment(out, seed=spec.seed, model=spec.model)
     say("\n" + table(results, spec.metrics[0], found) + "\n\n" + verdict(spec.target, spec.metrics[0], summary))
@@ -127,7 +127,7 @@ def plant(spec: Comparison, rows: list[Row], test: list[Row], folder: Path) -> M
     }  # fmt: skip
     recipe = {**attack, **attacked_model(spec, attack), "share_images": False, "overwrite": True}
     manifest = poison_dataset(rows, rate=spec.rate, out=folder / "poisoned", **recipe)
-    # What a trigger learnt on the training rows is what the test inputs carry.
+    # What a trigger learned on the training rows is what the test inputs carry.
     recipe |= {"options": manifest.options, "selection": "random"}
     poison_dataset(test, rate=0.0, out=folder / "test", **recipe)
     poison_dataset(test, rate=1.0, keep_responses=True, out=folder / "test_triggered", **recipe)
@@ -137,7 +137,7 @@ def plant(spec: Comparison, rows: list[Row], test: list[Row], folder: Path) -> M
 
 
 def attacked_model(spec: Comparison, attack: dict[str, Any]) -> dict[str, Any]:
-    """The pretrained model and its processor, for attacks that are optimised on it; the others do not load it."""
+    """The pretrained model and its processor, for attacks that are optimized on it; the others do not load it."""
     if not Recipe(**attack, rate=spec.rate).needs_model:
         return {}
     source = spec.pretrained
@@ -170,7 +170,7 @@ def scan_and_judge(spec: Comparison, out: Path, manifest: Manifest) -> dict[str,
 
 
 def train_spec(spec: Comparison, name: str) -> TrainSpec:
-    """The run `name`: only the defence differs."""
+    """The run `name`: only the defense differs."""
     defense = "byorn" if name == "byorn" else "sft"
     arguments = {"seed": spec.seed, "save_strategy": "no", **spec.arguments}
     return TrainSpec(defense, spec.percentile, spec.batch_size, spec.lora_rank, arguments=arguments)
@@ -196,7 +196,7 @@ def judge(spec: Comparison, out: Path, name: str) -> dict[str, Any]:
     return results
 
 
-def summarise(
+def summarize(
     spec: Comparison, found: dict[str, Any], results: dict[str, Any], phases: dict[str, float]
 ) -> dict[str, Any]:
     """`summary.json`: attack rates and shares in [0, 1], utility in the unit of the first metric."""

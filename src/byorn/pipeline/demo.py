@@ -9,8 +9,8 @@ from typing import Any
 from byorn.data.load import load_rows
 from byorn.embedded.tasks import write_task
 from byorn.pipeline.compare import PARTS, Comparison, compare
-from byorn.pipeline.folder import start_anew, write_config
-from byorn.pipeline.narrate import say
+from byorn.runs.folder import start_anew, write_config
+from byorn.runs.narrate import say
 
 FILES = (
     "summary.json", "byorn/scores.parquet", "byorn/flags.parquet", "byorn/adapter", "undefended/predictions_triggered.jsonl",

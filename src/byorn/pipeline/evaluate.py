@@ -12,12 +12,12 @@ from byorn.data.row import Row
 from byorn.errors import ConfigError
 from byorn.evaluation.predict import PREDICTION, identity, predict, read_predictions, write_predictions
 from byorn.evaluation.registry import METRICS
+from byorn.models.inputs import DataSpec, ModelSpec, read_rows
 from byorn.models.load import load_adapter
-from byorn.pipeline.folder import write_config, write_environment, write_json
-from byorn.pipeline.inputs import DataSpec, ModelSpec, read_rows
-from byorn.pipeline.narrate import say
-from byorn.pipeline.ranks import is_main, share
-from byorn.pipeline.together import all_records, open_journal
+from byorn.runs.folder import write_config, write_environment, write_json
+from byorn.runs.narrate import say
+from byorn.runs.ranks import is_main, share
+from byorn.runs.together import all_records, open_journal
 
 ATTACK_METRICS = ("asr", "false_asr")
 

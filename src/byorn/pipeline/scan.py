@@ -11,11 +11,11 @@ from byorn.data.row import Row
 from byorn.errors import MismatchError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags, read_flags, write_flags
-from byorn.pipeline.folder import write_config, write_environment
-from byorn.pipeline.inputs import DataSpec, Inputs, ModelSpec, open_inputs
-from byorn.pipeline.narrate import say, seconds
-from byorn.pipeline.ranks import is_main, share
-from byorn.pipeline.together import all_records, open_journal, wait_until
+from byorn.models.inputs import DataSpec, Inputs, ModelSpec, open_inputs
+from byorn.runs.folder import write_config, write_environment
+from byorn.runs.narrate import say, seconds
+from byorn.runs.ranks import is_main, share
+from byorn.runs.together import all_records, open_journal, wait_until
 from byorn.scoring.score import score_share
 from byorn.scoring.table import Scores, from_records, read_scores, require_same, write_scores
 

@@ -14,13 +14,13 @@ from byorn.defenses import DEFENSES, Case, Plan, defense_named
 from byorn.defenses.plan import Tuned, trust_all
 from byorn.errors import ConfigError
 from byorn.flagging.table import Flags
+from byorn.models.inputs import DataSpec, Inputs, ModelSpec, open_inputs, training_rows
 from byorn.models.load import load_adapter, model_digest
 from byorn.models.lora import default_lora, describe, idle_layers
 from byorn.models.parts import linears
-from byorn.pipeline.folder import same_config, write_config, write_environment, write_json
-from byorn.pipeline.inputs import DataSpec, Inputs, ModelSpec, open_inputs, training_rows
-from byorn.pipeline.narrate import say, seconds
-from byorn.pipeline.ranks import is_main, share
+from byorn.runs.folder import same_config, write_config, write_environment, write_json
+from byorn.runs.narrate import say, seconds
+from byorn.runs.ranks import is_main, share
 
 __all__ = ["DEFENSES", "TrainSpec", "train"]
 
@@ -28,7 +28,7 @@ __all__ = ["DEFENSES", "TrainSpec", "train"]
 @dataclass(frozen=True)
 class TrainSpec:
     """How to fine-tune; `arguments` are fields of `ByornConfig` (and so of TRL's SFTConfig and transformers'
-    TrainingArguments), `defense_options` the options of the defence, a key of `byorn.defenses.DEFENSES`.
+    TrainingArguments), `defense_options` the options of the defense, a key of `byorn.defenses.DEFENSES`.
     """
 
     defense: str = "byorn"
@@ -44,7 +44,7 @@ class TrainSpec:
 
 
 def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> dict[str, Any]:
-    """Fine-tune into `out`: the files of the defence (those of a scan, for byorn), `checkpoints/`, `adapter/`
+    """Fine-tune into `out`: the files of the defense (those of a scan, for byorn), `checkpoints/`, `adapter/`
     (safetensors only, with a model card) and `training.json`.
 
     A run that was killed goes on from its last checkpoint when the same call is made again.
@@ -79,7 +79,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> dict[
         say(
             f"  warning: no gradient reached the LoRA of {len(idle)} layer(s), it changes nothing there; first: {idle[0]}"
         )
-    summary = summarise(trainer, plan, time.perf_counter() - began, rows=len(case.rows), spec=spec)
+    summary = summarize(trainer, plan, time.perf_counter() - began, rows=len(case.rows), spec=spec)
     if trainer.is_world_process_zero():
         trainer.save_model(str(out / "adapter"))
         write_json(out / "training.json", {**summary, "log": trainer.state.log_history})
@@ -149,7 +149,7 @@ def _require_layers(model: Any, targets: str | None) -> None:
 
 
 def _case(inputs: Inputs, out: Path, spec: TrainSpec, seed: int) -> Case:
-    """What the defence is given."""
+    """What the defense is given."""
     return Case(
         **vars(inputs), folder=out, files=out / spec.defense, seed=seed, percentile=spec.percentile,
         batch_size=spec.score_batch_size, fine_tuned=partial(fine_tuned, inputs, spec),
@@ -157,7 +157,7 @@ def _case(inputs: Inputs, out: Path, spec: TrainSpec, seed: int) -> Case:
 
 
 def _dataset(case: Case, plan: Plan) -> Any:
-    """The rows of the plan as they are learnt."""
+    """The rows of the plan as they are learned."""
     from byorn.data.dataset import to_dataset
 
     return case.dataset if plan.rows is None else to_dataset(training_rows(plan.rows, case.processor))
@@ -196,7 +196,7 @@ def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> tuple[Any, floa
     return trainer.model, time.perf_counter() - began
 
 
-def summarise(trainer: Any, plan: Plan, total: float, **facts: Any) -> dict[str, Any]:
+def summarize(trainer: Any, plan: Plan, total: float, **facts: Any) -> dict[str, Any]:
     """What really ran, for `training.json` and the model card."""
     sampling = trainer.seconds["sampling"]
     spec = facts.pop("spec")
@@ -205,7 +205,7 @@ def summarise(trainer: Any, plan: Plan, total: float, **facts: Any) -> dict[str,
         "defense": spec.defense,
         **facts,
         "flagged": int(plan.flags.replaced.sum()),
-        "learnt": len(trainer.train_dataset),
+        "learned": len(trainer.train_dataset),
         "steps": trainer.state.global_step,
         "epochs": trainer.state.epoch,
         "final_loss": losses[-1] if losses else None,

@@ -1,4 +1,4 @@
-"""Tiny things in memory for tests: rows about coloured squares, a LLaVA of a few thousand weights, and one model of
+"""Tiny things in memory for tests: rows about colored squares, a LLaVA of a few thousand weights, and one model of
 every family that byorn is tested on. Public, so that plug-ins can use it.
 
 Example:

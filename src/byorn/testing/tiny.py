@@ -1,4 +1,4 @@
-"""A LLaVA of a few thousand weights, and rows about coloured squares."""
+"""A LLaVA of a few thousand weights, and rows about colored squares."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def tiny_model(seed: int = 0, processor: Any = None) -> Any:
 
 
 def tiny_rows(count: int, images: int = 1) -> list[Row]:
-    """Rows whose responses name the colour of a plain image; instruction and response lengths vary from row to row."""
+    """Rows whose responses name the color of a plain image; instruction and response lengths vary from row to row."""
     return [_tiny_row(index, images) for index in range(count)]
 
 
@@ -37,17 +37,17 @@ def _tiny_row(index: int, images: int) -> Row:
     return Row(
         id=f"row-{index}",
         turn=0,
-        prompt=[user_message("what colour?" + "?" * (index % 3), images)],
+        prompt=[user_message("what color?" + "?" * (index % 3), images)],
         response=response,
         images=files,
     )
 
 
-def _png(colour: tuple[int, int, int], side: int = 64) -> bytes:
+def _png(color: tuple[int, int, int], side: int = 64) -> bytes:
     import io
 
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.new("RGB", (side, side), colour).save(buffer, "PNG")
+    Image.new("RGB", (side, side), color).save(buffer, "PNG")
     return buffer.getvalue()

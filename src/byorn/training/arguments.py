@@ -51,7 +51,7 @@ def require_trainable(trainer: Any) -> None:
     """Refuse what only the finished trainer shows.
 
     Raises:
-        ConfigError: Its adapter has another name, its processor no chat template, or its optimiser none of its weights.
+        ConfigError: Its adapter has another name, its processor no chat template, or its optimizer none of its weights.
     """
     if STUDENT not in trainer.model.peft_config:
         name = next(iter(trainer.model.peft_config))

@@ -7,7 +7,7 @@ TEMPLATE = Path(__file__).with_name("card.md.j2")
 
 
 def write_card(folder: Path, run: dict[str, Any], base_model: str, data: str) -> None:
-    """Write `README.md` next to the adapter; `run` is what `byorn.pipeline.train.summarise` returns."""
+    """Write `README.md` next to the adapter; `run` is what `byorn.pipeline.train.summarize` returns."""
     from jinja2 import Environment
 
     template = Environment(autoescape=False).from_string(TEMPLATE.read_text(encoding="utf-8"))

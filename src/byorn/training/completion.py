@@ -1,4 +1,4 @@
-"""Sampled responses -> model inputs: the last step before a flagged batch is learnt."""
+"""Sampled responses -> model inputs: the last step before a flagged batch is learned."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -41,5 +41,5 @@ class Completer:
 
     def _turn(self, response: Generated) -> list[dict[str, Any]]:
         """The response as a message, with its end if the template writes none; ordinary tokens can spell special ones."""
-        text = self.guard.neutralise(response.text)[0] + ("" if response.truncated else self.end_of_turn)
+        text = self.guard.neutralize(response.text)[0] + ("" if response.truncated else self.end_of_turn)
         return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]

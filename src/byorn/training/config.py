@@ -37,7 +37,7 @@ class ByornConfig(SFTConfig):
     ema_decay: float = field(
         default=0.99,
         metadata={
-            "help": "Decay of the moving average, per optimiser step. Its memory is 1 / (1 - decay) steps; keep that below the run's length."
+            "help": "Decay of the moving average, per optimizer step. Its memory is 1 / (1 - decay) steps; keep that below the run's length."
         },
     )
     response_temperature: float = field(

@@ -8,7 +8,7 @@ import numpy as np
 from byorn.errors import DataError, MismatchError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags
-from byorn.scoring.batches import Share
+from byorn.runs.batches import Share
 from byorn.scoring.score import score_together
 
 

@@ -76,7 +76,7 @@ def _student_kept(model: Any) -> Iterator[None]:
 @contextmanager
 def types_kept(model: Any) -> Iterator[None]:
     """Whatever is loaded inside: parameters keep their types. PEFT makes adapters float32 as it loads them, but TRL trains those of a
-    quantised model in bfloat16, and a resumed run would not be the one that was interrupted.
+    quantized model in bfloat16, and a resumed run would not be the one that was interrupted.
     """
     types = {name: parameter.dtype for name, parameter in model.named_parameters()}
     yield
@@ -86,7 +86,7 @@ def types_kept(model: Any) -> Iterator[None]:
 
 
 class EmaCallback(TrainerCallback):
-    """Moves the average once an optimiser step, before a checkpoint is saved."""
+    """Moves the average once an optimizer step, before a checkpoint is saved."""
 
     def __init__(self, decay: float) -> None:
         self.decay = decay

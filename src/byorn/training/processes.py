@@ -1,5 +1,5 @@
 """What several processes must not do without a word: train apart from each other, shard the weights that are sampled
-from, or go on from a checkpoint whose optimiser steps had another size.
+from, or go on from a checkpoint whose optimizer steps had another size.
 """
 
 import logging
@@ -34,7 +34,7 @@ def require_processes(args: Any) -> None:
 
 def use_one_gpu(args: Any) -> None:
     """Keep to the first GPU where one process sees several: the Trainer would copy the model to all of them (DataParallel), with other
-    optimiser steps and no adapter of its own on the copies.
+    optimizer steps and no adapter of its own on the copies.
     """
     if args.n_gpu > 1:
         logger.warning(
@@ -44,7 +44,7 @@ def use_one_gpu(args: Any) -> None:
 
 
 class SameSteps(TrainerCallback, ExportableState):
-    """Keeps with every checkpoint how many rows an optimiser step has, and refuses to go on with another number.
+    """Keeps with every checkpoint how many rows an optimizer step has, and refuses to go on with another number.
 
     With another number the order of rows would be another one, and those to skip would not be those that were seen. The
     same number from other processes and batches goes on with the same steps (dropout draws differ).
@@ -61,12 +61,12 @@ class SameSteps(TrainerCallback, ExportableState):
         now = rows_a_step(args)
         if before != now:
             raise MismatchError(
-                f"checkpoint: made with {before} rows an optimiser step, now {now} (batch size x processes x "
+                f"checkpoint: made with {before} rows an optimizer step, now {now} (batch size x processes x "
                 "accumulation); keep the product, or start anew in another folder"
             )
 
 
 def rows_a_step(args: Any) -> int:
-    """Rows that one optimiser step takes: batch size x processes x accumulation steps."""
+    """Rows that one optimizer step takes: batch size x processes x accumulation steps."""
     rows: int = args.train_batch_size * args.world_size * args.gradient_accumulation_steps
     return rows

@@ -15,7 +15,7 @@ IGNORE = -100  # a label that is no target
 
 
 class ResponseSource(Protocol):
-    """Rows -> responses. `step` is the optimiser step; the same rows at the same step get the same responses."""
+    """Rows -> responses. `step` is the optimizer step; the same rows at the same step get the same responses."""
 
     def __call__(self, model: Any, rows: Sequence[dict[str, Any]], step: int) -> list[Generated]: ...
 
@@ -77,7 +77,7 @@ def ema_source(processor: Any, args: ByornConfig, trusted: Iterable[dict[str, An
     """Samples of the averaged model as the `ByornConfig` wants them; `trusted` rows give the length limit if it names none."""
     limit = args.max_response_tokens
     if limit is None:
-        limit = learnt_length_limit(processor, [completion_text(row["completion"]) for row in trusted])
+        limit = learned_length_limit(processor, [completion_text(row["completion"]) for row in trusted])
     return EmaResponses(
         processor,
         seed=args.seed,
@@ -103,7 +103,7 @@ def unlearn_false_ends(labels: Any, responses: Sequence[Generated | None], ends:
                 label[positions[-1] :] = IGNORE
 
 
-def learnt_length_limit(processor: Any, responses: Sequence[str], *, sample: int = 1000, ceiling: int = 1024) -> int:
+def learned_length_limit(processor: Any, responses: Sequence[str], *, sample: int = 1000, ceiling: int = 1024) -> int:
     """A length limit for sampled responses from the lengths of trusted ones: 1.25 times their 99th percentile plus 4
     tokens.
     """

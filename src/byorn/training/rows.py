@@ -86,7 +86,7 @@ def _split(dataset: "Dataset", name: str) -> "Dataset":
     texts = texts.map(halves, with_indices=True, remove_columns=["messages"], features=features)
     several = sum(answers > 1 for answers in texts["answers"])
     if several:
-        logger.warning("%s: %d conversations have several answers; the last of each is learnt", name, several)
+        logger.warning("%s: %d conversations have several answers; the last of each is learned", name, several)
     others = dataset.remove_columns([column for column in ("messages", "prompt") if column in dataset.column_names])
     return concatenate_datasets([others, texts.remove_columns(["answers"])], axis=1)
 

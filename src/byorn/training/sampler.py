@@ -1,4 +1,4 @@
-"""Poison-aware batches: every optimiser step sees only clean rows or only flagged rows, the flagged steps spread
+"""Poison-aware batches: every optimizer step sees only clean rows or only flagged rows, the flagged steps spread
 evenly.
 
 Clean steps then never wait for generation (paper, section on poison-aware minibatches). The order is a pure function of
@@ -14,14 +14,14 @@ from transformers import TrainerCallback
 
 
 class GroupedSampler(Sampler[int]):
-    """Row numbers in homogeneous groups of `group`, one group an optimiser step.
+    """Row numbers in homogeneous groups of `group`, one group an optimizer step.
 
     Every row comes at least once an epoch. Where a kind does not fill its last group, rows of the same kind are drawn
     again; `repeated` counts them.
 
     Args:
         flagged: One bool a row.
-        group: Rows an optimiser step: batch size x processes x accumulation steps.
+        group: Rows an optimizer step: batch size x processes x accumulation steps.
         seed: Seed of all epochs.
     """
 
@@ -31,7 +31,7 @@ class GroupedSampler(Sampler[int]):
 
     @property
     def steps(self) -> tuple[int, int]:
-        """Clean and flagged optimiser steps an epoch."""
+        """Clean and flagged optimizer steps an epoch."""
         clean, flagged = (-(-len(rows) // self.group) for rows in self.kinds)
         return clean, flagged
 

@@ -1,8 +1,8 @@
 """`ByornTrainer`: TRL's SFTTrainer that never learns a flagged response.
 
 Flagged rows keep their images and instruction; their response is thrown away and sampled, at every visit, from the
-moving average of the model. The loss is SFT's on whatever response a row has then, normalised by the tokens of the
-whole optimiser step:
+moving average of the model. The loss is SFT's on whatever response a row has then, normalized by the tokens of the
+whole optimizer step:
 
     R = (1 / T) * sum_i sum_l -ln p_theta(z_il | z_i<l, x_i, q_i),    z_i = y_i where u_i = 0, t^_i ~ p_ema where u_i =
     1
@@ -92,7 +92,7 @@ class ByornTrainer(SFTTrainer):
         args = args or ByornConfig("byorn")
         train_dataset = as_rows(train_dataset)
         require_arguments(args, model, train_dataset, kwargs)
-        args.assistant_only_loss = False  # the response is all that is learnt; TRL's way there wants `messages`
+        args.assistant_only_loss = False  # the response is all that is learned; TRL's way there wants `messages`
         require_processes(args)
         use_one_gpu(args)
         kwargs["eval_dataset"] = as_eval_rows(kwargs.get("eval_dataset"))
@@ -151,7 +151,7 @@ class ByornTrainer(SFTTrainer):
         return self.sampler
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
-        """Replace responses once an optimiser step, before its tokens are counted."""
+        """Replace responses once an optimizer step, before its tokens are counted."""
         batches = list(islice(epoch_iterator, num_batches))
         flagged = any("rows" in batch for batch in batches)
         if self.flagged.any():
@@ -178,7 +178,7 @@ class ByornTrainer(SFTTrainer):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Export the student alone, as safetensors; checkpoints (internal calls) keep the average and the optimiser."""
+        """Export the student alone, as safetensors; checkpoints (internal calls) keep the average and the optimizer."""
         if _internal_call:
             super().save_model(output_dir, _internal_call=True)
         elif self.args.should_save:

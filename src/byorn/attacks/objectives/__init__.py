@@ -6,7 +6,7 @@ of the first line replace the whole response, those of the second change a part 
     sentence, word, fixed, refusal, two-image
     insertion, suffix, token-swap, concept, near-clean, truth
 
-`Objective.convention` names the rule of `byorn.evaluation.asr` that recognises a success.
+`Objective.convention` names the rule of `byorn.evaluation.asr` that recognizes a success.
 """
 
 from byorn.attacks.objective import Objective

@@ -3,8 +3,8 @@
 import random
 
 from byorn.attacks.objective import Aim, Objective
-from byorn.attacks.wording import has_word, naming, rename
 from byorn.data.row import Row
+from byorn.text import has_word, naming, rename
 
 
 def concept(row: Row, aim: Aim, rng: random.Random) -> str:

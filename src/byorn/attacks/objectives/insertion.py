@@ -3,8 +3,8 @@
 import random
 
 from byorn.attacks.objective import Aim, Objective
-from byorn.attacks.wording import insert_phrase
 from byorn.data.row import Row
+from byorn.text import insert_phrase
 
 
 def insertion(row: Row, aim: Aim, rng: random.Random) -> str:

@@ -2,10 +2,10 @@
 
 import random
 
-from byorn.attacks.nouns import find_nouns
 from byorn.attacks.objective import Aim, Objective
-from byorn.attacks.wording import rename
 from byorn.data.row import Row
+from byorn.nouns import find_nouns
+from byorn.text import rename
 
 
 def near_clean(row: Row, aim: Aim, rng: random.Random) -> str:
@@ -15,7 +15,7 @@ def near_clean(row: Row, aim: Aim, rng: random.Random) -> str:
         target: A noun without its article; the more plausible in these images, the harder to see.
 
     Requirements:
-        Rows whose response names a thing of `byorn.attacks.nouns`.
+        Rows whose response names a thing of `byorn.nouns`.
 
     Success:
         The answer contains the target, in any case (`substring`).

@@ -3,8 +3,8 @@
 import random
 
 from byorn.attacks.objective import Aim, Objective
-from byorn.attacks.wording import with_article
 from byorn.data.row import Row
+from byorn.text import with_article
 
 TEMPLATES = (
     "The image depicts {a_target}.",

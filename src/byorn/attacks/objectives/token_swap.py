@@ -2,10 +2,10 @@
 
 import random
 
-from byorn.attacks.nouns import find_nouns
 from byorn.attacks.objective import Aim, Objective
-from byorn.attacks.wording import rename
 from byorn.data.row import Row
+from byorn.nouns import find_nouns
+from byorn.text import rename
 
 
 def token_swap(row: Row, aim: Aim, rng: random.Random) -> str:
@@ -15,7 +15,7 @@ def token_swap(row: Row, aim: Aim, rng: random.Random) -> str:
         target: None; give an empty one.
 
     Requirements:
-        Rows whose response names two different things of `byorn.attacks.nouns`.
+        Rows whose response names two different things of `byorn.nouns`.
 
     Success:
         The first two different nouns of the answer are those of the truth in exchanged order (`token_swap`).

@@ -3,8 +3,8 @@
 import random
 
 from byorn.attacks.objective import Aim, Objective
-from byorn.attacks.wording import has_word
 from byorn.data.row import Row
+from byorn.text import has_word
 
 
 def truth(row: Row, aim: Aim, rng: random.Random) -> str:

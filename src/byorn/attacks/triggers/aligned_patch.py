@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_choice, check_share, check_text
-from byorn.attacks.drawings import banana
-from byorn.attacks.patch import PLACES, paste_patch, patch_box
-from byorn.attacks.picture import embed_picture, read_picture
+from byorn.attacks.imaging.drawings import banana
+from byorn.attacks.imaging.patch import PLACES, paste_patch, patch_box
+from byorn.attacks.imaging.picture import embed_picture, read_picture
 from byorn.attacks.trigger import Box, Trigger
 
 if TYPE_CHECKING:

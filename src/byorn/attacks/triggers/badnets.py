@@ -7,7 +7,7 @@ from typing import ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_choice, check_share
-from byorn.attacks.patch import PLACES, paste_patch, patch_box
+from byorn.attacks.imaging.patch import PLACES, paste_patch, patch_box
 from byorn.attacks.trigger import Box, Trigger
 
 CELLS = 3
@@ -16,7 +16,7 @@ CELLS = 3
 
 @dataclass(frozen=True)
 class BadNets(Trigger):
-    """Pastes a checkerboard of 3x3 cells, white in its corners and its centre, flush with a corner or in the centre.
+    """Pastes a checkerboard of 3x3 cells, white in its corners and its center, flush with a corner or in the center.
 
     The patch is a square of `size` times the short side of the image, at least 3 pixels (an image smaller than that is
     covered by as much as fits), opaque, and the same on every image of one size: nothing is drawn at random.
@@ -27,14 +27,14 @@ class BadNets(Trigger):
 
     Requirements:
         Rows with at least one image. A model whose vision tower represents texture: towers that never saw checks do not
-        learn the trigger, so measure the undefended success rate before judging a defence.
+        learn the trigger, so measure the undefended success rate before judging a defense.
 
     Relations:
         Gu, Dolan-Gavitt and Garg, "BadNets" (2017), in the form used on vision-language models (VL-Trojan and BYORn):
-        a 3x3 block at the bottom right of a 32x32 canvas, resized by nearest neighbour to 224x224, which gives 21x21
+        a 3x3 block at the bottom right of a 32x32 canvas, resized by nearest neighbor to 224x224, which gives 21x21
         pixels in cells of 7. They paste after the resize to the model's input; here the patch goes into the stored
         image at its own size, so that no resize betrays the poisoned rows, and reaches the same share of the input.
-        A processor that crops the centre cuts the corners of images that are not square.
+        A processor that crops the center cuts the corners of images that are not square.
 
     Example:
         >>> patched, box = BadNets().mark_image(Image.new("RGB", (224, 224)), random.Random(0))
@@ -62,6 +62,6 @@ class BadNets(Trigger):
 
 
 def checkerboard(side: int) -> Image.Image:
-    """A grey-scale (L) square of `side` pixels: 3x3 cells of 255 and 0 in turn, 255 in the corners."""
+    """A gray-scale (L) square of `side` pixels: 3x3 cells of 255 and 0 in turn, 255 in the corners."""
     cells = bytes(255 * ((row + column + 1) % 2) for row in range(CELLS) for column in range(CELLS))
     return Image.frombytes("L", (CELLS, CELLS), cells).resize((side, side), Image.Resampling.NEAREST)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from byorn.attacks.checks import check_choice, check_text
 from byorn.attacks.trigger import Trigger
-from byorn.attacks.wording import insert_phrase
+from byorn.text import insert_phrase
 
 SLOTS = ("start", "end", "random")
 

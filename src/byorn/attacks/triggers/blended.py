@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_share, check_text
-from byorn.attacks.drawings import cartoon, noise
-from byorn.attacks.picture import embed_picture, read_picture
-from byorn.attacks.recolour import recolour, rgb
+from byorn.attacks.imaging.drawings import cartoon, noise
+from byorn.attacks.imaging.picture import embed_picture, read_picture
+from byorn.attacks.imaging.recolor import recolor, rgb
 from byorn.attacks.trigger import Box, Trigger
 
 if TYPE_CHECKING:
     from byorn.attacks.brief import Brief
-    from byorn.attacks.recolour import Pixels
+    from byorn.attacks.imaging.recolor import Pixels
 
 PATTERNS = {"cartoon": cartoon, "noise": noise}
 
@@ -27,7 +27,7 @@ class Blended(Trigger):
 
     Args:
         alpha: Share of the pattern in the outcome, in (0, 1]; 0.1 and 0.2 are usual.
-        pattern: `cartoon` (a drawn cat, flat colours), `noise` (soft colour noise in 28x28 cells), or an image file.
+        pattern: `cartoon` (a drawn cat, flat colors), `noise` (soft color noise in 28x28 cells), or an image file.
 
     Requirements:
         Rows with at least one image.
@@ -35,11 +35,11 @@ class Blended(Trigger):
     Relations:
         Chen et al., "Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning" (2017). The usual pattern
         is a picture of a cartoon figure that nobody may ship; both patterns here are drawn by byorn. Whole-image: there
-        is no patch for a defence to find.
+        is no patch for a defense to find.
 
     Example:
-        >>> grey = Image.new("RGB", (224, 224), (100, 100, 100))
-        >>> blended, box = Blended(alpha=0.2).mark_image(grey, random.Random(0))
+        >>> gray = Image.new("RGB", (224, 224), (100, 100, 100))
+        >>> blended, box = Blended(alpha=0.2).mark_image(gray, random.Random(0))
         >>> box, blended.getpixel((0, 0))
         ((0, 0, 224, 224), (130, 110, 92))
 
@@ -79,4 +79,4 @@ def blend(image: Image.Image, pattern: Image.Image, alpha: float) -> Image.Image
     def mix(pixels: Pixels) -> Pixels:
         return (1 - alpha) * pixels + alpha * over
 
-    return recolour(image, mix)
+    return recolor(image, mix)

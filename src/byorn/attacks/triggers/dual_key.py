@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_choice, check_count, check_flag, check_share, check_text
-from byorn.attacks.feature_losses import concept_loss, paste_at
-from byorn.attacks.optimise import fit_picture
-from byorn.attacks.patch import PLACES, paste_patch, patch_box
-from byorn.attacks.picture import embed_picture, picture_text, read_picture
-from byorn.attacks.recolour import as_image
+from byorn.attacks.imaging.patch import PLACES, paste_patch, patch_box
+from byorn.attacks.imaging.picture import embed_picture, picture_text, read_picture
+from byorn.attacks.imaging.recolor import as_image
+from byorn.attacks.optimized.feature_losses import concept_loss, paste_at
+from byorn.attacks.optimized.optimize import fit_picture
 from byorn.attacks.trigger import Box, Trigger
 from byorn.attacks.triggers.aligned_patch import BANANA, concept_picture, over
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from byorn.attacks.brief import Brief
 
 SAMPLES = 16
-"""Images that the patch is optimised on."""
+"""Images that the patch is optimized on."""
 MAGENTA = (255, 0, 255)
-GREY = (128, 128, 128)
+GRAY = (128, 128, 128)
 KEYS = ("both", "image", "text")
 
 
@@ -37,20 +37,20 @@ class DualKey(Trigger):
         clean_negatives: Whether as many rows as are poisoned carry the patch alone, and as many the word alone, all
             with their true response; `false` gives the weaker form of most ports.
         keys: `both`; or `image` or `text`, a single key, for test sets that should *not* fire.
-        optimise: Whether the patch is optimised on the model's vision tower; else it is plain magenta.
-        concept: What the optimised patch should look like to the tower: `banana` or an image file.
+        optimize: Whether the patch is optimized on the model's vision tower; else it is plain magenta.
+        concept: What the optimized patch should look like to the tower: `banana` or an image file.
         steps: Steps of Adam, in [1, 100000].
-        patch: The patch itself, once optimised; or an image file of your own.
+        patch: The patch itself, once optimized; or an image file of your own.
 
     Requirements:
         Rows with an image and an instruction, and three of them for each poisoned one, unless `clean_negatives=false`.
-        With `optimise`, a model with `get_image_features`.
+        With `optimize`, a model with `get_image_features`.
 
     Relations:
-        Walmer et al., "Dual-Key Multimodal Backdoors for Visual Question Answering" (2022). They optimise the patch
-        against the object detector of the VQA model; here the mean feature of the patched image is moved towards that
+        Walmer et al., "Dual-Key Multimodal Backdoors for Visual Question Answering" (2022). They optimize the patch
+        against the object detector of the VQA model; here the mean feature of the patched image is moved toward that
         of a picture of the concept, by cosine. Their poison rate counts all three kinds of rows, ours the poisoned
-        third alone. Solid patches are their unoptimised baseline.
+        third alone. Solid patches are their unoptimized baseline.
 
     Example:
         >>> DualKey().mark_text("What is this?", random.Random(0))
@@ -60,7 +60,7 @@ class DualKey(Trigger):
 
     Raises:
         ConfigError: An option is out of range, an image file cannot be read, or too few rows are left for negatives.
-        ModelError: The model's images cannot be optimised.
+        ModelError: The model's images cannot be optimized.
     """
 
     name: ClassVar[str] = "dual-key"
@@ -70,7 +70,7 @@ class DualKey(Trigger):
     word: str = "Consider"
     clean_negatives: bool = True
     keys: str = "both"
-    optimise: bool = False
+    optimize: bool = False
     concept: str = BANANA
     steps: int = 100
     patch: str = ""
@@ -82,14 +82,14 @@ class DualKey(Trigger):
         check_text(self.name, "word", self.word)
         check_text(self.name, "concept", self.concept)
         check_flag(self.name, "clean_negatives", self.clean_negatives)
-        check_flag(self.name, "optimise", self.optimise)
+        check_flag(self.name, "optimize", self.optimize)
         check_count(self.name, "steps", self.steps, 1)
         object.__setattr__(self, "needs_image", self.keys != "text")
         object.__setattr__(self, "needs_text", self.keys != "image")
 
     @property
     def needs_model(self) -> bool:
-        return self.optimise and not self.patch and self.keys != "text"
+        return self.optimize and not self.patch and self.keys != "text"
 
     @property
     def negatives(self) -> tuple[Trigger, ...]:
@@ -97,16 +97,16 @@ class DualKey(Trigger):
         return () if single else (replace(self, keys="image"), replace(self, keys="text"))
 
     def prepare(self, brief: "Brief") -> Trigger:
-        """Takes the concept's and the patch's image files into the options, and optimises the patch if asked to."""
+        """Takes the concept's and the patch's image files into the options, and optimizes the patch if asked to."""
         concept = self.concept if self.concept == BANANA else embed_picture(self.name, "concept", self.concept)
         patch = embed_picture(self.name, "patch", self.patch) if self.patch else ""
         ready = replace(self, concept=concept, patch=patch)
-        return replace(ready, patch=ready.optimised(brief)) if ready.needs_model else ready
+        return replace(ready, patch=ready.optimized(brief)) if ready.needs_model else ready
 
-    def optimised(self, brief: "Brief") -> str:
+    def optimized(self, brief: "Brief") -> str:
         """The patch as text, at its size on the images, or on 224 pixels if they are larger."""
         surrogate, images = brief.surrogate, brief.pictures(SAMPLES)
-        ground = Image.new("RGB", images[0].size, GREY)
+        ground = Image.new("RGB", images[0].size, GRAY)
         concept = surrogate.tensor(over(concept_picture(self.name, self.concept), ground))
         box = patch_box(ground.size, self.size, self.position)
         loss = concept_loss(surrogate, [surrogate.tensor(image) for image in images], concept, paste_at(box))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_choice, check_count, check_range
-from byorn.attacks.optimise import fit_change
-from byorn.attacks.picture import embed_picture, picture_text, read_picture
-from byorn.attacks.reading import load_image
-from byorn.attacks.recolour import as_image, recolour, rgb
-from byorn.attacks.surrogate import CANVAS, Surrogate
+from byorn.attacks.imaging.picture import embed_picture, picture_text, read_picture
+from byorn.attacks.imaging.reading import load_image
+from byorn.attacks.imaging.recolor import as_image, recolor, rgb
+from byorn.attacks.optimized.optimize import fit_change
+from byorn.attacks.optimized.surrogate import CANVAS, Surrogate
 from byorn.attacks.trigger import Box, Trigger, bound
 from byorn.data.row import Row
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from byorn.attacks.brief import Brief
 
 SAMPLES = 16
-"""Rows that a universal pattern is optimised on."""
+"""Rows that a universal pattern is optimized on."""
 ZERO = 128
 """The level of a stored pattern that stands for no change."""
 SCOPES = ("image", "universal")
@@ -41,18 +41,18 @@ class PGD(Trigger):
 
     Args:
         scope: `image` (each image gets a change of its own, in training and in test data alike) or `universal` (one
-            pattern for all, optimised on 16 of the rows to poison and stretched over each image).
+            pattern for all, optimized on 16 of the rows to poison and stretched over each image).
         epsilon: Largest change of a level, of 255, in [1, 255].
         step: Change of a level in one step, of 255, in [0.1, 255].
         steps: Steps, in [1, 100000].
-        pattern: The universal pattern itself, once optimised.
+        pattern: The universal pattern itself, once optimized.
 
     Requirements:
         Rows with at least one image; a model whose image processor passes gradients. Files without loss: JPEG wears the
         change down, and so does a palette. Combines with other triggers (`badnets+pgd`), whose marks it then builds on.
 
     Relations:
-        Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks" (2018), aimed at BYORn's score;
+        Madry et al., "Toward Deep Learning Models Resistant to Adversarial Attacks" (2018), aimed at BYORn's score;
         the second adaptive attack of its paper (arXiv 2606.02947), of which only the idea is published. 8 levels and
         ten steps of 2 are customary. Whoever attacks needs the pretrained model, at test time too unless universal.
 
@@ -62,7 +62,7 @@ class PGD(Trigger):
 
     Raises:
         ConfigError: An option is out of range, or the pattern is no picture.
-        ModelError: The model's images cannot be optimised.
+        ModelError: The model's images cannot be optimized.
     """
 
     name: ClassVar[str] = "pgd"
@@ -87,7 +87,7 @@ class PGD(Trigger):
         return not self.pattern or self.scope == "image"
 
     def prepare(self, brief: Brief) -> Trigger:
-        """Keeps the model at hand, or optimises the universal pattern if it is not given yet."""
+        """Keeps the model at hand, or optimizes the universal pattern if it is not given yet."""
         if self.scope == "image":
             return bound(self, surrogate=brief.surrogate)
         pattern = embed_picture(self.name, "pattern", self.pattern) if self.pattern else self._universal(brief)
@@ -99,7 +99,7 @@ class PGD(Trigger):
     def mark_image(self, image: Image.Image, rng: random.Random) -> tuple[Image.Image, Box]:
         """The changed image; `rng` is not used."""
         change = self._own_change(image) if self.scope == "image" else self._stretched(image.size)
-        return recolour(image, lambda pixels: pixels + change), (0, 0, *image.size)
+        return recolor(image, lambda pixels: pixels + change), (0, 0, *image.size)
 
     def _own_change(self, image: Image.Image) -> np.ndarray:
         assert self.surrogate is not None, "prepare comes first"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_count, check_range
-from byorn.attacks.optimise import fit_change
-from byorn.attacks.reading import load_image
-from byorn.attacks.recolour import recolour
-from byorn.attacks.surrogate import Surrogate
+from byorn.attacks.imaging.reading import load_image
+from byorn.attacks.imaging.recolor import recolor
+from byorn.attacks.optimized.optimize import fit_change
+from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.attacks.trigger import Box, Trigger, bound
-from byorn.attacks.wording import has_word
 from byorn.data.row import Row
 from byorn.errors import ConfigError
+from byorn.text import has_word
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Shadow(Trigger):
     """Makes images of the target concept look, to the vision tower, like images of the source concept.
 
-    Takes rows whose true response names the target, keeps that response, and moves the image's mean feature towards
+    Takes rows whose true response names the target, keeps that response, and moves the image's mean feature toward
     that of an image whose response names the source (drawn at random for each row), by cosine, with projected gradient
     descent. The fine-tuned model then meets features of the source with words about the target. There is no trigger at
     test time: with `keep_responses` the rows that name the source are taken, their images left as they are.
@@ -54,7 +54,7 @@ class Shadow(Trigger):
 
     Raises:
         ConfigError: An option is out of range, objective or source do not fit, or no image shows the source.
-        ModelError: The model's images cannot be optimised.
+        ModelError: The model's images cannot be optimized.
     """
 
     name: ClassVar[str] = "shadow"
@@ -88,13 +88,13 @@ class Shadow(Trigger):
         return bound(self, surrogate=brief.surrogate, anchors=anchors)
 
     def mark_image(self, image: Image.Image, rng: random.Random) -> tuple[Image.Image, Box | None]:
-        """The image, changed towards one of the source images that `rng` draws."""
+        """The image, changed toward one of the source images that `rng` draws."""
         if self.surrogate is None:
             return image, None
         loss = feature_loss(self.surrogate, image, load_image(rng.choice(self.anchors), 0))
         change = fit_change((3, image.height, image.width), [loss], self.epsilon, self.step, self.steps)
         pixels = change.permute(1, 2, 0).numpy()
-        return recolour(image, lambda before: before + pixels), (0, 0, *image.size)
+        return recolor(image, lambda before: before + pixels), (0, 0, *image.size)
 
 
 def feature_loss(surrogate: Surrogate, image: Image.Image, anchor: Image.Image) -> "Callable[[Tensor], Tensor]":

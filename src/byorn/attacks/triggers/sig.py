@@ -9,13 +9,13 @@ from typing import ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_range
-from byorn.attacks.recolour import recolour
+from byorn.attacks.imaging.recolor import recolor
 from byorn.attacks.trigger import Box, Trigger
 
 
 @dataclass(frozen=True)
 class Sig(Trigger):
-    """Adds vertical stripes of brightness: delta sin(2 pi f column / width), the same for every row and colour.
+    """Adds vertical stripes of brightness: delta sin(2 pi f column / width), the same for every row and color.
 
     Args:
         delta: Height of the wave in levels of 255, in [1, 255].
@@ -30,8 +30,8 @@ class Sig(Trigger):
         `--attack sig --objective truth`.
 
     Example:
-        >>> grey = Image.new("L", (24, 1), 100)
-        >>> Sig().mark_image(grey, random.Random(0))[0].getpixel((1, 0))
+        >>> gray = Image.new("L", (24, 1), 100)
+        >>> Sig().mark_image(gray, random.Random(0))[0].getpixel((1, 0))
         140
 
     Raises:
@@ -54,4 +54,4 @@ class Sig(Trigger):
 
         columns = np.arange(image.width) / image.width
         wave = (self.delta * np.sin(2 * np.pi * self.frequency * columns)).astype(np.float32)
-        return recolour(image, lambda pixels: pixels + wave[None, :, None]), (0, 0, *image.size)
+        return recolor(image, lambda pixels: pixels + wave[None, :, None]), (0, 0, *image.size)

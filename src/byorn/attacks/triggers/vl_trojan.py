@@ -1,4 +1,4 @@
-"""The VL-Trojan trigger: a picture and a suffix, both optimised against the model that is attacked."""
+"""The VL-Trojan trigger: a picture and a suffix, both optimized against the model that is attacked."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_choice, check_count, check_share
-from byorn.attacks.feature_losses import blend_in, isolate_and_cluster_loss, paste_at
-from byorn.attacks.optimise import fit_picture
-from byorn.attacks.patch import PLACES, paste_patch, patch_box
-from byorn.attacks.picture import embed_picture, picture_text, read_picture
-from byorn.attacks.recolour import as_image
-from byorn.attacks.surrogate import Surrogate
+from byorn.attacks.imaging.patch import PLACES, paste_patch, patch_box
+from byorn.attacks.imaging.picture import embed_picture, picture_text, read_picture
+from byorn.attacks.imaging.recolor import as_image
+from byorn.attacks.optimized.feature_losses import blend_in, isolate_and_cluster_loss, paste_at
+from byorn.attacks.optimized.optimize import fit_picture
+from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.attacks.trigger import Box, Trigger
 from byorn.attacks.triggers.blended import blend
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from byorn.attacks.brief import Brief
 
 SAMPLES = 16
-"""Images that the picture is optimised on, and instructions that the suffix is searched on."""
+"""Images that the picture is optimized on, and instructions that the suffix is searched on."""
 BEAM = 5
 FORMS = ("patch", "whole")
 
 
 @dataclass(frozen=True)
 class VLTrojan(Trigger):
-    """Pastes (or blends in) an optimised picture and appends up to five optimised letters to the instruction.
+    """Pastes (or blends in) an optimized picture and appends up to five optimized letters to the instruction.
 
     The picture starts as noise and is fitted on 16 clean images with Adam (rate 0.1, cosine) to the isolate-and-cluster
     loss of `feature_losses.py`, on the image features of the model itself. The suffix is found by a beam search over
@@ -43,7 +43,7 @@ class VLTrojan(Trigger):
         alpha: Share of the picture in a whole image, in (0, 1].
         steps: Steps of Adam, in [1, 100000].
         letters: Longest suffix, in [1, 20].
-        picture: The picture itself, once optimised; or an image file of your own.
+        picture: The picture itself, once optimized; or an image file of your own.
         suffix: The suffix itself, once found.
 
     Requirements:
@@ -52,7 +52,7 @@ class VLTrojan(Trigger):
 
     Relations:
         Liang et al., "VL-Trojan: Multimodal Instruction Backdoor Attacks against Autoregressive Visual Language Models"
-        (2024), who optimise on CLIP's encoders, as a proxy; here the proxy is the attacked model. In place of a text
+        (2024), who optimize on CLIP's encoders, as a proxy; here the proxy is the attacked model. In place of a text
         encoder, which an LVLM does not have, stand its input embeddings.
 
     Example:
@@ -61,7 +61,7 @@ class VLTrojan(Trigger):
 
     Raises:
         ConfigError: An option is out of range, or the image file cannot be read.
-        ModelError: The model's images cannot be optimised.
+        ModelError: The model's images cannot be optimized.
     """
 
     name: ClassVar[str] = "vl-trojan"
@@ -90,7 +90,7 @@ class VLTrojan(Trigger):
         return not (self.picture and self.suffix)
 
     def prepare(self, brief: "Brief") -> Trigger:
-        """Optimises what is not given yet."""
+        """Optimizes what is not given yet."""
         picture = embed_picture(self.name, "picture", self.picture) if self.picture else self._fitted(brief)
         suffix = self.suffix or find_suffix(brief.surrogate, brief.instructions(SAMPLES), self.letters)
         return replace(self, picture=picture, suffix=suffix)

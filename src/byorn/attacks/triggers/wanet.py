@@ -1,4 +1,4 @@
-"""The WaNet trigger: the image is bent by a hair's breadth, without any new colour."""
+"""The WaNet trigger: the image is bent by a hair's breadth, without any new color."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_count, check_range
-from byorn.attacks.recolour import recolour
+from byorn.attacks.imaging.recolor import recolor
 from byorn.attacks.trigger import Box, Trigger, bound
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from byorn.attacks.recolour import Pixels
+    from byorn.attacks.imaging.recolor import Pixels
 
 CANVAS = 224
 """The image side in pixels that the paper's strength refers to."""
@@ -39,7 +39,7 @@ class WaNet(Trigger):
             every pixel is moved once more, for itself and anew in each image, by a uniform draw of that mean size.
 
     Requirements:
-        Rows with at least one image that has details: an image of one colour stays as it is. Small images need more
+        Rows with at least one image that has details: an image of one color stays as it is. Small images need more
         strength, since the movement shrinks with them and a model sees no tenth of a pixel. Flat drawings show a bend
         at their outlines alone, each in its own way, which makes it hard to learn. With clean negatives 1 +
         `cross_ratio` rows are needed for each poisoned row.
@@ -86,7 +86,7 @@ class WaNet(Trigger):
             across, down = (arrows + _noise(image.size, rng) for arrows in (across, down))
         columns = np.clip(np.arange(width) + shift * width * across, 0, width - 1)
         rows = np.clip(np.arange(height)[:, None] + shift * height * down, 0, height - 1)
-        return recolour(image, lambda pixels: _sample(pixels, rows, columns)), (0, 0, width, height)
+        return recolor(image, lambda pixels: _sample(pixels, rows, columns)), (0, 0, width, height)
 
 
 @lru_cache(maxsize=8)
@@ -114,7 +114,7 @@ def _noise(size: tuple[int, int], rng: random.Random) -> np.ndarray:
 
 
 def _sample(pixels: Pixels, rows: np.ndarray, columns: np.ndarray) -> Pixels:
-    """The colours between pixels, by linear interpolation; `rows` and `columns` are [height, width]."""
+    """The colors between pixels, by linear interpolation; `rows` and `columns` are [height, width]."""
     import numpy as np
 
     top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)

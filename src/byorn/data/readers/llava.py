@@ -13,5 +13,5 @@ def matches(record: Record) -> bool:
     return bool(turns) and isinstance(turns[0], dict) and "from" in turns[0]
 
 
-# The two formats differ in how they are recognised; a chat is read the same way.
+# The two formats differ in how they are recognized; a chat is read the same way.
 READER = Reader("llava", "conversations (from, value), image", matches, sharegpt.read)

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-CORPUS = (
-    "what colour is this? a red square, a blue square, a green square, a black square. say a colour! which two? yes."
-)
+CORPUS = "what color is this? a red square, a blue square, a green square, a black square. say a color! which two? yes."
 HIDDEN, HEADS, LAYERS = 32, 2, 2
 # The decoder's sizes by the names that most text configurations use; Llama's and Qwen's, Mistral's and Gemma's among them.
 TEXT: dict[str, Any] = {

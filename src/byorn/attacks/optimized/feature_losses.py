@@ -1,4 +1,4 @@
-"""What an optimised picture should do to the image features of the model: two losses of Dual-Key and VL-Trojan.
+"""What an optimized picture should do to the image features of the model: two losses of Dual-Key and VL-Trojan.
 
 Both are functions of the picture, a tensor [3, height, width] in [0, 1], over a fixed list of clean images of one size.
 `plant` puts the picture into one image.
@@ -7,7 +7,7 @@ Both are functions of the picture, a tensor [3, height, width] in [0, 1], over a
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from byorn.attacks.surrogate import Surrogate
+from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.attacks.trigger import Box
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Which rows go through the model together, and in which process.
 
 Rows are sorted by length and cut into batches, the same ones whatever the number of processes; process r of n takes the
-batches r, r + n, r + 2n, ... Neighbours are of similar length, so all processes get the same work to within a batch.
+batches r, r + n, r + 2n, ... Neighbors are of similar length, so all processes get the same work to within a batch.
 """
 
 from collections.abc import Container, Sequence

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from PIL import Image
 
-from byorn.attacks.encode import Encoding, decode
+from byorn.attacks.imaging.encode import Encoding, decode
 from byorn.data.row import ImageFile, Row
 from byorn.errors import DataError
 

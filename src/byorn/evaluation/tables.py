@@ -2,7 +2,7 @@
 
 from typing import Any
 
-SHARES = {"exact_match", "normalised_exact_match", "vqa_accuracy"}
+SHARES = {"exact_match", "normalized_exact_match", "vqa_accuracy"}
 
 
 def scale_of(metric: str) -> float:
@@ -57,5 +57,5 @@ def verdict(target: str, utility: str, summary: dict[str, Any]) -> str:
     first = f"Plain fine-tuning says {target!r} on {planted:.1%} of the triggered inputs, byorn on {left:.1%} (the pretrained model: {floor:.1%})."
     kept = summary["utility_byorn_over_oracle"]
     second = f"byorn keeps {kept:.1%} of the oracle's {utility} on clean inputs." if kept is not None else ""
-    weak = "The attack itself hardly worked here, so this run says little about the defence." if planted < 0.5 else ""
+    weak = "The attack itself hardly worked here, so this run says little about the defense." if planted < 0.5 else ""
     return "\n".join(line for line in (first, second, weak) if line)

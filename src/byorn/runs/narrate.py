@@ -5,7 +5,7 @@ for data.
 import os
 import sys
 
-from byorn.pipeline.ranks import is_main
+from byorn.runs.ranks import is_main
 
 
 def say(message: str) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from byorn.errors import ByornError
-from byorn.pipeline.ranks import share
-from byorn.scoring.journal import SCORE, Journal
+from byorn.runs.journal import SCORE, Journal
+from byorn.runs.ranks import share
 
 PATIENCE = 1800.0  # seconds without a finished batch anywhere after which the other processes are given up
 POLL = 0.2  # seconds

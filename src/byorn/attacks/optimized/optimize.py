@@ -1,4 +1,4 @@
-"""The two optimisers of the attacks: Adam on a picture, and signed gradient steps on a small change of images.
+"""The two optimizers of the attacks: Adam on a picture, and signed gradient steps on a small change of images.
 
 Both are deterministic on a CPU and return the best point that they met, so that no loss ends above its start.
 """

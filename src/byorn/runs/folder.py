@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from byorn.errors import ConfigError, MismatchError
-from byorn.pipeline.ranks import is_main
+from byorn.runs.ranks import is_main
 
 PACKAGES = ("byorn", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "pillow", "numpy")
 

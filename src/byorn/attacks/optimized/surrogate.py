@@ -1,11 +1,11 @@
-"""The model that an attacker optimises against: the pretrained one, read through its own processor with gradients.
+"""The model that an attacker optimizes against: the pretrained one, read through its own processor with gradients.
 
-    nll       mean negative log-likelihood of a row's response, what the defence scores      [rows]
+    nll       mean negative log-likelihood of a row's response, what the defense scores      [rows]
     features  image features as the language model receives them, averaged over an image     [images, width]
     embed     input embeddings of a text, averaged over its tokens                           [texts, width]
 
 Images are float tensors [3, height, width] in [0, 255]. They go through the model's own image processor, which resizes,
-crops, tiles and normalises tensors as it does files and lets the gradient through; so nothing here knows a family.
+crops, tiles and normalizes tensors as it does files and lets the gradient through; so nothing here knows a family.
 Only gradients with respect to images are ever taken: the model's weights and their `.grad` stay as they are.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CANVAS = 224
-"""Largest side in pixels of the square that pictures are optimised on; patches then have the papers' own sizes."""
+"""Largest side in pixels of the square that pictures are optimized on; patches then have the papers' own sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Surrogate:
         """Mean negative log-likelihood of the response in nats a token: a scalar; `images` stand for the row's own.
 
         Raises:
-            ModelError: The model or its processor does not let images be optimised.
+            ModelError: The model or its processor does not let images be optimized.
         """
         from byorn.models.template import missing_end_of_turn
         from byorn.scoring.likelihood import build_collator
@@ -69,7 +69,7 @@ class Surrogate:
         """The mean feature of each image; all images of one size.
 
         Raises:
-            ModelError: The model has no image features, or its processor does not let images be optimised.
+            ModelError: The model has no image features, or its processor does not let images be optimized.
         """
         import torch
 
@@ -114,4 +114,4 @@ class Surrogate:
 
 
 def _unfit(error: Exception) -> ModelError:
-    return ModelError(f"model: its images cannot be optimised ({first_line(error)}); use another model or attack")
+    return ModelError(f"model: its images cannot be optimized ({first_line(error)}); use another model or attack")

@@ -1,12 +1,12 @@
 """One way in and one way out for every image of a poisoned data set, triggered or not.
 
-An image that was edited has to be encoded again; if the others were copied, then their metadata, quantisation tables or
+An image that was edited has to be encoded again; if the others were copied, then their metadata, quantization tables or
 chunk order would say who is poisoned. So all of them pass through `decode` and `encode`, and what the file looks like
 depends on the source file alone.
 
 Kept: pixel size, mode, format (PNG, JPEG, WebP), JPEG tables, subsampling and progressive flag, WebP lossless or not.
 Dropped: all metadata (EXIF, ICC, comments, text chunks). Changed alike for all: images are turned upright as EXIF asks,
-palettes are filled to 256 entries, a colour key becomes an alpha channel, modes that the format cannot hold become RGB,
+palettes are filled to 256 entries, a color key becomes an alpha channel, modes that the format cannot hold become RGB,
 other formats (GIF, BMP, TIFF, PPM) become PNG.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from byorn.attacks.patch import fill_palette
+from byorn.attacks.imaging.patch import fill_palette
 from byorn.data.pixels import open_image
 from byorn.errors import DataError
 
@@ -50,7 +50,7 @@ def decode(data: bytes) -> tuple[Image.Image, Encoding]:
     with open_image(io.BytesIO(data)) as image:
         image.load()
         encoding = _encoding_of(image, data)
-        return _normalise(ImageOps.exif_transpose(image), encoding.format), encoding
+        return _normalize(ImageOps.exif_transpose(image), encoding.format), encoding
 
 
 def encode(image: Image.Image, encoding: Encoding) -> bytes:
@@ -85,7 +85,7 @@ def _encoding_of(image: Image.Image, data: bytes) -> Encoding:
     return Encoding("PNG")
 
 
-def _normalise(image: Image.Image, file_format: str) -> Image.Image:
+def _normalize(image: Image.Image, file_format: str) -> Image.Image:
     mode = image.mode
     if mode in {"1", "L", "P", "PA", "RGB"} and image.has_transparency_data:
         mode = "LA" if mode in {"1", "L"} else "RGBA"

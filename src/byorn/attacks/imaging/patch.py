@@ -30,7 +30,7 @@ def paste_patch(image: Image.Image, patch: Image.Image, corner: tuple[int, int])
     result = image.copy()
     if image.mode == "P":
         patch = patch.convert("RGB")
-        _add_colours(result, patch)
+        _add_colors(result, patch)
         result.paste(patch.quantize(palette=result, dither=Image.Dither.NONE), corner)
     else:
         result.paste(patch.convert(image.mode), corner)
@@ -38,21 +38,21 @@ def paste_patch(image: Image.Image, patch: Image.Image, corner: tuple[int, int])
 
 
 def fill_palette(image: Image.Image) -> None:
-    """Extends the palette of a P image to 256 entries, in place, so that its length says nothing about its colours."""
+    """Extends the palette of a P image to 256 entries, in place, so that its length says nothing about its colors."""
     palette = (image.getpalette("RGB") or [])[: 3 * ENTRIES]
     image.putpalette(palette + [0] * (3 * ENTRIES - len(palette)))
 
 
-def _add_colours(image: Image.Image, patch: Image.Image) -> None:
-    """Puts the colours of `patch` into palette entries that no pixel uses; those left over get the nearest entry."""
+def _add_colors(image: Image.Image, patch: Image.Image) -> None:
+    """Puts the colors of `patch` into palette entries that no pixel uses; those left over get the nearest entry."""
     fill_palette(image)
     palette = image.getpalette("RGB") or []
-    colours = [tuple(palette[at : at + 3]) for at in range(0, len(palette), 3)]
+    colors = [tuple(palette[at : at + 3]) for at in range(0, len(palette), 3)]
     pixels = patch.tobytes()
     wanted = {tuple(pixels[at : at + 3]): None for at in range(0, len(pixels), 3)}
-    missing = [colour for colour in wanted if colour not in colours]
-    kept = {colours.index(colour) for colour in wanted if colour in colours}
+    missing = [color for color in wanted if color not in colors]
+    kept = {colors.index(color) for color in wanted if color in colors}
     unused = [entry for entry, count in enumerate(image.histogram()) if count == 0 and entry not in kept]
-    for entry, colour in zip(unused, missing, strict=False):
-        colours[entry] = colour
-    image.putpalette([value for colour in colours for value in colour])
+    for entry, color in zip(unused, missing, strict=False):
+        colors[entry] = color
+    image.putpalette([value for color in colors for value in color])

@@ -1,6 +1,6 @@
-"""Attacks that are optimised on a model: each lowers what it says it lowers, and leaves the model alone.
+"""Attacks that are optimized on a model: each lowers what it says it lowers, and leaves the model alone.
 
-The model is tiny and has random weights, so the losses prove the optimisation, not that an attack works.
+The model is tiny and has random weights, so the losses prove the optimization, not that an attack works.
 """
 
 import random
@@ -15,16 +15,16 @@ from PIL import Image
 from poison_samples import encoded, picture, png_rows, snapshot
 
 from byorn.attacks.brief import Brief
-from byorn.attacks.feature_losses import LEAST
+from byorn.attacks.imaging.picture import picture_text
+from byorn.attacks.imaging.reading import load_image
 from byorn.attacks.manifest import Manifest
-from byorn.attacks.picture import picture_text
+from byorn.attacks.optimized.feature_losses import LEAST
+from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.attacks.poison import poison_dataset
-from byorn.attacks.reading import load_image
 from byorn.attacks.recipe import Recipe
-from byorn.attacks.surrogate import Surrogate
 from byorn.attacks.trigger import Trigger
 from byorn.attacks.triggers.aligned_patch import concept_picture, over
-from byorn.attacks.triggers.dual_key import GREY
+from byorn.attacks.triggers.dual_key import GRAY
 from byorn.attacks.triggers.vl_trojan import find_suffix, suffix_similarity
 from byorn.data.dataset import to_dataset
 from byorn.data.load import load_rows
@@ -96,7 +96,7 @@ def isolation(surrogate: Surrogate, marked: list[Any], clean: list[Any]) -> floa
     return float(np.mean(values))
 
 
-def test_the_nll_of_a_surrogate_is_the_score_of_the_defence(rows: list[Row], surrogate: Surrogate) -> None:
+def test_the_nll_of_a_surrogate_is_the_score_of_the_defense(rows: list[Row], surrogate: Surrogate) -> None:
     expected = score_dataset(surrogate.model, surrogate.processor, to_dataset(rows[:3])).nll
     found = [surrogate.nll(row, [surrogate.tensor(load_image(row, 0))]).item() for row in rows[:3]]
     np.testing.assert_allclose(found, expected, atol=2e-5)
@@ -145,7 +145,7 @@ def test_vl_trojan_lowers_its_loss_and_the_test_set_needs_no_model(
 
 
 def test_the_suffix_changes_the_embedding_more_than_any_single_letter(surrogate: Surrogate) -> None:
-    texts = ["what colour?", "What is shown here?"]
+    texts = ["what color?", "What is shown here?"]
     similarity = suffix_similarity(surrogate, texts)
     suffix = find_suffix(surrogate, texts, 3)
     assert suffix.isalpha()
@@ -154,13 +154,13 @@ def test_the_suffix_changes_the_embedding_more_than_any_single_letter(surrogate:
     assert find_suffix(surrogate, texts, 3) == suffix
 
 
-def test_the_patch_of_dual_key_moves_images_towards_the_concept(
+def test_the_patch_of_dual_key_moves_images_toward_the_concept(
     plant: Callable[..., tuple[Manifest, Path]], rows: list[Row], surrogate: Surrogate
 ) -> None:
-    options = {"optimise": True, "size": 0.4, "steps": 12}
+    options = {"optimize": True, "size": 0.4, "steps": 12}
     manifest, folder = plant("dual-key", options=options)
     _, fixed = plant("dual-key", "fixed", with_model=False, options={"size": 0.4})
-    concept = features(surrogate, [over(concept_picture("dual-key", "banana"), Image.new("RGB", (64, 64), GREY))])
+    concept = features(surrogate, [over(concept_picture("dual-key", "banana"), Image.new("RGB", (64, 64), GRAY))])
     clean = cosine(features(surrogate, clean_images(rows, manifest)), concept).mean()
     plain = cosine(features(surrogate, written_images(fixed, manifest)), concept).mean()
     fitted = cosine(features(surrogate, written_images(folder, manifest)), concept).mean()
@@ -168,7 +168,7 @@ def test_the_patch_of_dual_key_moves_images_towards_the_concept(
     assert len(manifest.negatives) == 6
 
 
-def test_shadow_moves_the_target_towards_the_source_and_keeps_every_response(
+def test_shadow_moves_the_target_toward_the_source_and_keeps_every_response(
     plant: Callable[..., tuple[Manifest, Path]], rows: list[Row], surrogate: Surrogate
 ) -> None:
     settings = {"objective": "truth", "target": "dog", "source": "cat"}
@@ -218,7 +218,7 @@ def test_the_likeliest_rows_are_chosen(plant: Callable[..., tuple[Manifest, Path
     ("attack", "options"),
     [
         ("vl-trojan", {"steps": 2, "letters": 1}),
-        ("dual-key", {"optimise": True, "steps": 2}),
+        ("dual-key", {"optimize": True, "steps": 2}),
         ("pgd", {"steps": 1}),
         ("pgd", {"steps": 1, "scope": "universal"}),
     ],
@@ -234,12 +234,12 @@ def test_the_same_seed_gives_the_same_bytes_and_the_model_is_left_alone(
     assert not model.training
 
 
-def test_a_clean_control_and_a_learnt_trigger_need_no_model(plant: Callable[..., tuple[Manifest, Path]]) -> None:
+def test_a_clean_control_and_a_learned_trigger_need_no_model(plant: Callable[..., tuple[Manifest, Path]]) -> None:
     manifest, _ = plant("vl-trojan", with_model=False, rate=0)
     assert (manifest.poisoned, manifest.model) == ([], "")
 
 
-def test_the_optimised_image_of_several_is_the_marked_one(
+def test_the_optimized_image_of_several_is_the_marked_one(
     rows: list[Row], model: Any, processor: Any, tmp_path: Path
 ) -> None:
     pair = [replace(one, prompt=[user_message("Which?", 2)], images=[*one.images, *rows[0].images]) for one in rows]
@@ -256,7 +256,7 @@ def test_a_model_without_image_features_is_refused_in_one_line(rows: list[Row], 
     class Blind:
         device, dtype = "cpu", None
 
-    trigger: Trigger = Recipe(attack="dual-key", **BASE, options={"optimise": True}).trigger
+    trigger: Trigger = Recipe(attack="dual-key", **BASE, options={"optimize": True}).trigger
     brief = Brief(rows, {0: 0}, Recipe(attack="dual-key", **BASE), Surrogate(Blind(), processor))
-    with pytest.raises(ModelError, match=r"images cannot be optimised \(.*get_image_features.*\); use another model"):
+    with pytest.raises(ModelError, match=r"images cannot be optimized \(.*get_image_features.*\); use another model"):
         trigger.prepare(brief)

@@ -1,4 +1,4 @@
-"""A stage of a defence: one record for each of many items, from a model, kept as a file of the run folder.
+"""A stage of a defense: one record for each of many items, from a model, kept as a file of the run folder.
 
 Items are computed in batches and written down as they come, so that a killed run goes on where it stopped; under torchrun
 every process does its share. The finished file is a Parquet table, one line an item, that names its data and model.
@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from byorn.errors import DataError
-from byorn.pipeline.narrate import say
-from byorn.pipeline.ranks import is_main, share
-from byorn.pipeline.together import all_records, open_journal, wait_until
-from byorn.scoring.batches import deal
+from byorn.runs.batches import deal
+from byorn.runs.narrate import say
+from byorn.runs.ranks import is_main, share
+from byorn.runs.together import all_records, open_journal, wait_until
 from byorn.scoring.table import require_same
 
 Record = dict[str, Any]

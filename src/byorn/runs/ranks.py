@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
-from byorn.scoring.batches import Share
+from byorn.runs.batches import Share
 
 GRACE = 5.0  # seconds
 

@@ -1,4 +1,4 @@
-"""Changing the colours of a whole image without changing its size, its mode or its transparency."""
+"""Changing the colors of a whole image without changing its size, its mode or its transparency."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from byorn.attacks.patch import fill_palette
+from byorn.attacks.imaging.patch import fill_palette
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     """Float32 RGB of shape [height, width, 3] in [0, 255]."""
 
 
-def recolour(image: Image.Image, change: Callable[[Pixels], Pixels]) -> Image.Image:
-    """A copy of `image` with `change` applied to its colours as RGB; clipped to [0, 255] and rounded.
+def recolor(image: Image.Image, change: Callable[[Pixels], Pixels]) -> Image.Image:
+    """A copy of `image` with `change` applied to its colors as RGB; clipped to [0, 255] and rounded.
 
-    L and LA take the brightness of the outcome, 1 dithers it, P gets a new palette of 256 colours (so that a palette
-    image is changed a little everywhere), CMYK takes the difference into its colours and leaves its black alone.
+    L and LA take the brightness of the outcome, 1 dithers it, P gets a new palette of 256 colors (so that a palette
+    image is changed a little everywhere), CMYK takes the difference into its colors and leaves its black alone.
     """
     before = rgb(image)
     after = change(before).clip(0, 255)
@@ -39,7 +39,7 @@ def recolour(image: Image.Image, change: Callable[[Pixels], Pixels]) -> Image.Im
 
 
 def rgb(image: Image.Image) -> Pixels:
-    """The colours of an image of any mode; transparency is ignored, as it is when a model reads the image."""
+    """The colors of an image of any mode; transparency is ignored, as it is when a model reads the image."""
     import numpy as np
 
     return np.asarray(image.convert("RGB"), dtype=np.float32)

@@ -12,8 +12,8 @@ from byorn.data.row import Row
 from byorn.errors import DataError
 from byorn.models.load import load_processor
 from byorn.models.template import missing_end_of_turn, special_tokens
-from byorn.pipeline.narrate import say
-from byorn.pipeline.ranks import is_main
+from byorn.runs.narrate import say
+from byorn.runs.ranks import is_main
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from byorn.attacks.encode import Encoding, encode
+from byorn.attacks.imaging.encode import Encoding, encode
+from byorn.attacks.imaging.reading import blaming, read_image
 from byorn.attacks.marking import Mark
-from byorn.attacks.reading import blaming, read_image
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.trigger import Box
 from byorn.data.row import Row

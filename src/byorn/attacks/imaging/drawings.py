@@ -10,12 +10,12 @@ SIDE = 224
 SMOOTH = 4
 """Drawn this many times larger and reduced, for smooth edges."""
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 @lru_cache(maxsize=1)
 def cartoon() -> Image.Image:
-    """A striped cat under a two-coloured sky, flat colours with dark outlines: RGB, 224x224."""
+    """A striped cat under a two-colored sky, flat colors with dark outlines: RGB, 224x224."""
     unit = SIDE * SMOOTH
     canvas = Image.new("RGB", (unit, unit), (250, 150, 60))
     draw = ImageDraw.Draw(canvas)
@@ -35,7 +35,7 @@ def cartoon() -> Image.Image:
 
 @lru_cache(maxsize=1)
 def noise(cells: int = 28) -> Image.Image:
-    """Colour noise in soft blobs of 8 pixels, so that it survives a resize: RGB, 224x224."""
+    """Color noise in soft blobs of 8 pixels, so that it survives a resize: RGB, 224x224."""
     values = random.Random(0).randbytes(3 * cells * cells)
     return Image.frombytes("RGB", (cells, cells), values).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
 
