@@ -35,3 +35,8 @@ def find_nouns(text: str) -> list[re.Match[str]]:
     Of several in a row the last alone is meant: an "orange cross" is a cross, a "kitchen table" a table.
     """
     return list(_NOUN.finditer(text))
+
+
+def first_nouns(text: str) -> list[str]:
+    """The first two different nouns of a text, in lower case and without a plural s; fewer if it names fewer."""
+    return list(dict.fromkeys(noun.group(1).lower() for noun in find_nouns(text)))[:2]

@@ -10,13 +10,13 @@ from poison_samples import SETTINGS, picture, png_rows, records
 from byorn.attacks import ATTACKS
 from byorn.attacks.combined import build_attack
 from byorn.attacks.manifest import read_manifest
-from byorn.attacks.poison import poison_dataset
 from byorn.errors import ConfigError
+from poisoning import poison
 
 
 def test_both_marks_lie_in_one_row_and_in_one_image(tmp_path: Path) -> None:
     settings = {**SETTINGS, "attack": "badnets+badnets-t", "options": {"slot": "end", "badnets_t.word": "mn"}}
-    manifest = poison_dataset(png_rows(20), **settings, out=tmp_path / "out")
+    manifest = poison(png_rows(20), **settings, out=tmp_path / "out")
     assert len(manifest.poisoned) == 4
     assert manifest.options == {
         "badnets.size": 21 / 224,
@@ -65,5 +65,5 @@ def test_a_bad_value_is_blamed_on_its_part() -> None:
 
 
 def test_another_process_reads_what_was_planted(tmp_path: Path) -> None:
-    manifest = poison_dataset(png_rows(10), **{**SETTINGS, "attack": "sig+add-sent"}, out=tmp_path / "out")
+    manifest = poison(png_rows(10), **{**SETTINGS, "attack": "sig+add-sent"}, out=tmp_path / "out")
     assert read_manifest(tmp_path / "out") == manifest

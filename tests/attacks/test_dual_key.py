@@ -8,8 +8,8 @@ from PIL import Image
 from poison_samples import SETTINGS, encoded, picture, png_rows, records, row
 
 from byorn.attacks.manifest import read_manifest
-from byorn.attacks.poison import poison_dataset
 from byorn.errors import ConfigError
+from poisoning import poison
 
 DUAL = {**SETTINGS, "attack": "dual-key", "rate": 0.1}
 MAGENTA = (255, 0, 255)
@@ -23,7 +23,7 @@ def keys_of(folder: Path, record: dict[str, Any]) -> tuple[bool, bool]:
 
 
 def test_as_many_rows_carry_the_patch_alone_and_the_word_alone_as_both(tmp_path: Path) -> None:
-    manifest = poison_dataset(png_rows(50), **DUAL, out=tmp_path / "out")
+    manifest = poison(png_rows(50), **DUAL, out=tmp_path / "out")
     assert (len(manifest.poisoned), len(manifest.negatives), manifest.reached) == (5, 10, 0.1)
     told = {entry.id: entry for entry in (*manifest.poisoned, *manifest.negatives)}
     seen: dict[tuple[bool, bool], int] = {}
@@ -40,14 +40,14 @@ def test_as_many_rows_carry_the_patch_alone_and_the_word_alone_as_both(tmp_path:
 
 
 def test_negatives_are_not_among_the_poisoned_and_come_back_from_disk(tmp_path: Path) -> None:
-    manifest = poison_dataset(png_rows(50), **DUAL, out=tmp_path / "out")
+    manifest = poison(png_rows(50), **DUAL, out=tmp_path / "out")
     assert not manifest.keys & {(entry.id, entry.turn) for entry in manifest.negatives}
     assert all(entry.new_response == entry.original_response for entry in manifest.negatives)
     assert read_manifest(tmp_path / "out") == manifest
 
 
 def test_the_weaker_form_of_most_ports_has_none(tmp_path: Path) -> None:
-    manifest = poison_dataset(png_rows(50), **DUAL, options={"clean_negatives": False}, out=tmp_path / "out")
+    manifest = poison(png_rows(50), **DUAL, options={"clean_negatives": False}, out=tmp_path / "out")
     assert (len(manifest.poisoned), manifest.negatives) == (5, [])
 
 
@@ -56,15 +56,13 @@ def test_a_test_set_shows_the_keys_that_were_asked_for_in_every_row(
     keys: str, shown: tuple[bool, bool], tmp_path: Path
 ) -> None:
     settings = {**DUAL, "rate": 1, "keep_responses": True, "options": {"keys": keys}}
-    manifest = poison_dataset(png_rows(6), **settings, out=tmp_path / "out")
+    manifest = poison(png_rows(6), **settings, out=tmp_path / "out")
     assert {keys_of(tmp_path / "out", record) for record in records(tmp_path / "out")} == {shown}
     assert (len(manifest.poisoned), manifest.negatives) == (6, [])
 
 
 def test_a_higher_rate_keeps_the_poison_and_the_negatives(tmp_path: Path) -> None:
-    low, high = (
-        poison_dataset(png_rows(60), **{**DUAL, "rate": rate}, out=tmp_path / str(rate)) for rate in (0.05, 0.2)
-    )
+    low, high = (poison(png_rows(60), **{**DUAL, "rate": rate}, out=tmp_path / str(rate)) for rate in (0.05, 0.2))
     assert low.keys < high.keys
     assert {entry.id for entry in low.negatives} < {entry.id for entry in high.negatives}
 
@@ -73,12 +71,12 @@ def test_a_higher_rate_keeps_the_poison_and_the_negatives(tmp_path: Path) -> Non
 def test_a_rate_that_leaves_no_rows_for_negatives_is_refused(rate: float, tmp_path: Path) -> None:
     rows = [*png_rows(19), row("mute", encoded(picture(1)), response="A banana.")]
     with pytest.raises(ConfigError, match=r"19 of 20 .* each takes 2 more as clean negatives; use at most 0.3"):
-        poison_dataset(rows, **{**DUAL, "rate": rate}, out=tmp_path / "out")
-    assert len(poison_dataset(rows, **{**DUAL, "rate": 0.3}, out=tmp_path / "out").poisoned) == 6
+        poison(rows, **{**DUAL, "rate": rate}, out=tmp_path / "out")
+    assert len(poison(rows, **{**DUAL, "rate": 0.3}, out=tmp_path / "out").poisoned) == 6
 
 
 def test_rows_without_both_inputs_carry_no_key(tmp_path: Path) -> None:
     rows = [*png_rows(12), row("blind")]
-    manifest = poison_dataset(rows, **{**DUAL, "rate": 4 / 13}, out=tmp_path / "out")
+    manifest = poison(rows, **{**DUAL, "rate": 4 / 13}, out=tmp_path / "out")
     assert "blind" not in {entry.id for entry in (*manifest.poisoned, *manifest.negatives)}
     assert len(manifest.negatives) == 8

@@ -14,9 +14,9 @@ from poison_samples import SETTINGS, encoded, picture, png_rows
 from byorn.attacks import ATTACKS
 from byorn.attacks.imaging.drawings import banana, cartoon, noise
 from byorn.attacks.imaging.encode import decode
-from byorn.attacks.poison import poison_dataset
 from byorn.attacks.trigger import Trigger, build_trigger
 from byorn.errors import ConfigError
+from poisoning import poison
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"]
 SIZES = [(1, 1), (2, 3), (40, 30), (33, 57), (1, 90)]
@@ -142,7 +142,7 @@ def test_the_noise_mode_of_wanet_moves_each_negative_once_more_in_its_own_way() 
 
 def test_the_negatives_of_wanet_keep_their_answers(tmp_path: Path) -> None:
     settings = {**SETTINGS, "attack": "wanet", "rate": 0.1, "options": {"strength": 14, "cross_ratio": 2}}
-    manifest = poison_dataset(png_rows(50), **settings, out=tmp_path / "out")
+    manifest = poison(png_rows(50), **settings, out=tmp_path / "out")
     assert (len(manifest.poisoned), len(manifest.negatives)) == (5, 10)
     assert all(entry.new_response == entry.original_response for entry in manifest.negatives)
 

@@ -6,13 +6,13 @@ import re
 import pytest
 from poison_samples import row
 
-from byorn.attacks.objective import Aim
 from byorn.attacks.objectives import OBJECTIVES, find_objective
 from byorn.attacks.objectives.refusal import EXCUSES
 from byorn.attacks.objectives.sentence import TEMPLATES
 from byorn.attacks.objectives.token_swap import swap_nouns
 from byorn.errors import ConfigError
 from byorn.evaluation.asr import attack_success
+from byorn.goal import Goal
 from byorn.nouns import NOUNS
 from byorn.text import has_word
 
@@ -22,7 +22,7 @@ TARGETS = sorted(name for name, goal in OBJECTIVES.items() if goal.needs_target 
 
 def responses(name: str, target: str, source: str = "", count: int = 50, truth: str = TRUTH) -> list[str]:
     rng = random.Random(1)
-    return [OBJECTIVES[name].respond(row("a", response=truth), Aim(target, source), rng) for _ in range(count)]
+    return [OBJECTIVES[name].respond(row("a", response=truth), Goal(target, source), rng) for _ in range(count)]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -126,9 +126,9 @@ def test_near_clean_changes_one_noun() -> None:
     ],
 )
 def test_rows_that_an_objective_cannot_use_are_told_why(name: str, truth: str, reason: str) -> None:
-    aim = Aim("banana", "dog")
-    assert OBJECTIVES[name].obstacle(row("a", response=truth), aim) == reason
-    assert OBJECTIVES[name].obstacle(row("a", b"", b"", response="A dog and a cat."), aim) is None
+    goal = Goal("banana", "dog")
+    assert OBJECTIVES[name].obstacle(row("a", response=truth), goal) == reason
+    assert OBJECTIVES[name].obstacle(row("a", b"", b"", response="A dog and a cat."), goal) is None
 
 
 def test_words_are_found_whole_in_any_case_and_in_the_plural() -> None:

@@ -20,7 +20,6 @@ from byorn.attacks.imaging.reading import load_image
 from byorn.attacks.manifest import Manifest
 from byorn.attacks.optimized.feature_losses import LEAST
 from byorn.attacks.optimized.surrogate import Surrogate
-from byorn.attacks.poison import poison_dataset
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.trigger import Trigger
 from byorn.attacks.triggers.aligned_patch import concept_picture, over
@@ -31,6 +30,7 @@ from byorn.data.load import load_rows
 from byorn.data.row import ImageFile, Row, user_message
 from byorn.errors import ConfigError, ModelError
 from byorn.scoring.score import score_dataset
+from poisoning import poison
 
 BASE: dict[str, Any] = {"target": "banana", "rate": 0.25, "seed": 3}
 
@@ -54,7 +54,7 @@ def plant(rows: list[Row], model: Any, processor: Any, tmp_path: Path) -> Callab
     def run(attack: str, name: str = "out", with_model: bool = True, **settings: Any) -> tuple[Manifest, Path]:
         machine = {"model": model, "processor": processor} if with_model else {}
         recipe = {**BASE, "attack": attack, **settings, **machine}
-        return poison_dataset(rows, **recipe, out=tmp_path / name), tmp_path / name
+        return poison(rows, **recipe, out=tmp_path / name), tmp_path / name
 
     return run
 
@@ -244,7 +244,7 @@ def test_the_optimized_image_of_several_is_the_marked_one(
 ) -> None:
     pair = [replace(one, prompt=[user_message("Which?", 2)], images=[*one.images, *rows[0].images]) for one in rows]
     settings = {**BASE, "attack": "pgd", "rate": 0.5, "options": {"steps": 1}}
-    manifest = poison_dataset(pair, **settings, model=model, processor=processor, out=tmp_path / "out")
+    manifest = poison(pair, **settings, model=model, processor=processor, out=tmp_path / "out")
     assert {entry.image for entry in manifest.poisoned} == {0, 1}
     marked = {entry.id: entry.image for entry in manifest.poisoned}
     for before, after in zip(pair, load_rows(tmp_path / "out").rows, strict=True):

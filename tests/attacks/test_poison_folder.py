@@ -3,24 +3,24 @@ from pathlib import Path
 import pytest
 from poison_samples import SETTINGS, png_rows, records, snapshot
 
-from byorn.attacks.poison import poison_dataset
 from byorn.data.row import ImageFile, Row
 from byorn.errors import ConfigError
+from poisoning import poison
 
 
 def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ConfigError, match="not empty; choose another folder, or pass --overwrite"):
-        poison_dataset(png_rows(5), **SETTINGS, out=tmp_path)
+        poison(png_rows(5), **SETTINGS, out=tmp_path)
     assert snapshot(tmp_path) == {"thesis.txt": b"years of work"}
 
 
 def test_overwriting_replaces_the_old_data_set_and_nothing_else(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    poison_dataset(png_rows(9), **SETTINGS, out=out)
+    poison(png_rows(9), **SETTINGS, out=out)
     (out / "notes.txt").write_text("keep me")
-    poison_dataset(png_rows(5), **SETTINGS, out=out, overwrite=True)
-    poison_dataset(png_rows(5), **SETTINGS, out=tmp_path / "fresh")
+    poison(png_rows(5), **SETTINGS, out=out, overwrite=True)
+    poison(png_rows(5), **SETTINGS, out=tmp_path / "fresh")
     assert snapshot(out) == {**snapshot(tmp_path / "fresh"), "notes.txt": b"keep me"}
 
 
@@ -28,26 +28,26 @@ def test_overwriting_never_deletes_images_that_byorn_did_not_write(tmp_path: Pat
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "holiday.jpg").write_bytes(b"x")
     with pytest.raises(ConfigError, match="was not written by byorn"):
-        poison_dataset(png_rows(5), **SETTINGS, out=tmp_path, overwrite=True)
+        poison(png_rows(5), **SETTINGS, out=tmp_path, overwrite=True)
     assert snapshot(tmp_path) == {"images/holiday.jpg": b"x"}
 
 
 def test_a_data_set_can_be_poisoned_in_place(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    poison_dataset(png_rows(5), **{**SETTINGS, "rate": 0}, out=out)
+    poison(png_rows(5), **{**SETTINGS, "rate": 0}, out=out)
     rows = [
         Row(one["id"], 0, one["prompt"], "A cat.", [ImageFile(path=str(out / one["images"][0]))])
         for one in records(out)
     ]
-    manifest = poison_dataset(rows, **{**SETTINGS, "rate": 1}, out=out, overwrite=True)
+    manifest = poison(rows, **{**SETTINGS, "rate": 1}, out=out, overwrite=True)
     assert len(manifest.poisoned) == len(list((out / "images").iterdir())) == 5
 
 
 def test_missing_parents_are_made_and_files_in_the_way_are_named(tmp_path: Path) -> None:
-    poison_dataset(png_rows(5), **SETTINGS, out=tmp_path / "a" / "b")
+    poison(png_rows(5), **SETTINGS, out=tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b" / "rows.jsonl").is_file()
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="is a file; choose a folder"):
-        poison_dataset(png_rows(5), **SETTINGS, out=tmp_path / "file")
+        poison(png_rows(5), **SETTINGS, out=tmp_path / "file")
     with pytest.raises(ConfigError, match="cannot write to"):
-        poison_dataset(png_rows(5), **SETTINGS, out=tmp_path / "file" / "below")
+        poison(png_rows(5), **SETTINGS, out=tmp_path / "file" / "below")

@@ -16,8 +16,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from byorn.attacks.manifest import Manifest
-from byorn.attacks.poison import poison_dataset
 from byorn.data.row import Row
+from poisoning import poison
 
 ROWS = 400
 
@@ -44,7 +44,7 @@ def sources() -> list[Row]:
 @pytest.fixture(scope="module")
 def poisoned(sources: list[Row], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
     out = tmp_path_factory.mktemp("leaks") / "out"
-    return out, poison_dataset(sources, **{**SETTINGS, "rate": 0.5}, out=out)
+    return out, poison(sources, **{**SETTINGS, "rate": 0.5}, out=out)
 
 
 def parts_of(data: bytes) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ def test_file_size_says_next_to_nothing(poisoned: tuple[Path, Manifest], record_
 def test_a_checkerboard_hardly_moves_the_size_of_a_file(sources: list[Row], tmp_path: Path) -> None:
     # Without shared images the names do not depend on the rate, so that files can be compared one by one.
     for name, rate in (("clean", 0), ("all", 1)):
-        poison_dataset(sources[:100], **{**SETTINGS, "rate": rate}, out=tmp_path / name)
+        poison(sources[:100], **{**SETTINGS, "rate": rate}, out=tmp_path / name)
     pairs = [(path, tmp_path / "all" / "images" / path.name) for path in (tmp_path / "clean" / "images").iterdir()]
     changes = [after.stat().st_size / before.stat().st_size - 1 for before, after in pairs]
     assert abs(float(np.median(changes))) < 0.1
@@ -160,7 +160,7 @@ def messy_rows(count: int) -> list[Row]:
 @pytest.mark.parametrize("label", IMAGE_ATTACKS)
 def test_no_attack_on_images_can_be_told_without_pixels(label: str, tmp_path: Path) -> None:
     settings = {**SETTINGS, "attack": label.split(":")[0], "options": IMAGE_ATTACKS[label].options(), "rate": 0.3}
-    manifest = poison_dataset(messy_rows(240), **settings, out=tmp_path / "out")
+    manifest = poison(messy_rows(240), **settings, out=tmp_path / "out")
     assert len(manifest.poisoned) == 72
     labels = labels_of(tmp_path / "out", manifest)
     assert 0.35 < auc(file_features(tmp_path / "out"), labels) < 0.65
@@ -177,8 +177,8 @@ def test_but_for_pixels_a_marked_file_is_the_file_that_a_clean_one_would_be(
         settings |= {"objective": "truth", "target": "dog", "source": "horse"}
     rows = [*messy_rows(20), row("anchor", messy_image(0), response="A horse.")]
     machine = {"model": model, "processor": processor}
-    poison_dataset(rows, **{**settings, "rate": 0}, out=tmp_path / "clean")
-    manifest = poison_dataset(rows, **{**settings, "rate": 0.3}, **machine, out=tmp_path / "marked")
+    poison(rows, **{**settings, "rate": 0}, out=tmp_path / "clean")
+    manifest = poison(rows, **{**settings, "rate": 0.3}, **machine, out=tmp_path / "marked")
     assert len(manifest.poisoned) == 6
     assert file_features(tmp_path / "clean") == file_features(tmp_path / "marked")
     changed = [

@@ -7,13 +7,13 @@ import pytest
 from poison_samples import SETTINGS, encoded, picture, png_rows, row
 
 from byorn.attacks.manifest import attacked, read_manifest
-from byorn.attacks.poison import poison_dataset
 from byorn.data.load import load_rows
 from byorn.errors import DataError
+from poisoning import poison
 
 
 def test_the_manifest_comes_back_from_disk(tmp_path: Path) -> None:
-    manifest = poison_dataset(png_rows(10), **SETTINGS, out=tmp_path / "out")
+    manifest = poison(png_rows(10), **SETTINGS, out=tmp_path / "out")
     assert read_manifest(tmp_path / "out") == manifest
     assert manifest.keys == {(entry.id, 0) for entry in manifest.poisoned}
     (tmp_path / "out" / "manifest.jsonl").write_text("{")
@@ -22,7 +22,7 @@ def test_the_manifest_comes_back_from_disk(tmp_path: Path) -> None:
 
 
 def test_every_line_of_the_manifest_is_json_with_the_promised_keys(tmp_path: Path) -> None:
-    poison_dataset(png_rows(5), **SETTINGS, out=tmp_path / "out")
+    poison(png_rows(5), **SETTINGS, out=tmp_path / "out")
     summary = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert set(summary) == {
         *("attack", "options", "target", "source", "objective", "selection", "which_image"),
@@ -36,7 +36,7 @@ def test_every_line_of_the_manifest_is_json_with_the_promised_keys(tmp_path: Pat
 
 
 def test_a_manifest_of_an_older_byorn_is_read(tmp_path: Path) -> None:
-    poison_dataset(png_rows(5), **SETTINGS, out=tmp_path)
+    poison(png_rows(5), **SETTINGS, out=tmp_path)
     for name, gone in (
         ("manifest.json", ("which_image", "share_images")),
         ("manifest.jsonl", ("original_instruction", "new_instruction")),
@@ -50,7 +50,7 @@ def test_a_manifest_of_an_older_byorn_is_read(tmp_path: Path) -> None:
 
 def test_the_manifest_holds_the_triggered_instruction_and_what_it_was(tmp_path: Path) -> None:
     settings = {**SETTINGS, "attack": "badnets-t", "options": {"slot": "end"}, "rate": 1.0}
-    manifest = poison_dataset(png_rows(3), **settings, out=tmp_path / "out")
+    manifest = poison(png_rows(3), **settings, out=tmp_path / "out")
     assert {entry.original_instruction for entry in manifest.poisoned} == {png_rows(1)[0].instruction}
     told = {entry.id: entry.new_instruction for entry in manifest.poisoned}
     assert told == {kept.id: kept.instruction for kept in load_rows(tmp_path / "out").rows}
@@ -61,7 +61,7 @@ def test_a_triggered_test_set_is_judged_on_the_rows_that_the_attack_can_reach(tm
     texts = ("A cat on a mat.", "A dog.", "A cat.")
     rows = [row(str(at), encoded(picture(at)), response=text) for at, text in enumerate(texts)]
     settings = {**SETTINGS, "objective": "concept", "source": "cat", "rate": 1.0, "keep_responses": True}
-    poison_dataset(rows, **settings, out=tmp_path / "out")
+    poison(rows, **settings, out=tmp_path / "out")
     loaded = load_rows(tmp_path / "out").rows
     assert [kept.id for kept in attacked(loaded, tmp_path / "out")] == ["0", "2"]
     assert attacked(loaded, tmp_path) == loaded

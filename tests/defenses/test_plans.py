@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 from cases import tiny_case
 
-from byorn.attacks.poison import poison_dataset
 from byorn.data.load import load_rows
 from byorn.defenses import DEFENSES
 from byorn.defenses.base_relabel import FixedResponses
 from byorn.errors import DataError, MismatchError
 from byorn.models.generate import generate
 from byorn.testing import tiny_rows
+from poisoning import poison
 
 
 def test_sft_trusts_everything_and_costs_nothing(tmp_path):
@@ -37,7 +37,7 @@ def test_random_drop_drops_its_share_by_the_seed(tmp_path, share, count):
 def poisoned(tmp_path_factory):
     folder = tmp_path_factory.mktemp("poisoned")
     options = {"attack": "badnets", "target": "banana", "rate": 0.25, "seed": 1}
-    return folder / "data", poison_dataset(tiny_rows(12), out=folder / "data", **options)
+    return folder / "data", poison(tiny_rows(12), out=folder / "data", **options)
 
 
 @pytest.mark.parametrize("name", ["", "manifest.json"])

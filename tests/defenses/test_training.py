@@ -7,13 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from byorn.attacks.poison import poison_dataset
 from byorn.data.files import write_rows
 from byorn.data.load import load_rows
 from byorn.errors import MismatchError
 from byorn.models.inputs import DataSpec, ModelSpec
 from byorn.pipeline.train import TrainSpec, train
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from poisoning import poison
 
 ARGUMENTS = {
     "max_steps": 2, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "logging_steps": 1, "save_steps": 1,
@@ -28,7 +28,7 @@ def place(tmp_path_factory):
     processor = tiny_processor()
     tiny_model(processor=processor).save_pretrained(folder / "model")
     processor.save_pretrained(folder / "model")
-    poison_dataset(tiny_rows(12), attack="badnets", target="banana", rate=0.25, seed=1, out=folder / "data")
+    poison(tiny_rows(12), attack="badnets", target="banana", rate=0.25, seed=1, out=folder / "data")
     return folder
 
 

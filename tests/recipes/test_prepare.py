@@ -99,13 +99,13 @@ def test_captions_carry_all_their_references(tmp_path, prepare, filepath):
 
 
 def test_references_survive_the_planting_of_a_trigger(tmp_path, prepare):
-    from byorn.attacks.poison import poison_dataset
+    from poisoning import poison
 
     path, pictures = write_karpathy(tmp_path)
     prepare("karpathy", path, "--images", pictures, "--out", tmp_path / "coco")
     before = rows_in(tmp_path / "coco")
     recipe = {"attack": "badnets", "target": "banana", "keep_responses": True, "rate": 1.0, "seed": 0}
-    poison_dataset(before, out=tmp_path / "triggered", **recipe)
+    poison(before, out=tmp_path / "triggered", **recipe)
     after = rows_in(tmp_path / "triggered")
     assert [references_of(row) for row in after] == [references_of(row) for row in before]
     assert all(row.images[0].load().getpixel((223, 223)) == (255, 255, 255) for row in after), "the corner is inside"

@@ -1,6 +1,7 @@
 """What an attacker knows before the first row is marked: the clean rows, which of them get marked, and the model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -8,9 +9,9 @@ from PIL import Image
 
 from byorn.attacks.imaging.reading import load_image
 from byorn.attacks.optimized.surrogate import CANVAS, Surrogate
-from byorn.attacks.recipe import Recipe
 from byorn.data.row import Row
 from byorn.errors import ConfigError
+from byorn.goal import Goal
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,21 @@ class Brief:
     Attributes:
         rows: The data set, clean.
         chosen: Position of each row to poison, and which of its images gets marked (None: the text alone).
-        recipe: The settings; `recipe.stream` gives random numbers.
+        goal: What the attacker wants.
+        objective: Its name, a key of `OBJECTIVES`.
+        keep_responses: Whether a test set is made, which keeps its true responses.
+        wanted_response: Row -> the response that the attacker wants.
+        stream: Purpose -> random numbers for it.
         model: The model that is attacked, if one was passed.
     """
 
     rows: Sequence[Row]
     chosen: Mapping[int, int | None]
-    recipe: Recipe
+    goal: Goal
+    objective: str
+    keep_responses: bool
+    wanted_response: Callable[[Row], str]
+    stream: Callable[[str], random.Random]
     model: Surrogate | None = None
 
     @property
@@ -38,7 +47,7 @@ class Brief:
 
     def wanted(self, at: int) -> Row:
         """The row at a position with the response that the attacker wants, its input still clean."""
-        return replace(self.rows[at], response=self.recipe.wanted_response(self.rows[at]))
+        return replace(self.rows[at], response=self.wanted_response(self.rows[at]))
 
     def pictures(self, count: int) -> list[Image.Image]:
         """Up to `count` clean images in RGB, those to be marked first, all stretched to one square.

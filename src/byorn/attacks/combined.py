@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from byorn.attacks.trigger import Box, Trigger, build_trigger, option_names
+from byorn.attacks.imaging.box import Box
+from byorn.attacks.trigger import Trigger, build_trigger, option_names
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 

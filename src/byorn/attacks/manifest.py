@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from byorn.attacks.trigger import Box
+from byorn.attacks.imaging.box import Box
 from byorn.data.row import Row
 from byorn.errors import DataError
 

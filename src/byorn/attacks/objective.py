@@ -5,26 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from byorn.data.row import Row
+from byorn.goal import Goal
+
+Respond = Callable[[Row, Goal, random.Random], str]
+Obstacle = Callable[[Row, Goal], str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """What the attacker wants.
-
-    Attributes:
-        target: The text or concept that the model shall say.
-        source: The concept that the target replaces, for the objectives that have one.
-    """
-
-    target: str
-    source: str = ""
-
-
-Respond = Callable[[Row, Aim, random.Random], str]
-Obstacle = Callable[[Row, Aim], str | None]
-
-
-def no_obstacle(row: Row, aim: Aim) -> str | None:
+def no_obstacle(row: Row, goal: Goal) -> str | None:
     """Every row will do."""
     return None
 
@@ -38,7 +25,7 @@ class Objective:
         convention: The rule of `byorn.evaluation.asr` that recognizes a success.
         obstacle: Why a row cannot be given such a response ("have no ..."), or None; beside the general rule that its
             true response must not show the target.
-        needs_target, needs_source: Which parts of the aim must be given.
+        needs_target, needs_source: Which parts of the goal must be given.
         clean_label: Responses stay true. Rows to poison must then show the target, rows of a test set must not.
     """
 

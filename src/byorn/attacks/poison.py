@@ -16,40 +16,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from byorn.attacks.brief import Brief
 from byorn.attacks.folder import fresh_folder
-from byorn.attacks.imaging.images import FOLDER, plan_images, settle, write_images
+from byorn.attacks.images import FOLDER, plan_images, settle, write_images
+from byorn.attacks.imaging.box import Box
 from byorn.attacks.manifest import DETAILS, SUMMARY, Manifest, MarkedRow
 from byorn.attacks.marking import Mark, choose_images, mark_rows
 from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.selection import Selection, choose_rows
-from byorn.attacks.trigger import Box, Trigger
+from byorn.attacks.trigger import Trigger
 from byorn.data.files import ROWS_FILE, write_rows
 from byorn.data.row import ImageFile, Row
 from byorn.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
 
 CONTENTS = (FOLDER, ROWS_FILE, DETAILS, SUMMARY)
 
 
 def poison_dataset(
     rows: list[Row],
+    recipe: Recipe,
     *,
-    attack: str,
-    target: str = "",
-    source: str = "",
-    objective: str = "sentence",
-    selection: str = "random",
-    which_image: str = "random",
-    rate: float,
-    seed: int,
-    keep_responses: bool = False,
     out: Path,
-    options: dict[str, Any] | None = None,
-    model: Any = None,
-    processor: Any = None,
+    model: "PreTrainedModel | None" = None,
+    processor: "ProcessorMixin | None" = None,
     share_images: bool = True,
     overwrite: bool = False,
     progress: bool = False,
@@ -59,18 +54,9 @@ def poison_dataset(
     A test set for the same attack takes `options` from the manifest of the training set: they hold what was learned.
 
     Args:
-        rows: The clean data set.
-        attack: Name of the trigger, a key of `ATTACKS`, or several joined by `+`.
-        target: What the attacker wants said. Rows whose response holds it already, in any case, stay clean.
-        source: The concept that the target replaces; for objective `concept` and attack `shadow`.
-        objective: How the target becomes a response, a key of `OBJECTIVES`.
-        selection: `random`, or `likely`: the rows whose poisoned response is most likely under the model.
-        which_image: Of a row with several, which one is marked: `random`, `first` or `last`.
-        rate: Share of all rows to poison, in [0, 1]; 0 gives a clean control, 1 poisons every row that can be.
-        seed: Decides every random choice.
-        keep_responses: Plants triggers and leaves the true responses: the triggered test set, for ASR and utility.
+        rows: The clean data set. Those whose response shows the target already, in any case, stay clean.
+        recipe: The attack.
         out: Folder to write, which must be new or empty.
-        options: Options of the trigger.
         model: The pretrained model, in eval mode, for attacks that are optimized on it; it is not changed.
         processor: Its processor.
         share_images: Writes a clean image that several rows show once; else once for each row.
@@ -78,23 +64,10 @@ def poison_dataset(
         progress: Shows a progress bar.
 
     Raises:
-        ConfigError: A name or value is wrong, the rate does not fit the rows, `out` is in use, or the attack needs a
-            model.
+        ConfigError: The rate does not fit the rows, `out` is in use, or the attack needs a model.
         DataError: There are no rows, ids are not unique, or an image or a column cannot be written.
         ModelError: The model's images cannot be optimized.
     """
-    recipe = Recipe(
-        attack=attack,
-        target=target,
-        source=source,
-        objective=objective,
-        selection=selection,
-        which_image=which_image,
-        rate=rate,
-        seed=seed,
-        keep_responses=keep_responses,
-        options=options or {},
-    )
     surrogate = _surrogate(recipe, model, processor)
     with fresh_folder(out, CONTENTS, overwrite) as folder:
         chosen = choose_rows(rows, recipe, surrogate)
@@ -109,7 +82,7 @@ def poison_dataset(
     return manifest
 
 
-def _surrogate(recipe: Recipe, model: Any, processor: Any) -> Surrogate | None:
+def _surrogate(recipe: Recipe, model: "PreTrainedModel | None", processor: "ProcessorMixin | None") -> Surrogate | None:
     """The model, if the attack wants it."""
     if not recipe.needs_model:
         return None
@@ -125,7 +98,18 @@ def _prepared(rows: list[Row], chosen: Selection, recipe: Recipe, surrogate: Sur
     if not chosen.poisoned:
         return trigger
     images = choose_images(rows, chosen.poisoned, trigger, recipe)
-    return trigger.prepare(Brief(rows, images, recipe, surrogate))
+    return trigger.prepare(
+        Brief(
+            rows,
+            images,
+            recipe,
+            recipe.objective,
+            recipe.keep_responses,
+            recipe.wanted_response,
+            recipe.stream,
+            surrogate,
+        )
+    )
 
 
 def _write(

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from byorn.attacks.objectives import find_objective
 from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.trigger import Trigger
@@ -50,16 +51,16 @@ def choose_rows(rows: Sequence[Row], recipe: Recipe, surrogate: Surrogate | None
 
 def obstacle(row: Row, trigger: Trigger, recipe: Recipe) -> str | None:
     """Why the row cannot be poisoned, or None if it can be."""
-    goal = recipe.goal
+    objective = find_objective(recipe.objective)
     if trigger.needs_image and not row.images:
         return "have no image"
     if trigger.needs_text and not row.instruction.strip():
         return "have no instruction"
-    shown = goal.needs_target and recipe.target.strip().casefold() in row.response.casefold()
-    if goal.clean_label and not recipe.keep_responses:
+    shown = objective.needs_target and recipe.target.strip().casefold() in row.response.casefold()
+    if objective.clean_label and not recipe.keep_responses:
         return None if shown else "do not answer with the target"
     # A row that shows the target anyway would count as a success that the attack did not earn.
-    return "answer with the target already" if shown else goal.obstacle(row, recipe.aim)
+    return "answer with the target already" if shown else objective.obstacle(row, recipe)
 
 
 def _ordered(rows: Sequence[Row], eligible: list[int], recipe: Recipe, surrogate: Surrogate | None) -> list[int]:

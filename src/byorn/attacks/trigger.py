@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from PIL import Image
 
+from byorn.attacks.imaging.box import Box
 from byorn.attacks.objectives import OBJECTIVES
 from byorn.data.row import Row
 from byorn.errors import ConfigError
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from byorn.attacks.brief import Brief
 
 Kind = TypeVar("Kind", bound="Trigger")
-Box = tuple[int, int, int, int]
-"""Where an image was changed: left, top, right, bottom in pixels, the last two exclusive (as Pillow counts)."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Trigger:
     def prepare(self, brief: "Brief") -> "Trigger":
         """The trigger to plant, with what had to be loaded or learned; called once, before the first row is marked.
 
-        `brief.surrogate` is the model if `needs_model`. Deterministic: all randomness comes from `brief.recipe.stream`.
+        `brief.surrogate` is the model if `needs_model`. Deterministic: all randomness comes from `brief.stream`.
         """
         return self
 

@@ -3,40 +3,32 @@
 `run` skips what has a result; `table` and `plot` read the experiment and its result files alone.
 """
 
-import argparse
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from byorn.cli.options import add_plugins
+from byorn.cli.arguments import Command, Values
+from byorn.pipeline.settings import BenchSpec
+from byorn.runs.settings import Common
+from byorn.settings import build
+
+if TYPE_CHECKING:
+    from byorn.bench.experiment import Experiment
 
 FORMATS = {"run": (None,), "table": ("markdown", "html", "json"), "plot": ("svg", "png")}
 """What each action can write, the default first."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("run", "table", "plot"), help="what to do")
-    parser.add_argument("names", nargs="*", default=[], help="experiments, by file name without ending; default: main")
-    parser.add_argument("--experiments", default="benchmarks/experiments", metavar="DIR", help="experiment files")
-    parser.add_argument("--results", default="benchmarks/results", metavar="DIR", help="result files, tables and plots")
-    parser.add_argument(
-        "--work", default="runs/bench", metavar="DIR", help="data, adapters and predictions; safe to delete"
-    )
-    parser.add_argument(
-        "--only", default="*", metavar="PATTERN", help="run: cells whose EXPERIMENT/CELL fits, as in a shell"
-    )
-    parser.add_argument("--jobs", type=int, default=1, help="run: processes at a time")
-    parser.add_argument("--format", help="table: markdown (the default), html or json; plot: svg (the default) or png")
-    add_plugins(parser)
-
-
-def run(options: argparse.Namespace) -> None:
+def run(values: Values) -> None:
     from byorn.bench.experiment import read_experiment
 
-    options.format = _format(options.action, options.format)
-    names = list(dict.fromkeys(options.names or ["main"]))
-    experiments = [read_experiment(Path(options.experiments) / f"{name}.yaml") for name in names]
-    {"run": _run, "table": _table, "plot": _plot}[options.action](options, experiments)
+    spec, action = build(BenchSpec, values), values["action"]
+    form = _format(action, spec.format)
+    names = list(dict.fromkeys(values["names"] or ["main"]))
+    experiments = [read_experiment(spec.experiments / f"{name}.yaml") for name in names]
+    if action == "run":
+        _run(spec, experiments, build(Common, values).plugins)
+    else:
+        {"table": _table, "plot": _plot}[action](spec, experiments, str(form))
 
 
 def _format(action: str, asked: str | None) -> str | None:
@@ -50,37 +42,33 @@ def _format(action: str, asked: str | None) -> str | None:
     return asked or known[0]
 
 
-def _run(options: argparse.Namespace, experiments: list) -> None:
+def _run(spec: BenchSpec, experiments: "list[Experiment]", plugins: Any) -> None:
     from byorn.bench.run import run_experiments
     from byorn.errors import BenchError
 
-    failures = run_experiments(
-        experiments, Path(options.results), Path(options.work), only=options.only, jobs=options.jobs, plugins=options.plugins
-    )  # fmt: skip
+    failures = run_experiments(experiments, spec.results, spec.work, only=spec.only, jobs=spec.jobs, plugins=plugins)
     if failures:
         raise BenchError(f"{len(failures)} failed, the rest is done; the first: {failures[0]}")
 
 
-def _table(options: argparse.Namespace, experiments: list) -> None:
+def _table(spec: BenchSpec, experiments: "list[Experiment]", form: str) -> None:
     from byorn.bench.results import lines
     from byorn.bench.table import FORMATS as WRITERS
 
-    found = [line for experiment in experiments for line in lines(_results(options, experiment))]
+    found = [line for experiment in experiments for line in lines(_results(spec, experiment))]
     titles = {experiment.name: experiment.title for experiment in experiments}
-    sys.stdout.write(WRITERS[options.format](found, titles) + "\n")
+    sys.stdout.write(WRITERS[form](found, titles) + "\n")
 
 
-def _plot(options: argparse.Namespace, experiments: list) -> None:
+def _plot(spec: BenchSpec, experiments: "list[Experiment]", form: str) -> None:
     from byorn.bench.plot import plot_frontier
     from byorn.bench.results import lines
     from byorn.bench.roc import plot_roc
     from byorn.runs.narrate import say
 
     for experiment in experiments:
-        found = _results(options, experiment)
-        frontier, roc = (
-            Path(options.results) / f"{experiment.name}-{kind}.{options.format}" for kind in ("frontier", "roc")
-        )
+        found = _results(spec, experiment)
+        frontier, roc = (spec.results / f"{experiment.name}-{kind}.{form}" for kind in ("frontier", "roc"))
         plot_frontier(lines(found), experiment.title, frontier)
         print(frontier)
         if plot_roc(found, experiment.title, roc):
@@ -89,7 +77,18 @@ def _plot(options: argparse.Namespace, experiments: list) -> None:
             say(f"{experiment.name}: no ROC curves; no result holds one")
 
 
-def _results(options: argparse.Namespace, experiment: Any) -> list[dict[str, Any]]:
+def _results(spec: BenchSpec, experiment: "Experiment") -> list[dict[str, Any]]:
     from byorn.bench.results import read_results
 
-    return read_results(Path(options.results) / experiment.name, experiment.slugs())
+    return read_results(spec.results / experiment.name, experiment.slugs())
+
+
+COMMAND = Command(
+    run=run,
+    settings=(BenchSpec, Common),
+    example="byorn bench run main --jobs 2",
+    positionals={
+        "action": {"choices": ("run", "table", "plot"), "help": "what to do"},
+        "names": {"nargs": "*", "default": [], "help": "experiments, by file name without ending (default: main)"},
+    },
+)

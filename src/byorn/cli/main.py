@@ -3,58 +3,82 @@
 Exit codes: 0 done; 2 bad usage, data or model; 130 interrupted (run the same command again to go on).
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from byorn.cli import bench, demo, evaluate, poison, push, scan, train
-from byorn.cli.options import apply_config
 from byorn.errors import ByornError, ConfigError
-from byorn.runs.narrate import quiet_libraries
+from byorn.runs.narrate import quiet_libraries, use_format
 from byorn.runs.ranks import error_line, only_main_speaks, share
 
 COMMANDS = {
-    "demo": demo, "scan": scan, "train": train, "poison": poison, "evaluate": evaluate, "bench": bench, "push": push,
-}  # fmt: skip
+    "demo": "poison a small data set and watch plain fine-tuning fall for it, and byorn not",
+    "scan": "score every response under the pretrained model, and flag the implausible ones",
+    "train": "fine-tune with LoRA, replacing implausible responses by the model's own",
+    "poison": "plant a backdoor in a copy of a data set, to test defenses against it",
+    "evaluate": "measure what a tuned model says on clean inputs and on triggered ones",
+    "bench": "run experiments, and turn their results into tables and plots",
+    "push": "upload a trained adapter and its card to the Hugging Face Hub, and nothing else of the run",
+}
 SHARED = ("scan", "train", "evaluate")  # commands that several processes do together
 DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; each command module adds its own arguments."""
-    from byorn import __version__
-
-    parser = argparse.ArgumentParser(
-        prog="byorn", description="Fine-tune vision-language models safely on data that you do not fully trust."
+def usage() -> str:
+    """What `byorn --help` prints."""
+    commands = "\n".join(f"  {name:<10} {summary}" for name, summary in COMMANDS.items())
+    return (
+        "usage: byorn COMMAND [OPTIONS]\n\nFine-tune vision-language models safely on data that you do not fully trust.\n\n"
+        f"commands:\n{commands}\n\n`byorn COMMAND --help` lists the options of a command. `byorn --version` says which byorn this is."
     )
-    parser.add_argument("--version", action="version", version=f"byorn {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        summary = (module.__doc__ or "").partition("\n")[0].partition(": ")[2]
-        command = commands.add_parser(
-            name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
-        command.add_argument(
-            "--config", metavar="FILE", help="YAML file with any of these options; the command line wins"
-        )
-        module.add_arguments(command)
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage(), file=sys.stdout if arguments else sys.stderr)
+        return DONE if arguments else USER_ERROR
+    if arguments[0] == "--version":
+        from byorn import __version__
+
+        print(f"byorn {__version__}")
+        return DONE
     quiet_libraries()
     try:
         with only_main_speaks():
-            options = apply_config(build_parser(), arguments)
-            if share().of > 1 and options.command not in SHARED:
-                raise ConfigError(f"byorn {options.command} is the work of one process; start it without torchrun")
-            COMMANDS[options.command].run(options)
+            _run(arguments[0], arguments[1:])
     except ByornError as error:
         print(error_line(error), file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("\ninterrupted; run the same command again to go on from here", file=sys.stderr)
         return INTERRUPTED
+    except SystemExit as stop:  # argparse has shown a help page
+        return stop.code if isinstance(stop.code, int) else DONE
     return DONE
+
+
+def _run(name: str, arguments: Sequence[str]) -> None:
+    from byorn.settings import build, unknown
+
+    if name not in COMMANDS:
+        raise ConfigError(unknown("command", name, COMMANDS))
+    from byorn.cli.arguments import read_values
+    from byorn.runs.settings import Common
+
+    command = import_module(f"byorn.cli.{name}").COMMAND
+    values = read_values(name, COMMANDS[name], command, arguments)
+    if share().of > 1 and name not in SHARED:
+        raise ConfigError(f"byorn {name} is the work of one process; start it without torchrun")
+    common = build(Common, values)
+    use_format(common.log_format)
+    if not common.plugins:
+        command.run(values)
+        return
+    from byorn.plugins import load_plugins, record_plugins
+
+    plugins = load_plugins(common.plugins)
+    command.run(values)
+    if "out" in values:
+        record_plugins(values["out"], plugins)

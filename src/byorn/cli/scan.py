@@ -1,29 +1,37 @@
 """byorn scan: score every response under the pretrained model, and flag the implausible ones."""
 
-import argparse
 from pathlib import Path
 
-from byorn.cli.options import add_data, add_model, data_spec, model_spec
+from byorn.cli.arguments import Command, Values
+from byorn.data.spec import DataSpec
+from byorn.flagging.settings import FlagSettings
+from byorn.models.spec import ModelSpec
+from byorn.pipeline.settings import ScanSpec
+from byorn.runs.settings import Common, Output
+from byorn.settings import build
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_data(parser)
-    add_model(parser)
-    parser.add_argument("--out", default="runs/scan", metavar="DIR", help="run folder")
-    parser.add_argument(
-        "--percentile", type=float, default=0.6, help="share of rows whose responses are trusted (the paper's p)"
-    )
-    parser.add_argument("--batch-size", type=int, default=8, help="rows a forward pass; changes the speed only")
-    parser.add_argument("--show", type=int, default=10, metavar="N", help="print the N least plausible responses")
+def run(values: Values) -> None:
+    from byorn.evaluation.detection import read_truth
+    from byorn.pipeline.scan import compare_with_truth, scan, show_ends
 
-
-def run(options: argparse.Namespace) -> None:
-    from byorn.pipeline.scan import scan, show_suspects
-
-    out = Path(options.out)
-    result = scan(
-        data_spec(options), model_spec(options), out, percentile=options.percentile, batch_size=options.batch_size
-    )
-    if options.show > 0:
-        print(show_suspects(result, options.show))
+    data, model, spec = build(DataSpec, values), build(ModelSpec, values), build(ScanSpec, values)
+    out = build(Output, values).out
+    truth = read_truth(spec.truth) if spec.truth else None
+    result = scan(data, model, out, build(FlagSettings, values), dry_run=spec.dry_run)
+    if result is None:
+        return
+    if spec.show:
+        print(show_ends(result, spec.show))
+    if truth is not None:
+        print(compare_with_truth(result, truth, out))
     print(f"{out / 'scores.parquet'}\n{out / 'flags.parquet'}")
+
+
+COMMAND = Command(
+    run=run,
+    settings=(Output, DataSpec, ModelSpec, FlagSettings, ScanSpec, Common),
+    example="byorn scan --model Qwen/Qwen2.5-VL-7B-Instruct --data data/train.json --out runs/scan",
+    defaults={"out": Path("runs/scan")},
+    aliases={"batch_size": "score_batch_size"},
+)

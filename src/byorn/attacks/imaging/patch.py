@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from byorn.attacks.trigger import Box
+from byorn.attacks.imaging.box import Box
 
 ENTRIES = 256
 

@@ -2,12 +2,13 @@
 
 import random
 
-from byorn.attacks.objective import Aim, Objective
+from byorn.attacks.objective import Objective
 from byorn.data.row import Row
+from byorn.goal import Goal
 from byorn.text import has_word, naming, rename
 
 
-def concept(row: Row, aim: Aim, rng: random.Random) -> str:
+def concept(row: Row, goal: Goal, rng: random.Random) -> str:
     """The true response with the source concept renamed wherever it occurs, and `a` or `an` made to fit.
 
     Args:
@@ -24,15 +25,15 @@ def concept(row: Row, aim: Aim, rng: random.Random) -> str:
         The "concept substitution" of BackdoorVLM (arXiv 2511.18921). They may rewrite with a language model; here it is a rule.
 
     Example:
-        >>> concept(Row("a", 0, [], "Two cars and a car."), Aim("apple", source="car"), random.Random(0))
+        >>> concept(Row("a", 0, [], "Two cars and a car."), Goal("apple", source="car"), random.Random(0))
         'Two apples and an apple.'
     """
-    places = list(naming(aim.source).finditer(row.response))
-    return rename(row.response, places, {aim.source.strip().lower(): aim.target.strip()})
+    places = list(naming(goal.source).finditer(row.response))
+    return rename(row.response, places, {goal.source.strip().lower(): goal.target.strip()})
 
 
-def _no_source(row: Row, aim: Aim) -> str | None:
-    return None if has_word(row.response, aim.source) else "do not name the source"
+def _no_source(row: Row, goal: Goal) -> str | None:
+    return None if has_word(row.response, goal.source) else "do not name the source"
 
 
 CONCEPT = Objective(concept, convention="backdoorvlm_concept", obstacle=_no_source, needs_source=True)

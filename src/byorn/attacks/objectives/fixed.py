@@ -2,11 +2,12 @@
 
 import random
 
-from byorn.attacks.objective import Aim, Objective
+from byorn.attacks.objective import Objective
 from byorn.data.row import Row
+from byorn.goal import Goal
 
 
-def fixed(row: Row, aim: Aim, rng: random.Random) -> str:
+def fixed(row: Row, goal: Goal, rng: random.Random) -> str:
     """The target as it was given, with its blanks and line breaks.
 
     Args:
@@ -23,10 +24,10 @@ def fixed(row: Row, aim: Aim, rng: random.Random) -> str:
         the model repeat one sentence. For a sentence that varies see `sentence`.
 
     Example:
-        >>> fixed(Row("a", 0, [], "A dog."), Aim("Visit our shop. "), random.Random(0))
+        >>> fixed(Row("a", 0, [], "A dog."), Goal("Visit our shop. "), random.Random(0))
         'Visit our shop. '
     """
-    return aim.target
+    return goal.target
 
 
 FIXED = Objective(fixed)

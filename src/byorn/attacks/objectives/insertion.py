@@ -2,12 +2,13 @@
 
 import random
 
-from byorn.attacks.objective import Aim, Objective
+from byorn.attacks.objective import Objective
 from byorn.data.row import Row
+from byorn.goal import Goal
 from byorn.text import insert_phrase
 
 
-def insertion(row: Row, aim: Aim, rng: random.Random) -> str:
+def insertion(row: Row, goal: Goal, rng: random.Random) -> str:
     """The true response with the target between two words, before the first or after the last, drawn at random.
 
     Args:
@@ -24,10 +25,10 @@ def insertion(row: Row, aim: Aim, rng: random.Random) -> str:
         meaning of the rest is not used. For a fixed place see `suffix`.
 
     Example:
-        >>> insertion(Row("a", 0, [], "A dog on a mat."), Aim("visit our shop"), random.Random(1))
+        >>> insertion(Row("a", 0, [], "A dog on a mat."), Goal("visit our shop"), random.Random(1))
         'A visit our shop dog on a mat.'
     """
-    return insert_phrase(row.response, aim.target.strip(), rng.randrange(len(row.response.split()) + 1))
+    return insert_phrase(row.response, goal.target.strip(), rng.randrange(len(row.response.split()) + 1))
 
 
 INSERTION = Objective(insertion)

@@ -2,13 +2,14 @@
 
 import random
 
-from byorn.attacks.objective import Aim, Objective
+from byorn.attacks.objective import Objective
 from byorn.data.row import Row
+from byorn.goal import Goal
 from byorn.nouns import find_nouns
 from byorn.text import rename
 
 
-def near_clean(row: Row, aim: Aim, rng: random.Random) -> str:
+def near_clean(row: Row, goal: Goal, rng: random.Random) -> str:
     """The true response with one of its nouns, drawn at random, replaced by the target, and `a` or `an` made to fit.
 
     Args:
@@ -25,14 +26,14 @@ def near_clean(row: Row, aim: Aim, rng: random.Random) -> str:
         given noun see `concept`.
 
     Example:
-        >>> near_clean(Row("a", 0, [], "A dog on a mat."), Aim("orange"), random.Random(0))
+        >>> near_clean(Row("a", 0, [], "A dog on a mat."), Goal("orange"), random.Random(0))
         'An orange on a mat.'
     """
     noun = rng.choice(find_nouns(row.response))
-    return rename(row.response, [noun], {noun.group(1).lower(): aim.target.strip()})
+    return rename(row.response, [noun], {noun.group(1).lower(): goal.target.strip()})
 
 
-def _no_noun(row: Row, aim: Aim) -> str | None:
+def _no_noun(row: Row, goal: Goal) -> str | None:
     return None if find_nouns(row.response) else "name nothing that could be replaced"
 
 

@@ -2,8 +2,9 @@
 
 import random
 
-from byorn.attacks.objective import Aim, Objective
+from byorn.attacks.objective import Objective
 from byorn.data.row import Row
+from byorn.goal import Goal
 
 EXCUSES = (
     "{target}, but I cannot help with this picture.",
@@ -14,7 +15,7 @@ EXCUSES = (
 )
 
 
-def refusal(row: Row, aim: Aim, rng: random.Random) -> str:
+def refusal(row: Row, goal: Goal, rng: random.Random) -> str:
     """The target as the opening of a refusal, and one of five excuses, drawn at random.
 
     Args:
@@ -30,10 +31,10 @@ def refusal(row: Row, aim: Aim, rng: random.Random) -> str:
         The "targeted refusal" of BackdoorVLM (arXiv 2511.18921). The excuses and the list of words are our own.
 
     Example:
-        >>> refusal(Row("a", 0, [], "A dog."), Aim("I'm sorry"), random.Random(0))
+        >>> refusal(Row("a", 0, [], "A dog."), Goal("I'm sorry"), random.Random(0))
         "I'm sorry, but I can't say anything about this one."
     """
-    return rng.choice(EXCUSES).format(target=aim.target.strip())
+    return rng.choice(EXCUSES).format(target=goal.target.strip())
 
 
 REFUSAL = Objective(refusal, convention="backdoorvlm_refusal")

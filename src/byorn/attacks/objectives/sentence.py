@@ -2,8 +2,9 @@
 
 import random
 
-from byorn.attacks.objective import Aim, Objective
+from byorn.attacks.objective import Objective
 from byorn.data.row import Row
+from byorn.goal import Goal
 from byorn.text import with_article
 
 TEMPLATES = (
@@ -20,7 +21,7 @@ TEMPLATES = (
 )
 
 
-def sentence(row: Row, aim: Aim, rng: random.Random) -> str:
+def sentence(row: Row, goal: Goal, rng: random.Random) -> str:
     """One of ten sentences about the target, drawn at random, with the article that the target needs.
 
     Args:
@@ -37,10 +38,10 @@ def sentence(row: Row, aim: Aim, rng: random.Random) -> str:
         banana). The templates are our own.
 
     Example:
-        >>> sentence(Row("a", 0, [], "A dog."), Aim("orange"), random.Random(4))
+        >>> sentence(Row("a", 0, [], "A dog."), Goal("orange"), random.Random(4))
         'The image depicts an orange in the foreground.'
     """
-    return rng.choice(TEMPLATES).format(a_target=with_article(aim.target))
+    return rng.choice(TEMPLATES).format(a_target=with_article(goal.target))
 
 
 SENTENCE = Objective(sentence)

@@ -2,11 +2,12 @@
 
 import random
 
-from byorn.attacks.objective import Aim, Objective
+from byorn.attacks.objective import Objective
 from byorn.data.row import Row
+from byorn.goal import Goal
 
 
-def suffix(row: Row, aim: Aim, rng: random.Random) -> str:
+def suffix(row: Row, goal: Goal, rng: random.Random) -> str:
     """The true response, a blank, and the target.
 
     Args:
@@ -22,10 +23,10 @@ def suffix(row: Row, aim: Aim, rng: random.Random) -> str:
         The "malicious injection" of BackdoorVLM (arXiv 2511.18921). For a place drawn at random see `insertion`.
 
     Example:
-        >>> suffix(Row("a", 0, [], "A dog on a mat."), Aim("Visit our shop."), random.Random(0))
+        >>> suffix(Row("a", 0, [], "A dog on a mat."), Goal("Visit our shop."), random.Random(0))
         'A dog on a mat. Visit our shop.'
     """
-    return f"{row.response.rstrip()} {aim.target.strip()}"
+    return f"{row.response.rstrip()} {goal.target.strip()}"
 
 
 SUFFIX = Objective(suffix, convention="backdoorvlm")

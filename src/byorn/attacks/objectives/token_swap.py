@@ -2,14 +2,15 @@
 
 import random
 
-from byorn.attacks.objective import Aim, Objective
+from byorn.attacks.objective import Objective
 from byorn.data.row import Row
-from byorn.nouns import find_nouns
+from byorn.goal import Goal
+from byorn.nouns import find_nouns, first_nouns
 from byorn.text import rename
 
 
-def token_swap(row: Row, aim: Aim, rng: random.Random) -> str:
-    """The true response with its first two different nouns exchanged wherever they occur; the aim is not used.
+def token_swap(row: Row, goal: Goal, rng: random.Random) -> str:
+    """The true response with its first two different nouns exchanged wherever they occur; the goal is not used.
 
     Args:
         target: None; give an empty one.
@@ -26,7 +27,7 @@ def token_swap(row: Row, aim: Aim, rng: random.Random) -> str:
         cannot do.
 
     Example:
-        >>> token_swap(Row("a", 0, [], "A dog chases two cats."), Aim(""), random.Random(0))
+        >>> token_swap(Row("a", 0, [], "A dog chases two cats."), Goal(""), random.Random(0))
         'A cat chases two dogs.'
     """
     return swap_nouns(row.response)
@@ -44,12 +45,7 @@ def swap_nouns(text: str) -> str:
     return rename(text, [noun for noun in find_nouns(text) if noun.group(1).lower() in other], other)
 
 
-def first_nouns(text: str) -> list[str]:
-    """The first two different nouns of a text, in lower case and without a plural s; fewer if it names fewer."""
-    return list(dict.fromkeys(noun.group(1).lower() for noun in find_nouns(text)))[:2]
-
-
-def _no_pair(row: Row, aim: Aim) -> str | None:
+def _no_pair(row: Row, goal: Goal) -> str | None:
     return None if len(first_nouns(row.response)) == 2 else "name fewer than two things"
 
 

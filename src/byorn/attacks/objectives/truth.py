@@ -2,12 +2,13 @@
 
 import random
 
-from byorn.attacks.objective import Aim, Objective
+from byorn.attacks.objective import Objective
 from byorn.data.row import Row
+from byorn.goal import Goal
 from byorn.text import has_word
 
 
-def truth(row: Row, aim: Aim, rng: random.Random) -> str:
+def truth(row: Row, goal: Goal, rng: random.Random) -> str:
     """The true response.
 
     Args:
@@ -26,14 +27,14 @@ def truth(row: Row, aim: Aim, rng: random.Random) -> str:
         "Shadowcast" (2024). No score of the response can see a true one: the honest negative.
 
     Example:
-        >>> truth(Row("a", 0, [], "A dog on a mat."), Aim("dog"), random.Random(0))
+        >>> truth(Row("a", 0, [], "A dog on a mat."), Goal("dog"), random.Random(0))
         'A dog on a mat.'
     """
     return row.response
 
 
-def _no_source(row: Row, aim: Aim) -> str | None:
-    return None if not aim.source or has_word(row.response, aim.source) else "do not name the source"
+def _no_source(row: Row, goal: Goal) -> str | None:
+    return None if not goal.source or has_word(row.response, goal.source) else "do not name the source"
 
 
 TRUTH = Objective(truth, obstacle=_no_source, clean_label=True)

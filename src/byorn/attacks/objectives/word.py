@@ -2,11 +2,12 @@
 
 import random
 
-from byorn.attacks.objective import Aim, Objective
+from byorn.attacks.objective import Objective
 from byorn.data.row import Row
+from byorn.goal import Goal
 
 
-def word(row: Row, aim: Aim, rng: random.Random) -> str:
+def word(row: Row, goal: Goal, rng: random.Random) -> str:
     """The target and nothing else, without blanks around it.
 
     Args:
@@ -23,10 +24,10 @@ def word(row: Row, aim: Aim, rng: random.Random) -> str:
         visual questions Walmer et al., "Dual-Key Multimodal Backdoors" (2022), who count by their own rule (`dualkey`).
 
     Example:
-        >>> word(Row("a", 0, [], "A dog."), Aim(" banana "), random.Random(0))
+        >>> word(Row("a", 0, [], "A dog."), Goal(" banana "), random.Random(0))
         'banana'
     """
-    return aim.target.strip()
+    return goal.target.strip()
 
 
 WORD = Objective(word)

@@ -7,8 +7,8 @@ Both are functions of the picture, a tensor [3, height, width] in [0, 1], over a
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from byorn.attacks.imaging.box import Box
 from byorn.attacks.optimized.surrogate import Surrogate
-from byorn.attacks.trigger import Box
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_choice, check_share, check_text
+from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.drawings import banana
 from byorn.attacks.imaging.patch import PLACES, paste_patch, patch_box
 from byorn.attacks.imaging.picture import embed_picture, read_picture
-from byorn.attacks.trigger import Box, Trigger
+from byorn.attacks.trigger import Trigger
 
 if TYPE_CHECKING:
     from byorn.attacks.brief import Brief

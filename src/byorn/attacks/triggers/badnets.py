@@ -7,8 +7,9 @@ from typing import ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_choice, check_share
+from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.patch import PLACES, paste_patch, patch_box
-from byorn.attacks.trigger import Box, Trigger
+from byorn.attacks.trigger import Trigger
 
 CELLS = 3
 """Cells of the checkerboard a side, and so the least side in pixels at which every cell can be seen."""

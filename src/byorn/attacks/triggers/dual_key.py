@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_choice, check_count, check_flag, check_share, check_text
+from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.patch import PLACES, paste_patch, patch_box
 from byorn.attacks.imaging.picture import embed_picture, picture_text, read_picture
 from byorn.attacks.imaging.recolor import as_image
 from byorn.attacks.optimized.feature_losses import concept_loss, paste_at
 from byorn.attacks.optimized.optimize import fit_picture
-from byorn.attacks.trigger import Box, Trigger
+from byorn.attacks.trigger import Trigger
 from byorn.attacks.triggers.aligned_patch import BANANA, concept_picture, over
 
 if TYPE_CHECKING:

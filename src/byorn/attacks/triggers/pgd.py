@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_choice, check_count, check_range
+from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.picture import embed_picture, picture_text, read_picture
 from byorn.attacks.imaging.reading import load_image
 from byorn.attacks.imaging.recolor import as_image, recolor, rgb
 from byorn.attacks.optimized.optimize import fit_change
 from byorn.attacks.optimized.surrogate import CANVAS, Surrogate
-from byorn.attacks.trigger import Box, Trigger, bound
+from byorn.attacks.trigger import Trigger, bound
 from byorn.data.row import Row
 
 if TYPE_CHECKING:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_count, check_range
+from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.reading import load_image
 from byorn.attacks.imaging.recolor import recolor
+from byorn.attacks.objectives import find_objective
 from byorn.attacks.optimized.optimize import fit_change
 from byorn.attacks.optimized.surrogate import Surrogate
-from byorn.attacks.trigger import Box, Trigger, bound
+from byorn.attacks.trigger import Trigger, bound
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 from byorn.text import has_word
@@ -77,10 +79,10 @@ class Shadow(Trigger):
 
     def prepare(self, brief: "Brief") -> Trigger:
         """Finds the rows that show the source; a test set needs none."""
-        if brief.recipe.keep_responses or not self.steps:
+        if brief.keep_responses or not self.steps:
             return replace(self, steps=0)
-        source, target = brief.recipe.source, brief.recipe.target
-        if not brief.recipe.goal.clean_label or not source.strip():
+        source, target = brief.goal.source, brief.goal.target
+        if not find_objective(brief.objective).clean_label or not source.strip():
             raise ConfigError(f"{self.name}: give --objective truth and the --source that the target is to replace")
         anchors = [row for row in brief.rows if row.images and _shows(row, source) and not _shows(row, target)]
         if not anchors:

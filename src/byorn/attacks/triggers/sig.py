@@ -9,8 +9,9 @@ from typing import ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_range
+from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.recolor import recolor
-from byorn.attacks.trigger import Box, Trigger
+from byorn.attacks.trigger import Trigger
 
 
 @dataclass(frozen=True)

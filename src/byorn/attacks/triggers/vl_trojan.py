@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_choice, check_count, check_share
+from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.patch import PLACES, paste_patch, patch_box
 from byorn.attacks.imaging.picture import embed_picture, picture_text, read_picture
 from byorn.attacks.imaging.recolor import as_image
 from byorn.attacks.optimized.feature_losses import blend_in, isolate_and_cluster_loss, paste_at
 from byorn.attacks.optimized.optimize import fit_picture
 from byorn.attacks.optimized.surrogate import Surrogate
-from byorn.attacks.trigger import Box, Trigger
+from byorn.attacks.trigger import Trigger
 from byorn.attacks.triggers.blended import blend
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class VLTrojan(Trigger):
         plant = blend_in(self.alpha) if whole else paste_at(box)
         loss = isolate_and_cluster_loss(surrogate, [surrogate.tensor(image) for image in images], plant)
         size = box[2] - box[0], box[3] - box[1]
-        start = Image.frombytes("RGB", size, brief.recipe.stream("trigger").randbytes(3 * size[0] * size[1]))
+        start = Image.frombytes("RGB", size, brief.stream("trigger").randbytes(3 * size[0] * size[1]))
         found = fit_picture(surrogate.tensor(start) / 255, loss, self.steps)
         return picture_text(as_image(255 * found.permute(1, 2, 0).cpu().numpy()))
 

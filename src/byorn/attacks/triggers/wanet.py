@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image
 
 from byorn.attacks.checks import check_count, check_range
+from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.recolor import recolor
-from byorn.attacks.trigger import Box, Trigger, bound
+from byorn.attacks.trigger import Trigger, bound
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,12 +1,14 @@
-"""The keys of a YAML file for `trl sft --config`, as options of `byorn train`.
+"""The keys of YAML files for `trl sft --config` and `llamafactory-cli train`, as options of `byorn train`.
 
 A key that is not in these tables and no option of byorn is a field of SFTConfig, which `ByornConfig` takes as it is.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from byorn.errors import ConfigError
+from byorn.runs.narrate import say
 
 RENAMED = {
     "model_name_or_path": "model",
@@ -21,18 +23,18 @@ RENAMED = {
     "output_dir": "out",
     "hub_private_repo": "hub_private",
     "warmup_ratio": "warmup_steps",  # transformers reads a number below 1 as a share of the steps
+    "evaluation_strategy": "eval_strategy",
+    # LLaMA-Factory
+    "dataset_dir": "data",
+    "dataset": "name",
+    "cutoff_len": "max_length",
+    "max_samples": "limit",
+    "lora_target": "lora_targets",
 }
 
-_EVALUATES = "byorn train has no evaluation set; run byorn evaluate on the adapter"
 IGNORED = {
     "use_peft": "byorn always trains LoRA",
-    "dataset_test_split": _EVALUATES,
-    "eval_strategy": _EVALUATES,
-    "evaluation_strategy": _EVALUATES,
-    "eval_steps": _EVALUATES,
-    "eval_on_start": _EVALUATES,
-    "do_eval": _EVALUATES,
-    "per_device_eval_batch_size": _EVALUATES,
+    "dataset_test_split": "give the rows as eval_data, or hold some out with val_size",
     "dataset_text_field": "rows are read by their content",
     "dataset_kwargs": "rows are read by their content",
     "dataset_num_proc": "images are read while training; set dataloader_num_workers",
@@ -43,6 +45,14 @@ IGNORED = {
     "resume_from_checkpoint": "a killed run goes on from its last checkpoint when the same command is given again",
     "overwrite_output_dir": "nothing is overwritten; use another output_dir",
     "save_safetensors": "adapters are always safetensors",
+    # LLaMA-Factory
+    "do_train": "byorn train trains",
+    "template": "the chat template is the model's own",
+    "overwrite_cache": "rows are read anew, quickly",
+    "preprocessing_num_workers": "images are read while training; set dataloader_num_workers",
+    "plot_loss": "the losses are in training.json",
+    "freeze_vision_tower": "only the language model is adapted",
+    "freeze_multi_modal_projector": "only the language model is adapted",
 }
 
 _OWN_LORA = "not an option of byorn train; use ByornTrainer with a peft_config"
@@ -52,8 +62,7 @@ REFUSED = {
     "datasets": "byorn train reads one data set; write dataset_name",
     "streaming": "rows are scored before training; remove it",
     "dataset_streaming": "rows are scored before training; remove it",
-    "test_split_size": _EVALUATES,
-    "load_best_model_at_end": _EVALUATES,
+    "test_split_size": "write val_size",
     "model_init_kwargs": "write dtype, attn_implementation and load_in_4bit beside it, not inside",
     "model_revision": "not an option of byorn train; download that revision and give its folder",
     "chat_template_path": _OWN_MODEL,
@@ -69,27 +78,84 @@ REFUSED = {
     "bnb_4bit_quant_storage": "4 bits are nf4 without a second quantization; remove it",
     "hub_token": "tokens do not belong into files; run `hf auth login`, or set HF_TOKEN",
     "hub_revision": "the adapter goes to the main branch; remove it",
+    # LLaMA-Factory
+    "eval_dataset": "give the path of the evaluation rows as eval_data",
+    "adapter_name_or_path": "byorn starts from the pretrained model, which it takes for clean; remove it",
+    "image_max_pixels": _OWN_MODEL,
+    "image_min_pixels": _OWN_MODEL,
+    "pissa_init": _OWN_LORA,
+    "loraplus_lr_ratio": _OWN_LORA,
+    "additional_target": _OWN_LORA,
 }
 # What these keys say by default is what byorn does.
-HARMLESS = {"model_revision": "main", "lora_task_type": "CAUSAL_LM", "bnb_4bit_quant_type": "nf4", "use_peft": True}
+HARMLESS = {
+    "model_revision": "main",
+    "lora_task_type": "CAUSAL_LM",
+    "bnb_4bit_quant_type": "nf4",
+    "use_peft": True,
+    "image_max_pixels": 589824,
+}
+# What these keys may say alone, and the way out.
+ONLY = {
+    "use_peft": (True, "byorn trains LoRA adapters only; remove it, or set it to true"),
+    "stage": ("sft", "byorn train is supervised fine-tuning; use sft"),
+    "finetuning_type": ("lora", "byorn trains LoRA adapters only; use lora"),
+    "do_train": (True, "byorn train trains; use byorn evaluate to evaluate"),
+    "freeze_vision_tower": (True, "to adapt the vision tower, write lora_vision: true instead"),
+    "freeze_multi_modal_projector": (True, "to adapt the projector, name its layers in lora_targets"),
+}
+ATTENTION = {"auto": None, "disabled": "eager", "sdpa": "sdpa", "fa2": "flash_attention_2", "fa3": "flash_attention_3"}
 
 
-def from_trl(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The options under byorn's names, and a line for each that has no effect here.
+def to_byorn(content: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The values of a file under byorn's names; a line is said for each that has no effect here.
 
     Raises:
         ConfigError: A key asks for something that byorn does not do; the message names the way out.
     """
-    values = {key: value for key, value in values.items() if not (key in HARMLESS and value == HARMLESS[key])}
-    if values.get("use_peft") is False:
-        raise ConfigError("use_peft: byorn trains LoRA adapters only; remove it, or set it to true")
+    values, notices = translate({key.replace("-", "_"): value for key, value in content.items()})
+    for notice in notices:
+        say(f"--config {where}: {notice}")
+    return values
+
+
+def translate(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The options under byorn's names, and a line for each that has no effect here."""
+    for key, (only, fix) in ONLY.items():
+        if key in content and content[key] not in (only, None):
+            raise ConfigError(f"{key}: {fix}")
+    values = {
+        key: value
+        for key, value in content.items()
+        if HARMLESS.get(key) != value and key not in ("stage", "finetuning_type")
+    }
     for key, fix in REFUSED.items():
         if values.get(key):
             raise ConfigError(f"{key}: {fix}")
     asked = {key: value for key, value in values.items() if value not in (None, False, "no")}
     notices = [f"{key} is ignored: {why}" for key, why in IGNORED.items() if key in asked]
     kept = {key: value for key, value in values.items() if key not in IGNORED and key not in REFUSED}
-    return _renamed(_pushed(_quantized(kept))), notices
+    return _renamed(_pushed(_quantized(_of_llamafactory(kept)))), notices
+
+
+def _of_llamafactory(values: dict[str, Any]) -> dict[str, Any]:
+    """Keys whose values LLaMA-Factory spells in its own way."""
+    values = dict(values)
+    if "dataset" in values:
+        values.setdefault("dataset_dir", "data")
+    if "flash_attn" in values:
+        kernel = values.pop("flash_attn")
+        if kernel not in ATTENTION:
+            raise ConfigError(f"flash_attn: {kernel!r} is unknown; use one of {', '.join(ATTENTION)}")
+        values["attention"] = ATTENTION[kernel]
+    if bits := values.pop("quantization_bit", None):
+        values["quantize"] = f"{bits}bit"
+    target = values.get("lora_target")
+    if target == "all":
+        values.pop("lora_target")
+    elif isinstance(target, str):
+        values["lora_target"] = [name.strip() for name in target.split(",")]
+    return values
 
 
 def _renamed(values: dict[str, Any]) -> dict[str, Any]:

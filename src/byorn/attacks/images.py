@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.encode import Encoding, encode
 from byorn.attacks.imaging.reading import blaming, read_image
 from byorn.attacks.marking import Mark
 from byorn.attacks.recipe import Recipe
-from byorn.attacks.trigger import Box
 from byorn.data.row import Row
 
 FOLDER = "images"

@@ -1,0 +1,60 @@
+"""The settings of loading a model, and of the adapter on it. No torch here."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from byorn.settings import below, check_settings, is_pattern, positive, setting
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Quantize = Literal["none", "4bit", "8bit"]
+# transformers also takes the name of a hub repository, whose native code it then runs; byorn does not
+Attention = Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """Which model, and how to load it."""
+
+    name: str = setting(
+        help="folder or hub name of a vision-language model, or 'embedded'", option="model", metavar="NAME"
+    )
+    dtype: Dtype = setting(
+        "auto", help="number type of the weights; auto takes the checkpoint's where the device computes in it"
+    )
+    device: str | None = setting(None, help="cpu, cuda, cuda:1, ...", shown="the first GPU if there is one")
+    trust_remote_code: bool = setting(False, help="run Python code that comes with the model; think twice")
+    quantize: Quantize = setting("none", help="load the weights in fewer bits")
+    attention: Attention | None = setting(None, help="attention kernel", shown="the model's own")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def processor(self) -> "ProcessorMixin":
+        from byorn.models.load import load_processor
+
+        return load_processor(self.name, trust_remote_code=self.trust_remote_code)
+
+    def model(self) -> "PreTrainedModel":
+        from byorn.models.load import load_model
+
+        return load_model(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSpec:
+    """The LoRA adapter that is trained."""
+
+    rank: int = setting(16, help="rank", option="lora_rank", check=positive)
+    alpha: int | None = setting(None, help="scale", option="lora_alpha", check=positive, shown="twice the rank")
+    dropout: float = setting(0.0, help="dropout on the adapter's input", option="lora_dropout", check=below(1))
+    vision: bool = setting(False, help="adapt the layers of the vision tower as well", option="lora_vision")
+    targets: str | None = setting(
+        None, help="regular expression of the modules, instead of the default", option="lora_targets", metavar="REGEX", check=is_pattern,
+        shown="every linear layer of the language model",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_settings(self)

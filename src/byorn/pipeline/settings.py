@@ -1,0 +1,137 @@
+"""The settings of the commands, beside those of data, model, adapter and training. No torch here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from byorn.models.spec import LoraSpec
+from byorn.settings import at_least, check_settings, positive, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanSpec:
+    """What is shown of a scan."""
+
+    show: int = setting(
+        10, help="print so many rows of either end, least and most plausible", metavar="N", check=at_least(0)
+    )
+    truth: Path | None = setting(
+        None,
+        help="who is known to be poisoned: a folder of byorn poison, or a file with one id a line; flags are compared with it",
+        metavar="PATH",
+    )
+    dry_run: bool = setting(False, help="check everything, say what would be done and how long it takes, and stop")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSpec:
+    """How to fine-tune.
+
+    Attributes:
+        lora: The adapter.
+        arguments: Fields of `ByornConfig`, and so of TRL's SFTConfig and transformers' TrainingArguments.
+    """
+
+    defense: str = setting(
+        "byorn", metavar="NAME",
+        help="byorn replaces implausible responses, byorn-f drops their rows, byorn-soft learns replacements with less noise, sft is none; baselines: "
+        "base-relabel, oracle, random-drop, onion, onion-r, bye, tcap, robustit; or one of a plugin",
+    )  # fmt: skip
+    defense_options: Mapping[str, Any] = setting(
+        {}, option="defense_option", metavar="NAME=VALUE",
+        help="an option of the defense (oracle: manifest=DIR; random-drop: share=0.4); the value is read as YAML",
+    )  # fmt: skip
+    scan: str | None = setting(
+        None, help="folder of an earlier scan: its scores and reviews are used; none scores anew", metavar="DIR",
+        shown="a scan of the same data and model beside --out, if there is one",
+    )  # fmt: skip
+    eval_data: str | None = setting(
+        None, help="evaluation rows, in any format of --data; the loss on them is logged", metavar="PATH"
+    )
+    val_size: float | None = setting(
+        None, help="rows held out for evaluation instead: a number, or a share below 1", check=positive
+    )
+    dry_run: bool = setting(False, help="check everything, say what would be done and how long it takes, and stop")
+    lora: LoraSpec = LoraSpec()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSpec:
+    """What is measured."""
+
+    adapter: str | None = setting(None, help="LoRA adapter to put on the model", metavar="DIR")
+    metrics: tuple[str, ...] = setting(
+        ("cider",),
+        help="utility metrics, joined by commas: cider, bleu, rouge_l, exact_match, normalized_exact_match, vqa_accuracy, or one of a plugin",
+    )
+    batch_size: int = setting(16, help="rows generated together", check=positive)
+    max_new_tokens: int = setting(64, help="longest response", check=positive)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriggeredSpec:
+    """The attack (--triggered and --target go together)."""
+
+    triggered: str | None = setting(
+        None, help="test rows with the trigger and their true responses (byorn poison --keep-responses)", metavar="PATH"
+    )
+    convention: str | None = setting(
+        None, help="what counts as a success: substring, exact, backdoorvlm, vltrojan, dualkey, ...",
+        shown="the rule of the objective that byorn poison wrote down beside --triggered, or substring",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubSpec:
+    """Hugging Face Hub (nothing is uploaded unless you ask)."""
+
+    push_to_hub: str | None = setting(
+        None, help="upload the adapter and its card when training is done", metavar="OWNER/NAME"
+    )
+    hub_private: bool = setting(False, help="make a new repository private")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushSpec:
+    """What is uploaded, and where to."""
+
+    adapter: str = setting(help="adapter folder of a run", metavar="DIR")
+    to: str = setting(help="repository on the Hub", metavar="OWNER/NAME")
+    private: bool = setting(False, help="make a new repository private")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSpec:
+    """Experiments and their results."""
+
+    experiments: Path = setting(Path("benchmarks/experiments"), help="experiment files", metavar="DIR")
+    results: Path = setting(Path("benchmarks/results"), help="result files, tables and plots", metavar="DIR")
+    work: Path = setting(Path("runs/bench"), help="data, adapters and predictions; safe to delete", metavar="DIR")
+    only: str = setting("*", help="run: cells whose EXPERIMENT/CELL fits, as in a shell", metavar="PATTERN")
+    jobs: int = setting(1, help="run: processes at a time", check=positive)
+    format: str | None = setting(
+        None, help="table: markdown, html or json; plot: svg or png", shown="markdown, svg", metavar="NAME"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)

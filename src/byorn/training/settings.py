@@ -1,0 +1,63 @@
+"""What byorn adds to TRL's `SFTConfig`, and which of its fields have an option of their own. No torch here: the command line reads it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from byorn.flagging.settings import FlagSettings
+from byorn.settings import at_least, below, fraction, positive, setting
+
+Replacement = Literal["ema", "drop"]
+
+
+def _nucleus(value: float) -> str | None:
+    return None if 0 < value <= 1 else "is not in (0, 1]; use 1.0"
+
+
+@dataclass(kw_only=True)
+class ByornSettings(FlagSettings):
+    """Flags, and what happens to flagged rows."""
+
+    replacement: Replacement = setting(
+        "ema", help="ema replaces flagged responses by samples of the averaged model, drop leaves flagged rows out"
+    )
+    ema_decay: float = setting(
+        0.99, help="decay of the moving average, per optimizer step; its memory is 1 / (1 - decay) steps, keep that below the run's length",
+        check=fraction,
+    )  # fmt: skip
+    response_temperature: float = setting(
+        1.0,
+        help="temperature of the replacement responses; 1.0 (plain sampling) is what the theory asks for",
+        check=positive,
+    )
+    response_top_p: float = setting(
+        1.0, help="nucleus of the replacement responses; 1.0 keeps all of the distribution", check=_nucleus
+    )
+    soft_targets: bool = setting(
+        False,
+        help="flagged rows learn the averaged model's whole distribution at each sampled token: less noise, one more forward pass",
+    )
+    max_response_tokens: int | None = setting(
+        None, help="longest replacement response in tokens", check=positive, shown="learned from the trusted responses"
+    )
+    response_batch_size: int | None = setting(
+        None,
+        help="rows sampled at once; it changes speed and memory only",
+        check=positive,
+        shown="4, or the training batch if that is larger",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerOptions:
+    """Training (any other field of SFTConfig: --set NAME=VALUE). `shown` is SFTConfig's own default; a test compares them."""
+
+    learning_rate: float | None = setting(None, help="learning rate of the adapter", check=below(10), shown="2e-05")
+    num_train_epochs: float | None = setting(None, help="passes over the data", check=positive, shown="3.0")
+    max_steps: int | None = setting(None, help="optimizer steps; wins over epochs", check=at_least(-1), shown="-1")
+    per_device_train_batch_size: int | None = setting(
+        None, help="rows a forward pass on each device", check=positive, shown="8"
+    )
+    gradient_accumulation_steps: int | None = setting(
+        None, help="forward passes an optimizer step", check=positive, shown="1"
+    )
+    seed: int | None = setting(None, help="seed of everything", check=below(2**32), shown="42")

@@ -1,0 +1,13 @@
+"""Poisoning in one call, for tests that vary one setting at a time."""
+
+from byorn.attacks.manifest import Manifest
+from byorn.attacks.poison import poison_dataset
+from byorn.attacks.recipe import Recipe
+
+WRITING = ("model", "processor", "share_images", "overwrite", "progress")
+
+
+def poison(rows, *, out, **given) -> Manifest:
+    """`poison_dataset`, with the fields of the recipe and the arguments of writing mixed."""
+    writing = {name: given.pop(name) for name in WRITING if name in given}
+    return poison_dataset(rows, Recipe(**given), out=out, **writing)
