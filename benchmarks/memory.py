@@ -29,7 +29,7 @@ from typing import Any
 from memory_shapes import PRESETS, Shape, build, build_rows
 from transformers import TrainerCallback
 
-from byorn.bench.memory import peak_megabytes, reset_peak
+from byorn.runs.memory import peak_megabytes, reset_peak
 from byorn.runs.folder import write_json
 from byorn.runs.narrate import quiet_libraries
 

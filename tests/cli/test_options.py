@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from byorn.cli.options import apply_config
 
 from byorn.cli.main import build_parser, main
-from byorn.cli.options import apply_config
 from byorn.cli.train import training_arguments
 from byorn.errors import ConfigError
 

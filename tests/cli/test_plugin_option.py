@@ -5,11 +5,11 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from byorn.cli.options import apply_config
 from PIL import Image
 
 from byorn.attacks.manifest import read_manifest
 from byorn.cli.main import build_parser, main
-from byorn.cli.options import apply_config
 from byorn.data.files import write_rows
 from byorn.data.load import load_rows
 from byorn.plugins import unload_plugins

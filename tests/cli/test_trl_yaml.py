@@ -4,11 +4,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from byorn.cli.options import apply_config, model_spec
+from byorn.cli.trl_keys import HARMLESS, IGNORED, REFUSED, RENAMED, from_trl
 
 from byorn.cli.main import build_parser, main
-from byorn.cli.options import apply_config, model_spec
 from byorn.cli.train import training_arguments
-from byorn.cli.trl_keys import HARMLESS, IGNORED, REFUSED, RENAMED, from_trl
 from byorn.errors import ConfigError
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -2,44 +2,29 @@
 
 import json
 import shutil
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from byorn.attacks.manifest import read_manifest
 from byorn.bench.experiment import FLAGGING, Cell, Group, plain
-from byorn.bench.memory import peak_megabytes, reset_peak
+from byorn.bench.group import Setup, judge, plant, poisoned_data, setup_of
 from byorn.bench.tasks import load_task
 from byorn.evaluation.detection import detection, roc
+from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import read_flags
-from byorn.pipeline.compare import Comparison, judge, plant, training_data
+from byorn.models.spec import LoraSpec
 from byorn.pipeline.evaluate import check_metrics
+from byorn.pipeline.reuse import NONE
 from byorn.pipeline.scan import scan
-from byorn.pipeline.train import TrainSpec, train
+from byorn.pipeline.settings import TrainSpec
+from byorn.pipeline.train import train
 from byorn.runs.folder import source_digest, versions, write_json
+from byorn.runs.timer import Timer
 from byorn.scoring.table import read_scores
 
 READY = "group.json"
 BEGUN, TRAINED = "cell.json", "training.json"
-
-
-@dataclass
-class Cost:
-    """Seconds and peak memory by phase."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    peak_megabytes: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        reset_peak()
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - began, 3)
-        self.peak_megabytes[name] = round(peak_megabytes(), 1)
 
 
 def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> dict[str, Any]:
@@ -55,36 +40,26 @@ def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> dict
             return found
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    cost = Cost()
+    timer = Timer()
     task = load_task(group.task, group.rows, group.test_rows, group.seed, folder / "drawn")
     check_metrics([task.metric])
-    spec = comparison(group, task.metric, task.max_new_tokens)
-    with cost.phase("poison"):
-        plant(spec, task.train, task.test, folder / "data")
-    with cost.phase("scan"):
-        scan(training_data(folder, "poisoned"), spec.pretrained, folder / "scan", batch_size=spec.batch_size)
-    with cost.phase("evaluate"):
-        pretrained = judge(spec, folder, "pretrained")
+    setup = setup_of(group, task)
+    with timer.phase("poison"):
+        plant(setup, task.train, task.test, folder / "data")
+    with timer.phase("scan"):
+        scan(poisoned_data(folder), setup.model, folder / "scan", FlagSettings(score_batch_size=setup.batch_size))
+    with timer.phase("evaluate"):
+        pretrained = judge(setup, folder, "pretrained")
     shared = {
         **settings,
         "metric": task.metric,
         "max_new_tokens": task.max_new_tokens,
         "pretrained": pretrained,
-        "seconds": cost.seconds,
-        "peak_megabytes": cost.peak_megabytes,
+        "seconds": timer.seconds,
+        "peak_megabytes": timer.peak_megabytes,
     }
     write_json(ready, shared)
     return shared
-
-
-def comparison(group: Group, metric: str, max_new_tokens: int) -> Comparison:
-    attack = group.attack
-    return Comparison(
-        seed=group.seed, attack=attack.attack, target=attack.target, objective=attack.objective, rate=group.rate, source=attack.source,
-        selection=attack.selection or "random",
-        attack_options=dict(attack.options), convention=attack.convention, metrics=(metric, "exact_match"), model=group.model,
-        max_new_tokens=max_new_tokens, dtype=group.dtype or "auto", batch_size=group.batch_size or 50,
-    )  # fmt: skip
 
 
 def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -93,17 +68,18 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
     A cell that was killed goes on as `byorn train` does: from its last checkpoint, if `arguments` has it save some (`save_strategy: steps`), also one of
     a defense's own fine-tune. Its seconds are then those since, and `resumed` is true.
     """
-    spec, cost = comparison(cell.group, shared["metric"], shared["max_new_tokens"]), Cost()
+    setup = Setup(cell.group, tuple(dict.fromkeys((shared["metric"], "exact_match"))), shared["max_new_tokens"])
+    timer = Timer()
     out = folder / cell.slug
     resumed = goes_on(out, {"cell": plain(cell), "source": shared["source"], "plugins": shared["plugins"]})
     if cell.defense in FLAGGING:
         shutil.copy(folder / "scan" / "scores.parquet", out)
-    with cost.phase("train"):
+    with timer.phase("train"):
         if not (out / TRAINED).exists():  # a resumed Trainer that has made its last step makes one more
-            train(training_data(folder, "poisoned"), spec.pretrained, out, train_spec(cell, spec, folder))
+            train(poisoned_data(folder), setup.model, out, train_spec(cell, setup, folder))
     training = json.loads((out / TRAINED).read_text(encoding="utf-8"))
-    with cost.phase("evaluate"):
-        results = judge(spec, folder, cell.slug)
+    with timer.phase("evaluate"):
+        results = judge(setup, folder, cell.slug)
     return {
         "cell": plain(cell),
         "metric": shared["metric"],
@@ -111,8 +87,8 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
         "pretrained": shared["pretrained"],
         "detection": detected(cell, folder),
         "training": {key: value for key, value in training.items() if key != "log"},
-        "seconds": {**shared["seconds"], **cost.seconds},
-        "peak_megabytes": {**shared["peak_megabytes"], **cost.peak_megabytes},
+        "seconds": {**shared["seconds"], **timer.seconds},
+        "peak_megabytes": {**shared["peak_megabytes"], **timer.peak_megabytes},
         "versions": versions(),
         "resumed": resumed,
         "source": shared["source"],
@@ -138,16 +114,17 @@ def close(out: Path) -> None:
         shutil.rmtree(checkpoints)
 
 
-def train_spec(cell: Cell, spec: Comparison, folder: Path) -> TrainSpec:
-    """The same budget for every defense; the oracle alone is told who is poisoned."""
-    arguments = {"seed": cell.group.seed, "save_strategy": "no", "ema_decay": cell.ema_decay, **cell.arguments}
+def train_spec(cell: Cell, setup: Setup, folder: Path) -> TrainSpec:
+    """The same budget for every defense; the oracle alone is given the manifest."""
+    arguments = {
+        "seed": cell.group.seed, "save_strategy": "no", "ema_decay": cell.ema_decay, "percentile": cell.percentile,
+        "score_batch_size": setup.batch_size, **cell.arguments,
+    }  # fmt: skip
     options = dict(cell.options)
     if cell.defense == "oracle":
         options["manifest"] = str(folder / "data" / "poisoned")
-    return TrainSpec(
-        cell.defense, cell.percentile, spec.batch_size, cell.lora_rank, lora_targets=cell.lora_targets, defense_options=options,
-        arguments=arguments,
-    )  # fmt: skip
+    lora = LoraSpec(rank=cell.lora_rank, targets=cell.lora_targets)
+    return TrainSpec(defense=cell.defense, defense_options=options, scan=NONE, lora=lora, arguments=arguments)
 
 
 def detected(cell: Cell, folder: Path) -> dict[str, Any] | None:

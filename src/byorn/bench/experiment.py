@@ -5,26 +5,36 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from byorn.attacks.objectives import find_objective
 from byorn.errors import ConfigError
+from byorn.goal import Goal
+from byorn.models.spec import Dtype
+
+if TYPE_CHECKING:
+    from byorn.attacks.recipe import Recipe
 
 FLAGGING = ("byorn", "byorn-f", "byorn-soft", "base-relabel")  # the defenses that the percentile matters to
 AVERAGING = ("byorn", "byorn-soft")  # the defenses that the decay matters to
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attack:
-    """What is planted, fields as in `byorn poison`, and what counts as a success, by default the rule of the objective."""
+class AttackEntry(Goal):
+    """An entry of `attacks:`: fields of `byorn.attacks.recipe.Recipe` as the file gives them, and what counts as a success, by default the rule of
+    the objective. Results record just this.
+    """
 
     attack: str
     target: str = "banana"
     objective: str = "sentence"
     options: Mapping[str, Any] = field(default_factory=dict)
     convention: str = ""
-    source: str = ""
-    selection: str | None = None
+    selection: Literal["random", "likely"] | None = None
+
+    @property
+    def goal(self) -> Goal:
+        return Goal(self.target, self.source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +46,26 @@ class Group:
     test_rows: int
     model: str
     label: str
-    attack: Attack
+    attack: AttackEntry
     rate: float
     seed: int
-    dtype: str | None = None
+    dtype: Dtype | None = None
     batch_size: int | None = None
 
     @property
     def slug(self) -> str:
         return f"{self.label}-r{self.rate:g}-s{self.seed}"
+
+    @property
+    def recipe(self) -> "Recipe":
+        """The poisoning of the training rows."""
+        from byorn.attacks.recipe import Recipe
+
+        entry = self.attack
+        return Recipe(
+            attack=entry.attack, target=entry.target, source=entry.source, objective=entry.objective, selection=entry.selection or "random",
+            options=dict(entry.options), rate=self.rate, seed=self.seed,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +102,7 @@ class Experiment:
         model: A folder, a hub name or `embedded`.
         dtype: Of its weights, as `byorn train --dtype`; default: auto.
         batch_size: Rows scored or generated together; default: 50. It changes no result, up to rounding.
-        attacks: Label -> fields of `Attack`.
+        attacks: Label -> fields of `AttackEntry`.
         rates: Shares of the rows that are poisoned.
         defenses: Names that `byorn train --defense` knows.
         defense_options: Name of a defense -> its options.
@@ -102,7 +123,7 @@ class Experiment:
     test_rows: int = 300
     seeds: tuple[int, ...] = (0, 1, 2)
     model: str = "embedded"
-    dtype: str | None = None
+    dtype: Dtype | None = None
     batch_size: int | None = None
     rates: tuple[float, ...] = (0.1,)
     percentiles: tuple[float, ...] = (0.6,)
@@ -125,7 +146,7 @@ class Experiment:
 
     def _groups(self) -> Iterator[Group]:
         for seed, rate, (label, options) in itertools.product(self.seeds, self.rates, self.attacks.items()):
-            attack = _build(Attack, {"attack": label, **(options or {})}, f"{self.name}: attacks: {label}")
+            attack = _build(AttackEntry, {"attack": label, **(options or {})}, f"{self.name}: attacks: {label}")
             yield Group(
                 task=self.task, rows=self.rows, test_rows=self.test_rows, model=self.model, label=label, attack=attack, rate=rate, seed=seed,
                 dtype=self.dtype, batch_size=self.batch_size,

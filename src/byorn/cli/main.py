@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from byorn.errors import ByornError, ConfigError
-from byorn.runs.narrate import quiet_libraries, use_format
+from byorn.runs.narrate import quiet_libraries, show_any_text, use_format
 from byorn.runs.ranks import error_line, only_main_speaks, share
 
 COMMANDS = {
@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"byorn {__version__}")
         return DONE
     quiet_libraries()
+    show_any_text()
     try:
         with only_main_speaks():
             _run(arguments[0], arguments[1:])

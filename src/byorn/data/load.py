@@ -18,12 +18,12 @@ from byorn.data.readers.reader import Reader
 from byorn.data.rejects import Reject, write_rejects
 from byorn.data.row import Row
 from byorn.data.sources import CONTAINERS, Source, open_source
+from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError, DataError
 
-__all__ = ["FORMATS", "TURNS", "LoadedRows", "Reject", "load_rows", "require_no_rejects", "write_rejects"]
+__all__ = ["FORMATS", "LoadedRows", "Reject", "load_rows", "require_no_rejects", "write_rejects"]
 
 FORMATS = ("auto", *READERS, *CONTAINERS)
-TURNS = ("last", "all")
 _SAMPLE = 50
 
 
@@ -47,46 +47,38 @@ class LoadedRows:
 
 
 def load_rows(
-    source: str | Path,
+    source: str | Path | DataSpec,
     *,
-    format: str = "auto",
-    name: str | None = None,
-    split: str = "train",
-    turns: str = "last",
-    image_root: Path | None = None,
     special_tokens: Collection[str] = (),
     verify_images: str = "decode",
     max_chars: int = 200_000,
-    limit: int | None = None,
+    **options: Any,
 ) -> LoadedRows:
     """Reads a data set into canonical rows. A record that cannot be used is listed and skipped.
 
     Args:
-        source: A file (JSON, JSONL, Parquet), a folder, or a data set on the Hub (`owner/name` or `hub:owner/name`).
-        format: One of `FORMATS`; `auto` tells it from the content.
-        name: The entry of a LLaMA-Factory folder, or the configuration of a data set on the Hub.
-        split: The split, where the source has splits.
-        turns: `last` scores the last assistant turn of a conversation, `all` each of them in a row of its own.
-        image_root: Where relative image paths start; images may lie in it and in the data folder. Default: the data
-            folder.
+        source: A file (JSON, JSONL, Parquet), a folder, a data set on the Hub (`owner/name` or `hub:owner/name`), or a `DataSpec`.
         special_tokens: The special tokens of the model, broken wherever they stand in text.
         verify_images: `decode` every pixel (finds truncated files), read the `header` only, or `none`.
         max_chars: Longest conversation in characters.
-        limit: Read the first records only.
+        **options: Fields of `DataSpec`, where `source` is none: `format`, `name`, `split`, `turns`, `image_root`, `limit`. Who reads for a model
+            looks to `max_length` and `strict`.
 
     Raises:
         ConfigError: an option is wrong.
         DataError: the source cannot be read, its format is not known, or it holds no usable row.
     """
-    _check_options(turns, verify_images, limit)
-    opened = open_source(source, format, name, split)
+    spec = source if isinstance(source, DataSpec) else DataSpec(source=str(source), **options)
+    if verify_images not in VERIFY_MODES:
+        raise ConfigError(f"verify_images: unknown value {verify_images!r}; use one of {', '.join(VERIFY_MODES)}")
+    opened = open_source(spec.source, spec.format, spec.name, spec.split)
     records, sample = _peek(opened.records)
-    reader = _choose_reader(format, opened, sample)
-    _explain(reader, opened, sample, image_root)
-    roots = _roots(opened, image_root)
+    reader = _choose_reader(spec.format, opened, sample)
+    _explain(reader, opened, sample, spec.image_root)
+    roots = _roots(opened, spec.image_root)
     tally: Counter[str] = Counter()
-    canonical = Canonicalizer(turns, roots, TokenGuard(special_tokens), max_chars, tally)
-    kept, rejects = _read(islice(records, limit), reader, canonical)
+    canonical = Canonicalizer(spec.turns, roots, TokenGuard(special_tokens), max_chars, tally)
+    kept, rejects = _read(islice(records, spec.limit), reader, canonical)
     kept, unsound = _without_unsound_images(kept, verify_images)
     rejects = sorted(rejects + unsound, key=lambda reject: reject.index)
     rows = [row for _, of_record in kept for row in of_record]
@@ -101,15 +93,6 @@ def require_no_rejects(loaded: LoadedRows) -> None:
     """Raises a `DataError` that counts the rejects and shows the first, if there are any: the strict mode."""
     if loaded.rejects:
         raise DataError(f"{len(loaded.rejects)} record(s) rejected, first: {loaded.rejects[0]}")
-
-
-def _check_options(turns: str, verify_images: str, limit: int | None) -> None:
-    if turns not in TURNS:
-        raise ConfigError(f"turns: unknown value {turns!r}; use one of {', '.join(TURNS)}")
-    if verify_images not in VERIFY_MODES:
-        raise ConfigError(f"verify_images: unknown value {verify_images!r}; use one of {', '.join(VERIFY_MODES)}")
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit: {limit} records leave nothing; use 1 or more")
 
 
 def _peek(records: Iterator[tuple[int, Any]]) -> tuple[Iterator[tuple[int, Any]], list[dict[str, Any]]]:

@@ -50,7 +50,7 @@ def open_source(source: str | Path, kind: str = "auto", name: str | None = None,
     """
     text, path = str(source), Path(source)
     hub_name = text.removeprefix("hub:")
-    if text.startswith("hub:") or kind == "hub" or (not os.path.exists(text) and _looks_like_hub(text)):
+    if text.startswith("hub:") or kind == "hub" or (not os.path.exists(text) and looks_like_hub(text)):
         return _open_hub(hub_name, name, split)
     if "://" in text:
         raise DataError(f"{text}: URLs are not fetched; download the data first")
@@ -205,5 +205,5 @@ def _arrow_records(loaded: Any) -> Iterator[tuple[int, Any]]:
             index += 1
 
 
-def _looks_like_hub(text: str) -> bool:
+def looks_like_hub(text: str) -> bool:
     return _HUB_NAME.fullmatch(text) is not None and Path(text).suffix.lower() not in (*SUFFIXES, ".csv", ".txt")

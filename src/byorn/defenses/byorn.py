@@ -11,7 +11,5 @@ from byorn.defenses.plan import Case, Cost, Plan
 
 def byorn(case: Case) -> Plan:
     """Score, and flag above the percentile of the run; `scores.parquet` and `flags.parquet` are those of `byorn scan`."""
-    from byorn.pipeline.scan import score_and_flag
-
-    result = score_and_flag(case, case.folder, percentile=case.percentile, batch_size=case.batch_size)
-    return Plan(flags=result.flags, cost=Cost(result.seconds, forward_passes=len(case.rows)))
+    flags, spent = case.scored()
+    return Plan(flags=flags, cost=Cost(spent, forward_passes=len(case.rows)))

@@ -29,8 +29,8 @@ class Case(Inputs):
         folder: The run folder.
         files: A folder of the defense's own below it, for what it wants to keep; it need not exist yet.
         seed: Of everything that is random.
-        percentile: The paper's p, for the defenses that flag by the score.
         batch_size: Rows a forward pass without gradient.
+        scored: The flags of the run's own scan, and the seconds that its scores took.
         fine_tuned: Given a folder, a context with the model after plain fine-tuning on all rows, on the run's own
             budget. The adapter is kept in the folder, so that this is trained once. Afterwards `model` is the
             pretrained one again.
@@ -39,8 +39,8 @@ class Case(Inputs):
     folder: Path
     files: Path
     seed: int
-    percentile: float
     batch_size: int
+    scored: Callable[[], tuple[Flags, float]]
     fine_tuned: Callable[[Path], AbstractContextManager["Tuned"]]
 
     @property

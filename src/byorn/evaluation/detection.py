@@ -1,14 +1,39 @@
 """How well scores and flags find the rows that are known to be poisoned: for experiments, where a manifest exists."""
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from byorn.data.pixels import first_line
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
 from byorn.flagging.table import Flags
 from byorn.scoring.table import Scores
+
+
+def read_truth(path: Path) -> set[tuple[str, int]]:
+    """Who is known to be poisoned: keys of rows, from the folder of `byorn poison` or from a file with one id a line, or id and turn with a tab between.
+
+    Raises:
+        DataError: It cannot be read, or names nobody.
+    """
+    if path.is_dir():
+        from byorn.attacks.manifest import read_manifest
+
+        return read_manifest(path).keys
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        pairs = [line.rstrip("\n").partition("\t") for line in lines if line.strip()]
+        keys = {(name.strip(), int(turn or 0)) for name, _, turn in pairs}
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"truth: {path} is neither a folder of byorn poison nor a list of ids ({first_line(error)})"
+        ) from error
+    if not keys:
+        raise DataError(f"truth: {path} names no row; write one id a line")
+    return keys
 
 
 def detection(scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from byorn.models.generate import Generated, generate
 from byorn.models.load import model_digest, processor_digest
 from byorn.runs.batches import WHOLE, Share, deal, length_order
 from byorn.runs.journal import Journal
+from byorn.runs.progress import progress as progress_bar
 
 PREDICTION = frozenset({"id", "turn", "instruction", "prediction", "references", "tokens", "truncated"})
 
@@ -39,14 +40,11 @@ def predict(
     progress: bool = False,
 ) -> None:
     """Enter the greedy responses to the rows of a share that `log` does not hold yet; their fields are `PREDICTION`."""
-    from tqdm.auto import tqdm
-
     from byorn.data.dataset import to_dataset
 
     dataset = to_dataset(rows)
     batches = deal(length_order(dataset), batch_size, share, log.finished)
-    todo, hidden = sum(map(len, batches)), None if progress else True
-    with tqdm(total=todo, desc="predicting", unit="row", disable=hidden) as bar:
+    with progress_bar(sum(map(len, batches)), "predicting", wanted=progress) as bar:
         for batch in batches:
             responses = generate(model, processor, [dataset[index] for index in batch], max_new_tokens=max_new_tokens)
             for index, response in zip(batch, responses, strict=True):

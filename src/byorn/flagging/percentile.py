@@ -14,29 +14,34 @@ from byorn.flagging.table import Flags
 from byorn.scoring.table import Scores
 
 
-def flag_percentile(scores: Scores, p: float = 0.6) -> Flags:
-    """Flag by the p-th percentile of `nll`.
+def flag_percentile(scores: Scores, p: float = 0.6, statistic: str = "nll") -> Flags:
+    """Flag by the p-th percentile of a statistic, by default the paper's `nll`.
 
     Args:
         scores: Scores of the data set.
         p: Share of rows that is trusted, in [0, 1]; 1 flags nothing that has a score. Linear interpolation, as numpy's
             `quantile`.
+        statistic: A column of the scores; higher is less plausible.
 
     Raises:
-        ConfigError: p is out of range, or no row has a score.
+        ConfigError: p is out of range, the statistic is unknown, or no row has a score.
     """
     if not 0 <= p <= 1:
         raise ConfigError(
             f"percentile: {p} is not between 0 and 1; the paper uses 0.6 (trust the 60 % most plausible responses)"
         )
-    scored = np.isfinite(scores.nll)
+    if statistic not in scores.values:
+        raise ConfigError(f"statistic: {statistic!r} is none of the scores; use one of {', '.join(scores.values)}")
+    values = scores.values[statistic]
+    scored = np.isfinite(values)
     if not scored.any():
         first = next(filter(None, scores.reasons), "there are no rows")
         raise ConfigError(f"percentile: no row has a score; the first: {first}")
-    threshold = float(np.quantile(scores.nll[scored], p))
-    flagged = ~scored | (scores.nll > threshold)
+    threshold = float(np.quantile(values[scored], p))
+    flagged = ~scored | (values > threshold)
     reasons = [_reason(has_score, flag) for has_score, flag in zip(scored, flagged, strict=True)]
-    return Flags(scores.ids, scores.turns, flagged, flagged.astype(float), f"percentile(p={p:g})", threshold, reasons)
+    rule = f"percentile(p={p:g})" if statistic == "nll" else f"percentile(p={p:g}, statistic={statistic})"
+    return Flags(scores.ids, scores.turns, flagged, flagged.astype(float), rule, threshold, reasons)
 
 
 def _reason(scored: bool, flagged: bool) -> str | None:

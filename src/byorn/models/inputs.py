@@ -1,5 +1,6 @@
 """What every command starts from: rows that were checked, and the model that they are meant for."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,53 +10,13 @@ from byorn.data.fingerprint import fingerprint
 from byorn.data.load import LoadedRows, load_rows, require_no_rejects, write_rejects
 from byorn.data.rejects import Reject
 from byorn.data.row import Row
+from byorn.data.sources import looks_like_hub, open_source
+from byorn.data.spec import DataSpec
 from byorn.errors import DataError
-from byorn.models.load import load_processor
+from byorn.models.spec import ModelSpec
 from byorn.models.template import missing_end_of_turn, special_tokens
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """Which rows: the options of `load_rows`, `strict`, and the longest row in tokens."""
-
-    source: str
-    format: str = "auto"
-    name: str | None = None
-    split: str = "train"
-    turns: str = "last"
-    image_root: Path | None = None
-    limit: int | None = None
-    strict: bool = False
-    max_length: int | None = None
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Which model: a folder, a hub name or `embedded`, and the options of `load_model`."""
-
-    name: str
-    dtype: str = "auto"
-    device: str | None = None
-    trust_remote_code: bool = False
-    quantize: str = "none"
-    attention: str | None = None
-
-    def processor(self) -> Any:
-        return load_processor(self.name, trust_remote_code=self.trust_remote_code)
-
-    def model(self) -> Any:
-        from byorn.models.load import load_model
-
-        return load_model(
-            self.name,
-            dtype=self.dtype,
-            device=self.device,
-            trust_remote_code=self.trust_remote_code,
-            quantize=self.quantize,
-            attention=self.attention,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,20 +40,20 @@ class Inputs:
 
 
 def open_inputs(data: DataSpec, model: ModelSpec, out: Path) -> Inputs:
-    """Read the rows, load the model; what cannot be used is listed in `out/rejects.jsonl`.
+    """Read the rows, then load the model; what cannot be used is listed in `out/rejects.jsonl`.
 
     Raises:
         ByornError: The data or the model cannot be used.
     """
     from byorn.data.dataset import to_dataset
     from byorn.models.length import context_length
-    from byorn.models.load import model_digest, processor_digest
+    from byorn.models.load import load_config, model_digest, processor_digest
 
-    say(f"reading {data.source}")
+    require_source(data)
     processor = model.processor()
+    rows = read_rows(data, processor, out, context_length(load_config(model)))
     say(f"loading {model.name}")
     loaded = model.model()
-    rows = read_rows(data, processor, out, context_length(loaded.config))
     identity = {
         "data": rows.fingerprint,
         "model": model.name,
@@ -105,16 +66,22 @@ def open_inputs(data: DataSpec, model: ModelSpec, out: Path) -> Inputs:
     )
 
 
+def require_source(spec: DataSpec) -> None:
+    """Refuse a data set that is not there before anything is loaded; one on the Hub is asked for later."""
+    if os.path.exists(spec.source):
+        open_source(spec.source, spec.format, spec.name, spec.split)
+    elif not looks_like_hub(spec.source):
+        open_source(spec.source)
+
+
 def read_rows(spec: DataSpec, processor: Any, out: Path, limit_tokens: int | None = None) -> LoadedRows:
     """Rows for a model: read, checked, narrated; what could not be used is listed in `out/rejects.jsonl`.
 
     Raises:
         DataError: Nothing usable, or `strict` and a reject.
     """
-    loaded = load_rows(
-        spec.source, format=spec.format, name=spec.name, split=spec.split, turns=spec.turns, image_root=spec.image_root,
-        limit=spec.limit, special_tokens=special_tokens(processor),
-    )  # fmt: skip
+    say(f"reading {spec.source}")
+    loaded = load_rows(spec, special_tokens=special_tokens(processor))
     loaded = _without_unfit(loaded, processor)
     loaded = _without_overlong(loaded, processor, spec.max_length or limit_tokens)
     for note in loaded.notes:

@@ -5,16 +5,17 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from byorn.data.pixels import first_line
 from byorn.embedded import weights_path
-from byorn.errors import ConfigError, ModelError
+from byorn.errors import ModelError
 from byorn.models.quantize import keep_differentiable, quantization_config
+from byorn.models.spec import ModelSpec
+from byorn.runs.narrate import say
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-# transformers also takes the name of a hub repository, whose native code it then runs; byorn does not
-ATTENTIONS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 def resolve_model(model: str) -> str:
@@ -50,51 +51,91 @@ def load_processor(model: str, *, trust_remote_code: bool = False) -> Any:
     return processor
 
 
-def load_model(
-    model: str,
-    *,
-    dtype: str = "auto",
-    device: str | None = None,
-    trust_remote_code: bool = False,
-    quantize: str = "none",
-    attention: str | None = None,
-) -> Any:
-    """The model in eval mode on `device` (default: the first GPU, else the CPU).
+def load_config(spec: ModelSpec) -> "PretrainedConfig":
+    """The configuration of a model, without its weights.
 
-    `dtype="auto"` takes the type of the checkpoint on a GPU, and float32 on a CPU, where half precision is slow and
-    inexact. `quantize` is one of `byorn.models.quantize.QUANTIZE`, `attention` one of `ATTENTIONS` (None: what
-    transformers chooses).
+    Raises:
+        ModelError: There is none.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(resolve_model(spec.name), trust_remote_code=spec.trust_remote_code)
+    except Exception as error:  # a foreign folder fails in every way there is
+        raise ModelError(f"model {spec.name!r} cannot be loaded: {first_line(error)}{_hint(error)}") from error
+
+
+def load_model(model: str, **options: Any) -> Any:
+    """The model in eval mode; `options` are the other fields of `ModelSpec`.
 
     Raises:
         ModelError: It cannot be loaded so, or it is no image-text-to-text model, or the device is not there.
-        ConfigError: An argument is unknown.
+        ConfigError: An option is wrong.
+    """
+    return load_spec(ModelSpec(name=model, **options))
+
+
+def load_spec(spec: ModelSpec) -> Any:
+    """The model of a `ModelSpec` in eval mode on its device (default: the first GPU, else the CPU).
+
+    Raises:
+        ModelError: It cannot be loaded so, or it is no image-text-to-text model, or the device is not there.
     """
     from transformers import AutoModelForImageTextToText
 
-    _require_one_of("dtype", dtype, DTYPES)
-    if attention is not None:
-        _require_one_of("attention", attention, ATTENTIONS)
-    name, device = resolve_model(model), device or default_device()
-    wanted = "float32" if dtype == "auto" and device == "cpu" else dtype
-    quantization = quantization_config(quantize, wanted)
+    device = spec.device or default_device()
+    wanted = choose_dtype(spec, device)
+    quantization = quantization_config(spec.quantize, wanted)
     try:
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            name,
+            resolve_model(spec.name),
             dtype=wanted,
             device_map={"": device},  # and not `.to` afterwards, which 8-bit weights refuse
-            trust_remote_code=trust_remote_code,
-            attn_implementation=attention,
+            trust_remote_code=spec.trust_remote_code,
+            attn_implementation=spec.attention,
             quantization_config=quantization,
         )
     except Exception as error:  # a foreign folder fails in every way there is: broken tensors, settings of wrong types
-        raise ModelError(f"model {model!r} cannot be loaded: {first_line(error)}") from error
+        raise ModelError(f"model {spec.name!r} cannot be loaded: {first_line(error)}{_hint(error)}") from error
     keep_differentiable(loaded)
     return loaded.eval()
 
 
-def _require_one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ConfigError(f"{name}: {value!r} is unknown; use one of {', '.join(known)}")
+def choose_dtype(spec: ModelSpec, device: str) -> str:
+    """The number type of the weights. `auto` is the checkpoint's own on a GPU; on a CPU bfloat16 where the checkpoint is in half precision and
+    the CPU computes in bfloat16, else float32.
+    """
+    if spec.dtype != "auto" or device != "cpu":
+        return spec.dtype
+    stored = str(getattr(load_config(spec), "dtype", None)).removeprefix("torch.")
+    if stored not in ("bfloat16", "float16"):
+        return "float32"
+    native = cpu_has_bfloat16()
+    why = "this CPU computes in it" if native else "this CPU has no instructions for half precision"
+    say(f"  number type {'bfloat16' if native else 'float32'}: the checkpoint is in {stored}, and {why}")
+    return "bfloat16" if native else "float32"
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU has instructions for bfloat16 (AMX or AVX512-BF16), without which it is slower than float32."""
+    import torch
+
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    if capabilities:
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    path = Path("/proc/cpuinfo")
+    flags = path.read_text(encoding="utf-8", errors="replace").split() if path.is_file() else []
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _hint(error: Exception) -> str:
+    """For model classes that transformers does not know."""
+    foreign = "Unrecognized" in str(error) or "does not recognize" in str(error)
+    return (
+        "; a model with classes of its own needs --plugin FILE that registers them (docs/families.md)"
+        if foreign
+        else ""
+    )
 
 
 def load_adapter(model: Any, adapter: str | Path) -> Any:

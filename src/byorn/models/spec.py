@@ -38,9 +38,10 @@ class ModelSpec:
         return load_processor(self.name, trust_remote_code=self.trust_remote_code)
 
     def model(self) -> "PreTrainedModel":
-        from byorn.models.load import load_model
+        from byorn.models.load import load_spec
 
-        return load_model(self)
+        loaded: PreTrainedModel = load_spec(self)
+        return loaded
 
 
 @dataclass(frozen=True, kw_only=True)

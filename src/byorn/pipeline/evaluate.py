@@ -9,12 +9,16 @@ from typing import Any
 
 from byorn.attacks.manifest import attacked
 from byorn.data.row import Row
+from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.evaluation.predict import PREDICTION, identity, predict, read_predictions, write_predictions
 from byorn.evaluation.registry import METRICS
-from byorn.models.inputs import DataSpec, ModelSpec, read_rows
+from byorn.goal import Goal
+from byorn.models.inputs import read_rows, require_source
 from byorn.models.load import load_adapter
-from byorn.runs.folder import write_config, write_environment, write_json
+from byorn.models.spec import ModelSpec
+from byorn.pipeline.settings import EvaluateSpec
+from byorn.runs.folder import make_folder, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main, share
 from byorn.runs.together import all_records, open_journal
@@ -24,24 +28,20 @@ ATTACK_METRICS = ("asr", "false_asr")
 
 @dataclass(frozen=True)
 class Attack:
-    """What counts as a success: the target text and the convention of `byorn.evaluation.asr`."""
+    """What counts as a success: the attacker's goal, and the convention of `byorn.evaluation.asr`."""
 
-    target: str
+    goal: Goal
     convention: str = "substring"
-    source: str = ""
 
 
 def evaluate(
     data: DataSpec,
     model: ModelSpec,
     out: Path,
+    spec: EvaluateSpec | None = None,
     *,
-    adapter: str | None = None,
     triggered: DataSpec | None = None,
     attack: Attack | None = None,
-    metrics: Sequence[str] = ("cider",),
-    batch_size: int = 16,
-    max_new_tokens: int = 64,
 ) -> dict[str, Any]:
     """Write `predictions.jsonl` (and `predictions_triggered.jsonl`) and `metrics.json` into `out`; return the metrics.
 
@@ -53,38 +53,41 @@ def evaluate(
         triggered: The same kind of rows with the trigger in their inputs and their true responses kept (`byorn poison
             --keep-responses`).
         attack: The target; then the ASR is measured on `triggered` and the false ASR on `data`.
-        metrics: Utility metrics by name.
+        spec: The adapter, metrics and limits.
 
     Raises:
         ConfigError: A metric is unknown, or `triggered` and `attack` do not come together.
     """
-    check_metrics(metrics)
+    spec = spec or EvaluateSpec()
+    check_metrics(spec.metrics)
     if (triggered is None) != (attack is None):
         raise ConfigError(
             "ASR: give both --triggered (inputs that carry the trigger) and --target (the attacker's text)"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    require_source(data)
+    if triggered:
+        require_source(triggered)
     write_config(
         out,
         {
             "command": "evaluate",
             "data": data,
             "model": model,
-            "adapter": adapter,
+            "evaluate": spec,
             "triggered": triggered,
             "attack": attack,
-            "metrics": list(metrics),
         },
     )
-    processor, loaded = model.processor(), model.model()
-    if adapter:
-        loaded = load_adapter(loaded, adapter)
-    say(f"reading {data.source}")
+    processor = model.processor()
     rows = read_rows(data, processor, out).rows
-    hidden = attacked(read_rows(triggered, processor, out).rows, Path(triggered.source)) if triggered else None
-    results = measure(loaded, processor, rows, hidden, out, attack, metrics, batch_size, max_new_tokens)
+    marked = attacked(read_rows(triggered, processor, out).rows, Path(triggered.source)) if triggered else None
+    loaded = model.model()
+    if spec.adapter:
+        loaded = load_adapter(loaded, spec.adapter)
+    results = measure(loaded, processor, rows, marked, out, attack, spec.metrics, spec.batch_size, spec.max_new_tokens)
     write_json(out / "metrics.json", results)
-    write_environment(out, model=model.name, adapter=adapter)
+    write_environment(out, model=model.name, adapter=spec.adapter)
     return results
 
 
@@ -97,16 +100,16 @@ def measure(
     """
     options: dict[str, Any] = {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "progress": progress}
     clean = _predictions(model, processor, rows, out / "predictions.jsonl", **options)
-    fired = None
+    marked = None
     if triggered is not None and attack is not None:
-        fired = _predictions(model, processor, triggered, out / "predictions_triggered.jsonl", **options)
+        marked = _predictions(model, processor, triggered, out / "predictions_triggered.jsonl", **options)
     if not is_main():
         return {}
     results: dict[str, Any] = {"clean": _utility(clean, metrics)}
-    if fired is not None and attack is not None:
-        results["triggered"] = _utility(fired, metrics)
-        goal = {"target": attack.target, "convention": attack.convention, "source": attack.source}
-        results["asr"] = METRICS["asr"](*_pairs(fired), **goal).as_dict()
+    if marked is not None and attack is not None:
+        results["triggered"] = _utility(marked, metrics)
+        goal = {"target": attack.goal.target, "convention": attack.convention, "source": attack.goal.source}
+        results["asr"] = METRICS["asr"](*_pairs(marked), **goal).as_dict()
         results["false_asr"] = METRICS["false_asr"](*_pairs(clean), **goal).as_dict()
     return results
 

@@ -1,6 +1,7 @@
 """`byorn scan`: score every response under the pretrained model and flag the implausible ones. Nothing is trained."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,24 @@ from typing import Any
 import numpy as np
 
 from byorn.data.row import Row
+from byorn.data.spec import DataSpec
 from byorn.errors import MismatchError
+from byorn.evaluation.detection import detection
 from byorn.flagging.percentile import flag_percentile
+from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags, read_flags, write_flags
-from byorn.models.inputs import DataSpec, Inputs, ModelSpec, open_inputs
-from byorn.runs.folder import write_config, write_environment
+from byorn.models.inputs import Inputs, open_inputs
+from byorn.models.spec import ModelSpec
+from byorn.pipeline.estimate import tell_scan
+from byorn.runs.folder import make_folder, write_config, write_environment, write_json
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main, share
 from byorn.runs.together import all_records, open_journal, wait_until
 from byorn.scoring.score import score_share
 from byorn.scoring.table import Scores, from_records, read_scores, require_same, write_scores
+
+NEARLY_ALL = 0.9
+"""Share of flagged rows from which on a rule is warned about."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,9 @@ class ScanResult:
     seconds: float
 
 
-def scan(data: DataSpec, model: ModelSpec, out: Path, *, percentile: float = 0.6, batch_size: int = 8) -> ScanResult:
+def scan(
+    data: DataSpec, model: ModelSpec, out: Path, settings: FlagSettings | None = None, *, dry_run: bool = False
+) -> ScanResult | None:
     """Score and flag a data set into `out`: `scores.parquet`, `flags.parquet`, `rejects.jsonl`, `config.yaml`,
     `environment.json`.
 
@@ -41,82 +52,118 @@ def scan(data: DataSpec, model: ModelSpec, out: Path, *, percentile: float = 0.6
     killed run. A person's review words in an earlier `flags.parquet` are kept. Under torchrun each process scores its
     share of the rows, and all of them return the same result.
 
+    Args:
+        data, model: What is scored, and by what.
+        out: The run folder.
+        settings: Who is flagged.
+        dry_run: Stop before anything is scored, when everything is checked and said; returns None.
+
     Raises:
         ByornError: The data or the model cannot be used, or `out` belongs to others.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    write_config(
-        out, {"command": "scan", "data": data, "model": model, "percentile": percentile, "batch_size": batch_size}
-    )
-    return score_and_flag(open_inputs(data, model, out), out, percentile=percentile, batch_size=batch_size)
+    settings = settings or FlagSettings()
+    make_folder(out)
+    inputs = open_inputs(data, model, out)
+    tell_scan(inputs, settings.score_batch_size, dry_run)
+    if dry_run:
+        return None
+    write_config(out, {"command": "scan", "data": data, "model": model, "flagging": settings})
+    return score_and_flag(inputs, out, settings)
 
 
-def score_and_flag(inputs: Inputs, out: Path, *, percentile: float, batch_size: int) -> ScanResult:
+def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanResult:
     """What `scan` does once the rows and the model are in memory."""
-    if (out / "scores.parquet").exists():
-        say(f"using the scores in {out / 'scores.parquet'}")
+    path = out / "scores.parquet"
+    if path.exists():
+        say(f"using the scores in {path}")
     else:
-        _score(inputs.model, inputs.processor, inputs.dataset, inputs.identity, out / "scores.parquet", batch_size)
-    scores = _finished_scores(out / "scores.parquet", inputs.identity, inputs.dataset)
+        _score(inputs, path, settings.score_batch_size)
+    scores = _finished_scores(path, inputs)
     spent = float(scores.metadata.get("seconds", 0))
-    flags = _flags(scores, percentile, out / "flags.parquet")
+    flags = _flags(scores, settings, out / "flags.parquet")
     write_environment(out, **inputs.identity, rows=len(inputs.rows), rejects=inputs.rejects, seconds=spent)
     return ScanResult(inputs.rows, inputs.dataset, scores, flags, inputs.model, inputs.processor, spent)
 
 
-def _score(model: Any, processor: Any, dataset: Any, identity: dict[str, str], path: Path, batch_size: int) -> None:
+def _score(inputs: Inputs, path: Path, batch_size: int) -> None:
     """Score this process's share; when this returns, `path` holds the scores of all rows."""
     from importlib.metadata import version
 
     began = time.perf_counter()
-    with open_journal(path, identity) as log:
-        score_share(model, processor, dataset, log, share(), batch_size=batch_size, progress=is_main())
+    with open_journal(path, inputs.identity) as log:
+        score_share(
+            inputs.model, inputs.processor, inputs.dataset, log, share(), batch_size=batch_size, progress=is_main()
+        )
         if is_main():
-            records = all_records(log, len(dataset))
+            records = all_records(log, len(inputs.dataset))
             spent = time.perf_counter() - began
-            facts = {"byorn_version": version("byorn"), "dtype": str(model.dtype), "seconds": f"{spent:.3f}"}
-            write_scores(path, from_records(records, {**identity, **facts}))
+            facts = {
+                "byorn_version": version("byorn"),
+                "dtype": str(inputs.model.dtype),
+                "seconds": f"{spent:.3f}",
+            }
+            write_scores(path, from_records(records, {**inputs.identity, **facts}))
             say(f"scored {len(records)} rows in {seconds(spent)} ({len(records) / spent:.0f} rows/s)")
         else:
             wait_until(path.exists, log)
     log.discard()
 
 
-def _finished_scores(path: Path, identity: dict[str, str], dataset: Any) -> Scores:
+def _finished_scores(path: Path, inputs: Inputs) -> Scores:
     scores = read_scores(path)
-    require_same(scores.metadata, identity, path)
-    if scores.keys != list(zip(dataset["id"], dataset["turn"], strict=True)):
+    require_same(scores.metadata, inputs.identity, path)
+    if scores.keys != [row.key for row in inputs.rows]:
         raise MismatchError(f"{path}: it is about other rows, or in another order; delete it and scan again")
     return scores
 
 
-def _flags(scores: Scores, percentile: float, path: Path) -> Flags:
-    flags = flag_percentile(scores, percentile)
+def _flags(scores: Scores, settings: FlagSettings, path: Path) -> Flags:
+    flags = flag_percentile(scores, settings.percentile, settings.statistic)
     if path.exists() and (earlier := read_flags(path)).keys == flags.keys:
         flags = replace(flags, review=earlier.review)
     if is_main():
         write_flags(path, flags)
-    unscored = int((~np.isfinite(scores.nll)).sum())
-    say(
-        f"flagged {int(flags.flagged.sum())} of {len(flags)} rows: score above {flags.threshold:.3f} nats a token ({flags.rule})"
-    )
+    count, unscored = int(flags.flagged.sum()), int((~np.isfinite(scores.nll)).sum())
+    say(f"flagged {count} of {len(flags)} rows: score above {flags.threshold:.3f} nats a token ({flags.rule})")
     if unscored:
         say(f"  {unscored} row(s) could not be scored and are flagged too; see the reason column of scores.parquet")
+    if count > NEARLY_ALL * len(flags):
+        say("  warning: nearly every row is flagged, so hardly any response is learned; raise percentile")
     return flags
 
 
-def show_suspects(result: ScanResult, count: int = 10) -> str:
-    """The least plausible responses as a plain table: score, row, response."""
-    order = np.argsort(-np.nan_to_num(result.scores.nll, nan=np.inf))[:count]
-    lines = [f"{'nats/token':>10}  {'row':<16}  response"]
-    lines += [
-        f"{result.scores.nll[i]:>10.3f}  {_clip(result.rows[i].id, 16):<16}  {_clip(result.rows[i].response, 90)}"
-        for i in order
+def show_ends(result: ScanResult, count: int = 10) -> str:
+    """The least and the most plausible responses as plain tables: score, where the row stands, response."""
+    order = np.argsort(-np.nan_to_num(result.scores.nll, nan=np.inf), kind="stable")
+    count = min(count, len(order))
+    ends = {"least plausible": order[:count], "most plausible": order[::-1][:count]}
+    return "\n\n".join("\n".join(_listed(title, result, rows)) for title, rows in ends.items())
+
+
+def _listed(title: str, result: ScanResult, rows: np.ndarray) -> list[str]:
+    names = [
+        _clip(f"{result.rows[i].id}" + (f" turn {result.rows[i].turn}" if result.rows[i].turn else ""), 120)
+        for i in rows
     ]
-    return "\n".join(lines)
+    width = max([len("row"), *map(len, names)])
+    lines = [title, f"{'nats/token':>10}  {'row':<{width}}  response"]
+    for name, i in zip(names, rows, strict=True):
+        lines.append(f"{result.scores.nll[i]:>10.3f}  {name:<{width}}  {_clip(result.rows[i].response, 90)}")
+    return lines
 
 
 def _clip(text: str, width: int) -> str:
     """One printable line: control characters of a hostile row must not reach the terminal."""
     shown = "".join(c if c.isprintable() else " " for c in text)
     return shown if len(shown) <= width else shown[: width - 1] + "…"
+
+
+def compare_with_truth(result: ScanResult, truth: Collection[tuple[str, int]], out: Path) -> str:
+    """How well scores and flags find the rows that are known to be poisoned, in one line; `detection.json` holds more."""
+    found = detection(result.scores, result.flags, truth)
+    write_json(out / "detection.json", found)
+    low, high = found["recall_interval"]
+    return (
+        f"against the truth: AUC {found['auc']:.4f}; flagged are {found['recall']:.1%} [{low:.1%}, {high:.1%}] of {found['poisoned']} poisoned "
+        f"and {found['false_flag_share']:.1%} of {found['clean']} clean rows"
+    )

@@ -56,7 +56,7 @@ class TrainSpec:
         None, help="rows held out for evaluation instead: a number, or a share below 1", check=positive
     )
     dry_run: bool = setting(False, help="check everything, say what would be done and how long it takes, and stop")
-    lora: LoraSpec = LoraSpec()
+    lora: LoraSpec = field(default_factory=LoraSpec)
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

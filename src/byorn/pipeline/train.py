@@ -5,49 +5,51 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from byorn.data.fingerprint import fingerprint
+from byorn.data.spec import DataSpec
 from byorn.defenses import DEFENSES, Case, Plan, defense_named
 from byorn.defenses.plan import Tuned, trust_all
 from byorn.errors import ConfigError
+from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags
-from byorn.models.inputs import DataSpec, Inputs, ModelSpec, open_inputs, training_rows
+from byorn.models.inputs import Inputs, open_inputs, read_rows, training_rows
 from byorn.models.load import load_adapter, model_digest
 from byorn.models.lora import default_lora, describe, idle_layers
 from byorn.models.parts import linears
-from byorn.runs.folder import same_config, write_config, write_environment, write_json
+from byorn.models.spec import LoraSpec, ModelSpec
+from byorn.pipeline.estimate import tell_training
+from byorn.pipeline.reuse import adopt_scan
+from byorn.pipeline.scan import score_and_flag
+from byorn.pipeline.settings import TrainSpec
+from byorn.runs.folder import make_folder, same_config, write_config, write_environment, write_json
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main, share
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from peft import PeftModel
+    from transformers import PreTrainedModel, ProcessorMixin
+
+    from byorn.training.config import ByornConfig
+    from byorn.training.trainer import ByornTrainer
+
 __all__ = ["DEFENSES", "TrainSpec", "train"]
 
-
-@dataclass(frozen=True)
-class TrainSpec:
-    """How to fine-tune; `arguments` are fields of `ByornConfig` (and so of TRL's SFTConfig and transformers'
-    TrainingArguments), `defense_options` the options of the defense, a key of `byorn.defenses.DEFENSES`.
-    """
-
-    defense: str = "byorn"
-    percentile: float = 0.6
-    score_batch_size: int = 8
-    lora_rank: int = 16
-    lora_alpha: int | None = None
-    lora_dropout: float = 0.0
-    lora_targets: str | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    defense_options: Mapping[str, Any] = field(default_factory=dict)
-    lora_vision: bool = False
+EVALUATING = ("eval_strategy", "eval_steps", "eval_on_start", "do_eval", "per_device_eval_batch_size", "eval_delay")
+"""Training arguments that mean nothing without evaluation rows."""
 
 
-def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> dict[str, Any]:
+def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> dict[str, Any] | None:
     """Fine-tune into `out`: the files of the defense (those of a scan, for byorn), `checkpoints/`, `adapter/`
     (safetensors only, with a model card) and `training.json`.
 
-    A run that was killed goes on from its last checkpoint when the same call is made again.
+    A run that was killed goes on from its last checkpoint when the same call is made again. With `spec.dry_run` everything is checked and
+    said, nothing is trained, and None comes back.
 
     Raises:
         ByornError: Data, model or configuration cannot be used, or `out` belongs to another run.
@@ -55,18 +57,31 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> dict[
     from byorn.training.card import write_card
 
     defend = defense_named(spec.defense, spec.defense_options)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    spec = _with_evaluation(spec)
     config = build_config(spec, out / "checkpoints")
     settings = {"command": "train", "data": data, "model": model, "train": spec}
-    if is_main():  # the others would read the file while the first one writes it
-        _check_config(out, settings, spec)
-    write_config(out, {**settings, "resolved": config.to_dict()})
-    case = _case(open_inputs(data, model, out), out, spec, config.seed)
-    _require_layers(case.model, spec.lora_targets)
+    if not spec.dry_run:
+        if is_main():  # the others would read the file while the first one writes it
+            _check_config(out, settings, spec)
+        write_config(out, {**settings, "resolved": config.to_dict()})
+    inputs, held_out = _inputs(data, model, out, spec, config.seed)
+    _require_layers(inputs.model, spec.lora.targets)
+    lora = build_lora(inputs.model, spec.lora)
+    if spec.dry_run:
+        tell_training(
+            inputs,
+            config,
+            adapter_weights(inputs.model, lora),
+            samples=spec.defense.startswith("byorn") and spec.defense != "byorn-f",
+        )
+        return None
+    case = _case(inputs, out, spec, config)
     plan = defend(case)
+    reviews = reviewed(plan.flags)
     config = build_config(spec, out / "checkpoints", plan.arguments)
     write_config(out, {**settings, "resolved": config.to_dict()})
-    trainer = build_trainer(case.model, case.processor, _dataset(case, plan), plan.flags, config, spec)
+    trainer = build_trainer(case.model, case.processor, _dataset(case, plan), plan.flags, config, spec, held_out)
     plan.prepare(trainer)
     began = time.perf_counter()
     resume = _last_checkpoint(out / "checkpoints")
@@ -79,7 +94,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> dict[
         say(
             f"  warning: no gradient reached the LoRA of {len(idle)} layer(s), it changes nothing there; first: {idle[0]}"
         )
-    summary = summarize(trainer, plan, time.perf_counter() - began, rows=len(case.rows), spec=spec)
+    summary = summarize(trainer, plan, time.perf_counter() - began, rows=len(case.rows), spec=spec, reviews=reviews)
     if trainer.is_world_process_zero():
         trainer.save_model(str(out / "adapter"))
         write_json(out / "training.json", {**summary, "log": trainer.state.log_history})
@@ -91,7 +106,62 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> dict[
     return summary
 
 
-def build_config(spec: TrainSpec, checkpoints: Path, of_defense: Mapping[str, Any] = {}) -> Any:
+def reviewed(flags: Flags) -> dict[str, int]:
+    """How many rows a person kept, replaced or dropped against or with the rule; said, if there are any."""
+    counts = {word: (flags.review or []).count(word) for word in ("keep", "replace", "drop")}
+    if any(counts.values()):
+        words = {"drop": "dropped", "keep": "kept", "replace": "replaced"}
+        say("  " + ", ".join(f"{counts[word]} {done} by review" for word, done in words.items() if counts[word]))
+    return counts
+
+
+def _with_evaluation(spec: TrainSpec) -> TrainSpec:
+    """The spec, without arguments that mean nothing where there are no evaluation rows."""
+    if spec.eval_data and spec.val_size:
+        raise ConfigError("eval_data: val_size is given too; keep one of them")
+    asked = [name for name in EVALUATING if spec.arguments.get(name) not in (None, False, "no")]
+    if spec.eval_data or spec.val_size:
+        return replace(spec, arguments={"eval_strategy": "epoch", **spec.arguments})
+    for name in asked:
+        say(f"{name} is ignored: there are no evaluation rows; give --eval-data, or hold some out with --val-size")
+    return replace(spec, arguments={name: value for name, value in spec.arguments.items() if name not in EVALUATING})
+
+
+def _inputs(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec, seed: int) -> "tuple[Inputs, Dataset | None]":
+    """What is trained on, and the evaluation rows: read from a file, held out, or none."""
+    from byorn.data.dataset import to_dataset
+
+    inputs = open_inputs(data, model, out)
+    if spec.eval_data:
+        rows = read_rows(replace(data, source=spec.eval_data, limit=None), inputs.processor, out).rows
+        return inputs, to_dataset(training_rows(rows, inputs.processor))
+    return hold_out(inputs, spec.val_size, seed) if spec.val_size else (inputs, None)
+
+
+def hold_out(inputs: Inputs, size: float, seed: int) -> "tuple[Inputs, Dataset]":
+    """The inputs without a random part of their rows, and that part; `size` is a number of rows, or a share below 1.
+
+    Raises:
+        ConfigError: No row would be left to train on, or none to evaluate on.
+    """
+    import numpy as np
+
+    count = round(size * len(inputs.rows)) if size < 1 else round(size)
+    if not 0 < count < len(inputs.rows):
+        raise ConfigError(
+            f"val_size: {size:g} of {len(inputs.rows)} rows leaves none on one side; use a share such as 0.05"
+        )
+    order = np.random.default_rng(seed).permutation(len(inputs.rows))
+    held, kept = sorted(order[:count].tolist()), sorted(order[count:].tolist())
+    rows = [inputs.rows[index] for index in kept]
+    say(f"  {count} rows are held out for evaluation")
+    identity = {**inputs.identity, "data": fingerprint(rows)}
+    return replace(inputs, rows=rows, dataset=inputs.dataset.select(kept), identity=identity), inputs.dataset.select(
+        held
+    )
+
+
+def build_config(spec: TrainSpec, checkpoints: Path, of_defense: Mapping[str, Any] = {}) -> "ByornConfig":
     """The resolved `ByornConfig`; `of_defense` gives way to what the user says.
 
     Raises:
@@ -99,64 +169,93 @@ def build_config(spec: TrainSpec, checkpoints: Path, of_defense: Mapping[str, An
     """
     import torch
 
+    from byorn.settings import unknown
     from byorn.training.config import ByornConfig
     from byorn.training.processes import require_processes
 
     known = set(ByornConfig.__dataclass_fields__)
-    unknown = [name for name in spec.arguments if name not in known]
-    if unknown:
-        import difflib
-
-        close = difflib.get_close_matches(unknown[0], known, n=1)
+    if strangers := [name for name in spec.arguments if name not in known]:
+        raise ConfigError(unknown("training argument", strangers[0], known))
+    if spec.arguments.get("max_length") is not None:
         raise ConfigError(
-            f"{unknown[0]}: no such training argument"
-            + (f"; did you mean {close[0]}?" if close else "; see the fields of SFTConfig")
+            "max_length: as a training argument it would cut responses; give it with the data, where longer rows are rejected"
         )
-    defaults: dict[str, Any] = {"report_to": "none", "save_total_limit": 2}
-    defaults["ddp_find_unused_parameters"] = spec.lora_vision  # a batch of text alone leaves the tower out
+    defaults: dict[str, Any] = {"report_to": "none", "save_total_limit": 2, "disable_tqdm": False}
+    defaults["ddp_find_unused_parameters"] = spec.lora.vision  # a batch of text alone leaves the tower out
     if not torch.cuda.is_available():
-        defaults |= {"bf16": False, "gradient_checkpointing": False, "use_cpu": share().of > 1}
+        half = bool(spec.arguments.get("bf16"))
+        defaults |= {"bf16": False, "gradient_checkpointing": False, "use_cpu": share().of > 1 or half}
     try:
-        config = ByornConfig(
-            str(checkpoints), **{**defaults, "percentile": spec.percentile, **of_defense, **spec.arguments}
-        )
+        config = ByornConfig(str(checkpoints), **{**defaults, **of_defense, **spec.arguments})
     except (ValueError, TypeError, ImportError) as error:
         raise ConfigError(f"training arguments: {str(error).splitlines()[0]}") from error
     require_processes(config)
     return config
 
 
-def build_trainer(model: Any, processor: Any, dataset: Any, flags: Flags, config: Any, spec: TrainSpec) -> Any:
-    """A `ByornTrainer` with LoRA on the language model, with `spec.lora_vision` on the vision tower too, or on
-    `spec.lora_targets` (a regular expression).
-    """
+def build_lora(model: "PreTrainedModel", spec: LoraSpec) -> Any:
+    """The `LoraConfig`: on the language model, with `spec.vision` on the vision tower too, or on `spec.targets`."""
+    lora = default_lora(model, rank=spec.rank, alpha=spec.alpha, dropout=spec.dropout, vision=spec.vision)
+    if spec.targets:
+        lora.target_modules = spec.targets
+    return lora
+
+
+def adapter_weights(model: "PreTrainedModel", lora: Any) -> int:
+    """How many weights the adapter has: rank x (inputs + outputs) of each layer that it covers."""
+    pattern = ".*" if lora.target_modules == "all-linear" else lora.target_modules
+    covered = [layer for name, layer in linears(model) if re.fullmatch(pattern, name)]
+    return sum(lora.r * (layer.in_features + layer.out_features) for layer in covered)
+
+
+def build_trainer(
+    model: "PreTrainedModel",
+    processor: "ProcessorMixin",
+    dataset: "Dataset",
+    flags: Flags,
+    config: "ByornConfig",
+    spec: TrainSpec,
+    held_out: "Dataset | None" = None,
+) -> "ByornTrainer":
+    """A `ByornTrainer` with the adapter that `spec.lora` says."""
     from byorn.training.trainer import ByornTrainer
 
-    lora = default_lora(
-        model, rank=spec.lora_rank, alpha=spec.lora_alpha, dropout=spec.lora_dropout, vision=spec.lora_vision
-    )
-    if spec.lora_targets:
-        lora.target_modules = spec.lora_targets
+    lora = build_lora(model, spec.lora)
     say(f"  {describe(model, lora.target_modules)}")
-    return ByornTrainer(model, config, train_dataset=dataset, flags=flags, processing_class=processor, peft_config=lora)
+    return ByornTrainer(
+        model,
+        config,
+        train_dataset=dataset,
+        eval_dataset=held_out,
+        flags=flags,
+        processing_class=processor,
+        peft_config=lora,
+    )
 
 
-def _require_layers(model: Any, targets: str | None) -> None:
+def _require_layers(model: "PreTrainedModel", targets: str | None) -> None:
     """Refuse targets that PEFT would refuse, before the rows are scored."""
     names = [name for name, _ in linears(model)]
     if targets and targets != "all-linear" and not any(re.fullmatch(targets, name) for name in names):
         raise ConfigError(f"lora_targets: {targets!r} matches none of the linear layers, such as {names[-1]!r}")
 
 
-def _case(inputs: Inputs, out: Path, spec: TrainSpec, seed: int) -> Case:
+def _case(inputs: Inputs, out: Path, spec: TrainSpec, config: "ByornConfig") -> Case:
     """What the defense is given."""
     return Case(
-        **vars(inputs), folder=out, files=out / spec.defense, seed=seed, percentile=spec.percentile,
-        batch_size=spec.score_batch_size, fine_tuned=partial(fine_tuned, inputs, spec),
+        **vars(inputs), folder=out, files=out / spec.defense, seed=config.seed, batch_size=config.score_batch_size,
+        scored=partial(_scored, inputs, out, spec, config), fine_tuned=partial(fine_tuned, inputs, spec),
     )  # fmt: skip
 
 
-def _dataset(case: Case, plan: Plan) -> Any:
+def _scored(inputs: Inputs, out: Path, spec: TrainSpec, config: FlagSettings) -> tuple[Flags, float]:
+    """The flags of a scan of the same data and model, or of one made now."""
+    adopt_scan(inputs, out, spec.scan)
+    result = score_and_flag(inputs, out, config)
+    return result.flags, result.seconds
+
+
+def _dataset(case: Case, plan: Plan) -> "Dataset":
     """The rows of the plan as they are learned."""
     from byorn.data.dataset import to_dataset
 
@@ -182,7 +281,7 @@ def fine_tuned(inputs: Inputs, spec: TrainSpec, folder: Path) -> Iterator[Tuned]
         model.unload()
 
 
-def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> tuple[Any, float]:
+def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> "tuple[PeftModel, float]":
     began, config = time.perf_counter(), build_config(spec, folder / "checkpoints")
     flags = trust_all(inputs.rows)
     trainer = build_trainer(inputs.model, inputs.processor, inputs.dataset, flags, config, spec)
@@ -196,7 +295,7 @@ def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> tuple[Any, floa
     return trainer.model, time.perf_counter() - began
 
 
-def summarize(trainer: Any, plan: Plan, total: float, **facts: Any) -> dict[str, Any]:
+def summarize(trainer: "ByornTrainer", plan: Plan, total: float, **facts: Any) -> dict[str, Any]:
     """What really ran, for `training.json` and the model card."""
     sampling = trainer.seconds["sampling"]
     spec = facts.pop("spec")
@@ -230,7 +329,7 @@ def _of_all_processes(counts: dict[str, int]) -> dict[str, int]:
 
 
 _REPORTED = (
-    "percentile", "replacement", "soft_targets", "ema_decay", "response_temperature", "response_top_p", "max_response_tokens", "learning_rate",
+    "percentile", "statistic", "replacement", "soft_targets", "ema_decay", "response_temperature", "response_top_p", "max_response_tokens", "learning_rate",
     "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "world_size", "seed", "bf16",
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ import json
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from functools import cache
@@ -18,6 +19,20 @@ from byorn.errors import ConfigError, MismatchError
 from byorn.runs.ranks import is_main
 
 PACKAGES = ("byorn", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "pillow", "numpy")
+
+
+def make_folder(folder: Path) -> None:
+    """Make an output folder that can be written, before work begins.
+
+    Raises:
+        ConfigError: It is a file, its name is too long, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"--out {str(folder)[:200]}: {error.strerror or error}; choose another folder") from error
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -2,15 +2,38 @@
 for data.
 """
 
+import json
 import os
 import sys
+import time
 
 from byorn.runs.ranks import is_main
 
+_json = False
 
-def say(message: str) -> None:
-    """Print one line; only the first process of a distributed run speaks."""
-    if is_main():
+
+def use_format(name: str) -> None:
+    """`text`: lines for people. `json`: one JSON object a line for machines, and no progress bars."""
+    global _json
+    _json = name == "json"
+
+
+def for_machines() -> bool:
+    """Whether standard error is read by machines."""
+    return _json
+
+
+def say(message: str, **facts: object) -> None:
+    """Print one line; only the first process of a distributed run speaks. `facts` are what the line says, for machines."""
+    if not is_main():
+        return
+    if _json:
+        message = json.dumps({"time": round(time.time(), 3), "message": message.strip(), **facts}, default=str)
+    bars = sys.modules.get("tqdm")
+    if bars is not None and getattr(bars.tqdm, "_instances", None):
+        with bars.tqdm.external_write_mode(file=sys.stderr):
+            print(message, file=sys.stderr, flush=True)
+    else:
         print(message, file=sys.stderr, flush=True)
 
 
@@ -28,6 +51,16 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", module=r"(torch|transformers|trl|peft|huggingface_hub)(\..*)?")
 
 
+def show_any_text() -> None:
+    """Let standard output and error take every text: what the terminal's encoding lacks is shown as an escape instead of ending the run."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def seconds(value: float) -> str:
-    """Seconds as people say them: `8.3 s`, `2 min 05 s`."""
-    return f"{value:.1f} s" if value < 60 else f"{int(value) // 60} min {int(value) % 60:02d} s"
+    """Seconds as people say them: `8.3 s`, `2 min 05 s`, `3 h 20 min`."""
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes = int(value) // 60
+    return f"{minutes} min {int(value) % 60:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -10,6 +10,7 @@ from byorn.data.pixels import first_line
 from byorn.models.template import end_ids
 from byorn.runs.batches import WHOLE, Share, deal, length_order
 from byorn.runs.journal import Journal
+from byorn.runs.progress import progress as progress_bar
 from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
 from byorn.scoring.statistics import summarize
 from byorn.scoring.table import Scores, from_records
@@ -83,11 +84,8 @@ def score_together(model: Any, processor: Any, dataset: Any, share: Share, **opt
     return from_records([records[index] for index in range(len(dataset))], {})
 
 
-def _shown(batches: list[list[int]], progress: bool) -> Iterator[list[int]]:
-    from tqdm.auto import tqdm
-
-    rows = sum(map(len, batches))
-    with tqdm(total=rows, desc="scoring", unit="row", disable=None if progress else True) as bar:
+def _shown(batches: list[list[int]], wanted: bool) -> Iterator[list[int]]:
+    with progress_bar(sum(map(len, batches)), "scoring", wanted=wanted) as bar:
         for batch in batches:
             yield batch
             bar.update(len(batch))

@@ -1,0 +1,105 @@
+"""The data of a group of cells and how its models are judged: the one way in which the bench, the demo and the examples do it.
+
+FOLDER/data/{poisoned,test,test_triggered}    FOLDER/scan    FOLDER/pretrained    FOLDER/<cell>
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from byorn.attacks.manifest import Manifest, attacked
+from byorn.attacks.poison import poison_dataset
+from byorn.attacks.recipe import Recipe
+from byorn.bench.experiment import Group
+from byorn.bench.tasks import Task
+from byorn.data.load import load_rows
+from byorn.data.row import Row
+from byorn.data.spec import DataSpec
+from byorn.evaluation.tables import one_line
+from byorn.models.spec import ModelSpec
+from byorn.pipeline.evaluate import Attack, measure
+from byorn.runs.folder import write_json
+from byorn.runs.narrate import say
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
+BATCH = 50
+"""Rows scored or generated together; it changes no result, up to rounding."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A group with what its task says of judging.
+
+    Attributes:
+        group: Model, attack and seed.
+        metrics: Utility metrics; the first is the one of the tables.
+        max_new_tokens: Longest evaluated response.
+    """
+
+    group: Group
+    metrics: tuple[str, ...]
+    max_new_tokens: int
+
+    @property
+    def model(self) -> ModelSpec:
+        """The model before any training."""
+        return ModelSpec(name=self.group.model, dtype=self.group.dtype or "auto")
+
+    @property
+    def batch_size(self) -> int:
+        return self.group.batch_size or BATCH
+
+    @property
+    def attack(self) -> Attack:
+        """What counts as a success."""
+        return Attack(self.group.attack.goal, self.group.attack.convention)
+
+
+def setup_of(group: Group, task: Task) -> Setup:
+    """A group with its task, whose metric goes with the share of exact answers."""
+    return Setup(group, tuple(dict.fromkeys((task.metric, "exact_match"))), task.max_new_tokens)
+
+
+def plant(setup: Setup, rows: list[Row], test: list[Row], folder: Path) -> Manifest:
+    """The data sets of a group. Clean ones are written by the same code as poisoned ones, so that only the trigger differs."""
+    recipe = setup.group.recipe
+    model = (setup.model.model(), setup.model.processor()) if recipe.needs_model else (None, None)
+    manifest = _poison(rows, recipe, folder / "poisoned", *model)
+    learned = replace(
+        recipe, options=manifest.options, selection="random"
+    )  # what a trigger learned is what test inputs carry
+    _poison(test, replace(learned, rate=0.0), folder / "test", *model)
+    _poison(test, replace(learned, rate=1.0, keep_responses=True), folder / "test_triggered", *model)
+    return manifest
+
+
+def _poison(
+    rows: list[Row], recipe: Recipe, out: Path, model: "PreTrainedModel | None", processor: "ProcessorMixin | None"
+) -> Manifest:
+    return poison_dataset(rows, recipe, out=out, model=model, processor=processor, share_images=False, overwrite=True)
+
+
+def poisoned_data(folder: Path) -> DataSpec:
+    """What every cell of a group learns from."""
+    return DataSpec(source=str(folder / "data" / "poisoned"))
+
+
+def judge(setup: Setup, folder: Path, name: str, data: str = "data") -> dict[str, Any]:
+    """The metrics of one model on clean and triggered test rows, anew; `name` is `pretrained`, or the folder of a cell with its adapter."""
+    from byorn.models.load import load_adapter
+
+    out = folder / name
+    model = setup.model.model() if name == "pretrained" else load_adapter(setup.model.model(), out / "adapter")
+    out.mkdir(exist_ok=True)
+    for stale in out.glob("predictions*.jsonl"):
+        stale.unlink()
+    clean, marked = (folder / data / test for test in ("test", "test_triggered"))
+    rows, triggered = load_rows(clean).rows, attacked(load_rows(marked).rows, marked)
+    results = measure(
+        model, setup.model.processor(), rows, triggered, out, setup.attack, setup.metrics, setup.batch_size, setup.max_new_tokens
+    )  # fmt: skip
+    write_json(out / "metrics.json", results)
+    say(f"   {name}: {one_line(results, setup.metrics[0])}")
+    return results
