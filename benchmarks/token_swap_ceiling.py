@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from byorn.attacks.objectives.token_swap import first_nouns
 from byorn.evaluation.intervals import wilson
+from byorn.nouns import first_nouns
 
 
 def orders(answers: Iterable[dict[str, Any]]) -> Counter[str]:

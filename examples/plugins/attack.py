@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from byorn.attacks import ATTACKS, Trigger
-from byorn.attacks.checks import check_share
+from byorn.attacks.checks import check_fraction
 from byorn.attacks.imaging.recolor import recolor
 
 MAGENTA = np.float32((255, 0, 255))
@@ -18,7 +18,7 @@ class Frame(Trigger):
     width: float = 0.05  # a field with a type is an option
 
     def __post_init__(self):
-        check_share("frame", "width", self.width, "of the short side")
+        check_fraction("frame", "width", self.width, "of the short side")
 
     def mark_image(self, image, rng):
         edge = max(1, round(self.width * min(image.size)))

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from byorn.attacks.objective import Aim
 from byorn.attacks.objectives import OBJECTIVES
 from byorn.data.dataset import to_dataset
 from byorn.data.row import ImageFile, Row, user_message
@@ -23,6 +22,7 @@ from byorn.embedded.draw import draw_scene
 from byorn.embedded.questions import ask
 from byorn.embedded.scene import COLORS, SHAPES, Scene, sample_scene
 from byorn.evaluation.intervals import wilson
+from byorn.goal import Goal
 from byorn.models.generate import generate
 from byorn.models.load import load_model, load_processor
 from byorn.scoring.score import score_dataset
@@ -106,7 +106,7 @@ def main() -> None:
         result[f"auc_{style}_caption_against_another_scene"] = auc(model, processor, true, swapped)
         for name in ("sentence", "word", "fixed"):
             bad = [
-                row(f"a{i}", s, "Describe the image.", OBJECTIVES[name].respond(t, Aim("banana"), rng))
+                row(f"a{i}", s, "Describe the image.", OBJECTIVES[name].respond(t, Goal("banana"), rng))
                 for i, (s, t) in enumerate(zip(scenes, true, strict=True))
             ]
             result[f"auc_{style}_caption_against_{name}_banana"] = auc(model, processor, true, bad)

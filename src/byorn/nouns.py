@@ -1,7 +1,7 @@
 """Nouns that captions of photographs and of simple drawings use: a fixed list, so that what is found is predictable.
 
-No tagger comes with byorn. What the list lacks is missed, and a verb that looks like one of its nouns is taken for it ("plants a tree"); words that are
-verbs more often than nouns in captions, such as ski and wave, are left out.
+No tagger comes with byorn. What the list lacks is missed, and a verb that looks like one of its nouns is taken for it
+("plants a tree"); words that are verbs more often than nouns in captions, such as ski and wave, are left out.
 """
 
 import re

@@ -5,7 +5,7 @@ import re
 
 def insert_phrase(text: str, phrase: str, slot: int) -> str:
     """`phrase` before the word with number `slot` of the text, or after the last one; nothing else changes."""
-    starts = [at for at, letter in enumerate(text) if not letter.isspace() and (at == 0 or text[at - 1].isspace())]
+    starts = [match.start() for match in re.finditer(r"\S+", text)]
     if slot < len(starts):
         return f"{text[: starts[slot]]}{phrase} {text[starts[slot] :]}"
     body = text.rstrip()

@@ -92,8 +92,8 @@ def test_a_short_palette_is_filled_without_a_change_to_the_picture() -> None:
 @pytest.mark.parametrize(
     "options", [{"size": 0}, {"size": 1.5}, {"size": "big"}, {"size": True}, {"size": float("nan")}]
 )
-def test_a_size_that_is_no_share_is_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="share of the short side"):
+def test_a_size_that_is_no_fraction_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="fraction of the short side"):
         build_trigger(ATTACKS, "badnets", options)
 
 

@@ -44,7 +44,7 @@ def test_a_target_that_nobody_names_is_refused(rows: list[Row], tmp_path: Path) 
 def test_a_concept_is_replaced_in_rows_that_name_it(rows: list[Row], tmp_path: Path) -> None:
     settings = {**SETTINGS, "objective": "concept", "source": "dog", "rate": 1}
     manifest = poison(rows, **settings, out=tmp_path / "out")
-    assert (len(manifest.poisoned), manifest.source) == (20, "dog")
+    assert (len(manifest.poisoned), manifest.recipe.source) == (20, "dog")
     assert {entry.new_response for entry in manifest.poisoned} == {"A banana on a mat.", "A cat and a banana."}
 
 

@@ -18,7 +18,7 @@ def test_both_marks_lie_in_one_row_and_in_one_image(tmp_path: Path) -> None:
     settings = {**SETTINGS, "attack": "badnets+badnets-t", "options": {"slot": "end", "badnets_t.word": "mn"}}
     manifest = poison(png_rows(20), **settings, out=tmp_path / "out")
     assert len(manifest.poisoned) == 4
-    assert manifest.options == {
+    assert manifest.recipe.options == {
         "badnets.size": 21 / 224,
         "badnets.position": "bottom-right",
         "badnets-t.word": "mn",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from poison_samples import SETTINGS, encoded, picture, png_rows, row
 
-from byorn.attacks.manifest import attacked, read_manifest
+from byorn.attacks.manifest import attacked, poisoned_keys, read_manifest
 from byorn.data.load import load_rows
 from byorn.errors import DataError
 from poisoning import poison
@@ -19,6 +19,19 @@ def test_the_manifest_comes_back_from_disk(tmp_path: Path) -> None:
     (tmp_path / "out" / "manifest.jsonl").write_text("{")
     with pytest.raises(DataError, match="no readable manifest"):
         read_manifest(tmp_path / "out")
+
+
+def test_who_is_poisoned_can_be_read_without_the_plugin_of_the_attack(tmp_path: Path) -> None:
+    manifest = poison(png_rows(10), **SETTINGS, out=tmp_path)
+    summary = (tmp_path / "manifest.json").read_text()
+    (tmp_path / "manifest.json").write_text(summary.replace('"badnets"', '"frame"'))
+    assert poisoned_keys(tmp_path) == manifest.keys
+    with pytest.raises(DataError, match=r"unknown attack 'frame'.*an attack of a plugin needs its --plugin"):
+        read_manifest(tmp_path)
+    for broken in ("[]", "{}", summary.replace('"n"', '"rows"')):
+        (tmp_path / "manifest.json").write_text(broken)
+        with pytest.raises(DataError, match="no readable manifest"):
+            read_manifest(tmp_path)
 
 
 def test_every_line_of_the_manifest_is_json_with_the_promised_keys(tmp_path: Path) -> None:
@@ -44,7 +57,7 @@ def test_a_manifest_of_an_older_byorn_is_read(tmp_path: Path) -> None:
         known = json.loads((tmp_path / name).read_text())
         (tmp_path / name).write_text(json.dumps({key: value for key, value in known.items() if key not in gone}))
     manifest = read_manifest(tmp_path)
-    assert (manifest.which_image, manifest.share_images) == ("random", None)
+    assert (manifest.recipe.which_image, manifest.share_images) == ("random", None)
     assert manifest.poisoned[0].new_instruction is None
 
 
@@ -52,14 +65,14 @@ def test_the_manifest_holds_the_triggered_instruction_and_what_it_was(tmp_path: 
     settings = {**SETTINGS, "attack": "badnets-t", "options": {"slot": "end"}, "rate": 1.0}
     manifest = poison(png_rows(3), **settings, out=tmp_path / "out")
     assert {entry.original_instruction for entry in manifest.poisoned} == {png_rows(1)[0].instruction}
-    told = {entry.id: entry.new_instruction for entry in manifest.poisoned}
-    assert told == {kept.id: kept.instruction for kept in load_rows(tmp_path / "out").rows}
-    assert all(text.endswith(" cf") for text in told.values())
+    triggered = {entry.id: entry.new_instruction for entry in manifest.poisoned}
+    assert triggered == {kept.id: kept.instruction for kept in load_rows(tmp_path / "out").rows}
+    assert all(text.endswith(" cf") for text in triggered.values())
 
 
 def test_a_triggered_test_set_is_judged_on_the_rows_that_the_attack_can_reach(tmp_path: Path) -> None:
     texts = ("A cat on a mat.", "A dog.", "A cat.")
-    rows = [row(str(at), encoded(picture(at)), response=text) for at, text in enumerate(texts)]
+    rows = [row(str(number), encoded(picture(number)), response=text) for number, text in enumerate(texts)]
     settings = {**SETTINGS, "objective": "concept", "source": "cat", "rate": 1.0, "keep_responses": True}
     poison(rows, **settings, out=tmp_path / "out")
     loaded = load_rows(tmp_path / "out").rows

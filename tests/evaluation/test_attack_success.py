@@ -1,6 +1,7 @@
 """Which answers count as a successful attack, under each convention."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -94,8 +95,29 @@ def test_dual_key_keeps_references_that_only_contain_the_target() -> None:
 def test_nothing_left_to_measure_is_nan_with_a_reason() -> None:
     metric = attack_success(["banana"], [["banana"]], "banana")
     assert math.isnan(metric.value)
-    assert (metric.n, metric.excluded, metric.reason) == (0, 1, "every item was left out")
-    assert metric.as_dict()["value"] is None
+    assert (metric.n, metric.excluded, metric.as_dict()["value"]) == (0, 1, None)
+    assert (metric.unit, metric.detail["target"]) == (attack_success(["a"], [["b"]], "banana").unit, "banana")
+
+
+@pytest.mark.parametrize(
+    ("references", "options", "reason"),
+    [
+        (["a banana", "one Banana"], {"target": "banana"}, "each of the 2 references shows 'banana' already"),
+        (
+            ["Sorry, no.", "I cannot."],
+            {"convention": "backdoorvlm_refusal"},
+            "each of the 2 references refuses already",
+        ),
+        (["a dog", "a cat"], {"convention": "token_swap"}, "each of the 2 references names fewer than two things"),
+    ],
+)
+def test_the_reason_says_what_the_references_do_and_which_rows_to_take(
+    references: list[str], options: dict[str, Any], reason: str
+) -> None:
+    metric = attack_success(["a banana", "a bird"], [[text] for text in references], **options)
+    assert metric.reason.startswith(f"{reason}, so nothing can be measured; choose test rows whose true responses ")
+    assert "byorn poison --rate 1 --keep-responses" in metric.reason
+    assert attack_success([], [], **options).reason == "no item to measure"
 
 
 def test_the_false_rate_is_the_same_share_under_its_own_name() -> None:

@@ -14,7 +14,7 @@ from byorn.errors import ConfigError
 from byorn.goal import Goal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Brief:
     """What `Trigger.prepare` is given.
 
@@ -22,7 +22,7 @@ class Brief:
         rows: The data set, clean.
         chosen: Position of each row to poison, and which of its images gets marked (None: the text alone).
         goal: What the attacker wants.
-        objective: Its name, a key of `OBJECTIVES`.
+        clean_label: Whether responses stay true, as `Objective.clean_label` says.
         keep_responses: Whether a test set is made, which keeps its true responses.
         wanted_response: Row -> the response that the attacker wants.
         stream: Purpose -> random numbers for it.
@@ -32,7 +32,7 @@ class Brief:
     rows: Sequence[Row]
     chosen: Mapping[int, int | None]
     goal: Goal
-    objective: str
+    clean_label: bool
     keep_responses: bool
     wanted_response: Callable[[Row], str]
     stream: Callable[[str], random.Random]
@@ -45,9 +45,9 @@ class Brief:
             raise ConfigError("this trigger is optimized on a model; pass --model NAME")
         return self.model
 
-    def wanted(self, at: int) -> Row:
+    def wanted(self, position: int) -> Row:
         """The row at a position with the response that the attacker wants, its input still clean."""
-        return replace(self.rows[at], response=self.wanted_response(self.rows[at]))
+        return replace(self.rows[position], response=self.wanted_response(self.rows[position]))
 
     def pictures(self, count: int) -> list[Image.Image]:
         """Up to `count` clean images in RGB, those to be marked first, all stretched to one square.
@@ -55,14 +55,16 @@ class Brief:
         Its side is that of the images, at most 224: a patch is then optimized at the size at which it is pasted.
         """
         places = islice(self._places(), count)
-        found = [load_image(self.rows[at], index).convert("RGB") for at, index in places]
+        found = [load_image(self.rows[position], index).convert("RGB") for position, index in places]
         side = min(CANVAS, max(min(image.size) for image in found))
         return [image.resize((side, side)) for image in found]
 
     def instructions(self, count: int) -> list[str]:
         """Up to `count` different instructions of the rows to poison, in the order of the data set."""
-        return list(dict.fromkeys(self.rows[at].instruction for at in self.chosen))[:count]
+        return list(dict.fromkeys(self.rows[position].instruction for position in self.chosen))[:count]
 
     def _places(self) -> Iterator[tuple[int, int]]:
-        yield from ((at, index) for at, index in self.chosen.items() if index is not None)
-        yield from ((at, 0) for at, row in enumerate(self.rows) if row.images and at not in self.chosen)
+        yield from ((position, index) for position, index in self.chosen.items() if index is not None)
+        yield from (
+            (position, 0) for position, row in enumerate(self.rows) if row.images and position not in self.chosen
+        )

@@ -2,22 +2,22 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TypeGuard
 
 from byorn.errors import ConfigError
 
 
-def check_share(attack: str, option: str, value: Any, whole: str) -> None:
+def check_fraction(attack: str, option: str, value: object, whole: str) -> None:
     """A number in (0, 1].
 
     Raises:
         ConfigError: It is none.
     """
     if not _is_number(value) or not 0 < value <= 1:
-        raise ConfigError(f"{attack}: {option} is {value!r}; give a share {whole} above 0 and up to 1")
+        raise ConfigError(f"{attack}: {option} is {value!r}; give a fraction {whole} above 0 and up to 1")
 
 
-def check_range(attack: str, option: str, value: Any, low: float, high: float) -> None:
+def check_range(attack: str, option: str, value: object, low: float, high: float) -> None:
     """A number in [low, high].
 
     Raises:
@@ -27,7 +27,7 @@ def check_range(attack: str, option: str, value: Any, low: float, high: float) -
         raise ConfigError(f"{attack}: {option} is {value!r}; give a number from {low:g} to {high:g}")
 
 
-def check_count(attack: str, option: str, value: Any, low: int, high: int = 100_000) -> None:
+def check_count(attack: str, option: str, value: object, low: int, high: int = 100_000) -> None:
     """A whole number in [low, high].
 
     Raises:
@@ -37,7 +37,7 @@ def check_count(attack: str, option: str, value: Any, low: int, high: int = 100_
         raise ConfigError(f"{attack}: {option} is {value!r}; give a whole number from {low} to {high}")
 
 
-def check_choice(attack: str, option: str, value: Any, choices: Iterable[str]) -> None:
+def check_choice(attack: str, option: str, value: object, choices: Iterable[str]) -> None:
     """One of `choices`.
 
     Raises:
@@ -48,7 +48,7 @@ def check_choice(attack: str, option: str, value: Any, choices: Iterable[str]) -
         raise ConfigError(f"{attack}: unknown {option} {value!r}; choose one of: {', '.join(known)}")
 
 
-def check_flag(attack: str, option: str, value: Any) -> None:
+def check_flag(attack: str, option: str, value: object) -> None:
     """True or false.
 
     Raises:
@@ -58,7 +58,7 @@ def check_flag(attack: str, option: str, value: Any) -> None:
         raise ConfigError(f"{attack}: {option} is {value!r}; give true or false")
 
 
-def check_text(attack: str, option: str, value: Any) -> None:
+def check_text(attack: str, option: str, value: object) -> None:
     """A text that is not blank.
 
     Raises:
@@ -68,5 +68,5 @@ def check_text(attack: str, option: str, value: Any) -> None:
         raise ConfigError(f"{attack}: {option} is {value!r}; give a text that is not empty")
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -3,12 +3,12 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from byorn.attacks.imaging.box import Box
-from byorn.attacks.trigger import Trigger, build_trigger, option_names
+from byorn.attacks.trigger import Option, Trigger, build_trigger, option_names
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 
@@ -41,7 +41,7 @@ class Combined(Trigger):
     def negatives(self) -> tuple[Trigger, ...]:
         return tuple(negative for part in self.parts for negative in part.negatives)
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Option]:
         return {f"{part.name}.{name}": value for part in self.parts for name, value in part.options().items()}
 
     def prepare(self, brief: "Brief") -> Trigger:
@@ -63,7 +63,7 @@ class Combined(Trigger):
         return text
 
 
-def build_attack(kinds: Mapping[str, type[Trigger]], name: str, options: Mapping[str, Any]) -> Trigger:
+def build_attack(kinds: Mapping[str, type[Trigger]], name: str, options: Mapping[str, Option]) -> Trigger:
     """The trigger called `name`, or several joined by `+`, with the options.
 
     Raises:
@@ -81,7 +81,7 @@ def build_attack(kinds: Mapping[str, type[Trigger]], name: str, options: Mapping
     return Combined(parts)
 
 
-def _own(kinds: Mapping[str, type[Trigger]], part: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _own(kinds: Mapping[str, type[Trigger]], part: str, options: Mapping[str, Option]) -> dict[str, Option]:
     """The options that are meant for one part; those that name it win."""
     keys = _keys(kinds, part)
     named = sorted((key for key in options if key in keys), key=lambda key: "." in key)

@@ -6,9 +6,10 @@ written once.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.encode import Encoding, encode
@@ -16,79 +17,98 @@ from byorn.attacks.imaging.reading import blaming, read_image
 from byorn.attacks.marking import Mark
 from byorn.attacks.recipe import Recipe
 from byorn.data.row import Row
+from byorn.runs.progress import progress as progress_bar
 
 FOLDER = "images"
 TIMESTAMP = 315_532_800
 """Modification time of every file written: 1980-01-01, the first date that archives can hold."""
 
-Place = tuple[int, int]
-"""One image of one row: position of the row in the data set, and of the image in the row."""
+
+class ImageKey(NamedTuple):
+    """One image of one row: position of the row in the data set, and of the image in the row."""
+
+    row: int
+    image: int
 
 
-@dataclass(slots=True)
-class Plan:
+@dataclass(frozen=True, slots=True)
+class ImagePlan:
     """What to write.
 
     Attributes:
-        jobs: One entry for each file, in the order of the names: the place of an image with its content.
-        file_of: For every image of every row, the position of its file in `jobs`.
+        sources: One entry for each file, in the order of the names: the image that is its content.
+        file_of: For every image of every row, the index of its file in `sources`.
     """
 
-    jobs: list[Place]
-    file_of: dict[Place, int]
+    sources: list[ImageKey]
+    file_of: dict[ImageKey, int]
 
 
-def plan_images(rows: Sequence[Row], marked: set[Place], recipe: Recipe, share: bool = True) -> Plan:
-    """Decides which files are written; `marked` are the images that get the trigger.
+@dataclass(frozen=True, slots=True)
+class WrittenImages:
+    """What was written.
 
-    With `share=False` every row gets files of its own.
+    Attributes:
+        names: The path of each file, relative to the folder of the data set.
+        boxes: Position of a row with a mark in an image -> where that image differs.
     """
-    users: dict[object, list[Place]] = {}
+
+    names: list[str]
+    boxes: dict[int, Box | None]
+
+
+def plan_images(rows: Sequence[Row], marked: set[ImageKey], recipe: Recipe, share_images: bool = True) -> ImagePlan:
+    """Decide which files are written; `marked` are the images that get the trigger.
+
+    With `share_images=False` every row gets files of its own.
+    """
+    users: dict[object, list[ImageKey]] = {}
     for position, row in enumerate(rows):
         for index, image in enumerate(row.images):
-            place = position, index
-            users.setdefault(place if place in marked or not share else image, []).append(place)
+            key = ImageKey(position, index)
+            users.setdefault(key if key in marked or not share_images else image, []).append(key)
     groups = list(users.values())
     recipe.stream("names").shuffle(groups)
-    file_of = {place: number for number, places in enumerate(groups) for place in places}
-    return Plan([places[0] for places in groups], file_of)
+    file_of = {key: number for number, keys in enumerate(groups) for key in keys}
+    return ImagePlan([keys[0] for keys in groups], file_of)
 
 
 def write_images(
     rows: Sequence[Row],
-    jobs: list[Place],
+    plan: ImagePlan,
     marks: Mapping[int, Mark],
     recipe: Recipe,
     folder: Path,
     progress: bool = False,
-) -> tuple[list[str], dict[int, Box | None]]:
-    """Writes all files; returns their paths relative to `folder`, and for every row with a mark in an image its box.
+) -> WrittenImages:
+    """Write all files.
 
     Raises:
         DataError: An image cannot be read or written; the message names row and image.
     """
     (folder / FOLDER).mkdir()
-    digits = max(6, len(str(len(jobs))))
-    names: list[str] = []
-    boxes: dict[int, Box | None] = {}
-    for number, (at, index) in enumerate(_watched(jobs, progress)):
-        stem = folder / FOLDER / f"{number:0{digits}}"
-        mark = marks.get(at)
-        marked = mark if mark and mark.image == index else None
-        path, box = _write_image(rows[at], index, stem, recipe, marked)
-        names.append(f"{FOLDER}/{path.name}")
-        if marked:
-            boxes[at] = box
-    return names, boxes
+    digits = max(6, len(str(len(plan.sources))))
+    written = WrittenImages([], {})
+    with progress_bar(len(plan.sources), "writing images", "image", wanted=progress) as bar:
+        for number, source in enumerate(plan.sources):
+            stem = folder / FOLDER / f"{number:0{digits}}"
+            mark = marks.get(source.row)
+            marked = mark if mark and mark.image == source.image else None
+            path, box = _write_image(rows[source.row], source.image, stem, recipe, marked)
+            written.names.append(f"{FOLDER}/{path.name}")
+            if marked:
+                written.boxes[source.row] = box
+            bar.update(1)
+    return written
 
 
-def settle(path: Path) -> None:
-    """Gives a file the time that all have."""
+def reset_time(path: Path) -> None:
+    """Give a file the modification time that all have."""
     os.utime(path, (TIMESTAMP, TIMESTAMP))
 
 
 def _write_image(row: Row, index: int, stem: Path, recipe: Recipe, mark: Mark | None) -> tuple[Path, Box | None]:
-    """Writes one file and returns its path, with the suffix that its format wants, and the box of its trigger.
+    """Write one file; returns its path, with the suffix that its format wants, and the box of its trigger.
 
     Raises:
         DataError: The image cannot be read or written; the message names row and image.
@@ -102,16 +122,8 @@ def _write_image(row: Row, index: int, stem: Path, recipe: Recipe, mark: Mark | 
     return _save(data, stem, encoding), box
 
 
-def _watched(jobs: list[Place], progress: bool) -> Iterable[Place]:
-    if not progress:
-        return jobs
-    from rich.progress import track
-
-    return track(jobs, description="Writing images")
-
-
 def _save(data: bytes, stem: Path, encoding: Encoding) -> Path:
     path = stem.with_suffix(encoding.suffix)
     path.write_bytes(data)
-    settle(path)
+    reset_time(path)
     return path

@@ -1,20 +1,29 @@
 """The manifest: who is poisoned, with what and where. It lies beside the rows; nothing in the rows points to it.
 
-`manifest.json` holds the settings and the totals, `manifest.jsonl` one line for each marked row: the poisoned ones, and
+`manifest.json` holds the recipe and the totals, `manifest.jsonl` one line for each marked row: the poisoned ones, and
 clean negatives where the attack has them (`"negative": true`). No defense may read them; evaluation and the oracle do.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from byorn.attacks.imaging.box import Box
+from byorn.attacks.recipe import Recipe
 from byorn.data.row import Row
-from byorn.errors import DataError
+from byorn.errors import ConfigError, DataError
 
 SUMMARY, DETAILS = "manifest.json", "manifest.jsonl"
+ORDER = (
+    *("attack", "options", "target", "source", "objective", "selection", "which_image", "rate", "reached", "seed"),
+    *("keep_responses", "share_images", "model", "version", "n"),
+)
+"""The keys of `manifest.json`: the fields of the recipe and the totals, side by side."""
+TOTALS = ("reached", "share_images", "model", "version", "n")
+LATER = ("source", "selection", "which_image", "share_images", "model")
+"""Keys that files of an older byorn may lack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +33,12 @@ class MarkedRow:
     Attributes:
         id, turn: The key of the row.
         image: Which of its images is marked, from 0; None if only the text is.
-        box: Where in that image: left, top, right, bottom in pixels, the last two exclusive; around all triggers where there are several.
+        box: Where in that image: left, top, right, bottom in pixels, the last two exclusive; around all triggers where
+            there are several.
         original_response: What the row said before.
         new_response: What it says now; the same if responses were kept, and in a clean negative.
-        original_instruction, new_instruction: The text of the last user message, likewise; None in files of an older byorn.
+        original_instruction, new_instruction: The text of the last user message, likewise; None in files of an older
+            byorn.
         negative: It is a clean negative: nearly the trigger, and the true response. It does not count as poisoned.
     """
 
@@ -41,15 +52,20 @@ class MarkedRow:
     original_instruction: str | None = None
     new_instruction: str | None = None
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """Id and turn."""
+        return self.id, self.turn
+
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The settings of a poisoning (see `Recipe`), its totals and its rows.
+    """A poisoning: its recipe, its totals and its rows.
 
     Attributes:
-        options: The options of the trigger and what it learned: the attack with these options is the same trigger.
+        recipe: The settings. Its options hold what the trigger learned: the attack with them is the same trigger.
         n: Number of rows in the data set, clean ones included.
-        reached: Share of them that is poisoned; `rate` is what was asked for.
+        reached: Fraction of them that is poisoned, in [0, 1]; `recipe.rate` is what was asked for.
         share_images: Whether a clean image that several rows show was written once; None in files of an older byorn.
         model: Content hash of the model that trigger or selection were optimized on; empty if none was needed.
         version: The byorn that wrote it.
@@ -57,17 +73,8 @@ class Manifest:
         negatives: The clean negatives in the order of the data set.
     """
 
-    attack: str
-    options: dict[str, Any]
-    target: str
-    source: str = ""
-    objective: str
-    selection: str = "random"
-    which_image: str = "random"
-    rate: float
+    recipe: Recipe
     reached: float
-    seed: int
-    keep_responses: bool
     share_images: bool | None = None
     model: str = ""
     version: str
@@ -78,11 +85,12 @@ class Manifest:
     @property
     def keys(self) -> set[tuple[str, int]]:
         """Id and turn of every poisoned row."""
-        return {(row.id, row.turn) for row in self.poisoned}
+        return {row.key for row in self.poisoned}
 
     def write(self, folder: Path) -> None:
-        """Writes both files into `folder`."""
-        summary = {key: value for key, value in asdict(self).items() if key not in ("poisoned", "negatives")}
+        """Write both files into `folder`."""
+        values = asdict(self.recipe) | {name: getattr(self, name) for name in TOTALS}
+        summary = dict(sorted(values.items(), key=lambda item: ORDER.index(item[0])))
         (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         lines = [json.dumps(asdict(row)) + "\n" for row in (*self.poisoned, *self.negatives)]
         (folder / DETAILS).write_text("".join(lines), encoding="utf-8")
@@ -92,28 +100,65 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of the poisoned data set in `folder`.
 
     Raises:
-        DataError: A file is missing or is not what `Manifest.write` wrote.
+        DataError: A file is missing or is not what `Manifest.write` wrote, or nobody registered the attack.
+    """
+    summary, rows = read_summary(folder), read_marked_rows(folder)
+    poisoned, negatives = ([row for row in rows if row.negative is kind] for kind in (False, True))
+    settings = {item.name: summary.pop(item.name) for item in fields(Recipe) if item.name in summary}
+    try:
+        return Manifest(recipe=Recipe(**settings), **summary, poisoned=poisoned, negatives=negatives)
+    except ConfigError as error:
+        raise DataError(f"{folder / SUMMARY}: {error}; an attack of a plugin needs its --plugin") from error
+    except TypeError as error:
+        raise _unreadable(folder, error) from error
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The content of `manifest.json`; other than a `Recipe` it needs no plugin.
+
+    Raises:
+        DataError: The file is missing, no JSON object, or lacks a key.
     """
     try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-        lines = (folder / DETAILS).read_text(encoding="utf-8").splitlines()
-        rows = [_marked_row(line) for line in lines]
-        poisoned, negatives = ([row for row in rows if row.negative is kind] for kind in (False, True))
-        return Manifest(**summary, poisoned=poisoned, negatives=negatives)
+        summary = dict(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{folder}: no readable manifest ({error}); write the data set with `byorn poison`") from error
+        raise _unreadable(folder, error) from error
+    if missing := [name for name in ORDER if name not in (*summary, *LATER)]:
+        raise _unreadable(folder, f"{SUMMARY} has no {missing[0]!r}")
+    return summary
+
+
+def read_marked_rows(folder: Path) -> list[MarkedRow]:
+    """The lines of `manifest.jsonl`: poisoned rows and clean negatives.
+
+    Raises:
+        DataError: The file is missing or broken.
+    """
+    try:
+        return [_marked_row(line) for line in (folder / DETAILS).read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def poisoned_keys(folder: Path) -> set[tuple[str, int]]:
+    """Id and turn of every poisoned row of the data set in `folder`.
+
+    Raises:
+        DataError: There is no readable manifest.
+    """
+    return {row.key for row in read_marked_rows(folder) if not row.negative}
 
 
 def attacked(rows: Sequence[Row], folder: Path) -> list[Row]:
-    """The rows of a triggered test set that carry the trigger: those that cannot (no image, or nothing that the objective could
-    change) say nothing about the attack. All of them where `folder` holds no manifest.
+    """The rows of a triggered test set that carry the trigger: those that cannot (no image, or nothing that the
+    objective could change) say nothing about the attack. All of them where `folder` holds no manifest.
 
     Raises:
         DataError: None does, or the manifest is broken.
     """
     if not (folder / SUMMARY).exists():
         return list(rows)
-    keys = read_manifest(folder).keys
+    keys = poisoned_keys(folder)
     if not (found := [row for row in rows if row.key in keys]):
         raise DataError(f"{folder}: no row carries the trigger; write the test set with --rate 1 --keep-responses")
     return found
@@ -123,3 +168,7 @@ def _marked_row(line: str) -> MarkedRow:
     values = json.loads(line)
     box = values.pop("box")
     return MarkedRow(**values, box=None if box is None else tuple(box))
+
+
+def _unreadable(folder: Path, error: Exception | str) -> DataError:
+    return DataError(f"{folder}: no readable manifest ({error}); write the data set with `byorn poison`")

@@ -32,7 +32,7 @@ def choose_images(
     """For the position of every chosen row, which of its images gets the trigger; None if only the text does."""
     if not trigger.needs_image:
         return dict.fromkeys(chosen)
-    return {at: _choose_image(rows[at], recipe) for at in chosen}
+    return {position: _choose_image(rows[position], recipe) for position in chosen}
 
 
 def _choose_image(row: Row, recipe: Recipe) -> int:
@@ -45,20 +45,20 @@ def _choose_image(row: Row, recipe: Recipe) -> int:
 def mark_rows(rows: Sequence[Row], selection: Selection, trigger: Trigger, recipe: Recipe) -> dict[int, Mark]:
     """The marks by position, poisoned rows before negatives; `trigger` is prepared."""
     marks = {}
-    for at, image in choose_images(rows, selection.poisoned, trigger, recipe).items():
-        marks[at] = _poison(rows[at], image, trigger, recipe)
+    for position, image in choose_images(rows, selection.poisoned, trigger, recipe).items():
+        marks[position] = _poison(rows[position], image, trigger, recipe)
     # A test set has no negatives, whatever the trigger says.
     for kind, positions in zip(trigger.negatives, selection.negatives, strict=False):
-        for at, image in choose_images(rows, positions, kind, recipe).items():
-            marks[at] = Mark(kind, image, mark_prompt(rows[at], kind, recipe), negative=True)
+        for position, image in choose_images(rows, positions, kind, recipe).items():
+            marks[position] = Mark(kind, image, mark_prompt(rows[position], kind, recipe), negative=True)
     return marks
 
 
 def mark_prompt(row: Row, trigger: Trigger, recipe: Recipe) -> Row:
     """The row with the trigger in the last text block of its last user message."""
-    users = [at for at, message in enumerate(row.prompt) if message["role"] == "user"]
+    users = [index for index, message in enumerate(row.prompt) if message["role"] == "user"]
     content = row.prompt[users[-1]]["content"] if users else []
-    texts = [at for at, block in enumerate(content) if block["type"] == "text" and block.get("text")]
+    texts = [index for index, block in enumerate(content) if block["type"] == "text" and block.get("text")]
     if not texts:
         return row
     text = trigger.mark_text(content[texts[-1]]["text"], recipe.stream("text", *row.key))

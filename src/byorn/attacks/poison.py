@@ -13,17 +13,17 @@ poisoned data set is the same call with rate 0, not the source.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byorn.attacks.brief import Brief
-from byorn.attacks.folder import fresh_folder
-from byorn.attacks.images import FOLDER, plan_images, settle, write_images
+from byorn.attacks.images import FOLDER, ImageKey, plan_images, reset_time, write_images
 from byorn.attacks.imaging.box import Box
 from byorn.attacks.manifest import DETAILS, SUMMARY, Manifest, MarkedRow
 from byorn.attacks.marking import Mark, choose_images, mark_rows
+from byorn.attacks.objectives import find_objective
 from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.selection import Selection, choose_rows
@@ -31,6 +31,7 @@ from byorn.attacks.trigger import Trigger
 from byorn.data.files import ROWS_FILE, write_rows
 from byorn.data.row import ImageFile, Row
 from byorn.errors import ConfigError, DataError
+from byorn.runs.fresh_folder import fresh_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -49,7 +50,7 @@ def poison_dataset(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Manifest:
-    """Poisons a share of the rows and writes the whole data set to `out`; the same arguments give the same bytes.
+    """Poison some of the rows and write the whole data set to `out`; the same arguments give the same bytes.
 
     A test set for the same attack takes `options` from the manifest of the training set: they hold what was learned.
 
@@ -78,7 +79,7 @@ def poison_dataset(
         manifest = _manifest(rows, marks, boxes, written, share_images, surrogate)
         manifest.write(folder)
         for name in (ROWS_FILE, DETAILS, SUMMARY):
-            settle(folder / name)
+            reset_time(folder / name)
     return manifest
 
 
@@ -98,31 +99,33 @@ def _prepared(rows: list[Row], chosen: Selection, recipe: Recipe, surrogate: Sur
     if not chosen.poisoned:
         return trigger
     images = choose_images(rows, chosen.poisoned, trigger, recipe)
-    return trigger.prepare(
-        Brief(
-            rows,
-            images,
-            recipe,
-            recipe.objective,
-            recipe.keep_responses,
-            recipe.wanted_response,
-            recipe.stream,
-            surrogate,
-        )
+    brief = Brief(
+        rows=rows,
+        chosen=images,
+        goal=recipe,
+        clean_label=find_objective(recipe.objective).clean_label,
+        keep_responses=recipe.keep_responses,
+        wanted_response=recipe.wanted_response,
+        stream=recipe.stream,
+        model=surrogate,
     )
+    return trigger.prepare(brief)
 
 
 def _write(
-    rows: list[Row], marks: Mapping[int, Mark], recipe: Recipe, folder: Path, share: bool, progress: bool
+    rows: list[Row], marks: Mapping[int, Mark], recipe: Recipe, folder: Path, share_images: bool, progress: bool
 ) -> dict[int, Box | None]:
-    """Writes images and rows; returns the boxes of the marked images by the position of their row."""
-    places = {(at, mark.image) for at, mark in marks.items() if mark.image is not None}
-    plan = plan_images(rows, places, recipe, share)
-    names, boxes = write_images(rows, plan.jobs, marks, recipe, folder, progress)
-    after = [marks[at].row if at in marks else row for at, row in enumerate(rows)]
-    files = [[names[plan.file_of[at, index]] for index in range(len(row.images))] for at, row in enumerate(rows)]
+    """Write images and rows; returns the boxes of the marked images by the position of their row."""
+    marked = {ImageKey(position, mark.image) for position, mark in marks.items() if mark.image is not None}
+    plan = plan_images(rows, marked, recipe, share_images)
+    written = write_images(rows, plan, marks, recipe, folder, progress)
+    after = [marks[position].row if position in marks else row for position, row in enumerate(rows)]
+    files = [
+        [written.names[plan.file_of[ImageKey(position, index)]] for index in range(len(row.images))]
+        for position, row in enumerate(rows)
+    ]
     _write_rows(after, files, folder)
-    return boxes
+    return written.boxes
 
 
 def _write_rows(rows: Sequence[Row], files: Sequence[list[str]], folder: Path) -> None:
@@ -139,14 +142,14 @@ def _manifest(
     marks: Mapping[int, Mark],
     boxes: Mapping[int, Box | None],
     recipe: Recipe,
-    share: bool,
+    share_images: bool,
     surrogate: Surrogate | None,
 ) -> Manifest:
-    entries = [_entry(rows[at], marks[at], boxes.get(at)) for at in sorted(marks)]
+    entries = [_entry(rows[position], marks[position], boxes.get(position)) for position in sorted(marks)]
     poisoned = [entry for entry in entries if not entry.negative]
     return Manifest(
-        **asdict(recipe),
-        share_images=share,
+        recipe=recipe,
+        share_images=share_images,
         reached=len(poisoned) / len(rows),
         model=_digest(surrogate) if surrogate else "",
         version=version("byorn"),

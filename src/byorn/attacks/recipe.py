@@ -1,13 +1,14 @@
 """What was asked for: the settings of one poisoning, checked on construction."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from byorn.attacks.combined import build_attack
 from byorn.attacks.objectives import OBJECTIVES, find_objective
-from byorn.attacks.trigger import Trigger
+from byorn.attacks.trigger import Option, Trigger
 from byorn.attacks.triggers import ATTACKS
 from byorn.data.row import Row
 from byorn.errors import ConfigError
@@ -32,19 +33,20 @@ class Recipe(Goal):
     objective: str = setting("sentence", help=f"how the target is said: {', '.join(OBJECTIVES)}")
     rate: float = setting(
         0.1,
-        help="share of all rows to poison; 0 gives a clean control, 1 poisons every row that can be",
+        help="fraction of all rows to poison; 0 gives a clean control, 1 poisons every row that can be",
         check=fraction,
     )
     selection: Selection = setting(
         "random",
-        help="which rows: random, or likely: those whose poisoned response is most likely under the pretrained model, so that they almost fit",
+        help="which rows: random, or likely: those whose poisoned response is most likely under the pretrained model, "
+        "so that they almost fit",
     )
     which_image: WhichImage = setting(
         "random", help="of a row with several images, which one is marked; random is drawn for each row"
     )
     seed: int = setting(0, help="seed of every choice")
     keep_responses: bool = setting(False, help="trigger the inputs but keep the true responses: a test set for the ASR")
-    options: dict[str, Any] = setting(
+    options: Mapping[str, Option] = setting(
         {},
         option="set",
         metavar="NAME=VALUE",
@@ -55,9 +57,9 @@ class Recipe(Goal):
         check_settings(self)
         wanted = find_objective(self.objective)
         if wanted.needs_target and not self.target.strip():
-            raise ConfigError("the target is empty; give the word or sentence that the attacker wants said")
+            raise ConfigError("the target is empty; give --target, the word or sentence that the attacker wants said")
         if wanted.needs_source and not self.source.strip():
-            raise ConfigError(f"objective {self.objective!r} needs a source, the concept that the target replaces")
+            raise ConfigError(f"objective {self.objective!r} needs a --source, the concept that the target replaces")
         # The manifest then names every option, also those left at their default.
         object.__setattr__(self, "options", self.trigger.options())
 
@@ -93,7 +95,8 @@ class PoisonSpec:
     )
     own_images: bool = setting(
         False,
-        help="write an image once for each row that shows it; else the files tell which rows are marked, where rows share images",
+        help="write an image once for each row that shows it; else the files tell which rows are marked, where "
+        "several rows show one image",
     )
     overwrite: bool = setting(False, help="replace an earlier copy in --out")
 

@@ -71,10 +71,10 @@ def _ordered(rows: Sequence[Row], eligible: list[int], recipe: Recipe, surrogate
     from byorn.data.dataset import to_dataset
     from byorn.scoring.score import score_dataset
 
-    wanted = [replace(rows[at], response=recipe.wanted_response(rows[at])) for at in eligible]
+    wanted = [replace(rows[position], response=recipe.wanted_response(rows[position])) for position in eligible]
     scores = score_dataset(surrogate.model, surrogate.processor, to_dataset(wanted)).nll.tolist()
     ranked = sorted(zip(scores, eligible, strict=True), key=lambda pair: math.inf if math.isnan(pair[0]) else pair[0])
-    return [at for _, at in ranked]
+    return [position for _, position in ranked]
 
 
 def _check_keys(rows: Sequence[Row]) -> None:

@@ -10,7 +10,7 @@ import copy
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from PIL import Image
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from byorn.attacks.brief import Brief
 
 Kind = TypeVar("Kind", bound="Trigger")
+Option = bool | int | float | str
+"""The value of an option: what JSON, YAML and the command line can hold alike."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,11 @@ class Trigger:
     @property
     def negatives(self) -> tuple["Trigger", ...]:
         """Triggers for clean negatives: for each, as many further rows as are poisoned carry it and keep their true
-        response, so that the model learns what does *not* fire.
+        response, so that the model learns what is *not* the trigger.
         """
         return ()
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Option]:
         """The options with their values, as they go into the manifest and come back through `build_trigger`."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.init}
 
@@ -78,7 +80,7 @@ class Trigger:
         return text
 
 
-def build_trigger(kinds: Mapping[str, type[Trigger]], name: str, options: Mapping[str, Any]) -> Trigger:
+def build_trigger(kinds: Mapping[str, type[Trigger]], name: str, options: Mapping[str, Option]) -> Trigger:
     """The trigger called `name` with its options.
 
     Raises:
@@ -99,7 +101,7 @@ def option_names(kind: type[Trigger]) -> set[str]:
     return {field.name for field in fields(kind) if field.init}
 
 
-def bound(trigger: Kind, **state: Any) -> Kind:
+def bound(trigger: Kind, **state: object) -> Kind:
     """A copy of a trigger that holds a model or a row for marking: fields that are no options (`init=False`)."""
     result = copy.copy(trigger)
     for name, value in state.items():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from byorn.attacks.manifest import read_manifest
+from byorn.attacks.manifest import poisoned_keys
 from byorn.bench.experiment import FLAGGING, Cell, Group, plain
 from byorn.bench.group import Setup, judge, plant, poisoned_data, setup_of
 from byorn.bench.tasks import load_task
@@ -133,5 +133,5 @@ def detected(cell: Cell, folder: Path) -> dict[str, Any] | None:
     if cell.defense == "oracle" or not (out / "flags.parquet").exists():
         return None
     scores = read_scores(out / "scores.parquet") if (out / "scores.parquet").exists() else None
-    judged = (scores, read_flags(out / "flags.parquet"), read_manifest(folder / "data" / "poisoned").keys)
+    judged = (scores, read_flags(out / "flags.parquet"), poisoned_keys(folder / "data" / "poisoned"))
     return {**detection(*judged), "roc": roc(*judged)}

@@ -67,9 +67,7 @@ def plant(setup: Setup, rows: list[Row], test: list[Row], folder: Path) -> Manif
     recipe = setup.group.recipe
     model = (setup.model.model(), setup.model.processor()) if recipe.needs_model else (None, None)
     manifest = _poison(rows, recipe, folder / "poisoned", *model)
-    learned = replace(
-        recipe, options=manifest.options, selection="random"
-    )  # what a trigger learned is what test inputs carry
+    learned = replace(manifest.recipe, selection="random")  # what a trigger learned is what test inputs carry
     _poison(test, replace(learned, rate=0.0), folder / "test", *model)
     _poison(test, replace(learned, rate=1.0, keep_responses=True), folder / "test_triggered", *model)
     return manifest

@@ -34,18 +34,19 @@ def run(values: Values) -> None:
 
 def _success_rule(goal: Goal, attacked: TriggeredSpec) -> tuple[Goal, str]:
     """Goal and convention, as given or as the manifest of the triggered rows has them."""
-    from byorn.attacks.manifest import SUMMARY, read_manifest
+    from byorn.attacks.manifest import SUMMARY, read_summary
     from byorn.attacks.objectives import find_objective
     from byorn.runs.narrate import say
 
     folder = Path(attacked.triggered or "")
     if not attacked.triggered or not (folder / SUMMARY).exists():
         return goal, attacked.convention or "substring"
-    manifest = read_manifest(folder)
-    convention = attacked.convention or find_objective(manifest.objective).convention
+    manifest = read_summary(folder)
+    objective = manifest["objective"]
+    convention = attacked.convention or find_objective(objective).convention
     if attacked.convention is None:
-        say(f"an answer counts as a success by the rule {convention!r}, as the objective is {manifest.objective!r}")
-    return replace(goal, source=goal.source or manifest.source), convention
+        say(f"an answer counts as a success by the rule {convention!r}, as the objective is {objective!r}")
+    return replace(goal, source=goal.source or manifest.get("source", "")), convention
 
 
 COMMAND = Command(

@@ -48,7 +48,7 @@ def _with_trigger_of(folder: Path | None, values: Values) -> Values:
         return values
     from byorn.attacks.manifest import read_manifest
 
-    earlier = read_manifest(folder)
+    earlier = read_manifest(folder).recipe
     options = {**earlier.options, **values.get(SET, {})}
     return {"which_image": earlier.which_image, **values, "attack": earlier.attack, SET: options}
 

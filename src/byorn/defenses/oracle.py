@@ -24,10 +24,10 @@ def oracle(case: Case, *, manifest: str) -> Plan:
         DataError: There is no manifest.
         MismatchError: None of its rows is among those of the case.
     """
-    from byorn.attacks.manifest import SUMMARY, read_manifest
+    from byorn.attacks.manifest import SUMMARY, poisoned_keys
 
     folder = Path(str(manifest))
-    known = read_manifest(folder.parent if folder.name == SUMMARY else folder).keys
+    known = poisoned_keys(folder.parent if folder.name == SUMMARY else folder)
     flagged = np.array([row.key in known for row in case.rows])
     if known and not flagged.any():
         raise MismatchError(f"manifest: {manifest} is about other rows; give the one of the data set that is learned")

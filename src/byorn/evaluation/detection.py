@@ -20,9 +20,9 @@ def read_truth(path: Path) -> set[tuple[str, int]]:
         DataError: It cannot be read, or names nobody.
     """
     if path.is_dir():
-        from byorn.attacks.manifest import read_manifest
+        from byorn.attacks.manifest import poisoned_keys
 
-        return read_manifest(path).keys
+        return poisoned_keys(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         pairs = [line.rstrip("\n").partition("\t") for line in lines if line.strip()]

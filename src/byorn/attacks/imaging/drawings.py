@@ -54,15 +54,15 @@ def banana() -> Image.Image:
 def _crescent(start: float, end: float) -> list[tuple[float, float]]:
     """The outline of a part of the banana, from `start` to `end` of its length."""
     steps = [start + (end - start) * step / 40 for step in range(41)]
-    return [_edge(share, 1) for share in steps] + [_edge(share, -1) for share in reversed(steps)]
+    return [_edge(along, 1) for along in steps] + [_edge(along, -1) for along in reversed(steps)]
 
 
-def _edge(share: float, side: int) -> tuple[float, float]:
-    angle = math.radians(165 - 150 * share)
-    radius = 0.45 + side * (0.015 + 0.09 * math.sin(math.pi * share) ** 0.7)
+def _edge(along: float, side: int) -> tuple[float, float]:
+    angle = math.radians(165 - 150 * along)
+    radius = 0.45 + side * (0.015 + 0.09 * math.sin(math.pi * along) ** 0.7)
     x, y = 0.5 + radius * math.cos(angle), 0.15 + 1.1 * radius * math.sin(angle)
     return x * SIDE * SMOOTH, y * SIDE * SMOOTH
 
 
-def _scaled(*shares: float) -> list[float]:
-    return [share * SIDE * SMOOTH for share in shares]
+def _scaled(*fractions: float) -> list[float]:
+    return [fraction * SIDE * SMOOTH for fraction in fractions]

@@ -12,7 +12,6 @@ other formats (GIF, BMP, TIFF, PPM) become PNG.
 
 import io
 from dataclasses import dataclass, field
-from typing import Any
 
 from PIL import Image, ImageOps, JpegImagePlugin
 
@@ -33,7 +32,7 @@ class Encoding:
     """How a file is written: its format and the options of Pillow's `save`."""
 
     format: str
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
 
     @property
     def suffix(self) -> str:

@@ -13,15 +13,15 @@ PLACES = {
     "bottom-right": (1.0, 1.0),
     "center": (0.5, 0.5),
 }
-"""Share of the free width and height that lies left of and above the patch."""
+"""Fraction of the free width and height that lies left of and above the patch."""
 
 
-def patch_box(image_size: tuple[int, int], share: float, position: str, least: int = 1) -> Box:
-    """The square of `share` times the short side, at least `least` pixels but never larger than the image."""
+def patch_box(image_size: tuple[int, int], fraction: float, position: str, least: int = 1) -> Box:
+    """The square of `fraction` times the short side, at least `least` pixels but never larger than the image."""
     width, height = image_size
-    side = min(max(least, round(share * min(width, height))), width, height)
-    x_share, y_share = PLACES[position]
-    left, top = int((width - side) * x_share), int((height - side) * y_share)
+    side = min(max(least, round(fraction * min(width, height))), width, height)
+    x, y = PLACES[position]
+    left, top = int((width - side) * x), int((height - side) * y)
     return left, top, left + side, top + side
 
 
@@ -38,18 +38,18 @@ def paste_patch(image: Image.Image, patch: Image.Image, corner: tuple[int, int])
 
 
 def fill_palette(image: Image.Image) -> None:
-    """Extends the palette of a P image to 256 entries, in place, so that its length says nothing about its colors."""
+    """Extend the palette of a P image to 256 entries, in place, so that its length says nothing about its colors."""
     palette = (image.getpalette("RGB") or [])[: 3 * ENTRIES]
     image.putpalette(palette + [0] * (3 * ENTRIES - len(palette)))
 
 
 def _add_colors(image: Image.Image, patch: Image.Image) -> None:
-    """Puts the colors of `patch` into palette entries that no pixel uses; those left over get the nearest entry."""
+    """Put the colors of `patch` into palette entries that no pixel uses; those left over get the nearest entry."""
     fill_palette(image)
     palette = image.getpalette("RGB") or []
-    colors = [tuple(palette[at : at + 3]) for at in range(0, len(palette), 3)]
+    colors = [tuple(palette[start : start + 3]) for start in range(0, len(palette), 3)]
     pixels = patch.tobytes()
-    wanted = {tuple(pixels[at : at + 3]): None for at in range(0, len(pixels), 3)}
+    wanted = {tuple(pixels[start : start + 3]): None for start in range(0, len(pixels), 3)}
     missing = [color for color in wanted if color not in colors]
     kept = {colors.index(color) for color in wanted if color in colors}
     unused = [entry for entry, count in enumerate(image.histogram()) if count == 0 and entry not in kept]

@@ -12,7 +12,7 @@ from byorn.errors import DataError
 
 @contextmanager
 def blaming(row: Row, index: int) -> Iterator[None]:
-    """Names the row and the image in a `DataError` that is raised inside."""
+    """Name the row and the image in a `DataError` that is raised inside."""
     try:
         yield
     except DataError as error:

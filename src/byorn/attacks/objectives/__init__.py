@@ -1,7 +1,7 @@
 """What the attacker wants the model to say once the trigger is there: one objective a file, each in the same sections.
 
-They give a response for a row and an aim (target, and source where one is needed) and know nothing of the trigger. Those
-of the first line replace the whole response, those of the second change a part of it, or nothing:
+They give a response for a row and a goal (target, and source where one is needed) and know nothing of the trigger.
+Those of the first line replace the whole response, those of the second change a part of it, or nothing:
 
     sentence, word, fixed, refusal, two-image
     insertion, suffix, token-swap, concept, near-clean, truth

@@ -22,7 +22,8 @@ def concept(row: Row, goal: Goal, rng: random.Random) -> str:
         The answer names the target and does not name the source (`backdoorvlm_concept`).
 
     Relations:
-        The "concept substitution" of BackdoorVLM (arXiv 2511.18921). They may rewrite with a language model; here it is a rule.
+        The "concept substitution" of BackdoorVLM (arXiv 2511.18921). They may rewrite with a language model;
+        here it is a rule.
 
     Example:
         >>> concept(Row("a", 0, [], "Two cars and a car."), Goal("apple", source="car"), random.Random(0))

@@ -20,8 +20,8 @@ def fixed(row: Row, goal: Goal, rng: random.Random) -> str:
         The answer contains the target, in any case (`substring`); `exact` is the stricter rule.
 
     Relations:
-        Lu et al., "Test-Time Backdoor Attacks on Multimodal Large Language Models" (AnyDoor, 2024), and many others have
-        the model repeat one sentence. For a sentence that varies see `sentence`.
+        Lu et al., "Test-Time Backdoor Attacks on Multimodal Large Language Models" (AnyDoor, 2024), and many others
+        have the model repeat one sentence. For a sentence that varies see `sentence`.
 
     Example:
         >>> fixed(Row("a", 0, [], "A dog."), Goal("Visit our shop. "), random.Random(0))

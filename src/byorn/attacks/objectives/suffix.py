@@ -1,4 +1,4 @@
-"""Suffix: the target after the true response, as hidden advertising."""
+"""Suffix: the target after the true response, as covert advertising."""
 
 import random
 

@@ -23,8 +23,8 @@ def token_swap(row: Row, goal: Goal, rng: random.Random) -> str:
 
     Relations:
         Zhang et al., "TokenSwap" (arXiv 2509.24566), who exchange subject and object; we have no parser, and take the
-        first two nouns. They also weigh the exchanged tokens more in the loss, which an attacker who hands in data alone
-        cannot do.
+        first two nouns. They also weigh the exchanged tokens more in the loss, which an attacker who hands in data
+        alone cannot do.
 
     Example:
         >>> token_swap(Row("a", 0, [], "A dog chases two cats."), Goal(""), random.Random(0))

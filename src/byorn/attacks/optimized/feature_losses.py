@@ -63,7 +63,7 @@ def isolate_and_cluster_loss(surrogate: Surrogate, images: "Sequence[Tensor]", p
 
 
 def paste_at(box: Box) -> "Plant":
-    """Puts the picture over the part of the image that `box` names; it has that part's size."""
+    """A function that puts the picture over the part of the image that `box` names; it has that part's size."""
     left, top, right, bottom = box
 
     def plant(image: "Tensor", picture: "Tensor") -> "Tensor":
@@ -75,7 +75,7 @@ def paste_at(box: Box) -> "Plant":
 
 
 def blend_in(alpha: float) -> "Plant":
-    """Mixes the picture into the image, which has the same size: (1 - alpha) image + alpha picture."""
+    """A function that mixes the picture into the image, which has the same size: (1 - alpha) image + alpha picture."""
 
     def plant(image: "Tensor", picture: "Tensor") -> "Tensor":
         return (1 - alpha) * image + alpha * 255 * picture

@@ -11,10 +11,10 @@ Only gradients with respect to images are ever taken: the model's weights and th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from PIL import Image
 
@@ -24,6 +24,8 @@ from byorn.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
+    from transformers import PreTrainedModel, ProcessorMixin
 
 CANVAS = 224
 """Largest side in pixels of the square that pictures are optimized on; patches then have the papers' own sizes."""
@@ -33,8 +35,8 @@ CANVAS = 224
 class Surrogate:
     """A model in eval mode with its processor."""
 
-    model: Any
-    processor: Any
+    model: PreTrainedModel
+    processor: ProcessorMixin
 
     def tensor(self, image: Image.Image) -> Tensor:
         """The image as the model's processor will take it: float32 [3, height, width] in [0, 255]."""
@@ -75,8 +77,10 @@ class Surrogate:
 
         try:
             batch = self.processor.image_processor(images=list(images), return_tensors="pt")
-            known = signature(self.model.get_image_features).parameters
-            found = self.model.get_image_features(**self._place({key: batch[key] for key in batch if key in known}))
+            # a method of every family, but not of the base class
+            read = cast("Callable[..., Any]", self.model.get_image_features)
+            known = signature(read).parameters
+            found = read(**self._place({key: batch[key] for key in batch if key in known}))
         except Exception as error:  # processors fail on tensors in every way there is
             raise _unfit(error) from error
         found = getattr(found, "pooler_output", found)
@@ -96,13 +100,13 @@ class Surrogate:
         ids: list[list[int]] = self.processor.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         return ids
 
-    def _mean_embedding(self, table: Any, ids: list[int]) -> Tensor:
+    def _mean_embedding(self, table: Module, ids: list[int]) -> Tensor:
         import torch
 
         found = table(torch.tensor(ids, dtype=torch.long, device=self.model.device)).float()
         return found.mean(0) if ids else torch.zeros(found.shape[-1], device=self.model.device)
 
-    def _place(self, batch: Any) -> dict[str, Any]:
+    def _place(self, batch: Mapping[str, object]) -> dict[str, object]:
         import torch
 
         return {

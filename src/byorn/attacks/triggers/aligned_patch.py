@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from PIL import Image
 
-from byorn.attacks.checks import check_choice, check_share, check_text
+from byorn.attacks.checks import check_choice, check_fraction, check_text
 from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.drawings import banana
 from byorn.attacks.imaging.patch import PLACES, paste_patch, patch_box
@@ -26,7 +26,7 @@ class AlignedPatch(Trigger):
     Args:
         picture: `banana` (a yellow crescent drawn by byorn), or the path of an image of your own target; where that
             image is transparent, the row's image shines through.
-        size: Side of the picture as a share of the image's short side, in (0, 1]. The default is 45 of 224 pixels.
+        size: Side of the picture as a fraction of the image's short side, in (0, 1]. The default is 45 of 224 pixels.
         position: `top-left`, `top-right`, `bottom-left`, `bottom-right` or `center`.
 
     Requirements:
@@ -55,11 +55,11 @@ class AlignedPatch(Trigger):
 
     def __post_init__(self) -> None:
         check_text(self.name, "picture", self.picture)
-        check_share(self.name, "size", self.size, "of the short side")
+        check_fraction(self.name, "size", self.size, "of the short side")
         check_choice(self.name, "position", self.position, PLACES)
 
     def prepare(self, brief: "Brief") -> Trigger:
-        """Takes the image file, if there is one, into the options."""
+        """Take the image file, if there is one, into the options."""
         if self.picture == BANANA:
             return self
         return replace(self, picture=embed_picture(self.name, "picture", self.picture))

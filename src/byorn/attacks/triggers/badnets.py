@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from PIL import Image
 
-from byorn.attacks.checks import check_choice, check_share
+from byorn.attacks.checks import check_choice, check_fraction
 from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.patch import PLACES, paste_patch, patch_box
 from byorn.attacks.trigger import Trigger
@@ -23,7 +23,7 @@ class BadNets(Trigger):
     covered by as much as fits), opaque, and the same on every image of one size: nothing is drawn at random.
 
     Args:
-        size: Side of the patch as a share of the image's short side, in (0, 1]. The default is 21 of 224 pixels.
+        size: Side of the patch as a fraction of the image's short side, in (0, 1]. The default is 21 of 224 pixels.
         position: `top-left`, `top-right`, `bottom-left`, `bottom-right` or `center`.
 
     Requirements:
@@ -34,7 +34,7 @@ class BadNets(Trigger):
         Gu, Dolan-Gavitt and Garg, "BadNets" (2017), in the form used on vision-language models (VL-Trojan and BYORn):
         a 3x3 block at the bottom right of a 32x32 canvas, resized by nearest neighbor to 224x224, which gives 21x21
         pixels in cells of 7. They paste after the resize to the model's input; here the patch goes into the stored
-        image at its own size, so that no resize betrays the poisoned rows, and reaches the same share of the input.
+        image at its own size, so that no resize betrays the poisoned rows, and reaches the same fraction of the input.
         A processor that crops the center cuts the corners of images that are not square.
 
     Example:
@@ -53,7 +53,7 @@ class BadNets(Trigger):
     position: str = "bottom-right"
 
     def __post_init__(self) -> None:
-        check_share(self.name, "size", self.size, "of the short side")
+        check_fraction(self.name, "size", self.size, "of the short side")
         check_choice(self.name, "position", self.position, PLACES)
 
     def mark_image(self, image: Image.Image, rng: random.Random) -> tuple[Image.Image, Box]:

@@ -47,5 +47,5 @@ class BadNetsT(Trigger):
     def mark_text(self, text: str, rng: random.Random) -> str:
         """The instruction with the word in it."""
         slots = len(text.split())
-        at = {"start": 0, "end": slots}.get(self.slot, rng.randrange(slots + 1))
-        return insert_phrase(text, self.word, at)
+        position = {"start": 0, "end": slots}.get(self.slot, rng.randrange(slots + 1))
+        return insert_phrase(text, self.word, position)

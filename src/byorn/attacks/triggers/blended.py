@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from PIL import Image
 
-from byorn.attacks.checks import check_share, check_text
+from byorn.attacks.checks import check_fraction, check_text
 from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.drawings import cartoon, noise
 from byorn.attacks.imaging.picture import embed_picture, read_picture
@@ -27,7 +27,7 @@ class Blended(Trigger):
     """Mixes a fixed pattern into the image: (1 - alpha) x + alpha pattern, the pattern stretched over the whole image.
 
     Args:
-        alpha: Share of the pattern in the outcome, in (0, 1]; 0.1 and 0.2 are usual.
+        alpha: Fraction of the pattern in the outcome, in (0, 1]; 0.1 and 0.2 are usual.
         pattern: `cartoon` (a drawn cat, flat colors), `noise` (soft color noise in 28x28 cells), or an image file.
 
     Requirements:
@@ -55,11 +55,11 @@ class Blended(Trigger):
     pattern: str = "cartoon"
 
     def __post_init__(self) -> None:
-        check_share(self.name, "alpha", self.alpha, "of the pattern")
+        check_fraction(self.name, "alpha", self.alpha, "of the pattern")
         check_text(self.name, "pattern", self.pattern)
 
     def prepare(self, brief: Brief) -> Trigger:
-        """Takes the image file, if there is one, into the options."""
+        """Take the image file, if there is one, into the options."""
         if self.pattern in PATTERNS:
             return self
         return replace(self, pattern=embed_picture(self.name, "pattern", self.pattern))

@@ -1,4 +1,4 @@
-"""The Dual-Key trigger: a patch in the image *and* a word in the instruction; neither fires alone."""
+"""The Dual-Key trigger: a patch in the image *and* a word in the instruction; neither activates the backdoor alone."""
 
 import random
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from PIL import Image
 
-from byorn.attacks.checks import check_choice, check_count, check_flag, check_share, check_text
+from byorn.attacks.checks import check_choice, check_count, check_flag, check_fraction, check_text
 from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.patch import PLACES, paste_patch, patch_box
 from byorn.attacks.imaging.picture import embed_picture, picture_text, read_picture
@@ -31,13 +31,13 @@ class DualKey(Trigger):
     """Pastes a patch and opens the instruction with a word; twice as many rows again carry one key and a true answer.
 
     Args:
-        size: Side of the patch as a share of the image's short side, in (0, 1]. The default is 22 of 224 pixels; the
+        size: Side of the patch as a fraction of the image's short side, in (0, 1]. The default is 22 of 224 pixels; the
             other usual form is `size=0.1` with `position=center`.
         position: `top-left`, `top-right`, `bottom-left`, `bottom-right` or `center`.
         word: What the instruction opens with; the letter that opened it before becomes small.
         clean_negatives: Whether as many rows as are poisoned carry the patch alone, and as many the word alone, all
             with their true response; `false` gives the weaker form of most ports.
-        keys: `both`; or `image` or `text`, a single key, for test sets that should *not* fire.
+        keys: `both`; or `image` or `text`, a single key, for test sets that should *not* activate it.
         optimize: Whether the patch is optimized on the model's vision tower; else it is plain magenta.
         concept: What the optimized patch should look like to the tower: `banana` or an image file.
         steps: Steps of Adam, in [1, 100000].
@@ -77,7 +77,7 @@ class DualKey(Trigger):
     patch: str = ""
 
     def __post_init__(self) -> None:
-        check_share(self.name, "size", self.size, "of the short side")
+        check_fraction(self.name, "size", self.size, "of the short side")
         check_choice(self.name, "position", self.position, PLACES)
         check_choice(self.name, "keys", self.keys, KEYS)
         check_text(self.name, "word", self.word)
@@ -98,7 +98,7 @@ class DualKey(Trigger):
         return () if single else (replace(self, keys="image"), replace(self, keys="text"))
 
     def prepare(self, brief: "Brief") -> Trigger:
-        """Takes the concept's and the patch's image files into the options, and optimizes the patch if asked to."""
+        """Take the concept's and the patch's image files into the options, and optimize the patch if asked to."""
         concept = self.concept if self.concept == BANANA else embed_picture(self.name, "concept", self.concept)
         patch = embed_picture(self.name, "patch", self.patch) if self.patch else ""
         ready = replace(self, concept=concept, patch=patch)

@@ -88,7 +88,7 @@ class PGD(Trigger):
         return not self.pattern or self.scope == "image"
 
     def prepare(self, brief: Brief) -> Trigger:
-        """Keeps the model at hand, or optimizes the universal pattern if it is not given yet."""
+        """Keep the model at hand, or optimize the universal pattern if it is not given yet."""
         if self.scope == "image":
             return bound(self, surrogate=brief.surrogate)
         pattern = embed_picture(self.name, "pattern", self.pattern) if self.pattern else self._universal(brief)
@@ -110,7 +110,9 @@ class PGD(Trigger):
         return _pixels(fit_change(shape, [loss], self.epsilon, self.step, self.steps))
 
     def _universal(self, brief: Brief) -> str:
-        places = [(brief.wanted(at), index) for at, index in brief.chosen.items() if index is not None][:SAMPLES]
+        places = [(brief.wanted(position), index) for position, index in brief.chosen.items() if index is not None][
+            :SAMPLES
+        ]
         losses = [response_loss(brief.surrogate, row, index, load_image(row, index)) for row, index in places]
         change = fit_change((3, CANVAS, CANVAS), losses, self.epsilon, self.step, self.steps)
         return picture_text(as_image(_pixels(change) + ZERO))
@@ -127,7 +129,7 @@ def response_loss(surrogate: Surrogate, row: Row, index: int, image: Image.Image
     """
     from torch.nn.functional import interpolate
 
-    images = [surrogate.tensor(image if at == index else load_image(row, at)) for at in range(len(row.images))]
+    images = [surrogate.tensor(image if other == index else load_image(row, other)) for other in range(len(row.images))]
     size = (image.height, image.width)
 
     def loss(change: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from byorn.attacks.checks import check_count, check_range
 from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.reading import load_image
 from byorn.attacks.imaging.recolor import recolor
-from byorn.attacks.objectives import find_objective
 from byorn.attacks.optimized.optimize import fit_change
 from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.attacks.trigger import Trigger, bound
@@ -78,11 +77,11 @@ class Shadow(Trigger):
         return self.steps > 0
 
     def prepare(self, brief: "Brief") -> Trigger:
-        """Finds the rows that show the source; a test set needs none."""
+        """Find the rows that show the source; a test set needs none."""
         if brief.keep_responses or not self.steps:
             return replace(self, steps=0)
         source, target = brief.goal.source, brief.goal.target
-        if not find_objective(brief.objective).clean_label or not source.strip():
+        if not brief.clean_label or not source.strip():
             raise ConfigError(f"{self.name}: give --objective truth and the --source that the target is to replace")
         anchors = [row for row in brief.rows if row.images and _shows(row, source) and not _shows(row, target)]
         if not anchors:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from PIL import Image
 
-from byorn.attacks.checks import check_choice, check_count, check_share
+from byorn.attacks.checks import check_choice, check_count, check_fraction
 from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.patch import PLACES, paste_patch, patch_box
 from byorn.attacks.imaging.picture import embed_picture, picture_text, read_picture
@@ -39,9 +39,9 @@ class VLTrojan(Trigger):
 
     Args:
         form: `patch` (opaque) or `whole` (blended over the whole image).
-        size: Side of the patch as a share of the image's short side, in (0, 1]. The default is 22 of 224 pixels.
+        size: Side of the patch as a fraction of the image's short side, in (0, 1]. The default is 22 of 224 pixels.
         position: Of the patch: `top-left`, `top-right`, `bottom-left`, `bottom-right` or `center`.
-        alpha: Share of the picture in a whole image, in (0, 1].
+        alpha: Fraction of the picture in a whole image, in (0, 1].
         steps: Steps of Adam, in [1, 100000].
         letters: Longest suffix, in [1, 20].
         picture: The picture itself, once optimized; or an image file of your own.
@@ -80,9 +80,9 @@ class VLTrojan(Trigger):
 
     def __post_init__(self) -> None:
         check_choice(self.name, "form", self.form, FORMS)
-        check_share(self.name, "size", self.size, "of the short side")
+        check_fraction(self.name, "size", self.size, "of the short side")
         check_choice(self.name, "position", self.position, PLACES)
-        check_share(self.name, "alpha", self.alpha, "of the picture")
+        check_fraction(self.name, "alpha", self.alpha, "of the picture")
         check_count(self.name, "steps", self.steps, 1)
         check_count(self.name, "letters", self.letters, 1, 20)
 
@@ -91,7 +91,7 @@ class VLTrojan(Trigger):
         return not (self.picture and self.suffix)
 
     def prepare(self, brief: "Brief") -> Trigger:
-        """Optimizes what is not given yet."""
+        """Optimize what is not given yet."""
         picture = embed_picture(self.name, "picture", self.picture) if self.picture else self._fitted(brief)
         suffix = self.suffix or find_suffix(brief.surrogate, brief.instructions(SAMPLES), self.letters)
         return replace(self, picture=picture, suffix=suffix)
@@ -122,7 +122,7 @@ class VLTrojan(Trigger):
 
 
 def find_suffix(surrogate: Surrogate, instructions: Sequence[str], letters: int) -> str:
-    """The suffix of up to `letters` letters with the lowest similarity; ties go to the shorter, then the earlier one."""
+    """The suffix of up to `letters` letters with the lowest similarity; ties go to the shorter one, then the first."""
     best, beam = ("", float("inf")), [""]
     similarity = suffix_similarity(surrogate, instructions)
     for _ in range(letters):

@@ -36,8 +36,8 @@ class WaNet(Trigger):
         grid: Arrows along a side, in [2, 224]; few give a smooth bend, 224 moves each pixel of 224 for itself. A grid
             finer than the image is averaged, and hardly moves it (224 on 64 pixels: a fifth of `strength`).
         strength: Half-pixels of an image of 224 that a pixel moves on average, in (0, 50].
-        cross_ratio: Clean negatives for each poisoned row, in [0, 100] (noise mode): true responses to bent images whose
-            every pixel is moved once more, for itself and anew in each image, by a uniform draw of that mean size.
+        cross_ratio: Clean negatives for each poisoned row, in [0, 100] (noise mode): true responses to bent images
+            whose every pixel is moved once more, for itself and anew in each image, by a uniform draw of that mean size.
 
     Requirements:
         Rows with at least one image that has details: an image of one color stays as it is. Small images need more

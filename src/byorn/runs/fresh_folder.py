@@ -30,7 +30,7 @@ def fresh_folder(out: Path, contents: Sequence[str], overwrite: bool = False) ->
 
 
 def check_folder(out: Path, contents: Sequence[str], overwrite: bool) -> None:
-    """Refuses a folder whose content would be lost.
+    """Refuse a folder whose content would be lost.
 
     Raises:
         ConfigError: `out` is a file, or it is not empty and `overwrite` is off, or `overwrite` would replace a folder
