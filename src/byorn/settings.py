@@ -198,12 +198,12 @@ def describe(kind: Any) -> str:
     return " or ".join(names)
 
 
-def unknown(kind: str, name: str, known: Iterable[str], shown: str = "") -> str:
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The sentence about a name that nobody knows, with the nearest known one."""
     known = sorted(known)
     close = difflib.get_close_matches(name.replace("-", "_"), [other.replace("-", "_") for other in known], n=1)
     spelled = next((other for other in known if close and other.replace("-", "_") == close[0]), None)
-    return f"unknown {kind} {shown or name!r}" + (
+    return f"unknown {kind} {name!r}" + (
         f"; did you mean {spelled!r}?" if spelled else f"; known are {', '.join(known)}"
     )
 

@@ -257,6 +257,9 @@ def test_a_model_without_image_features_is_refused_in_one_line(rows: list[Row], 
         device, dtype = "cpu", None
 
     trigger: Trigger = Recipe(attack="dual-key", **BASE, options={"optimize": True}).trigger
-    brief = Brief(rows, {0: 0}, Recipe(attack="dual-key", **BASE), Surrogate(Blind(), processor))
+    recipe = Recipe(attack="dual-key", **BASE)
+    brief = Brief(
+        rows, {0: 0}, recipe, recipe.objective, recipe.keep_responses, recipe.wanted_response, recipe.stream, Surrogate(Blind(), processor)
+    )  # fmt: skip
     with pytest.raises(ModelError, match=r"images cannot be optimized \(.*get_image_features.*\); use another model"):
         trigger.prepare(brief)

@@ -22,8 +22,7 @@ def data(tmp_path: Path) -> str:
 
 
 def test_the_help_lists_every_attack_and_objective(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["poison", "--help"])
+    assert main(["poison", "--help"]) == 0
     shown = capsys.readouterr().out.replace("-\n", "-").split()
     words = {word.strip(",():") for word in shown}
     joined = "".join(shown)
@@ -31,13 +30,12 @@ def test_the_help_lists_every_attack_and_objective(capsys: pytest.CaptureFixture
     assert "{" not in "".join(word for word in words if "attacks" in word or "objectives" in word)
 
 
-def test_the_parser_is_built_without_the_attacks() -> None:
+def test_the_help_needs_no_model() -> None:
     script = (
-        "import sys; from byorn.cli.main import build_parser; build_parser()\n"
-        "assert 'byorn.attacks' not in sys.modules and 'numpy' not in sys.modules\n"
-        "import byorn.attacks; heavy = {'torch', 'transformers', 'trl'} & set(sys.modules); assert not heavy, heavy"
+        "import sys; from byorn.cli.main import main; assert main(['poison', '--help']) == 0\n"
+        "heavy = {'torch', 'transformers', 'trl'} & set(sys.modules); assert not heavy, heavy"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
 def test_an_attack_that_wants_a_model_says_so(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +80,7 @@ def test_negatives_are_announced_and_a_target_is_wanted_where_it_counts(
 ) -> None:
     dual = ["poison", "--data", data, "--out", str(tmp_path / "dual"), "--attack", "dual-key", "--rate", "0.25"]
     assert main(dual) == 2
-    assert "--target is missing" in capsys.readouterr().err
+    assert "the target is empty" in capsys.readouterr().err
     assert main([*dual, "--target", "banana"]) == 0
     assert "6 more rows are clean negatives" in "".join(capsys.readouterr())
     assert main([*dual, "--objective", "token-swap", "--out", str(tmp_path / "swap")]) == 2

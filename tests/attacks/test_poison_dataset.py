@@ -95,7 +95,11 @@ def test_another_process_with_another_hash_seed_writes_the_same_bytes(tmp_path: 
         "heavy = {'torch', 'transformers', 'datasets'} & set(sys.modules); assert not heavy, heavy"
     )
     for hash_seed in ("1", "2"):
-        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parent)}
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": hash_seed,
+            "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2])),
+        }
         subprocess.run([sys.executable, "-c", script, str(tmp_path / hash_seed)], env=environment, check=True)
     assert snapshot(tmp_path / "1") == snapshot(tmp_path / "2")
 
@@ -181,18 +185,18 @@ def test_a_text_trigger_needs_no_more_than_one_class(tmp_path: Path, monkeypatch
     [
         ({"attack": "badnet"}, "unknown attack 'badnet'; choose one of: add-sent, "),
         ({"attack": "insertion"}, "'insertion' is an objective: --objective insertion"),
-        ({"which_image": "third"}, "which image: 'third' is unknown; choose one of: random, first, last"),
+        ({"which_image": "third"}, "which_image: 'third' is not one of random, first, last"),
         ({"objective": "poem"}, "unknown objective 'poem'; choose one of: sentence"),
-        ({"rate": 1.5}, "share of the rows from 0 to 1"),
-        ({"rate": -0.1}, "share of the rows from 0 to 1"),
-        ({"rate": float("nan")}, "share of the rows from 0 to 1"),
-        ({"rate": "10%"}, "share of the rows from 0 to 1"),
+        ({"rate": 1.5}, "is not between 0 and 1"),
+        ({"rate": -0.1}, "is not between 0 and 1"),
+        ({"rate": float("nan")}, "rate: nan is not a number"),
+        ({"rate": "10%"}, "rate: '10%' is not a number"),
         ({"rate": 0.01}, "no row at all; use at least 0.1"),
         ({"target": "  "}, "target is empty"),
         ({"target": "cat"}, "none of the 10 rows can be poisoned"),
         ({"options": {"color": 1}}, "no option color"),
         ({"objective": "concept"}, "objective 'concept' needs a source"),
-        ({"selection": "best"}, "unknown selection 'best'; choose one of: random, likely"),
+        ({"selection": "best"}, "selection: 'best' is not one of random, likely"),
         ({"selection": "likely"}, "selection 'likely' is optimized on the pretrained model; pass --model NAME"),
         ({"attack": "vl-trojan"}, "vl-trojan is optimized on the pretrained model; pass --model NAME"),
         ({"attack": "badnets+pgd"}, "badnets[+]pgd is optimized on the pretrained model; pass --model NAME"),

@@ -4,31 +4,24 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from byorn.cli.options import apply_config
+from parsing import values_of, values_with
 
-from byorn.cli.main import build_parser, main
+from byorn.cli.main import main
 from byorn.cli.train import training_arguments
 from byorn.errors import ConfigError
 
 
-def parsed(tmp_path: Path, command: str, yaml: str, *arguments: str):
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml)
-    return apply_config(build_parser(), [command, "--config", str(path), *arguments])
-
-
 def test_a_yaml_file_supplies_what_the_command_line_leaves_out(tmp_path):
-    options = parsed(tmp_path, "scan", "data: rows.json\nbatch-size: 4\npercentile: 0.8\n", "--percentile", "0.5")
-    assert (options.data, options.batch_size, options.percentile) == ("rows.json", 4, 0.5)
+    values = values_with(tmp_path, "scan", "data: rows.json\nbatch-size: 4\npercentile: 0.8\n", "--percentile", "0.5")
+    assert (values["data"], values["score_batch_size"], values["percentile"]) == ("rows.json", 4, 0.5)
 
 
 def test_training_arguments_come_from_yaml_then_set_then_their_own_option(tmp_path):
     yaml = "learning_rate: 1e-3\nweight_decay: 1e-1\nseed: 3\nlr_scheduler_type: cosine\n"
-    options = parsed(tmp_path, "train", yaml, "--set", "weight_decay=2e-1", "--seed", "5")
-    assert training_arguments(options) == {
+    values = values_with(tmp_path, "train", yaml, "--set", "weight_decay=2e-1", "--seed", "5")
+    assert training_arguments(values) == {
         "learning_rate": 1e-3,
         "weight_decay": 0.2,
         "seed": 5,
@@ -38,28 +31,28 @@ def test_training_arguments_come_from_yaml_then_set_then_their_own_option(tmp_pa
 
 def test_a_misspelled_key_names_the_one_that_was_meant(tmp_path):
     with pytest.raises(ConfigError, match=r"percentil.*did you mean 'percentile'"):
-        parsed(tmp_path, "scan", "percentil: 0.5\n")
+        values_with(tmp_path, "scan", "percentil: 0.5\n")
 
 
 @pytest.mark.parametrize(
     ("yaml", "message"),
     [
         ("turns: some\n", "turns: 'some' is not one of last, all"),
-        ("batch_size: many\n", "batch_size: 'many' is not a int"),
+        ("batch_size: many\n", "batch_size: 'many' is not a whole number"),
         ("- a list\n", "expected `option: value`"),
         ("a: b: c\n", "mapping values"),
     ],
 )
 def test_a_yaml_file_that_does_not_fit_says_where(tmp_path, yaml, message):
     with pytest.raises(ConfigError, match=message):
-        parsed(tmp_path, "scan", yaml)
+        values_with(tmp_path, "scan", yaml)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["scan", "--model", "embedded"], "--data is missing"),
-        (["scan", "--model", "./nowhere", "--data", "x.json"], "no folder './nowhere'"),
+        (["scan", "--model", "embedded", "--data", "x.json"], "x.json: no such file or folder"),
         (["scan", "--config", "missing.yaml"], "missing.yaml"),
         (["poison", "--data", "nowhere.json", "--out", "o", "--target", "t"], "nowhere.json"),
         (["train", "--data", "x.json", "--model", "./nowhere", "--set", "oops"], "NAME=VALUE"),
@@ -74,35 +67,142 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
 
 
 def test_an_interrupt_is_130_and_says_that_the_run_can_go_on(capsys, monkeypatch):
+    from dataclasses import replace
+
     from byorn.cli import scan
 
-    def interrupted(options):
+    def interrupted(values):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scan, "run", interrupted)
+    monkeypatch.setattr(scan, "COMMAND", replace(scan.COMMAND, run=interrupted))
     assert main(["scan"]) == 130
     assert "again" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["scan"], ["train"], ["poison"], ["evaluate"], ["demo"]])
+@pytest.mark.parametrize("command", [[], ["scan"], ["train"], ["evaluate"], ["demo"], ["bench"], ["push"]])
 def test_help_names_every_option_without_loading_torch(command):
-    code = "import sys; from byorn.cli.main import build_parser\n"
-    code += f"try: build_parser().parse_args({[*command, '--help']!r})\nexcept SystemExit: pass\n"
+    code = f"import sys; from byorn.cli.main import main; assert main({[*command, '--help']!r}) == 0\n"
     code += "assert not {'torch', 'transformers', 'datasets', 'trl', 'numpy'} & set(sys.modules), 'heavy imports'"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "--help" in result.stdout
 
 
-def test_help_takes_less_than_half_a_second():
+def test_help_is_there_at_once():
     command = [sys.executable, "-m", "byorn", "--help"]
     subprocess.run(command, capture_output=True, check=True)
     times = []
-    for _ in range(3):
+    for _ in range(5):
         began = os.times()
         started = time.perf_counter()
         subprocess.run(command, capture_output=True, check=True)
         ended = os.times()
         processor = ended.children_user + ended.children_system - began.children_user - began.children_system
         times.append(min(processor, time.perf_counter() - started))
-    assert min(times) < 0.5
+    assert min(times) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["scann"], "unknown command 'scann'; did you mean 'scan'?"),
+        (["scan", "--percentil", "0.5"], "unknown option '--percentil'; did you mean '--percentile'?"),
+        (["train", "--lerning-rate=1e-4"], "unknown option '--lerning-rate'; did you mean '--learning-rate'?"),
+        (["scan", "rows.json"], "unexpected argument 'rows.json'"),
+        (["scan", "--turns", "some"], "--turns: 'some' is not one of last, all"),
+        (["scan", "--percentile"], "--percentile: expected one argument"),
+        (["bench", "walk"], "invalid choice: 'walk'"),
+    ],
+)
+def test_a_slip_of_the_keyboard_is_answered_with_what_was_meant(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+NUMBERS = [
+    ("scan", "--batch-size", "0"),
+    ("scan", "--batch-size", "-1"),
+    ("scan", "--percentile", "60"),
+    ("scan", "--percentile", "nan"),
+    ("scan", "--limit", "0"),
+    ("scan", "--max-length", "-5"),
+    ("scan", "--show", "-1"),
+    ("evaluate", "--max-new-tokens", "0"),
+    ("evaluate", "--batch-size", "-2"),
+    ("train", "--lora-rank", "0"),
+    ("train", "--lora-dropout", "2"),
+    ("train", "--learning-rate", "-1"),
+    ("train", "--learning-rate", "nan"),
+    ("train", "--lr", "1e30"),
+    ("train", "--seed", "-1"),
+    ("train", "--gradient-accumulation-steps", "0"),
+    ("train", "--batch-size", "0"),
+    ("train", "--epochs", "inf"),
+    ("train", "--ema-decay", "1.5"),
+    ("train", "--val-size", "-1"),
+    ("poison", "--rate", "2"),
+    ("demo", "--rows", "0"),
+]
+
+
+@pytest.mark.parametrize(("command", "option", "value"), NUMBERS, ids=lambda part: str(part))
+def test_numbers_are_checked_at_the_door(command, option, value, capsys, tmp_path, monkeypatch):
+    """Before the data, which is not there, is looked for, or a model loaded."""
+    monkeypatch.chdir(tmp_path)
+    rest = [] if command == "demo" else ["--data", "nowhere.json", "--target", "t", "--out", "o"]
+    rest = [word for word in rest if command == "poison" or word not in ("--target", "t")]
+    model = ["--model", "embedded"] if command not in ("demo", "poison") else []
+    assert main([command, *rest, *model, option, value]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert "nowhere.json" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_aliases_mean_the_options_that_they_stand_for(tmp_path):
+    typed = values_of("train", "--lr", "1e-4", "--epochs", "2", "--batch-size", "4")
+    assert typed == values_of(
+        "train", "--learning-rate", "1e-4", "--num-train-epochs", "2", "--per-device-train-batch-size", "4"
+    )
+    assert values_with(tmp_path, "train", "lr: 1e-4\nepochs: 2\nbatch_size: 4\n") == typed
+    assert values_of("scan", "--batch-size", "3")["score_batch_size"] == 3
+
+
+@pytest.mark.parametrize("key", ["trust_remote_code", "strict", "lora_vision", "dry_run"])
+@pytest.mark.parametrize("value", ['"false"', '"no"', "0", '"true"', "1"])
+def test_a_switch_in_yaml_is_true_or_false_and_nothing_that_looks_like_it(key, value, tmp_path):
+    with pytest.raises(ConfigError, match=f"{key}: .* is not true or false"):
+        values_with(tmp_path, "train", f"{key}: {value}\n")
+    assert values_with(tmp_path, "train", f"{key}: false\n")[key] is False
+
+
+def test_the_defaults_of_the_help_are_those_of_sftconfig():
+    from dataclasses import fields
+
+    from trl import SFTConfig
+
+    from byorn.settings import settings_of
+    from byorn.training.settings import TrainerOptions
+
+    real = {field.name: field.default for field in fields(SFTConfig)}
+    for name, item, _ in settings_of(TrainerOptions):
+        assert item.metadata["shown"] == str(real[name]), name
+
+
+def test_the_statistics_of_the_option_are_those_that_are_computed():
+    from typing import get_args
+
+    from byorn.flagging.settings import Statistic
+    from byorn.scoring.statistics import STATISTICS
+
+    assert set(get_args(Statistic)) == set(STATISTICS)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_before_anything_is_read(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        for command in ("scan", "train", "evaluate"):
+            assert (
+                main([command, "--model", "embedded", "--data", str(tmp_path / "nowhere.json"), "--out", str(out)]) == 2
+            )
+            assert capsys.readouterr().err.startswith("error: --out ")

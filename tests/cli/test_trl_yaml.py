@@ -1,15 +1,18 @@
-"""A YAML file for `trl sft` drives `byorn train`: keys are read under their own names, ignored with a reason, or refused."""
+"""YAML files for `trl sft` and LLaMA-Factory drive `byorn train`: keys are read under their own names, ignored with a reason, or refused."""
 
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from byorn.cli.options import apply_config, model_spec
-from byorn.cli.trl_keys import HARMLESS, IGNORED, REFUSED, RENAMED, from_trl
+from parsing import values_of, values_with
 
-from byorn.cli.main import build_parser, main
-from byorn.cli.train import training_arguments
+from byorn.cli.foreign_keys import HARMLESS, IGNORED, ONLY, REFUSED, RENAMED, translate
+from byorn.cli.main import main
+from byorn.cli.train import COMMAND, training_arguments
+from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
+from byorn.models.spec import LoraSpec, ModelSpec
+from byorn.settings import build
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 REALISTIC = """
@@ -50,29 +53,100 @@ seed: 7
 """
 
 
-def parsed(tmp_path, yaml, *arguments):
-    path = tmp_path / "sft.yaml"
-    path.write_text(yaml)
-    return apply_config(build_parser(), ["train", "--config", str(path), *arguments])
-
-
 def test_a_realistic_file_becomes_the_options_of_byorn(tmp_path, capsys):
-    options = parsed(tmp_path, REALISTIC, "--lora-alpha", "64")
-    assert (options.model, options.dtype, options.attention, options.quantize) == (
+    values = values_with(tmp_path, "train", REALISTIC, "--lora-alpha", "64")
+    model = build(ModelSpec, values)
+    assert (model.name, model.dtype, model.attention, model.quantize) == (
         "Qwen/Qwen2.5-VL-3B-Instruct", "bfloat16", "flash_attention_2", "4bit",
     )  # fmt: skip
-    assert (model_spec(options).quantize, model_spec(options).attention) == ("4bit", "flash_attention_2")
-    assert (options.data, options.name, options.split, options.out) == ("data/train.json", "en", "train_sft", "out/sft")
-    assert (options.lora_rank, options.lora_alpha, options.lora_dropout) == (32, 64, 0.05)
-    assert (options.push_to_hub, options.hub_private, options.max_length) == ("me/sft", True, 2048)
-    assert training_arguments(options) == {
+    assert (values["data"], values["name"], values["split"], values["out"]) == (
+        "data/train.json", "en", "train_sft", Path("out/sft"),
+    )  # fmt: skip
+    assert (values["lora_rank"], values["lora_alpha"], values["lora_dropout"]) == (32, 64, 0.05)
+    assert (values["push_to_hub"], values["hub_private"], values["max_length"]) == ("me/sft", True, 2048)
+    assert training_arguments(values) == {
         "learning_rate": 2e-4, "per_device_train_batch_size": 2, "gradient_checkpointing": True, "warmup_steps": 0.1,
         "gradient_checkpointing_kwargs": {"use_reentrant": False}, "report_to": "none", "run_name": "007", "packing": False, "seed": 7, "save_strategy": "no",
+        "per_device_eval_batch_size": 2, "eval_strategy": "steps", "eval_steps": 100,
     }  # fmt: skip
     said = capsys.readouterr().err.splitlines()
-    keys = ("dataset_test_split", "eval_strategy", "eval_steps", "per_device_eval_batch_size")
-    assert [line.split(": ")[1].split()[0] for line in said] == list(keys)
-    assert all("is ignored: byorn train has no evaluation set" in line for line in said)
+    assert len(said) == 1
+    assert "dataset_test_split is ignored: give the rows as eval_data" in said[0]
+
+
+LLAMAFACTORY = """
+model_name_or_path: Qwen/Qwen2.5-VL-7B-Instruct
+image_max_pixels: 589824
+trust_remote_code: true
+stage: sft
+do_train: true
+finetuning_type: lora
+lora_rank: 8
+lora_target: all
+dataset: mllm_demo,identity
+dataset_dir: LLaMA-Factory/data
+template: qwen2_vl
+cutoff_len: 2048
+max_samples: 1000
+overwrite_cache: true
+preprocessing_num_workers: 16
+dataloader_num_workers: 4
+output_dir: saves/qwen2_5vl-7b/lora/sft
+logging_steps: 10
+save_steps: 500
+plot_loss: true
+overwrite_output_dir: true
+report_to: none
+per_device_train_batch_size: 1
+gradient_accumulation_steps: 8
+learning_rate: 1.0e-4
+num_train_epochs: 3.0
+lr_scheduler_type: cosine
+warmup_ratio: 0.1
+bf16: true
+ddp_timeout: 180000000
+flash_attn: fa2
+quantization_bit: 4
+val_size: 0.1
+eval_strategy: steps
+"""
+
+
+def test_a_file_for_llamafactory_becomes_the_options_of_byorn(tmp_path, capsys):
+    values = values_with(tmp_path, "train", LLAMAFACTORY)
+    data, model = build(DataSpec, values), build(ModelSpec, values)
+    assert (data.source, data.name, data.max_length, data.limit) == (
+        "LLaMA-Factory/data",
+        "mllm_demo,identity",
+        2048,
+        1000,
+    )
+    assert (model.trust_remote_code, model.quantize, model.attention) == (True, "4bit", "flash_attention_2")
+    assert build(LoraSpec, values) == LoraSpec(rank=8)
+    assert (values["out"], values["val_size"]) == (Path("saves/qwen2_5vl-7b/lora/sft"), 0.1)
+    assert training_arguments(values) == {
+        "dataloader_num_workers": 4, "logging_steps": 10, "save_steps": 500, "report_to": "none", "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": 8, "learning_rate": 1e-4, "num_train_epochs": 3.0, "lr_scheduler_type": "cosine", "warmup_steps": 0.1,
+        "bf16": True, "ddp_timeout": 180000000, "eval_strategy": "steps",
+    }  # fmt: skip
+    said = " ".join(capsys.readouterr().err.split())
+    assert "template is ignored: the chat template is the model's own" in said
+
+
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("stage: dpo\n", "stage: byorn train is supervised fine-tuning; use sft"),
+        ("finetuning_type: full\n", "finetuning_type: byorn trains LoRA adapters only"),
+        ("freeze_vision_tower: false\n", "freeze_vision_tower: .*write lora_vision: true"),
+        ("flash_attn: fa9\n", "flash_attn: 'fa9' is unknown; use one of auto"),
+        ("adapter_name_or_path: saves/x\n", "adapter_name_or_path: .*remove it"),
+        ("quantization_bit: 3\n", "quantize: '3bit' is not one of none, 4bit, 8bit"),
+    ],
+)
+def test_what_llamafactory_can_and_byorn_cannot_is_refused_with_the_way_out(yaml, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        values_with(tmp_path, "train", yaml)
 
 
 def test_every_key_that_trl_sft_takes_has_an_answer():
@@ -80,18 +154,18 @@ def test_every_key_that_trl_sft_takes_has_an_answer():
 
     from byorn.training.config import ByornConfig
 
-    ours = {action.dest for action in build_parser()._subparsers._group_actions[0].choices["train"]._actions}
-    known = {*RENAMED, *IGNORED, *REFUSED, *HARMLESS, *ours, "load_in_4bit", "load_in_8bit"}
+    ours = {*COMMAND.fields(), *COMMAND.aliases, "config", "set"}
+    known = {*RENAMED, *IGNORED, *REFUSED, *HARMLESS, *ONLY, *ours, "load_in_4bit", "load_in_8bit"}
     for config in (ModelConfig, ScriptArguments, DatasetMixtureConfig):
         assert not {field.name for field in fields(config)} - known
-    assert set(RENAMED.values()) <= ours | {"warmup_steps"}
+    assert set(RENAMED.values()) <= ours | {"warmup_steps", "eval_strategy"}
     assert "warmup_steps" in ByornConfig.__dataclass_fields__
 
 
 def test_a_list_of_modules_matches_the_ends_of_names_as_in_peft():
     import re
 
-    pattern = from_trl({"lora_target_modules": ["q_proj", "mlp.fc1"]})[0]["lora_targets"]
+    pattern = translate({"lora_target_modules": ["q_proj", "mlp.fc1"]})[0]["lora_targets"]
     names = (
         "model.language_model.layers.0.self_attn.q_proj",
         "model.vision.mlp.fc1",
@@ -101,8 +175,8 @@ def test_a_list_of_modules_matches_the_ends_of_names_as_in_peft():
     )
     assert [bool(re.fullmatch(pattern, name)) for name in names] == [True, True, True, False, False]
     for text in ("all-linear", r".*language_model.*q_proj"):
-        assert from_trl({"lora_target_modules": text})[0] == {"lora_targets": text}
-    assert from_trl({"lora_target_modules": ["all-linear"]})[0] == {"lora_targets": "all-linear"}
+        assert translate({"lora_target_modules": text})[0] == {"lora_targets": text}
+    assert translate({"lora_target_modules": ["all-linear"]})[0] == {"lora_targets": "all-linear"}
 
 
 @pytest.mark.parametrize(
@@ -120,39 +194,37 @@ def test_a_list_of_modules_matches_the_ends_of_names_as_in_peft():
         ("hub_token: hf_secret\n", "hub_token: tokens do not belong into files"),
         ("dataset_name: a\ndata: b\n", "data: it is given twice"),
         ("dtype: float8\n", "dtype: 'float8' is not one of auto, float32"),
-        ("lora_r: many\n", "lora_rank: 'many' is not a int"),
-        ("lora_target_modules: '['\n", r"lora_targets: '\[' is not a pattern"),
+        ("lora_r: many\n", "lora_rank: 'many' is not a whole number"),
+        ("lora_target_modules: '['\n", r"lora_targets: '\[' is no regular expression"),
     ],
 )
 def test_what_byorn_does_not_do_is_refused_with_the_way_out(yaml, message, tmp_path):
-    with pytest.raises(ConfigError, match=f"sft.yaml: {message}") as refusal:
-        parsed(tmp_path, yaml)
+    with pytest.raises(ConfigError, match=message) as refusal:
+        build(LoraSpec, values_with(tmp_path, "train", yaml))
     assert "\n" not in str(refusal.value)
 
 
 def test_nothing_is_pushed_unless_it_is_asked_for():
-    assert from_trl({"hub_model_id": "me/sft", "push_to_hub": False}) == ({}, [])
-    assert from_trl({"hub_model_id": "me/sft"}) == ({}, [])
-    assert from_trl({"push_to_hub": "me/sft"}) == ({"push_to_hub": "me/sft"}, [])
+    assert translate({"hub_model_id": "me/sft", "push_to_hub": False}) == ({}, [])
+    assert translate({"hub_model_id": "me/sft"}) == ({}, [])
+    assert translate({"push_to_hub": "me/sft"}) == ({"push_to_hub": "me/sft"}, [])
 
 
 def test_other_commands_do_not_take_trl_s_keys(tmp_path):
-    path = tmp_path / "scan.yaml"
-    path.write_text("model_name_or_path: embedded\n")
     with pytest.raises(ConfigError, match="unknown option 'model_name_or_path'"):
-        apply_config(build_parser(), ["scan", "--config", str(path)])
+        values_with(tmp_path, "scan", "model_name_or_path: embedded\n")
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.name)
 def test_a_recipe_is_a_valid_configuration(recipe, tmp_path):
     from byorn.pipeline.train import TrainSpec, build_config
 
-    options = apply_config(build_parser(), ["train", "--config", str(recipe)])
-    arguments = {**training_arguments(options), "bf16": False, "use_cpu": True}
-    config = build_config(TrainSpec(percentile=options.percentile, arguments=arguments), tmp_path)
+    values = values_of("train", "--config", str(recipe))
+    arguments = {**training_arguments(values), "bf16": False, "use_cpu": True}
+    config = build_config(TrainSpec(arguments=arguments), tmp_path)
     assert config.learning_rate == 1e-4
-    assert options.model
-    assert options.data
+    assert values["model"]
+    assert values["data"]
 
 
 def test_a_tracker_that_is_not_installed_is_said_before_anything_is_read(tmp_path, capsys):
@@ -162,7 +234,5 @@ def test_a_tracker_that_is_not_installed_is_said_before_anything_is_read(tmp_pat
     assert main([*command, "--set", "packing=true"]) == 2
     assert "packing: not possible" in capsys.readouterr().err
     assert main([*command, "--set", "push_to_hub=true"]) == 2
-    assert "--set push_to_hub: write --push-to-hub NAME" in capsys.readouterr().err
-    assert main([*command, "--set", "eval_strategy=steps"]) == 2
-    assert "--set eval_strategy: byorn train has no evaluation set" in capsys.readouterr().err
+    assert "--set push_to_hub: True is not text" in capsys.readouterr().err
     assert not list(tmp_path.glob("run/*"))

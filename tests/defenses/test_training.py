@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 
 from byorn.data.files import write_rows
 from byorn.data.load import load_rows
+from byorn.data.spec import DataSpec
 from byorn.errors import MismatchError
-from byorn.models.inputs import DataSpec, ModelSpec
+from byorn.models.spec import LoraSpec, ModelSpec
 from byorn.pipeline.train import TrainSpec, train
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from poisoning import poison
@@ -33,8 +34,16 @@ def place(tmp_path_factory):
 
 
 def run(place, name, defense, data="data", options=None, **changes):
-    spec = TrainSpec(defense, lora_rank=2, arguments={**ARGUMENTS, **changes}, defense_options=options or {})
-    return train(DataSpec(str(place / data)), ModelSpec(str(place / "model"), device="cpu"), place / name, spec)
+    spec = TrainSpec(
+        defense=defense,
+        lora=LoraSpec(rank=2),
+        scan="none",
+        arguments={**ARGUMENTS, **changes},
+        defense_options=options or {},
+    )
+    return train(
+        DataSpec(source=str(place / data)), ModelSpec(name=str(place / "model"), device="cpu"), place / name, spec
+    )
 
 
 def weights(place, name):
@@ -97,9 +106,9 @@ def test_the_oracle_is_plain_fine_tuning_on_the_clean_rows(place):
     poisoned = {json.loads(line)["id"] for line in (place / "data" / "manifest.jsonl").read_text().splitlines()}
     clean = [row for row in load_rows(str(place / "data")).rows if row.id not in poisoned]
     write_rows(clean, place / "clean", image_root=place)
-    spec = TrainSpec("sft", lora_rank=2, arguments=ARGUMENTS)
-    data = DataSpec(str(place / "clean"), image_root=place)
-    train(data, ModelSpec(str(place / "model"), device="cpu"), place / "by-hand", spec)
+    spec = TrainSpec(defense="sft", lora=LoraSpec(rank=2), arguments=ARGUMENTS)
+    data = DataSpec(source=str(place / "clean"), image_root=place)
+    train(data, ModelSpec(name=str(place / "model"), device="cpu"), place / "by-hand", spec)
     assert same(weights(place, "oracle"), weights(place, "by-hand"))
 
 

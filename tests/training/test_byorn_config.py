@@ -30,7 +30,7 @@ def test_the_defaults_are_the_paper_s_and_cut_nothing(tmp_path):
         ("response_temperature", 0.0, "1.0"),
         ("response_top_p", 0.0, "1.0"),
         ("response_top_p", 1.2, "1.0"),
-        ("max_response_tokens", 0, "None"),
+        ("max_response_tokens", 0, "learned from the trusted responses"),
         ("score_batch_size", 0, "8"),
     ],
 )

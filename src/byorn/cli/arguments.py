@@ -15,7 +15,7 @@ from byorn.errors import ConfigError
 from byorn.settings import as_number, describe, fit_value, parse_text, settings_of, unknown
 
 Values = dict[str, Any]
-SET = "set"
+SET, PLUGIN = "set", "plugin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,8 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser(name: str, summary: str, command: Command) -> Parser:
     """The parser of one command."""
-    parser = Parser(prog=f"byorn {name}", description=summary, epilog=f"example:\n  {command.example}")
+    words = " ".join(["byorn", name, *map(str.upper, command.positionals), "[OPTIONS]"])
+    parser = Parser(prog=f"byorn {name}", usage=words, description=summary, epilog=f"example:\n  {command.example}")
     for positional, keywords in command.positionals.items():
         parser.add_argument(positional, **keywords)
     parser.add_argument(
@@ -93,7 +94,7 @@ def _keywords(option: str, item: "Field[Any]", kind: Any, command: Command) -> d
     if kind is bool:
         return {"action": "store_true", "help": item.metadata["help"].replace("%", "%%")}
     metavar = item.metadata["metavar"] or option.rpartition("_")[2].upper()
-    if get_origin(kind) in (Mapping, tuple):
+    if get_origin(kind) in (Mapping, dict, tuple):
         return {"action": "append", "metavar": metavar, "help": help_text}
     choices = describe(kind).removeprefix("one of ").split(", ") if describe(kind).startswith("one of") else None
     shown = "{" + ",".join(choices) + "}" if choices else metavar
@@ -128,7 +129,7 @@ def read_values(name: str, summary: str, command: Command, arguments: Sequence[s
         ]
         first = strangers[0].partition("=")[0]
         raise ConfigError(
-            unknown("option", first, options, first) if first.startswith("-") else f"unexpected argument {first!r}"
+            unknown("option", first, options) if first.startswith("-") else f"unexpected argument {first!r}"
         )
     typed = {key: _gathered(key, value, command) for key, value in given.items()}
     from_file = _of_file(Path(typed.pop("config")), command) if "config" in typed else {}
@@ -140,9 +141,10 @@ def read_values(name: str, summary: str, command: Command, arguments: Sequence[s
 
 
 def _merged(values: Values, others: Values) -> Values:
-    """`others` win; training arguments are merged one by one."""
+    """`others` win; training arguments are merged one by one, and plugins add up."""
     both = {**values.get(SET, {}), **others.get(SET, {})}
-    return {**values, **others, **({SET: both} if both else {})}
+    plugins = (*(values.get(PLUGIN) or ()), *(others.get(PLUGIN) or ()))
+    return {**values, **others, **({SET: both} if both else {}), **({PLUGIN: plugins} if plugins else {})}
 
 
 def _gathered(option: str, value: Any, command: Command) -> Any:
@@ -150,7 +152,7 @@ def _gathered(option: str, value: Any, command: Command) -> Any:
     if not isinstance(value, list) or option in command.positionals:
         return value
     kind = command.fields()[option][1] if option != SET else Mapping[str, Any]
-    if get_origin(kind) is Mapping:
+    if get_origin(kind) in (Mapping, dict):
         return dict(parse_setting(text, spelled(option)) for text in value)
     return tuple(part for text in value for part in parse_text(spelled(option), text, kind))
 
@@ -188,7 +190,8 @@ def _routed(content: Mapping[str, Any], command: Command, prefix: str) -> Values
 def _fitted(name: str, value: Any, kind: Any) -> Any:
     if value is None:
         return None
-    if get_origin(kind) is Mapping and isinstance(value, list):
+    if get_origin(kind) in (Mapping, dict) and isinstance(value, list | str):
+        value = [value] if isinstance(value, str) else value
         return dict(parse_setting(str(text), name) for text in value)
     return fit_value(name, value, kind)
 

@@ -122,7 +122,9 @@ CONVENTIONS = {
     "backdoorvlm_concept": Convention(_replaced, _target_named, ("target", "source")),
     "vltrojan": Convention(_same_case, _anywhere),
     "dualkey": Convention(_vqa_answer, _vqa_answer),
-    "token_swap": Convention(_swapped, _cannot_swap, (), "names fewer than two things", "whose true responses name two"),
+    "token_swap": Convention(
+        _swapped, _cannot_swap, (), "names fewer than two things", "whose true responses name two"
+    ),
 }
 
 

@@ -33,6 +33,7 @@ from byorn.training.config import ByornConfig
 from byorn.training.decide import decide
 from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept
 from byorn.training.processes import SameSteps, require_processes, rows_a_step, use_one_gpu
+from byorn.training.progress import show_progress
 from byorn.training.push import push_trained
 from byorn.training.responses import IGNORE, ResponseSource, ema_source
 from byorn.training.rows import as_eval_rows, as_rows
@@ -106,6 +107,7 @@ class ByornTrainer(SFTTrainer):
             self.data_collator = WholeRowCollator(self.processing_class)
         keep_differentiable(self.model)
         require_trainable(self)
+        show_progress(self)
         self.add_callback(SameSteps(rows_a_step(args)))
         kept, self.flagged = decide(self, flags)
         self._keep(kept)

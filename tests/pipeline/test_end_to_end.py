@@ -1,4 +1,4 @@
-"""The whole road through the commands that a user types: poison, scan, train, evaluate, each leaving its files."""
+"""Everything through the commands that a user types: poison, scan, train, evaluate, each leaving its files."""
 
 import json
 
@@ -20,13 +20,15 @@ QUICK = [
     "logging_steps=1",
     "--device",
     "cpu",
+    "--scan",
+    "none",
 ]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with a tiny model, a data set of 24 rows, and its poisoned copy."""
-    folder = tmp_path_factory.mktemp("road")
+    folder = tmp_path_factory.mktemp("place")
     processor = tiny_processor()
     tiny_model(processor=processor).save_pretrained(folder / "model")
     processor.save_pretrained(folder / "model")
@@ -192,7 +194,7 @@ def test_the_same_command_goes_on_and_another_one_is_refused(place, trained, cap
 
 def test_an_unknown_training_argument_names_the_nearest(place, capsys):
     assert main([*common(place, "train"), "--out", str(place / "typo"), "--set", "learning_rat=1"]) == 2
-    assert "did you mean learning_rate?" in capsys.readouterr().err
+    assert "did you mean 'learning_rate'?" in capsys.readouterr().err
 
 
 def test_strict_fails_where_the_default_lists(place, capsys):

@@ -1,0 +1,140 @@
+"""What is said and checked before anything long begins, and what a scan shows at its end."""
+
+import json
+
+import pytest
+
+from byorn.cli.main import main
+from byorn.data.files import write_rows
+from byorn.models import load
+from byorn.testing import tiny_rows
+
+QUICK = [
+    "--max-steps",
+    "2",
+    "--batch-size",
+    "4",
+    "--lr",
+    "1e-2",
+    "--set",
+    "max_response_tokens=3",
+    "--device",
+    "cpu",
+    "--scan",
+    "none",
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, model, processor):
+    folder = tmp_path_factory.mktemp("place")
+    model.save_pretrained(folder / "model")
+    processor.save_pretrained(folder / "model")
+    write_rows(tiny_rows(12), folder / "data")
+    write_rows(tiny_rows(5), folder / "held")
+    return folder
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    def load_nothing(spec):
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr(load, "load_spec", load_nothing)
+
+
+def command(place, name, out, data="data"):
+    return [name, "--model", str(place / "model"), "--data", str(place / data), "--out", str(place / out)]
+
+
+@pytest.mark.parametrize("name", ["scan", "train", "evaluate"])
+def test_data_that_is_not_there_is_said_before_a_model_is_loaded(place, name, no_model, capsys):
+    assert main(command(place, name, "o", "nowhere.json")) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_rows_that_cannot_be_used_are_said_before_a_model_is_loaded(place, no_model, capsys):
+    (place / "broken.jsonl").write_text('{"prompt": 3, "completion": 4}\n')
+    assert main(command(place, "scan", "o", "broken.jsonl")) == 2
+    assert "records can be used" in capsys.readouterr().err
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(place, capsys):
+    assert main([*command(place, "scan", "dry-scan"), "--dry-run"]) == 0
+    said = capsys.readouterr().err
+    assert "scoring 12 rows: about" in said
+    assert main([*command(place, "train", "dry-train"), *QUICK, "--dry-run"]) == 0
+    said = capsys.readouterr().err
+    assert "training 12 rows, about 5 with sampled responses, in 2 steps: about" in said
+    assert not list((place / "dry-scan").iterdir())
+    assert not list((place / "dry-train").iterdir())
+
+
+def test_a_dry_run_refuses_what_the_run_would_refuse(place, capsys):
+    assert main([*command(place, "train", "dry"), *QUICK, "--dry-run", "--lora-targets", "nothing"]) == 2
+    assert "lora_targets: 'nothing' matches none" in capsys.readouterr().err
+
+
+def test_a_scan_shows_both_ends_with_ids_that_can_be_looked_up(place, capsys):
+    assert main([*command(place, "scan", "ends"), "--show", "3"]) == 0
+    shown = capsys.readouterr().out
+    least, _, most = shown.partition("most plausible")
+    ids = {row.id for row in tiny_rows(12)}
+    found = [[word for word in part.split() if word in ids] for part in (least, most)]
+    assert [len(part) for part in found] == [3, 3]
+    assert not set(found[0]) & set(found[1])
+
+
+def test_flags_are_compared_with_a_truth_of_one_s_own(place, capsys):
+    names = [row.id for row in tiny_rows(12)]
+    (place / "truth.txt").write_text(f"{names[0]}\n{names[1]}\n")
+    assert main([*command(place, "scan", "judged"), "--truth", str(place / "truth.txt")]) == 0
+    assert "against the truth: AUC" in capsys.readouterr().out
+    assert json.loads((place / "judged/detection.json").read_text())["poisoned"] == 2
+    assert main([*command(place, "scan", "judged"), "--truth", str(place / "nowhere.txt")]) == 2
+    assert "neither a folder of byorn poison nor a list of ids" in capsys.readouterr().err
+
+
+def test_a_rule_that_flags_nearly_all_warns(place, capsys):
+    assert main([*command(place, "scan", "all"), "--percentile", "0"]) == 0
+    assert "warning: nearly every row is flagged" in capsys.readouterr().err
+
+
+def test_the_loss_on_evaluation_rows_is_logged(place, capsys):
+    given = ["--eval-data", str(place / "held"), "--set", "eval_strategy=steps", "--set", "eval_steps=1"]
+    assert main([*command(place, "train", "evaluated"), *QUICK, *given]) == 0
+    assert "evaluation loss" in capsys.readouterr().err
+    log = json.loads((place / "evaluated/training.json").read_text())["log"]
+    assert len([entry for entry in log if "eval_loss" in entry]) == 2
+
+
+def test_rows_held_out_are_neither_scored_nor_learned(place, capsys):
+    assert main([*command(place, "train", "held-out"), *QUICK, "--val-size", "0.25"]) == 0
+    assert "3 rows are held out for evaluation" in capsys.readouterr().err
+    report = json.loads((place / "held-out/training.json").read_text())
+    assert report["rows"] == report["learned"] == 9
+    assert main([*command(place, "train", "o"), *QUICK, "--val-size", "12"]) == 2
+    assert "val_size: 12 of 12 rows leaves none" in capsys.readouterr().err
+
+
+def test_evaluation_without_rows_is_ignored_and_said(place, capsys):
+    assert main([*command(place, "train", "without"), *QUICK, "--set", "eval_strategy=steps"]) == 0
+    assert "eval_strategy is ignored: there are no evaluation rows" in capsys.readouterr().err
+
+
+def test_training_is_told_in_short_lines(place, capsys):
+    assert main([*command(place, "train", "lines"), *QUICK, "--set", "logging_steps=1"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().err.splitlines() if line.strip().startswith("step ")]
+    assert [line.split("  ")[0] for line in lines] == ["step 1/2", "step 2/2"]
+    assert all("loss" in line and "flagged" in line and line.endswith("left") for line in lines)
+
+
+def test_machines_get_one_object_a_line(place, capsys):
+    assert main([*command(place, "train", "json"), *QUICK, "--set", "logging_steps=1", "--log-format", "json"]) == 0
+    try:
+        entries = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    finally:
+        main(["push", "--adapter", "x", "--to", "y/z"])  # back to text for whoever comes next
+    steps = [entry for entry in entries if "step" in entry]
+    assert [entry["step"] for entry in steps] == [1, 2]
+    assert all("loss" in entry and "grad_norm" in entry for entry in steps)

@@ -1,0 +1,84 @@
+"""What a person decided about a scan is never lost: it reaches the training, wherever that runs."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from byorn.cli.main import main
+from byorn.data.files import write_rows
+from byorn.testing import tiny_rows
+
+QUICK = ["--max-steps", "2", "--batch-size", "4", "--lr", "1e-2", "--set", "max_response_tokens=3", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, model, processor):
+    folder = tmp_path_factory.mktemp("place")
+    model.save_pretrained(folder / "model")
+    processor.save_pretrained(folder / "model")
+    write_rows(tiny_rows(12), folder / "data")
+    write_rows(tiny_rows(8), folder / "other")
+    return folder
+
+
+def command(place, name, out, data="data"):
+    return [name, "--model", str(place / "model"), "--data", str(place / data), "--out", str(place / out)]
+
+
+def decide(path, words):
+    """Write decisions into `review`, as a person would."""
+    table = pq.read_table(path)
+    review = [*words, *["auto"] * (table.num_rows - len(words))]
+    position = table.column_names.index("review")
+    pq.write_table(table.set_column(position, "review", pa.array(review)), path)
+
+
+@pytest.fixture(scope="module")
+def reviewed(place):
+    assert main(command(place, "scan", "scans/first")) == 0
+    decide(place / "scans/first/flags.parquet", ["drop", "keep", "keep", "replace"])
+    return place / "scans/first"
+
+
+def test_a_review_reaches_a_training_in_another_folder(place, reviewed, capsys):
+    assert main([*command(place, "train", "runs/safe"), *QUICK, "--scan", str(reviewed)]) == 0
+    said = capsys.readouterr().err
+    assert "4 decision(s) made there" in said
+    assert "1 dropped by review, 2 kept by review, 1 replaced by review" in said
+    report = json.loads((place / "runs/safe/training.json").read_text())
+    assert report["reviews"] == {"keep": 2, "replace": 1, "drop": 1}
+    assert report["learned"] == 11
+    assert pq.read_table(place / "runs/safe/flags.parquet")["review"].to_pylist()[:4] == [
+        "drop",
+        "keep",
+        "keep",
+        "replace",
+    ]
+
+
+def test_a_scan_beside_is_used_and_said_unless_it_is_not_wanted(place, reviewed, capsys):
+    assert main([*command(place, "train", "scans/beside"), *QUICK]) == 0
+    said = capsys.readouterr().err
+    assert "using the scores of" in said
+    assert "--scan none scores anew" in said
+    assert json.loads((place / "scans/beside/training.json").read_text())["reviews"]["drop"] == 1
+    assert main([*command(place, "train", "scans/anew"), *QUICK, "--scan", "none"]) == 0
+    assert "scored 12 rows" in capsys.readouterr().err
+    assert json.loads((place / "scans/anew/training.json").read_text())["reviews"]["drop"] == 0
+
+
+def test_another_rule_takes_the_scores_and_keeps_the_decisions(place, reviewed):
+    rule = ["--percentile", "0.9", "--statistic", "nll_max"]
+    assert main([*command(place, "train", "runs/rule"), *QUICK, *rule, "--scan", str(reviewed)]) == 0
+    flags = pq.read_table(place / "runs/rule/flags.parquet").to_pydict()
+    assert flags["rule"][0] == "percentile(p=0.9, statistic=nll_max)"
+    assert flags["review"][:4] == ["drop", "keep", "keep", "replace"]
+
+
+def test_a_scan_of_other_data_is_refused_and_one_that_is_none_too(place, reviewed, capsys):
+    assert main([*command(place, "train", "runs/other", "other"), *QUICK, "--scan", str(reviewed)]) == 2
+    assert "the data set changed" in capsys.readouterr().err
+    assert main([*command(place, "train", "runs/none"), *QUICK, "--scan", str(place / "data")]) == 2
+    assert "holds no scores.parquet; give the folder of a byorn scan" in capsys.readouterr().err
