@@ -12,7 +12,7 @@ from byorn.embedded import weights_path
 from byorn.errors import ModelError
 from byorn.models.quantize import keep_differentiable, quantization_config
 from byorn.models.spec import ModelSpec
-from byorn.runs.narrate import say
+from byorn.runs.narrate import for_machines, say
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -82,10 +82,13 @@ def load_spec(spec: ModelSpec) -> Any:
         ModelError: It cannot be loaded so, or it is no image-text-to-text model, or the device is not there.
     """
     from transformers import AutoModelForImageTextToText
+    from transformers.utils.logging import disable_progress_bar
 
     device = spec.device or default_device()
     wanted = choose_dtype(spec, device)
     quantization = quantization_config(spec.quantize, wanted)
+    if for_machines():
+        disable_progress_bar()
     try:
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             resolve_model(spec.name),
