@@ -102,7 +102,7 @@ def test_a_result_of_other_settings_or_a_broken_one_stops_the_run_in_one_line(be
 
 def test_no_processes_at_all_are_refused(bench, capsys):
     assert call(bench, "run", "mine", "--jobs", "0") == 2
-    assert "jobs: 0 is not a positive number of processes" in capsys.readouterr().err
+    assert "jobs: 0 is not above 0" in capsys.readouterr().err
 
 
 def test_the_table_and_the_plots_come_from_the_results(bench, capsys):
@@ -150,3 +150,12 @@ def test_plots_are_png_when_asked_and_no_table(bench, capsys):
     assert "--format html: plot writes svg or png" in capsys.readouterr().err
     assert call(bench, "run", "mine", "--format", "html") == 2
     assert "--format html: run writes result files only" in capsys.readouterr().err
+
+
+def test_a_pattern_that_fits_no_cell_is_an_error_that_names_one(tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text("title: t\nattacks: {badnets: }\ndefenses: [sft]\nseeds: [0]\n")
+    places = ["--experiments", str(tmp_path), "--results", str(tmp_path / "r"), "--work", str(tmp_path / "w")]
+    assert main(["bench", "run", "mine", *places, "--only", "mine/badnet-sft*"]) == 2
+    assert (
+        "no cell fits 'mine/badnet-sft*'; a cell is called 'mine/badnets-sft-r0.1-s0', say" in capsys.readouterr().err
+    )

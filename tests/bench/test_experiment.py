@@ -2,7 +2,6 @@
 
 import pytest
 
-from byorn.bench.cell import comparison
 from byorn.bench.experiment import plain, read_experiment
 from byorn.errors import ConfigError
 
@@ -114,5 +113,5 @@ def test_success_is_what_the_objective_says_unless_the_experiment_says_otherwise
 def test_the_rows_that_almost_fit_can_be_asked_for(tmp_path):
     attacks = "attacks: {any: {attack: badnets}, fits: {attack: badnets, selection: likely}}\n"
     experiment = read_experiment(write(tmp_path, attacks + "title: Two\ndefenses: [sft]\nseeds: [0]\n"))
-    found = [comparison(group, "cider", 8).selection for group in experiment.groups()]
+    found = [group.recipe.selection for group in experiment.groups()]
     assert found == ["random", "likely"]

@@ -19,10 +19,10 @@ def load(name):
 
 @pytest.fixture(scope="session")
 def programs():
-    """formats, prepare and retest by name; the first is beside the second, as when they are run."""
+    """formats and prepare by name; the first is beside the second, as when they are run."""
     before = set(sys.modules)
-    yield {name: load(name) for name in ("formats", "prepare", "retest")}
-    for name in {"formats", "prepare", "retest"} - before:
+    yield {name: load(name) for name in ("formats", "prepare")}
+    for name in {"formats", "prepare"} - before:
         del sys.modules[name]
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from miniatures import write_karpathy, write_mimic, write_parquet
 
-from byorn.attacks.recipe import Recipe
-from byorn.bench.cell import comparison, train_spec
+from byorn.attacks.manifest import read_manifest
+from byorn.attacks.objectives import find_objective
+from byorn.bench.cell import train_spec
 from byorn.bench.experiment import read_experiment
+from byorn.bench.group import Setup
+from byorn.bench.results import lines, read_results
 from byorn.bench.run import run_experiments
 from byorn.defenses import DEFENSES, defense_named
 from byorn.models.lora import TESTED, default_lora
@@ -37,22 +40,17 @@ def test_the_page_names_every_file_and_every_file_is_read():
     page = (PAPER / "README.md").read_text()
     assert set(MAIN) < set(EXPERIMENTS)
     assert all(f"`{name}`" in page for name in EXPERIMENTS)
-    assert all(f"recipes/paper/{path.name}" in page for path in (PAPER / "prepare.py", PAPER / "retest.py"))
+    assert all(f"recipes/paper/{path.name}" in page for path in (PAPER / "prepare.py",))
 
 
 def test_every_cell_is_built_but_for_the_download(experiment, tmp_path):
     check_metrics([experiment.task["metric"]])
     configs, slugs = {}, []
     for group in experiment.groups():
-        attack = group.attack
-        recipe = Recipe(
-            attack=attack.attack, target=attack.target, source=attack.source, objective=attack.objective, rate=group.rate,
-            seed=group.seed, options=dict(attack.options),
-        )  # fmt: skip
-        assert recipe.goal.convention == comparison(group, "cider", 8).convention
+        assert find_objective(group.recipe.objective).convention == group.attack.convention
         for cell in experiment.cells(group):
             slugs.append(cell.slug)
-            spec = train_spec(cell, comparison(group, "cider", 8), tmp_path)
+            spec = train_spec(cell, Setup(group, ("cider",), 8), tmp_path)
             assert defense_named(spec.defense, spec.defense_options)
             key = (cell.percentile, cell.ema_decay)  # a config takes a while to build
             configs[key] = configs.get(key) or build_config(spec, tmp_path / "checkpoints")
@@ -74,7 +72,7 @@ def test_the_protocol_is_the_papers(experiment):
 
 def train_config(experiment):
     cell = next(experiment.cells(next(experiment.groups())))
-    return build_config(train_spec(cell, comparison(cell.group, "cider", 8), Path("nowhere")), Path("nowhere"))
+    return build_config(train_spec(cell, Setup(cell.group, ("cider",), 8), Path("nowhere")), Path("nowhere"))
 
 
 @pytest.mark.parametrize("name", MAIN)
@@ -122,6 +120,7 @@ def stand_in(tmp_path, data, monkeypatch):
             part.save_pretrained(tmp_path / "model")
         task = {**experiment.task, "max_new_tokens": 4}
         task |= {part: str(data / Path(task[part]).name) for part in ("train", "test")}
+        task |= {"more_tests": {name: str(data / Path(path).name) for name, path in task.get("more_tests", {}).items()}}
         quick = {
             "max_steps": 1,
             "num_train_epochs": 1,
@@ -172,28 +171,17 @@ def test_questions_run_too(stand_in, tmp_path):
     assert result["detection"]["poisoned"] == 3
 
 
-def test_the_optimized_trigger_of_a_run_goes_to_another_test_set(stand_in, tmp_path, data, programs):
+def test_the_optimized_trigger_of_a_run_goes_to_further_test_sets(stand_in, tmp_path, data):
     experiment = stand_in("llava-1.5-7b")
     experiment = replace(
-        experiment, attacks={"vl-trojan": {"attack": "vl-trojan", "options": {"steps": 2, "letters": 1}}}
+        experiment,
+        attacks={"vl-trojan": {"attack": "vl-trojan", "options": {"steps": 2, "letters": 1}}},
     )
-    run(experiment, tmp_path, "vl-trojan-sft-*")
-    places = (data / "coco", 3, tmp_path / "results", tmp_path / "work")
-    folder = programs["retest"].retest(experiment, *places)
-    (path,) = folder.glob("*.json")
-    result = json.loads(path.read_text())
-    assert result["cell"]["group"]["task"]["name"] == "coco"
-    assert result["figures"]["clean"]["cider"]["n"] == result["figures"]["asr"]["n"] == 3
-    read = programs["retest"].read_manifest
+    (result,) = run(experiment, tmp_path, "vl-trojan-sft-*")
+    assert result["tests"]["coco"]["figures"]["clean"]["cider"]["n"] > 0
+    (planted,) = (tmp_path / "work" / experiment.name).glob("*/data/coco/test_triggered")
     (trained,) = (tmp_path / "work" / experiment.name).glob("*/data/poisoned")
-    (planted,) = (tmp_path / "work" / folder.name).glob("*/triggered")
-    assert read(planted).options["suffix"] == read(trained).options["suffix"] != ""
-    before = path.stat().st_mtime_ns
-    programs["retest"].retest(experiment, *places)
-    assert path.stat().st_mtime_ns == before, "a cell with a result is not asked again"
-
-
-def test_another_test_set_without_a_finished_cell_is_one_line(tmp_path, data, programs, capsys):
-    places = [f"--{name}={tmp_path / name}" for name in ("results", "work")]
-    assert programs["retest"].main(["llava-1.5-7b", "--test", str(data / "coco"), *places]) == 2
-    assert "no cell is finished" in capsys.readouterr().err
+    suffixes = [read_manifest(folder).recipe.options["suffix"] for folder in (planted, trained)]
+    assert suffixes[0] == suffixes[1] != ""
+    shown = {line["task"] for line in lines(read_results(tmp_path / "results" / experiment.name))}
+    assert shown == {"flickr30k", "coco"}

@@ -45,16 +45,18 @@ def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> dict
     check_metrics([task.metric])
     setup = setup_of(group, task)
     with timer.phase("poison"):
-        plant(setup, task.train, task.test, folder / "data")
+        plant(setup, task, folder / "data")
     with timer.phase("scan"):
         scan(poisoned_data(folder), setup.model, folder / "scan", FlagSettings(score_batch_size=setup.batch_size))
     with timer.phase("evaluate"):
         pretrained = judge(setup, folder, "pretrained")
+        more = {name: judge(setup, folder, "pretrained", name) for name in task.more_tests}
     shared = {
         **settings,
         "metric": task.metric,
         "max_new_tokens": task.max_new_tokens,
         "pretrained": pretrained,
+        "pretrained_on": more,
         "seconds": timer.seconds,
         "peak_megabytes": timer.peak_megabytes,
     }
@@ -80,11 +82,16 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
     training = json.loads((out / TRAINED).read_text(encoding="utf-8"))
     with timer.phase("evaluate"):
         results = judge(setup, folder, cell.slug)
+        more = {
+            name: {"figures": judge(setup, folder, cell.slug, name), "pretrained": figures}
+            for name, figures in shared["pretrained_on"].items()
+        }
     return {
         "cell": plain(cell),
         "metric": shared["metric"],
         "figures": results,
         "pretrained": shared["pretrained"],
+        "tests": more,
         "detection": detected(cell, folder),
         "training": {key: value for key, value in training.items() if key != "log"},
         "seconds": {**shared["seconds"], **timer.seconds},

@@ -110,7 +110,7 @@ def compare(told: Told, out: Path) -> dict[str, Any]:
     with timer.phase(
         "poison", f"poison {group.rate:.0%} of {len(task.train)} training rows with {group.attack.attack}"
     ):
-        manifest = plant(setup, task.train, task.test, out / "data")
+        manifest = plant(setup, task, out / "data")
         first = manifest.poisoned[0]
         say(f"   {len(manifest.poisoned)} rows carry a trigger and say {group.attack.target!r}:")
         say(f"   {first.new_response!r} instead of {first.original_response!r}")

@@ -62,14 +62,17 @@ def setup_of(group: Group, task: Task) -> Setup:
     return Setup(group, tuple(dict.fromkeys((task.metric, "exact_match"))), task.max_new_tokens)
 
 
-def plant(setup: Setup, rows: list[Row], test: list[Row], folder: Path) -> Manifest:
-    """The data sets of a group. Clean ones are written by the same code as poisoned ones, so that only the trigger differs."""
+def plant(setup: Setup, task: Task, folder: Path) -> Manifest:
+    """The data sets of a group. Clean ones are written by the same code as poisoned ones, so that only the trigger differs. Further test
+    sets lie in folders of their names.
+    """
     recipe = setup.group.recipe
     model = (setup.model.model(), setup.model.processor()) if recipe.needs_model else (None, None)
-    manifest = _poison(rows, recipe, folder / "poisoned", *model)
+    manifest = _poison(task.train, recipe, folder / "poisoned", *model)
     learned = replace(manifest.recipe, selection="random")  # what a trigger learned is what test inputs carry
-    _poison(test, replace(learned, rate=0.0), folder / "test", *model)
-    _poison(test, replace(learned, rate=1.0, keep_responses=True), folder / "test_triggered", *model)
+    for place, test in {folder: task.test, **{folder / name: rows for name, rows in task.more_tests.items()}}.items():
+        _poison(test, replace(learned, rate=0.0), place / "test", *model)
+        _poison(test, replace(learned, rate=1.0, keep_responses=True), place / "test_triggered", *model)
     return manifest
 
 
@@ -84,20 +87,28 @@ def poisoned_data(folder: Path) -> DataSpec:
     return DataSpec(source=str(folder / "data" / "poisoned"))
 
 
-def judge(setup: Setup, folder: Path, name: str, data: str = "data") -> dict[str, Any]:
-    """The metrics of one model on clean and triggered test rows, anew; `name` is `pretrained`, or the folder of a cell with its adapter."""
+def judge(setup: Setup, folder: Path, name: str, test: str = "") -> dict[str, Any]:
+    """The metrics of one model on clean and triggered test rows, anew.
+
+    Args:
+        setup: Of the group.
+        folder: Of the group.
+        name: `pretrained`, or the folder of a cell with its adapter.
+        test: The name of a further test set; the task's own without one.
+    """
     from byorn.models.load import load_adapter
 
     out = folder / name
     model = setup.model.model() if name == "pretrained" else load_adapter(setup.model.model(), out / "adapter")
-    out.mkdir(exist_ok=True)
+    out = out / test
+    out.mkdir(exist_ok=True, parents=True)
     for stale in out.glob("predictions*.jsonl"):
         stale.unlink()
-    clean, marked = (folder / data / test for test in ("test", "test_triggered"))
+    clean, marked = (folder / "data" / test / kind for kind in ("test", "test_triggered"))
     rows, triggered = load_rows(clean).rows, attacked(load_rows(marked).rows, marked)
     results = measure(
         model, setup.model.processor(), rows, triggered, out, setup.attack, setup.metrics, setup.batch_size, setup.max_new_tokens
     )  # fmt: skip
     write_json(out / "metrics.json", results)
-    say(f"   {name}: {one_line(results, setup.metrics[0])}")
+    say(f"   {name}{f' on {test}' if test else ''}: {one_line(results, setup.metrics[0])}")
     return results

@@ -37,10 +37,19 @@ def read_results(folder: Path, slugs: Collection[str] | None = None) -> list[dic
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
             lines([result])  # whatever a table needs is there
-            results.append(result | {"experiment": folder.name})
+            results += _by_test(result | {"experiment": folder.name})
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise DataError(f"{path}: no result file ({error}); delete it and run the bench again") from error
     return results
+
+
+def _by_test(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The result, and one more for each further test set, under its name."""
+    cell, found = result["cell"], [result]
+    for name, judged in (result.get("tests") or {}).items():
+        group = {**cell["group"], "task": {**cell["group"]["task"], "name": name}}
+        found.append({**result, **judged, "cell": {**cell, "group": group}})
+    return found
 
 
 def lines(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -41,20 +42,28 @@ def run_experiments(
         plugins: Python files to run first, beside those of each experiment; see `byorn.plugins`.
 
     Raises:
-        ConfigError: A plugin cannot be used, or `jobs` is no number of processes.
+        ConfigError: A plugin cannot be used, or `only` fits no cell.
         MismatchError: A result file was made with other settings, or with a plugin that has changed.
         DataError: A result file is broken.
     """
-    if jobs < 1:
-        raise ConfigError(f"jobs: {jobs} is not a positive number of processes; use 1")
     queue = [job for experiment in experiments for job in pending(experiment, results, work, only, plugins)]
     cells = sum(len(job.cells) for job in queue)
+    if not queue:
+        _require_match(experiments, only)
     say(f"{cells} cells to run in {len(queue)} groups")
     if jobs == 1:
         return [failure for job in queue for failure in run_job(job)]
     threads = max(1, (os.cpu_count() or 1) // jobs)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read by the workers when they start
     return run_apart(queue, run_job, jobs)
+
+
+def _require_match(experiments: Sequence[Experiment], only: str) -> None:
+    """Refuse a pattern that fits no cell at all, whether it has a result or not."""
+    names = [f"{experiment.name}/{slug}" for experiment in experiments for slug in sorted(experiment.slugs())]
+    if not any(fnmatch(name, only) for name in names):
+        near = get_close_matches(only, names, n=1, cutoff=0.3) or names[:1]
+        raise ConfigError(f"only: no cell fits {only!r}; a cell is called {near[0]!r}, say")
 
 
 def pending(

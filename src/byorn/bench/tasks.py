@@ -4,7 +4,7 @@ To add one: a function that gives a `Task`, and one line in `TASKS`; or, from a 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from byorn.data.load import load_rows
 from byorn.data.row import Row
 from byorn.embedded.tasks import write_task
 from byorn.errors import ConfigError
+from byorn.settings import unknown
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Task:
         train, test: Clean rows.
         metric: The utility metric, a key of `byorn.evaluation.registry.METRICS`.
         max_new_tokens: Longest evaluated response.
+        more_tests: Further test sets by name, which the same fine-tunes are asked about.
     """
 
     train: list[Row]
     test: list[Row]
     metric: str
     max_new_tokens: int
+    more_tests: Mapping[str, list[Row]] = field(default_factory=dict)
 
 
 Loader = Callable[[int, int, int, Path], Task]
@@ -55,7 +58,7 @@ TASKS: dict[str, Loader] = {
     "differences": partial(draw, name="differences", metric="cider", max_new_tokens=48),
     "easy-vqa": ask_easy_vqa,
 }
-OWN = ("train", "test", "metric", "max_new_tokens")
+OWN = ("train", "test", "metric", "max_new_tokens", "more_tests", "name")
 
 
 def load_task(task: str | Mapping[str, Any], rows: int, test_rows: int, seed: int, folder: Path) -> Task:
@@ -63,7 +66,7 @@ def load_task(task: str | Mapping[str, Any], rows: int, test_rows: int, seed: in
 
     Args:
         task: A name of `TASKS`, or a mapping: `train` and `test` are paths that `byorn scan --data` reads, `metric` a
-            utility metric, `max_new_tokens` the longest response.
+            utility metric, `max_new_tokens` the longest response, `more_tests` further test sets: name -> path, `name` what tables call it.
 
     Raises:
         ConfigError: The task is unknown or incomplete.
@@ -83,5 +86,11 @@ def _own(task: Mapping[str, Any], rows: int, test_rows: int) -> Task:
     missing = [key for key in OWN[:3] if key not in task]
     if missing:
         raise ConfigError(f"task: {missing[0]!r} is missing; give {', '.join(OWN)}")
+    if strangers := [key for key in task if key not in OWN]:
+        raise ConfigError(f"task: {unknown('field', strangers[0], OWN)}")
+    more = task.get("more_tests", {})
+    if not isinstance(more, Mapping):
+        raise ConfigError(f"task: more_tests is {more!r}; give `name: path` lines")
     train, test = (load_rows(task[part], limit=count).rows for part, count in (("train", rows), ("test", test_rows)))
-    return Task(train, test, task["metric"], int(task.get("max_new_tokens", 64)))
+    others = {str(name): load_rows(str(path), limit=test_rows).rows for name, path in more.items()}
+    return Task(train, test, task["metric"], int(task.get("max_new_tokens", 64)), others)
