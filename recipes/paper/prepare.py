@@ -23,7 +23,8 @@ from typing import Any
 from formats import FORMATS, Sample, part, read_samples, shaped
 from PIL import Image
 
-from byorn.data.pixels import decode, first_line
+from byorn.text import first_line
+from byorn.data.pixels import decode
 from byorn.data.records import read_records
 from byorn.errors import ByornError, DataError
 

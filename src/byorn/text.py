@@ -1,4 +1,4 @@
-"""How words get into a text: inserted, renamed, with the article that they need."""
+"""How words get into a text: inserted, renamed, with the article that they need; and how foreign text is shown."""
 
 import re
 
@@ -45,3 +45,18 @@ def with_article(noun: str) -> str:
 
 def _starts_open(name: str) -> bool:
     return name[:1].lower() in set("aeiou")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, short, without control characters."""
+    text = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
+
+
+def shown(value: object, width: int = 60) -> str:
+    """A foreign value for a message: quoted on one line, cut to `width` characters."""
+    try:
+        quoted = repr(value[: width + 1] if isinstance(value, str) else value)
+    except RecursionError:
+        quoted = f"a {type(value).__name__} nested too deeply"
+    return quoted if len(quoted) <= width + 2 else f"{quoted[:width]}..."

@@ -156,7 +156,7 @@ def test_num_samples_takes_the_first_ones_and_says_so(factory):
         ("elsewhere", "'elsewhere': ms_hub_url is not fetched; download"),
         ("path", "'path': hf_hub_url is not fetched; download"),
         ("none", "'none': num_samples must be a positive number"),
-        ("mllm_demo,identity", "no entry 'mllm_demo,identity'; pass a name out of"),
+        ("mllm_demo,nothing", "no entry 'nothing'; pass a name out of"),
     ],
 )
 def test_other_entries_are_refused_by_name_in_one_line(name, message, factory, capsys):

@@ -7,6 +7,7 @@ from data_samples import png
 
 from byorn.data.load import load_rows
 from byorn.data.readers.llamafactory import reader_for
+from byorn.data.row import Origin
 from byorn.errors import DataError
 
 PROMPT = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is it?"}]}]
@@ -215,5 +216,6 @@ def test_every_row_knows_the_record_that_it_comes_from(tmp_path):
     good = {"image": "red.png", "conversations": [HUMAN, GPT, {"from": "human", "value": "Sure?"}, GPT]}
     (tmp_path / "rows.json").write_text(json.dumps([good, {"image": "no.png", "conversations": [HUMAN, GPT]}, good]))
     loaded = load_rows(tmp_path / "rows.json", turns="all")
-    assert loaded.records == [0, 0, 2, 2]
+    assert [row.origin for row in loaded.rows] == [Origin("rows.json", record) for record in (0, 0, 2, 2)]
+    assert (loaded.rejects[0].source, loaded.rejects[0].index) == ("rows.json", 1)
     assert len(loaded.rows) == 4

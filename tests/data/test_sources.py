@@ -77,7 +77,7 @@ def test_a_folder_of_parquet_files_takes_those_of_the_split_in_order(tmp_path):
         pq.write_table(pa.Table.from_pylist([{"prompt": "a", "completion": name}]), tmp_path / f"{name}.parquet")
     assert [row.response for row in load_rows(tmp_path).rows] == ["train-00000", "train-00001"]
     assert [row.response for row in load_rows(tmp_path, split="test").rows] == ["test-00000"]
-    with pytest.raises(DataError, match="several data files"):
+    with pytest.raises(DataError, match=r"no split 'dev'.*train: train-00000.parquet, train-00001.parquet; test: test-00000.parquet"):
         load_rows(tmp_path, split="dev")
 
 
@@ -151,7 +151,7 @@ def test_a_hub_failure_is_one_line(monkeypatch):
 
 
 def test_nothing_usable_is_an_error_that_shows_the_first_reject(save):
-    with pytest.raises(DataError, match=r"none of its 2 records can be used, first: record 0, .*response is empty"):
+    with pytest.raises(DataError, match=r"none of its 2 records can be used, first: record 0 of data.json, .*response is empty"):
         load_rows(save([{"prompt": "a", "completion": ""}] * 2))
 
 
@@ -160,7 +160,7 @@ def test_rejects_are_written_and_strict_callers_can_refuse_them(save, tmp_path):
     write_rejects(tmp_path / "rejects.jsonl", loaded.rejects)
     [line] = (tmp_path / "rejects.jsonl").read_text().splitlines()
     assert json.loads(line)["index"] == 1
-    assert set(json.loads(line)) == {"index", "id", "field", "reason", "fix"}
+    assert set(json.loads(line)) == {"source", "index", "id", "field", "reason", "fix"}
     with pytest.raises(ByornError, match="1 record") as caught:
         require_no_rejects(loaded)
     assert "\x1b" not in str(caught.value)

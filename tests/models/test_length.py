@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from byorn.data.dataset import to_dataset
-from byorn.data.row import ImageFile, user_message
+from byorn.data.row import ImageFile, Origin, user_message
 from byorn.models.inputs import training_rows
 from byorn.models.length import context_length, image_tokens, row_length, split_overlong
 from byorn.scoring.likelihood import build_collator
@@ -38,7 +38,7 @@ def test_a_default_system_message_can_put_a_row_over_the_limit() -> None:
     before = row_length(row, processor)
     processor.chat_template = processor.chat_template.replace("helpful", "very " * 100 + "helpful")
     assert row_length(row, processor) > before + 300
-    assert split_overlong([row], [7], processor, before + 100)[0] == []
+    assert split_overlong([row], processor, before + 100)[0] == []
 
 
 def test_each_image_counts_for_its_patches(processor: Any) -> None:
@@ -51,8 +51,12 @@ def test_rows_over_the_limit_are_listed_with_what_to_do(processor: Any) -> None:
     short = tiny_rows(2)
     long = replace(short[1], id="long", response="red " * 500)
     endless = replace(short[1], id="endless", prompt=[user_message("x" * 200_000, 1)])
-    kept, rejects = split_overlong([short[0], long, endless, short[1]], [0, 4, 5, 9], processor, limit=200)
-    assert kept == [0, 3]
+    rows = [
+        replace(row, origin=Origin("a.json", record))
+        for row, record in zip([short[0], long, endless, short[1]], [0, 4, 5, 9], strict=True)
+    ]
+    kept, rejects = split_overlong(rows, processor, limit=200)
+    assert kept == short
     assert [(reject.index, reject.id) for reject in rejects] == [(4, "long"), (5, "endless")]
     assert "over the limit of 200" in rejects[0].reason
     assert "--max-length" in rejects[0].fix
@@ -61,16 +65,16 @@ def test_rows_over_the_limit_are_listed_with_what_to_do(processor: Any) -> None:
 def test_a_row_exactly_at_the_limit_stays(processor: Any) -> None:
     [row] = tiny_rows(1)
     length = row_length(row, processor)
-    assert split_overlong([row], [0], processor, length)[0] == [0]
-    assert split_overlong([row], [0], processor, length - 1)[0] == []
+    assert split_overlong([row], processor, length)[0] == [row]
+    assert split_overlong([row], processor, length - 1)[0] == []
 
 
 @pytest.mark.parametrize("image", [ImageFile(data=b"no image"), ImageFile(path="/not/there.png")])
 def test_an_image_that_cannot_be_measured_rejects_its_row_alone(processor: Any, image: ImageFile) -> None:
     good = tiny_rows(1)[0]
     bad = replace(good, id="bad", images=[image])
-    kept, rejects = split_overlong([good, bad], [0, 1], processor, limit=1000)
-    assert (kept, [(reject.id, reject.field) for reject in rejects]) == ([0], [("bad", "images")])
+    kept, rejects = split_overlong([good, bad], processor, limit=1000)
+    assert (kept, [(reject.id, reject.field) for reject in rejects]) == ([good], [("bad", "images")])
 
 
 def test_the_context_length_is_that_of_the_language_model(model: Any) -> None:
@@ -91,6 +95,6 @@ def test_an_image_too_thin_for_the_processor_rejects_its_row_alone() -> None:
     Image.new("RGB", (900, 4)).save(buffer, "PNG")
     good = tiny_rows(1)[0]
     thin = replace(good, id="thin", images=[ImageFile(data=buffer.getvalue())])
-    kept, rejects = split_overlong([good, thin], [0, 1], processor, limit=1000)
-    assert (kept, [(reject.id, reject.field) for reject in rejects]) == ([0], [("thin", "images")])
+    kept, rejects = split_overlong([good, thin], processor, limit=1000)
+    assert (kept, [(reject.id, reject.field) for reject in rejects]) == ([good], [("thin", "images")])
     assert "aspect ratio" in rejects[0].reason

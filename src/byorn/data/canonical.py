@@ -7,16 +7,15 @@ an id, and only then special tokens are broken, so that the id does not depend o
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from byorn.data.checks import TokenGuard, repair
 from byorn.data.conversation import Conversation, lay_out
 from byorn.data.images import find_image, image_identity
 from byorn.data.problem import RowProblem
-from byorn.data.row import ImageFile, Message, Row, text_of
+from byorn.data.row import ImageFile, Message, Origin, Row, text_of
 
 MAX_ID = 512
 NEUTRALIZED = "byorn_neutralized"
@@ -32,33 +31,37 @@ class Canonicalizer:
 
     Args:
         turns: `last`: one row for the last assistant turn; `all`: one row for each.
-        roots: Resolved folders that images may lie in.
         guard: Breaks special tokens.
         max_chars: Longest conversation, in characters.
         tally: Counts what was changed, by its description.
     """
 
     turns: str
-    roots: Sequence[Path]
     guard: TokenGuard
     max_chars: int
     tally: Counter[str]
     _taken: set[tuple[str, int]] = field(default_factory=set)
     _copies: Counter[str] = field(default_factory=Counter)
 
-    def rows(self, conversation: Conversation) -> list[Row]:
+    def rows(self, conversation: Conversation, roots: Sequence[Path], origin: Origin) -> list[Row]:
         """The rows of one conversation, in the order of its turns.
+
+        Args:
+            conversation: What a reader made of a record.
+            roots: Resolved folders that images may lie in.
+            origin: Where the record comes from.
 
         Raises:
             RowProblem: the record cannot be used; no id is taken then.
         """
         messages, raw_images = lay_out(conversation, self.tally)
-        images = [find_image(image, self.roots) for image in raw_images]
+        images = [find_image(image, roots) for image in raw_images]
         self._check_length(messages)
         scored = self._scored_turns(conversation, messages)
         name = _name_of(conversation, messages, images)
         tokens = self._neutralize(messages)
-        return self._cut(conversation, messages, images, scored, name, tokens)
+        rows = self._cut(conversation, messages, images, scored, name, tokens)
+        return [replace(row, origin=origin) for row in rows]
 
     def _check_length(self, messages: list[Message]) -> None:
         length = sum(len(text_of(message)) for message in messages)
@@ -109,7 +112,7 @@ class Canonicalizer:
             rows.append(Row(name, number, prompt, text_of(messages[place]), images[:shown], meta))
         return rows
 
-    def _meta(self, meta: dict[str, Any], tokens: list[list[str]]) -> dict[str, Any]:
+    def _meta(self, meta: dict[str, object], tokens: list[list[str]]) -> dict[str, object]:
         found = [token for message in tokens for token in message]
         if not found:
             return meta

@@ -6,7 +6,8 @@ it into messages of blocks, with one `image` block for each image.
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeGuard
+from itertools import groupby
+from typing import NamedTuple, TypeGuard
 
 from byorn.data.checks import IMAGE_MARKER, repair, require_text
 from byorn.data.problem import RowProblem
@@ -20,7 +21,7 @@ class Turn(NamedTuple):
     """One message as the user wrote it; `content` is text or a list of blocks, not yet checked."""
 
     role: str
-    content: Any
+    content: object
 
 
 @dataclass(slots=True)
@@ -37,14 +38,14 @@ class Conversation:
     """
 
     turns: list[Turn]
-    images: list[Any] = field(default_factory=list)
+    images: list[object] = field(default_factory=list)
     id: object = None
     scored_from: int = 0
     turn: int | None = None
-    meta: dict[str, Any] = field(default_factory=dict)
+    meta: dict[str, object] = field(default_factory=dict)
 
 
-def lay_out(conversation: Conversation, tally: Counter[str]) -> tuple[list[Message], list[Any]]:
+def lay_out(conversation: Conversation, tally: Counter[str]) -> tuple[list[Message], list[object]]:
     """The messages with an `image` block at the place of each image, and the images in that order.
 
     `<image>` in system and user text marks a place, unless the record has structured image blocks; with neither, all
@@ -54,7 +55,7 @@ def lay_out(conversation: Conversation, tally: Counter[str]) -> tuple[list[Messa
         RowProblem: content that is neither text nor known blocks, or as many places as there are not images.
     """
     markers = not any(_is_image(block) for turn in conversation.turns for block in _listed(turn.content))
-    inline: list[Any] = []
+    inline: list[object] = []
     messages: list[Message] = []
     for number, turn in enumerate(conversation.turns):
         split = markers and turn.role != "assistant"
@@ -69,49 +70,51 @@ def lay_out(conversation: Conversation, tally: Counter[str]) -> tuple[list[Messa
     return messages, images
 
 
-def _blocks_of(turn: Turn, where: str, split: bool, inline: list[Any], tally: Counter[str]) -> list[Block]:
+def _blocks_of(turn: Turn, where: str, split: bool, inline: list[object], tally: Counter[str]) -> list[Block]:
     """The blocks of one message; `inline` grows by the payload of each image block, None for the row's next image."""
-    blocks: list[Block] = []
-    parts = [turn.content] if isinstance(turn.content, str) else turn.content
-    if not isinstance(parts, list):
-        require_text(turn.content, where)
+    pieces: list[str | None] = []
+    parts = turn.content if isinstance(turn.content, list) else [require_text(turn.content, where)]
     for part in parts:
         if _is_image(part):
             if turn.role == "assistant":
                 raise RowProblem(where, "an image in an assistant message", "move it to a user message")
             inline.append(_payload(part))
-            blocks.append({"type": "image"})
+            pieces.append(None)
         else:
-            _add_text(blocks, _clean_text(_text_of_part(part, where), tally), split, inline)
-    return blocks or [{"type": "text", "text": ""}]
+            _add_text(pieces, _clean_text(_text_of_part(part, where), tally), split, inline)
+    return _joined(pieces) or [{"type": "text", "text": ""}]
 
 
-def _add_text(blocks: list[Block], text: str, split: bool, inline: list[Any]) -> None:
+def _add_text(pieces: list[str | None], text: str, split: bool, inline: list[object]) -> None:
+    """Add the text to the pieces of a message, in which None is the place of an image."""
     if not split or IMAGE_MARKER not in text:
-        _append_text(blocks, text)
+        pieces.append(text)
         return
-    pieces = text.split(IMAGE_MARKER)
-    last_words = max((number for number, piece in enumerate(pieces) if piece.strip()), default=-1)
-    for number, piece in enumerate(pieces):
+    between = text.split(IMAGE_MARKER)
+    last_words = max((number for number, piece in enumerate(between) if piece.strip()), default=-1)
+    for number, piece in enumerate(between):
         # The line break beside a marker belongs to the marker: chat templates write their own.
         if number > 0:
             inline.append(None)
-            blocks.append({"type": "image"})
+            pieces.append(None)
             piece = piece.removeprefix("\n")
-        if last_words <= number < len(pieces) - 1:
+        if last_words <= number < len(between) - 1:
             piece = piece.removesuffix("\n")
-        _append_text(blocks, piece)
+        pieces.append(piece)
 
 
-def _append_text(blocks: list[Block], text: str) -> None:
-    """Neighboring texts become one block, so that a special token cannot hide across two."""
-    if blocks and blocks[-1]["type"] == "text":
-        blocks[-1]["text"] += text
-    elif text:
-        blocks.append({"type": "text", "text": text})
+def _joined(pieces: list[str | None]) -> list[Block]:
+    """The pieces as blocks; neighboring texts become one, so that a special token cannot hide across two."""
+    blocks: list[Block] = []
+    for is_image, group in groupby(pieces, key=lambda piece: piece is None):
+        if is_image:
+            blocks += [{"type": "image"} for _ in group]
+        elif text := "".join(piece or "" for piece in group):
+            blocks.append({"type": "text", "text": text})
+    return blocks
 
 
-def _in_order(inline: list[Any], images: list[Any]) -> list[Any]:
+def _in_order(inline: list[object], images: list[object]) -> list[object]:
     """The payloads of the blocks; blocks without one take the next image of the row."""
     if not inline or all(payload is None for payload in inline):
         return images
@@ -138,7 +141,7 @@ def _clean_text(text: str, tally: Counter[str]) -> str:
     return repaired
 
 
-def _text_of_part(part: Any, where: str) -> str:
+def _text_of_part(part: object, where: str) -> str:
     if isinstance(part, str):
         return part
     if isinstance(part, dict) and part.get("type") == "text":
@@ -147,11 +150,11 @@ def _text_of_part(part: Any, where: str) -> str:
     raise RowProblem(where, f"content block of kind {kind!r}", "keep text and image blocks only")
 
 
-def _is_image(part: object) -> TypeGuard[dict[str, Any]]:
+def _is_image(part: object) -> TypeGuard[dict[str, object]]:
     return isinstance(part, dict) and part.get("type") in ("image", "image_url")
 
 
-def _payload(part: dict[str, Any]) -> Any:
+def _payload(part: dict[str, object]) -> object:
     """What an image block itself holds; None if it is only a place."""
     if isinstance(part.get("image"), dict):
         return part["image"]
@@ -161,5 +164,5 @@ def _payload(part: dict[str, Any]) -> Any:
     return held or part.get("image")
 
 
-def _listed(content: Any) -> list[Any]:
+def _listed(content: object) -> list[object]:
     return content if isinstance(content, list) else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from byorn.data.row import Row
 from byorn.errors import MismatchError
@@ -44,7 +44,7 @@ def _features(flagged: bool) -> Features:
     from datasets import Features, Image, List, Value
 
     messages = List({"role": Value("string"), "content": List({"type": Value("string"), "text": Value("string")})})
-    columns: dict[str, Any] = {
+    columns: dict[str, object] = {
         "id": Value("string"),
         "turn": Value("int64"),
         "prompt": messages,
@@ -54,7 +54,7 @@ def _features(flagged: bool) -> Features:
     return Features({**columns, "flagged": Value("bool")} if flagged else columns)
 
 
-def _record(row: Row) -> dict[str, Any]:
+def _record(row: Row) -> dict[str, object]:
     return {
         "id": row.id,
         "turn": row.turn,

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from byorn.data.images import image_identity
 from byorn.data.pixels import open_image
@@ -23,7 +22,7 @@ RESERVED = frozenset(
 
 
 def write_rows(rows: Iterable[Row], folder: str | Path, *, image_root: str | Path | None = None) -> Path:
-    """Writes `rows.jsonl` into `folder` and returns its path.
+    """Write `rows.jsonl` into `folder` and returns its path.
 
     Image files are only referred to: by a path relative to `image_root` (default: `folder`) where they lie in it, else
     by an absolute path, and then `load_rows` needs an `image_root` that holds them. Images without a file, taken out of
@@ -41,7 +40,7 @@ def write_rows(rows: Iterable[Row], folder: str | Path, *, image_root: str | Pat
     return target / ROWS_FILE
 
 
-def _record(row: Row, target: Path, root: Path) -> dict[str, Any]:
+def _record(row: Row, target: Path, root: Path) -> dict[str, object]:
     colliding = {key: value for key, value in row.meta.items() if key in RESERVED}
     return {
         "id": row.id,
@@ -61,7 +60,7 @@ def _written(image: ImageFile, target: Path, root: Path) -> str:
 
 
 def _store(image: ImageFile, folder: Path) -> Path:
-    """Writes the bytes of an image once, under the digest of its content."""
+    """Write the bytes of an image once, under the digest of its content."""
     data = image.read()
     with open_image(BytesIO(data)) as opened:
         suffix = (opened.format or "image").lower()

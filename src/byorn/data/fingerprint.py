@@ -1,4 +1,4 @@
-"""A short name for the content of a data set, so that scores and rows can be told to belong together."""
+"""A short name for the content of a data set, by which scores and rows are known to belong together."""
 
 import json
 import os

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from byorn.data.pixels import open_image, upright
 from byorn.data.problem import RowProblem
@@ -23,7 +22,7 @@ VERIFY_MODES = ("decode", "header", "none")
 _URL = re.compile(r"\s*(data(?=:)|[a-z][a-z0-9+.-]+(?=://))", re.IGNORECASE)
 
 
-def find_image(value: Any, roots: Sequence[Path]) -> ImageFile:
+def find_image(value: object, roots: Sequence[Path]) -> ImageFile:
     """The image that a row names by a path, by bytes or by `{"path": ..., "bytes": ...}` (bytes win, as in `datasets`).
 
     Args:
@@ -66,7 +65,7 @@ def verify(images: Iterable[ImageFile], mode: str) -> dict[ImageFile, RowProblem
         return {image: problem for image, problem in zip(distinct, problems, strict=True) if problem is not None}
 
 
-def _path_and_bytes(value: Any) -> tuple[str | None, bytes | None]:
+def _path_and_bytes(value: object) -> tuple[str | None, bytes | None]:
     if isinstance(value, dict):
         path, data = value.get("path"), value.get("bytes")
     else:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from byorn.data.problem import RowProblem
+from byorn.text import first_line
 
 MAX_PIXELS = 64_000_000
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -53,12 +54,6 @@ def decode(data: bytes) -> Image.Image:
     """The pixels in RGB, upright and without metadata: the same pixels as `datasets.Image(mode="RGB")` gives."""
     with open_image(io.BytesIO(data)) as image:
         return upright(image).convert("RGB")
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, short, without control characters."""
-    text = (str(error).splitlines() or [""])[0] or type(error).__name__
-    return "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
 
 
 def _too_large(size: str) -> RowProblem:

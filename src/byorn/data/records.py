@@ -1,46 +1,55 @@
 """A file -> its records, one at a time: JSON, JSONL and Parquet, told apart by their content.
 
-A record comes with its index; where a line cannot be parsed, a `RowProblem` stands in its place.
+A record comes with its number in the file; where one cannot be read, a `RowProblem` stands in its place.
 """
+
+from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from byorn.data.pixels import first_line
 from byorn.data.problem import RowProblem
 from byorn.errors import DataError
+from byorn.text import first_line
 
-Records = Iterator[tuple[int, Any]]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NumberedRecords = Iterator[tuple[int, object]]
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
 _LINES = (".jsonl", ".ndjson")
 # Keys under which a JSON object holds its records; an object without them is a single record.
 _WRAPPERS = ("data", "rows")
+_HEAD = 4096
 _BATCH = 256
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def read_records(path: Path) -> Records:
-    """The records of a file with their indices.
+def read_records(path: Path) -> NumberedRecords:
+    """The records of a file with their numbers, from 0.
 
     Raises:
-        DataError: the file cannot be read, or is neither JSON, JSONL nor Parquet.
+        DataError: The file cannot be read, is empty, or is neither JSON, JSONL nor Parquet.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError as error:
-        raise DataError(f"{path}: cannot read it ({error.strerror}); check the path and its rights") from None
+    head = _head(path)
+    text = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
     if head.startswith(b"PAR1"):
         return _read_parquet(path)
-    if path.suffix.lower() in _LINES:
+    if not text and len(head) < _HEAD:
+        raise DataError(f"{path}: the file is empty; write the data again, or name another file")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:4]:
+        raise DataError(f"{path}: line 1 is UTF-16 text or binary, not UTF-8; save the file as UTF-8")
+    lines = path.suffix.lower() in _LINES
+    if lines and not (text.startswith(b"[") and _is_array(path)):
         return _read_lines(path)
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] not in (b"[", b"{"):
+    if not lines and text[:1] not in (b"[", b"{"):
         raise DataError(f"{path}: neither JSON, JSONL nor Parquet; convert it to one of them")
     return _read_json(path)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> object:
     """The value in a JSON file; a `DataError` names line and column of a mistake."""
     try:
         return json.loads(path.read_bytes().decode("utf-8-sig"))
@@ -55,13 +64,39 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: unusable JSON ({first_line(error)}); correct the file") from None
 
 
-def _read_json(path: Path) -> Records:
+def records_in(batch: pa.RecordBatch | pa.Table) -> list[object]:
+    """The records of a batch; a `RowProblem` for each that Python cannot hold, such as a date after the year 9999."""
+    try:
+        return list(batch.to_pylist())
+    except (
+        Exception
+    ):  # OverflowError, ValueError, ArrowException, UnicodeDecodeError: one record must not take the others along
+        return [_record_in(batch, number) for number in range(batch.num_rows)]
+
+
+def _record_in(batch: pa.RecordBatch | pa.Table, number: int) -> object:
+    try:
+        return batch.slice(number, 1).to_pylist()[0]
+    except Exception as error:
+        reason = f"a value that cannot be read ({type(error).__name__}: {first_line(error)})"
+        return RowProblem("record", reason, "correct the value, or drop the row")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD)
+    except OSError as error:
+        raise DataError(f"{path}: cannot read it ({error.strerror}); check the path and its rights") from None
+
+
+def _read_json(path: Path) -> NumberedRecords:
     if _is_lines(path):
         return _read_lines(path)
     value = read_json(path)
     if isinstance(value, dict):
         value = next((value[key] for key in _WRAPPERS if isinstance(value.get(key), list)), [value])
-    return iter(enumerate(value))
+    return iter(enumerate(value)) if isinstance(value, list) else iter([(0, value)])
 
 
 def _is_lines(path: Path) -> bool:
@@ -71,30 +106,39 @@ def _is_lines(path: Path) -> bool:
     return bool(second.strip()) and isinstance(_parse(first), dict)
 
 
-def _read_lines(path: Path) -> Records:
+def _is_array(path: Path) -> bool:
+    """Whether a file whose first line begins with `[` is one JSON array under the name of JSONL."""
+    with path.open("rb") as file:
+        first, second = file.readline(), file.readline()
+    return not second.strip() or isinstance(_parse(first), RowProblem)
+
+
+def _read_lines(path: Path) -> NumberedRecords:
     with path.open("rb") as file:
         for index, line in enumerate(file):
             if line.strip():
                 yield index, _parse(line, f"line {index + 1}")
 
 
-def _parse(line: bytes, where: str = "line") -> Any:
+def _parse(line: bytes, where: str = "line") -> object:
     try:
         return json.loads(line.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        reason = f"malformed JSON at column {error.colno} ({error.msg})"
     except (ValueError, RecursionError) as error:
-        return RowProblem(where, f"malformed JSON ({first_line(error)})", "correct or delete the line")
+        reason = f"malformed JSON ({first_line(error)})"
+    return RowProblem(where, reason, "correct or delete the line")
 
 
-def _read_parquet(path: Path) -> Records:
-    import pyarrow as pa
+def _read_parquet(path: Path) -> NumberedRecords:
     import pyarrow.parquet as pq
 
     index = 0
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=_BATCH):
-                for record in batch.to_pylist():
+                for record in records_in(batch):
                     yield index, record
                     index += 1
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except Exception as error:  # a broken file fails in every way there is: ArrowException, OSError, SystemError, ...
         raise DataError(f"{path}: broken Parquet after record {index} ({first_line(error)}); write it again") from None

@@ -7,7 +7,7 @@ until somebody calls `ImageFile.load`, so that a million rows cost kilobytes eac
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypedDict
+from typing import BinaryIO, TypedDict
 
 from PIL import Image
 
@@ -56,6 +56,21 @@ class ImageFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a record comes from.
+
+    Attributes:
+        source: The file, relative to the data folder, or the name of the data set on the Hub; in front of it the entry of
+            `dataset_info.json` (`mm:images.json`), where there is one. Empty for a row made in memory.
+        record: The number of the record in that file, from 0; in a JSONL file the line number minus one. -1 for a row
+            made in memory.
+    """
+
+    source: str = ""
+    record: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One (images, instruction, response) sample.
 
@@ -66,6 +81,7 @@ class Row:
         response: The scored response, plain text.
         images: One entry for each `image` block of `prompt`, in order.
         meta: The user's own columns, untouched.
+        origin: Where the row comes from; rows with equal content are equal wherever they come from.
     """
 
     id: str
@@ -73,7 +89,8 @@ class Row:
     prompt: list[Message]
     response: str
     images: list[ImageFile] = field(default_factory=list)
-    meta: dict[str, Any] = field(default_factory=dict)
+    meta: dict[str, object] = field(default_factory=dict)
+    origin: Origin = field(default=Origin(), compare=False)
 
     @property
     def key(self) -> tuple[str, int]:

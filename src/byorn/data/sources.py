@@ -1,28 +1,36 @@
 """What the user points at -> records, the folder of their images, and a reader where the source itself names one.
 
-A file; a folder (a `datasets` directory, LLaMA-Factory's `data/`, an image folder with metadata, or plain data files);
-or a data set on the Hub, which is the only source that is fetched.
+A file; a folder (a `datasets` directory, LLaMA-Factory's `data/`, an image folder with metadata, or data files as the Hub
+lays them out); or a data set on the Hub, which is the only source that is fetched. One name may stand for several
+sources: `--name mm,pairs` for entries of LLaMA-Factory's `dataset_info.json`.
 """
 
+import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from byorn.data.pixels import first_line
+from byorn.data.layout import data_files, files_of_split
 from byorn.data.readers.llamafactory import reader_for
 from byorn.data.readers.reader import Reader
-from byorn.data.records import SUFFIXES, Records, read_json, read_records
+from byorn.data.records import SUFFIXES, NumberedRecords, read_json, read_records
+from byorn.data.row import Origin
+from byorn.data.tables import hub_records, hub_roots, is_saved, saved_records, saved_split
 from byorn.errors import DataError
+from byorn.text import shown
 
 CONTAINERS = ("llamafactory", "datasets", "imagefolder", "hub")
+Records = Iterator[tuple[Origin, object]]
+Notify = Callable[[str], None]
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 # Where entries of dataset_info.json may point to, besides file_name and hf_hub_url.
 _ELSEWHERE = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
-_BATCH = 256
+_INFO = "dataset_info.json"
+_warn = logging.getLogger(__name__).warning
 
 
 @dataclass
@@ -36,174 +44,183 @@ class Source:
     notes: list[str] = field(default_factory=list)
 
 
-def open_source(source: str | Path, kind: str = "auto", name: str | None = None, split: str = "train") -> Source:
-    """Opens a file, a folder or a data set on the Hub.
+def open_source(
+    source: str | Path, kind: str = "auto", name: str | None = None, split: str = "train", notify: Notify = _warn
+) -> list[Source]:
+    """The sources that a file, a folder or a data set on the Hub stands for; several where `name` lists several entries.
 
     Args:
         source: A path, `owner/name` or `hub:owner/name`.
-        kind: One of `CONTAINERS` to insist on it; anything else: told by content.
-        name: The entry of a LLaMA-Factory folder, or the configuration of a data set on the Hub.
+        kind: One of `CONTAINERS` to insist on it; anything else: by content.
+        name: The entries of a LLaMA-Factory folder, joined by commas, or the configuration of a Hub data set or folder.
         split: The split, where the source has splits.
+        notify: Called with one line before the Hub is asked, which is when the first record is.
 
     Raises:
-        DataError: nothing there, or nothing that can be read.
+        DataError: Nothing there, or nothing that can be read.
     """
     text, path = str(source), Path(source)
-    hub_name = text.removeprefix("hub:")
-    if text.startswith("hub:") or kind == "hub" or (not os.path.exists(text) and looks_like_hub(text)):
-        return _open_hub(hub_name, name, split)
+    if text.startswith("hub:") or kind == "hub" or looks_like_hub(text):
+        return [_open_hub(text.removeprefix("hub:"), name, split, notify)]
     if "://" in text:
-        raise DataError(f"{text}: URLs are not fetched; download the data first")
-    if not os.path.exists(text):
-        raise DataError(f"{text}: no such file or folder; correct the path, or write hub:owner/name for the Hub")
+        raise DataError(f"{shown(text)}: URLs are not fetched; download the data first")
+    if not _exists(text):
+        raise DataError(
+            f"{text}: no such file or folder{_beside(path)}; correct the path, or write hub:owner/name for the Hub"
+        )
     if path.is_dir():
-        return _open_folder(path, kind, name, split)
+        return _open_folder(path, kind, name, split, notify)
     if kind in CONTAINERS or name is not None:
         raise DataError(
             f"{text}: a file holds no {kind if kind in CONTAINERS else 'named entries'}; point to its folder"
         )
-    return _open_files([path], path.parent, f"{path.name}: one file")
+    return [_open_files([path], path.parent, f"{path.name}: one file")]
 
 
-def _open_folder(folder: Path, kind: str, name: str | None, split: str) -> Source:
-    if kind in ("auto", "datasets") and any((folder / file).is_file() for file in ("state.json", "dataset_dict.json")):
-        return _open_saved(folder, split)
-    if kind != "imagefolder" and (folder / "dataset_info.json").is_file():
-        return _open_llamafactory(folder, name, split)
-    if kind in ("datasets", "llamafactory") or name is not None:
-        raise DataError(
-            f"{folder}: no dataset_info.json for {name or kind!r}; correct the folder, or leave the name out"
-        )
-    for inside in (folder / split, folder):
+def looks_like_hub(text: str) -> bool:
+    """Whether a name can only mean a data set on the Hub: neither it nor its first part lies here."""
+    return (
+        _HUB_NAME.fullmatch(text) is not None
+        and Path(text).suffix.lower() not in (*SUFFIXES, ".csv", ".txt")
+        and not os.path.lexists(text)
+        and not os.path.lexists(text.split("/")[0])
+    )
+
+
+def _exists(text: str) -> bool:
+    try:
+        return os.path.exists(text)
+    except ValueError:  # a NUL character
+        return False
+
+
+def _beside(path: Path) -> str:
+    """What lies in the folder of a path that does not exist."""
+    try:
+        found = sorted(name for name in os.listdir(path.parent) if not name.startswith("."))
+    except (OSError, ValueError):
+        return ""
+    return f" ({path.parent} holds {', '.join(shown(name) for name in found[:10])})" if found else ""
+
+
+def _open_folder(folder: Path, kind: str, name: str | None, split: str, notify: Notify) -> list[Source]:
+    if kind in ("auto", "datasets") and is_saved(folder):
+        return [_open_saved(folder, split)]
+    if kind != "imagefolder" and (folder / _INFO).is_file():
+        return _open_llamafactory(folder, name, split, notify)
+    if kind in ("datasets", "llamafactory"):
+        raise DataError(f"{folder}: no {_INFO} for {kind!r}; correct the folder, or leave the format out")
+    for inside in (folder / split, folder) if name is None else ():
         for file in ("metadata.jsonl", "metadata.parquet"):
             if (inside / file).is_file():
-                return _open_files([inside / file], inside, f"image folder: {file} found")
+                return [_open_files([inside / file], inside, f"image folder: {file} found")]
     if kind == "imagefolder":
         raise DataError(f"{folder}: no metadata.jsonl; add one with file_name and a text column")
-    return _open_data_files(folder, split)
+    if name is None and (folder / "rows.jsonl").is_file():
+        return [_open_files([folder / "rows.jsonl"], folder, "rows.jsonl: rows that Byorn wrote")]
+    files = files_of_split(folder, name, split)
+    listed = ", ".join(file.relative_to(folder).as_posix() for file in files[:10])
+    return [_open_files(files, folder, f"files of split {split!r}: {listed}{', ...' if len(files) > 10 else ''}")]
 
 
-def _open_data_files(folder: Path, split: str) -> Source:
-    """A folder of data files: `rows.jsonl` as Byorn writes it, else the files of the split, else a single file."""
-    files = _data_files(folder)
-    if folder / "rows.jsonl" in files:
-        return _open_files([folder / "rows.jsonl"], folder, "rows.jsonl: rows that Byorn wrote")
-    of_split = [file for file in files if re.match(rf"{re.escape(split)}\b", file.stem)]
-    chosen = of_split or files
-    if not of_split and len(files) > 1:
-        names = ", ".join(file.name for file in files[:10])
-        raise DataError(f"{folder}: several data files ({names}) and none is named {split}*; point to one of them")
-    if not chosen:
-        raise DataError(f"{folder}: no data file ({', '.join(SUFFIXES)}) inside; point to the file or its folder")
-    return _open_files(chosen, folder, f"files of the folder: {', '.join(file.name for file in chosen[:10])}")
-
-
-def _open_files(files: Sequence[Path], root: Path, note: str) -> Source:
+def _open_files(files: Sequence[Path], root: Path, note: str, entry: str = "") -> Source:
     where = str(files[0]) if len(files) == 1 else str(root)
-    return Source(_chained(files), where, [root.resolve()], notes=[note])
+    return Source(_chained(files, root, entry), where, [root.resolve()], notes=[note])
 
 
-def _chained(files: Sequence[Path]) -> Records:
-    start = 0
+def _chained(files: Sequence[Path], root: Path, entry: str) -> Records:
     for file in files:
-        last = -1
-        for last, record in read_records(file):
-            yield start + last, record
-        start += last + 1
+        yield from _placed(read_records(file), entry + file.relative_to(root).as_posix())
 
 
-def _data_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+def _placed(records: NumberedRecords, source: str) -> Records:
+    return ((Origin(source, number), record) for number, record in records)
 
 
-def _open_llamafactory(folder: Path, name: str | None, split: str) -> Source:
-    info = read_json(folder / "dataset_info.json")
+def _open_llamafactory(folder: Path, names: str | None, split: str, notify: Notify) -> list[Source]:
+    info = read_json(folder / _INFO)
     entries = {key: value for key, value in info.items() if isinstance(value, dict)} if isinstance(info, dict) else {}
-    chosen = next(iter(entries)) if name is None and len(entries) == 1 else name
-    if chosen is None or chosen not in entries:
-        known = ", ".join(sorted(entries)[:20]) or "none"
-        asked = "which entry?" if chosen is None else f"no entry {chosen!r};"
-        raise DataError(f"{folder}/dataset_info.json: {asked} pass a name out of: {known}")
-    entry, where = entries[chosen], f"{folder}/dataset_info.json, {chosen!r}"
-    reader = reader_for(chosen, entry)
-    opened = _open_entry(folder, entry, where, split)
-    opened.reader = reader
-    opened.notes.insert(0, f"entry {chosen!r} of dataset_info.json")
-    return _first_samples(opened, entry.get("num_samples"), where)
+    chosen = list(entries) if names is None and len(entries) == 1 else _listed(names, entries)
+    unknown = [name for name in chosen if name not in entries]
+    if unknown or not chosen:
+        known = ", ".join(shown(key)[1:-1] for key in sorted(entries)[:20]) or "none"
+        asked = f"no entry {shown(unknown[0])};" if unknown else "which entry?"
+        raise DataError(f"{folder}/{_INFO}: {asked} pass a name out of: {known}")
+    return [_open_entry(folder, name, entries[name], split, notify) for name in chosen]
 
 
-def _open_entry(folder: Path, entry: dict[str, Any], where: str, split: str) -> Source:
+def _listed(names: str | None, entries: Mapping[str, object]) -> list[str]:
+    """The names in a list joined by commas, as in LLaMA-Factory's `dataset: mm,pairs`."""
+    if names is None or names in entries:
+        return [] if names is None else [names]
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _open_entry(folder: Path, name: str, entry: Mapping[str, object], split: str, notify: Notify) -> Source:
+    where = f"{folder}/{_INFO}, {shown(name)}"
+    reader = reader_for(name, entry)
+    opened = _records_of_entry(folder, name, entry, split, notify)
+    notes = [f"entry {shown(name)} of {_INFO}", *opened.notes]
+    return _first_samples(replace(opened, reader=reader, notes=notes), entry.get("num_samples"), where)
+
+
+def _records_of_entry(folder: Path, name: str, entry: Mapping[str, object], split: str, notify: Notify) -> Source:
     """The records of an entry: a file or folder beside `dataset_info.json`, or a data set on the Hub."""
-    if isinstance(entry.get("file_name"), str):
-        return _open_files(_files_of(folder, entry["file_name"], where), folder, f"file_name {entry['file_name']!r}")
+    where = f"{folder}/{_INFO}, {shown(name)}"
+    file = entry.get("file_name")
+    if isinstance(file, str):
+        return _open_files(_files_of(folder, file, where), folder, f"file_name {shown(file)}", f"{shown(name)[1:-1]}:")
     repository = entry.get("hf_hub_url")
     if isinstance(repository, str) and _HUB_NAME.fullmatch(repository):
-        return _open_hub(repository, entry.get("subset"), entry.get("split") or split, entry.get("folder"))
+        subset, part, inside = (_text_or_none(entry, key, where) for key in ("subset", "split", "folder"))
+        return _open_hub(repository, subset, part or split, notify, inside, f"{shown(name)[1:-1]}:")
     kind = next((key for key in _ELSEWHERE if entry.get(key)), None)
     found = f"{kind} is not fetched" if kind else "no file_name"
     raise DataError(f"{where}: {found}; download the data into the folder and name them in file_name")
 
 
-def _first_samples(opened: Source, count: Any, where: str) -> Source:
+def _text_or_none(entry: Mapping[str, object], key: str, where: str) -> str | None:
+    value = entry.get(key) or None
+    if value is not None and not isinstance(value, str):
+        raise DataError(f"{where}: {key} must be a text; correct the entry")
+    return value
+
+
+def _first_samples(opened: Source, count: object, where: str) -> Source:
     """The first `num_samples` records; LLaMA-Factory draws as many at random."""
     if count is None:
         return opened
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= sys.maxsize:
         raise DataError(f"{where}: num_samples must be a positive number; correct the entry")
-    opened.records = islice(opened.records, count)
-    opened.notes.append(f"num_samples: the first {count} records (LLaMA-Factory draws them at random)")
-    return opened
+    note = f"num_samples: the first {count} records (LLaMA-Factory draws them at random)"
+    return replace(opened, records=islice(opened.records, count), notes=[*opened.notes, note])
 
 
 def _files_of(folder: Path, name: str, where: str) -> list[Path]:
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{where}: file_name leaves the folder; move the file into it")
-    files = _data_files(path) if path.is_dir() else [path]
-    if not files or not files[0].is_file():
-        raise DataError(f"{where}: no data file {name!r}; correct file_name")
-    return files
+    try:
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise DataError(f"{where}: file_name leaves the folder; move the file into it")
+        files = data_files(path) if path.is_dir() else [path]
+        if files and files[0].is_file():
+            return files
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL character, links in a circle
+        pass
+    raise DataError(f"{where}: no data file {shown(name)}; correct file_name")
 
 
 def _open_saved(folder: Path, split: str) -> Source:
-    import datasets
-
-    try:
-        loaded = datasets.load_from_disk(str(folder))
-    except Exception as error:  # whatever a broken folder makes `datasets` raise, the user can only mend the folder
-        raise DataError(f"{folder}: not a readable datasets directory ({first_line(error)}); save it again") from None
-    note = "datasets directory (save_to_disk)"
-    if isinstance(loaded, datasets.DatasetDict):
-        if split not in loaded:
-            raise DataError(f"{folder}: no split {split!r}; use one of {', '.join(loaded)}")
-        loaded, note = loaded[split], f"{note}, split {split!r}"
-    return Source(_arrow_records(loaded), str(folder), [folder.resolve()], notes=[note])
+    target = saved_split(folder, split)
+    note = "datasets directory (save_to_disk)" + (f", split {split!r}" if target != folder else "")
+    records = _placed(saved_records(target), target.relative_to(folder.parent).as_posix())
+    return Source(records, str(folder), [folder.resolve()], notes=[note])
 
 
-def _open_hub(repository: str, config: str | None, split: str, folder: str | None = None) -> Source:
-    import datasets
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    try:
-        loaded = datasets.load_dataset(repository, config, split=split, **({"data_dir": folder} if folder else {}))
-    except Exception as error:  # network, missing repository, missing split: one line for all
-        raise DataError(
-            f"hub:{repository}: cannot load split {split!r} ({first_line(error)}); check the name"
-        ) from None
-    # Images that `datasets` downloaded lie in its own caches, and nowhere else.
-    roots = [Path(HF_HUB_CACHE).resolve(), (Path(datasets.config.HF_DATASETS_CACHE) / "downloads").resolve()]
-    note = f"{repository} is no local path: split {split!r} taken from the Hub"
-    return Source(_arrow_records(loaded), f"hub:{repository}", roots, notes=[note])
-
-
-def _arrow_records(loaded: Any) -> Iterator[tuple[int, Any]]:
-    """Records in storage form: the arrow format leaves images as `{"bytes": ..., "path": ...}`."""
-    index = 0
-    for table in loaded.with_format("arrow").iter(batch_size=_BATCH):
-        for record in table.to_pylist():
-            yield index, record
-            index += 1
-
-
-def looks_like_hub(text: str) -> bool:
-    return _HUB_NAME.fullmatch(text) is not None and Path(text).suffix.lower() not in (*SUFFIXES, ".csv", ".txt")
+def _open_hub(
+    repository: str, config: str | None, split: str, notify: Notify, folder: str | None = None, entry: str = ""
+) -> Source:
+    if not _HUB_NAME.fullmatch(repository) and not re.fullmatch(r"[\w][\w.-]*", repository):
+        raise DataError(f"hub:{shown(repository)}: not a name of the Hub; write hub:owner/name")
+    records = _placed(hub_records(repository, config, split, folder, notify), entry + repository)
+    note = f"{repository} is no local path: split {shown(split)} taken from the Hub"
+    return Source(records, f"hub:{repository}", hub_roots(), notes=[note])

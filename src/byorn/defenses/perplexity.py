@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from byorn.data.pixels import first_line
 from byorn.errors import ModelError
+from byorn.text import first_line
 
 
 def load_causal_lm(name: str, device: Any) -> tuple[Any, Any]:

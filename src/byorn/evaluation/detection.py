@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from byorn.data.pixels import first_line
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
 from byorn.flagging.table import Flags
 from byorn.scoring.table import Scores
+from byorn.text import first_line
 
 
 def read_truth(path: Path) -> set[tuple[str, int]]:

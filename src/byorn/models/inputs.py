@@ -102,13 +102,9 @@ def _without_unfit(loaded: LoadedRows, processor: Any) -> LoadedRows:
     """The rows that the model's family can take."""
     from byorn.models.limits import limit_of
 
-    problems = [limit_of(row, processor) for row in loaded.rows]
-    kept = [at for at, problem in enumerate(problems) if problem is None]
-    unfit = [
-        Reject.of(loaded.records[at], loaded.rows[at].id, problem)
-        for at, problem in enumerate(problems)
-        if problem is not None
-    ]
+    problems = [(row, limit_of(row, processor)) for row in loaded.rows]
+    kept = [row for row, problem in problems if problem is None]
+    unfit = [Reject.of(row.origin, row.id, problem) for row, problem in problems if problem is not None]
     if not kept:
         raise DataError(f"the model can take no row, first: {unfit[0]}")
     return _reduced(loaded, kept, unfit)
@@ -119,19 +115,17 @@ def _without_overlong(loaded: LoadedRows, processor: Any, limit: int | None) -> 
 
     if not limit:
         return loaded
-    kept, overlong = split_overlong(loaded.rows, loaded.records, processor, limit)
+    kept, overlong = split_overlong(loaded.rows, processor, limit)
     if not kept:
         raise DataError(f"every row is over {limit} tokens, first: {overlong[0]}")
     return _reduced(loaded, kept, overlong)
 
 
-def _reduced(loaded: LoadedRows, kept: Sequence[int], rejects: Sequence[Reject]) -> LoadedRows:
-    """The rows at the positions `kept`, and the rejects of the others."""
+def _reduced(loaded: LoadedRows, kept: list[Row], rejects: Sequence[Reject]) -> LoadedRows:
+    """The rows that are kept, with the rejects of the others."""
     if not rejects:
         return loaded
-    rows, records = [loaded.rows[at] for at in kept], [loaded.records[at] for at in kept]
-    listed = sorted([*loaded.rejects, *rejects], key=lambda reject: reject.index)
-    return LoadedRows(rows, listed, loaded.notes, fingerprint(rows), records)
+    return LoadedRows(kept, [*loaded.rejects, *rejects], loaded.notes, fingerprint(kept))
 
 
 def training_rows(rows: Sequence[Row], processor: Any) -> list[Row]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from byorn.data.pixels import first_line, open_image
+from byorn.data.pixels import open_image
 from byorn.data.problem import RowProblem
 from byorn.data.rejects import Reject
 from byorn.data.row import ImageFile, Row
+from byorn.text import first_line
 
 _SEAM = 8  # an end of turn that byorn appends, and what prompt and response take more when they are encoded apart
 _AROUND = 6  # line breaks, begin and end tokens beside an image (Gemma 3 counts none of its own)
@@ -20,18 +21,17 @@ def context_length(model_config: Any) -> int | None:
     return getattr(model_config.get_text_config(), "max_position_embeddings", None)
 
 
-def split_overlong(
-    rows: Sequence[Row], records: Sequence[int], processor: Any, limit: int
-) -> tuple[list[int], list[Reject]]:
-    """The positions of the rows that fit into `limit` tokens, and a reject, under the number of its record, for each
-    row that does not or whose images cannot be measured. The chat template must take the rows (`limits.limit_of`).
+def split_overlong(rows: Sequence[Row], processor: Any, limit: int) -> tuple[list[Row], list[Reject]]:
+    """The rows that fit into `limit` tokens, and a reject for each that does not or whose images cannot be measured.
+
+    The chat template must take the rows (`limits.limit_of`).
     """
     kept, rejects = [], []
-    for position, (row, record) in enumerate(zip(rows, records, strict=True)):
+    for row in rows:
         if problem := _problem(row, processor, limit):
-            rejects.append(Reject.of(record, row.id, problem))
+            rejects.append(Reject.of(row.origin, row.id, problem))
         else:
-            kept.append(position)
+            kept.append(row)
     return kept, rejects
 
 

@@ -8,9 +8,9 @@ by the name of the processor's class.
 from collections.abc import Callable
 from typing import Any
 
-from byorn.data.pixels import first_line
 from byorn.data.problem import RowProblem
 from byorn.data.row import Row
+from byorn.text import first_line
 
 Limit = tuple[Callable[[Row], bool], str, str]
 

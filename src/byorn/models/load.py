@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from byorn.data.pixels import first_line
 from byorn.embedded import weights_path
 from byorn.errors import ModelError
 from byorn.models.quantize import keep_differentiable, quantization_config
 from byorn.models.spec import ModelSpec
 from byorn.runs.narrate import for_machines, say
+from byorn.text import first_line
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

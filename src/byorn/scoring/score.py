@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from byorn.data.pixels import first_line
 from byorn.models.template import end_ids
 from byorn.runs.batches import WHOLE, Share, deal, length_order
 from byorn.runs.journal import Journal
@@ -14,6 +13,7 @@ from byorn.runs.progress import progress as progress_bar
 from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
 from byorn.scoring.statistics import summarize
 from byorn.scoring.table import Scores, from_records
+from byorn.text import first_line
 
 
 def score_dataset(

@@ -6,9 +6,9 @@ from typing import Any
 
 from transformers import ProcessorMixin
 
-from byorn.data.pixels import first_line
 from byorn.errors import ConfigError, ModelError
 from byorn.models.lora import default_lora, describe
+from byorn.text import first_line
 from byorn.training.collator import COLUMNS
 from byorn.training.config import ByornConfig
 from byorn.training.ema import STUDENT

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from byorn.data.pixels import first_line
 from byorn.errors import ByornError, ConfigError
+from byorn.text import first_line
 
 CONFIG = "adapter_config.json"
 FILES = (

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from byorn.data.pixels import first_line, open_image
+from byorn.data.pixels import open_image
 from byorn.errors import ByornError, ConfigError
+from byorn.text import first_line
 
 PREFIX = "data:image/png;base64,"
 LARGEST = 224

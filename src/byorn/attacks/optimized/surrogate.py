@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from PIL import Image
 
-from byorn.data.pixels import first_line
 from byorn.data.row import Row
 from byorn.errors import ModelError
+from byorn.text import first_line
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,13 +4,13 @@ import datetime
 import decimal
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from byorn.data.checks import repair
 from byorn.data.conversation import Turn
 from byorn.data.problem import RowProblem
+from byorn.text import shown
 
-Record = dict[str, Any]
+Record = Mapping[str, object]
 IMAGE_COLUMNS = ("images", "image", "images_file_names", "file_names", "image_file_name", "file_name", "image_path")
 MEDIA_COLUMNS = {"videos": "video", "video": "video", "audios": "audio", "audio": "audio"}
 MEDIA_FIXES = {"video": "drop the row, or give frames as images", "audio": "drop the row"}
@@ -40,7 +40,7 @@ def image_column(record: Record) -> str | None:
     return next((name for name in IMAGE_COLUMNS if record.get(name)), None)
 
 
-def images_in(record: Record, column: str | None) -> list[Any]:
+def images_in(record: Record, column: str | None) -> list[object]:
     """The images of a column, as a list: a lone path, dict or bytes is one image."""
     value = record.get(column) if column else None
     if not value:
@@ -49,26 +49,26 @@ def images_in(record: Record, column: str | None) -> list[Any]:
 
 
 def refuse_media(record: Record, columns: Mapping[str, str] = MEDIA_COLUMNS) -> None:
-    """Raises a `RowProblem` for a row with video or audio; `columns` maps the name of a column to its kind."""
+    """Raise a `RowProblem` for a row with video or audio; `columns` maps the name of a column to its kind."""
     for column, kind in columns.items():
         if record.get(column):
             raise RowProblem(column, f"{kind} is not supported", MEDIA_FIXES[kind])
 
 
 def refuse_tools(record: Record, column: str = "tools") -> None:
-    """Raises a `RowProblem` for a row that describes tools: leaving them out would silently change its prompt."""
+    """Raise a `RowProblem` for a row that describes tools: leaving them out would silently change its prompt."""
     if record.get(column):
         raise RowProblem(column, "tool descriptions are not supported", "drop the row, or move them to the system text")
 
 
-def left_over(record: Record, used: Collection[str | None]) -> dict[str, Any]:
+def left_over(record: Record, used: Collection[str | None]) -> dict[str, object]:
     """The columns that were not used, as JSON-like values; raw bytes and empty image and media columns are left out."""
     skipped = {*used, *(name for name in (*IMAGE_COLUMNS, *MEDIA_COLUMNS) if not record.get(name))}
     kept = {repair(str(key)): value for key, value in record.items() if key not in skipped}
     return {key: _jsonable(value) for key, value in kept.items() if not isinstance(value, bytes | bytearray)}
 
 
-def read_turns(turns: Any, field: str, tags: Tags = Tags()) -> list[Turn]:
+def read_turns(turns: object, field: str, tags: Tags = Tags()) -> list[Turn]:
     """The turns of a chat, given as a list of objects with a role and a content.
 
     Raises:
@@ -81,14 +81,14 @@ def read_turns(turns: Any, field: str, tags: Tags = Tags()) -> list[Turn]:
     return [_read_turn(turn, f"{field}[{number}]", tags) for number, turn in enumerate(turns)]
 
 
-def with_system(turns: list[Turn], system: Any) -> list[Turn]:
+def with_system(turns: list[Turn], system: object) -> list[Turn]:
     """The turns after the system text of a column; a system turn of their own wins."""
     if not system or turns[0].role == "system":
         return turns
     return [Turn("system", system), *turns]
 
 
-def _read_turn(turn: Any, where: str, tags: Tags) -> Turn:
+def _read_turn(turn: object, where: str, tags: Tags) -> Turn:
     if not isinstance(turn, dict):
         raise RowProblem(where, f"expected an object with role and content, got {_kind(turn)}", "correct the message")
     said = _first(turn, tags.role_keys)
@@ -97,22 +97,22 @@ def _read_turn(turn: Any, where: str, tags: Tags) -> Turn:
     role = tags.role(said)
     if role is None:
         known = ", ".join((*tags.user, *tags.assistant, *tags.system))
-        raise RowProblem(where, f"unknown role {said!r:.80}", f"use one of {known}")
+        raise RowProblem(where, f"unknown role {shown(said, 80)}", f"use one of {known}")
     content = _first(turn, tags.content_keys)
     if content is None:
         raise RowProblem(where, "no content", f"fill {' or '.join(tags.content_keys)}")
     return Turn(role, content)
 
 
-def _first(turn: Mapping[str, Any], keys: Collection[str]) -> Any:
+def _first(turn: Mapping[str, object], keys: Collection[str]) -> object:
     return next((turn[key] for key in keys if turn.get(key) is not None), None)
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return "an empty list" if value == [] else "nothing" if value is None else type(value).__name__
 
 
-def _jsonable(value: Any) -> Any:
+def _jsonable(value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):

@@ -6,7 +6,6 @@ has no single response, pre-training text no response at all: both are refused.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from byorn.data.conversation import Conversation
 from byorn.data.problem import RowProblem
@@ -21,15 +20,17 @@ from byorn.data.readers.columns import (
     left_over,
     read_turns,
     refuse_media,
+    refuse_tools,
     with_system,
 )
 from byorn.data.readers.reader import Reader
 from byorn.errors import DataError
+from byorn.text import shown
 
 FORMATTINGS = ("alpaca", "sharegpt", "openai")
 
 
-def reader_for(name: str, entry: Mapping[str, Any]) -> Reader:
+def reader_for(name: str, entry: Mapping[str, object]) -> Reader:
     """The reader that an entry describes.
 
     Raises:
@@ -37,12 +38,14 @@ def reader_for(name: str, entry: Mapping[str, Any]) -> Reader:
     """
     columns, formatting = _mapping(entry, "columns", name), entry.get("formatting", "alpaca")
     if entry.get("ranking") or columns.get("kto_tag"):
-        raise DataError(f"dataset_info.json, {name!r}: preference data has no single response; name a supervised entry")
+        raise DataError(
+            f"dataset_info.json, {shown(name)}: preference data has no single response; name a supervised entry"
+        )
     if formatting not in FORMATTINGS:
         known = ", ".join(FORMATTINGS)
-        raise DataError(f"dataset_info.json, {name!r}: unknown formatting {formatting!r}; use one of {known}")
+        raise DataError(f"dataset_info.json, {shown(name)}: unknown formatting {shown(formatting)}; use one of {known}")
     if formatting == "alpaca" and columns and "response" not in columns:
-        raise DataError(f"dataset_info.json, {name!r}: columns name no response; name one, or another entry")
+        raise DataError(f"dataset_info.json, {shown(name)}: columns name no response; name one, or another entry")
     label = f"llama-factory {formatting}"
     if formatting == "alpaca":
         read = partial(_read_alpaca, columns=_alpaca_columns(columns), media=_media(columns))
@@ -60,10 +63,7 @@ def _read_alpaca(record: Record, columns: alpaca.Columns, media: Mapping[str, st
 def _read_chat(record: Record, columns: Mapping[str, str], tags: Tags) -> Conversation:
     refuse_media(record, _media(columns))
     chat, system, tools = columns.get("messages", "conversations"), columns.get("system", ""), columns.get("tools", "")
-    if record.get(tools):
-        raise RowProblem(
-            tools, "tool descriptions are not supported", "drop the row, or write them into the system text"
-        )
+    refuse_tools(record, tools)
     images = columns.get("images") or image_column(record)
     turns = with_system(read_turns(record.get(chat), chat, tags), record.get(system))
     meta = left_over(record, {"id", chat, system, tools, images})
@@ -114,8 +114,8 @@ def _media(columns: Mapping[str, str]) -> dict[str, str]:
     return {columns[kind]: MEDIA_COLUMNS[kind] for kind in ("videos", "audios") if columns.get(kind)} | MEDIA_COLUMNS
 
 
-def _mapping(entry: Mapping[str, Any], key: str, name: str) -> Mapping[str, str]:
+def _mapping(entry: Mapping[str, object], key: str, name: str) -> Mapping[str, str]:
     value = entry.get(key) or {}
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-        raise DataError(f"dataset_info.json, {name!r}: {key} must map names to names; correct the entry")
+        raise DataError(f"dataset_info.json, {shown(name)}: {key} must map names to names; correct the entry")
     return value

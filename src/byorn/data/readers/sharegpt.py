@@ -4,7 +4,6 @@ Columns: `conversations` (from, value) or `messages` (role, content), `images`, 
 """
 
 from byorn.data.conversation import Conversation
-from byorn.data.problem import RowProblem
 from byorn.data.readers.columns import (
     Record,
     image_column,
@@ -12,6 +11,7 @@ from byorn.data.readers.columns import (
     left_over,
     read_turns,
     refuse_media,
+    refuse_tools,
     with_system,
 )
 from byorn.data.readers.reader import Reader
@@ -25,10 +25,7 @@ def matches(record: Record) -> bool:
 def read(record: Record) -> Conversation:
     """The chat with its images and its system text."""
     refuse_media(record)
-    if record.get("tools"):
-        raise RowProblem(
-            "tools", "tool descriptions are not supported", "drop the row, or write them into the system text"
-        )
+    refuse_tools(record)
     chat = "conversations" if record.get("conversations") else "messages"
     column = image_column(record)
     turns = with_system(read_turns(record.get(chat), chat), record.get("system"))

@@ -4,11 +4,16 @@ A prompt or completion is a string, a list of messages, or messages of structure
 `completion` is scored. Rows that Byorn wrote are of this form, with `id` and `turn`.
 """
 
-from typing import Any
-
 from byorn.data.conversation import Conversation, Turn
-from byorn.data.problem import RowProblem
-from byorn.data.readers.columns import Record, image_column, images_in, left_over, read_turns, refuse_media
+from byorn.data.readers.columns import (
+    Record,
+    image_column,
+    images_in,
+    left_over,
+    read_turns,
+    refuse_media,
+    refuse_tools,
+)
 from byorn.data.readers.reader import Reader
 
 COLLIDING = "byorn_meta"
@@ -26,10 +31,7 @@ def matches(record: Record) -> bool:
 def read(record: Record) -> Conversation:
     """The conversation, in which the prompt is context alone."""
     refuse_media(record)
-    if record.get("tools"):
-        raise RowProblem(
-            "tools", "tool descriptions are not supported", "drop the row, or write them into the system text"
-        )
+    refuse_tools(record)
     column = image_column(record)
     used: set[str | None] = {"id", "tools", column}
     turn, scored_from = None, 0
@@ -45,7 +47,7 @@ def read(record: Record) -> Conversation:
     return Conversation(turns, images_in(record, column), record.get("id"), scored_from, turn, meta)
 
 
-def _half(value: Any, field: str, role: str) -> list[Turn]:
+def _half(value: object, field: str, role: str) -> list[Turn]:
     if isinstance(value, str):
         return [Turn(role, value)]
     return read_turns([value] if isinstance(value, dict) else value, field)
@@ -54,16 +56,12 @@ def _half(value: Any, field: str, role: str) -> list[Turn]:
 def _written_turn(record: Record) -> int | None:
     """The turn number of a row that has both parts of a key."""
     turn = record.get("turn")
-    known = (
-        isinstance(turn, int)
-        and not isinstance(turn, bool)
-        and 0 <= turn < MAX_TURN
-        and isinstance(record.get("id"), str)
-    )
-    return turn if known else None
+    if not isinstance(turn, int) or isinstance(turn, bool) or not isinstance(record.get("id"), str):
+        return None
+    return turn if 0 <= turn < MAX_TURN else None
 
 
-def _with_colliding(meta: dict[str, Any]) -> dict[str, Any]:
+def _with_colliding(meta: dict[str, object]) -> dict[str, object]:
     """User columns that bore the name of a column of ours were written under `byorn_meta`."""
     colliding = meta.get(COLLIDING)
     if not isinstance(colliding, dict):

@@ -1,0 +1,105 @@
+"""Data sets that `datasets` itself opens: what `save_to_disk` wrote, and data sets on the Hub.
+
+Both are opened when their first record is asked for, and not before: the Hub is asked only after it was said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from byorn.data.records import NumberedRecords, read_json, records_in
+from byorn.errors import DataError
+from byorn.text import first_line, shown
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_BATCH = 256
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` wrote the folder."""
+    return any((folder / file).is_file() for file in ("state.json", "dataset_dict.json"))
+
+
+def saved_split(folder: Path, split: str) -> Path:
+    """The folder of a split within what `save_to_disk` wrote; the folder itself where there are no splits.
+
+    Raises:
+        DataError: No such split.
+    """
+    if not (folder / "dataset_dict.json").is_file():
+        return folder
+    listed = read_json(folder / "dataset_dict.json")
+    splits = listed.get("splits") if isinstance(listed, dict) else None
+    known = [name for name in splits if isinstance(name, str)] if isinstance(splits, list) else []
+    if split not in known:
+        raise DataError(f"{folder}: no split {split!r}; use one of {', '.join(name[:60] for name in known[:20])}")
+    return folder / split
+
+
+def saved_records(folder: Path) -> NumberedRecords:
+    """The records of a saved data set, in storage form: images as `{"bytes": ..., "path": ...}`.
+
+    Raises:
+        DataError: The folder is broken.
+    """
+    try:
+        yield from _numbered(_load(folder))
+    except Exception as error:  # whatever a broken folder makes `datasets` raise, the user can only mend the folder
+        raise DataError(f"{folder}: not a readable datasets directory ({first_line(error)}); save it again") from None
+
+
+def hub_records(
+    repository: str, config: str | None, split: str, folder: str | None, notify: Callable[[str], None]
+) -> NumberedRecords:
+    """The records of a data set on the Hub; `notify` is called before the network is.
+
+    Raises:
+        DataError: The data set or the split cannot be loaded.
+    """
+    import datasets
+
+    notify(f"asking the Hub for {repository}")
+    try:
+        loaded = datasets.load_dataset(repository, config, split=split, **({"data_dir": folder} if folder else {}))
+        yield from _numbered(loaded)
+    except Exception as error:  # network, missing repository, missing split: one line for all
+        raise DataError(
+            f"hub:{repository}: cannot load split {shown(split)} ({first_line(error)}); check the name"
+        ) from None
+
+
+def hub_roots() -> list[Path]:
+    """Where images lie that `datasets` downloaded: in its own caches, and nowhere else."""
+    from datasets import config
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return [Path(HF_HUB_CACHE).resolve(), (Path(config.HF_DATASETS_CACHE) / "downloads").resolve()]
+
+
+def _load(folder: Path) -> Dataset:
+    """The saved data set in memory, every offset and text checked.
+
+    A memory map of a truncated file ends the process (SIGBUS) when it is read, and broken offsets crash Arrow itself.
+    """
+    from datasets import Dataset
+
+    state = read_json(folder / "state.json")
+    parts = state.get("_data_files") if isinstance(state, dict) else None
+    for part in parts if isinstance(parts, list) else []:
+        if not (folder / part["filename"]).resolve().is_relative_to(folder.resolve()):
+            raise DataError("state.json names a file elsewhere")
+    loaded = Dataset.load_from_disk(str(folder), keep_in_memory=True)
+    loaded.data.table.validate(full=True)
+    return loaded
+
+
+def _numbered(loaded: Dataset) -> Iterator[tuple[int, object]]:
+    index = 0
+    for table in loaded.with_format("arrow").iter(batch_size=_BATCH):
+        for record in records_in(table):
+            yield index, record
+            index += 1
