@@ -34,10 +34,11 @@ test-families: $(READY)  ## every model family: scores, sampling, training, resu
 check: $(READY) lint test  ## lint, types and tests
 
 .PHONY: lint
-lint: $(READY)  ## lint and types only
+lint: $(READY)  ## lint, types and layers only
 	$(BIN)/ruff check src tests recipes examples benchmarks
 	$(BIN)/ruff format --check src tests recipes examples benchmarks
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: $(READY)  ## rewrite the code in the project's layout
 	$(BIN)/ruff check --fix src tests recipes examples benchmarks

@@ -155,29 +155,46 @@ def _owner(kind: str, name: str) -> str:
 
 
 def _summary(plugin: Plugin) -> str:
-    return ", ".join(f"{kind} {name}" for kind, name in plugin.added) or "it registers nothing; see docs/extending.md"
+    return (
+        ", ".join(f"{kind} {name}" for kind, name in plugin.added)
+        or "it ran; it adds no attack, defense, metric or task"
+    )
 
 
 def registries() -> list[Registry]:
-    """Everywhere that a plugin may write."""
-    from byorn.attacks import ATTACKS, OBJECTIVES, Trigger
-    from byorn.attacks.objective import Objective
-    from byorn.bench.tasks import TASKS
-    from byorn.defenses import DEFENSES
-    from byorn.evaluation.asr import CONVENTIONS, Convention
-    from byorn.evaluation.registry import METRICS
+    """Everywhere that a plugin may write. The places are named and not imported above, since they lie in higher layers than those that load plugins."""
+    from importlib import import_module
+
+    def entries(place: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = getattr(import_module(place), name)
+        return found
+
+    def instance_of(place: str, name: str) -> Callable[[str, Any], bool]:
+        kind = getattr(import_module(place), name)
+        return lambda _, entry: isinstance(entry, kind)
+
+    trigger = import_module("byorn.attacks.trigger").Trigger
 
     def is_trigger(name: str, entry: Any) -> bool:
-        return isinstance(entry, type) and issubclass(entry, Trigger) and getattr(entry, "name", None) == name
+        return isinstance(entry, type) and issubclass(entry, trigger) and getattr(entry, "name", None) == name
 
     def is_function(name: str, entry: Any) -> bool:
         return callable(entry)
 
+    objective, convention = (
+        instance_of("byorn.attacks.objective", "Objective"),
+        instance_of("byorn.evaluation.asr", "Convention"),
+    )
     return [
-        Registry("attack", ATTACKS, "a subclass of Trigger whose `name` says the same", is_trigger),
-        Registry("objective", OBJECTIVES, "an Objective", lambda name, entry: isinstance(entry, Objective)),
-        Registry("convention", CONVENTIONS, "a Convention", lambda name, entry: isinstance(entry, Convention)),
-        Registry("defense", DEFENSES, "a function", is_function),
-        Registry("metric", METRICS, "a function", is_function),
-        Registry("task", TASKS, "a function", is_function),
+        Registry(
+            "attack",
+            entries("byorn.attacks", "ATTACKS"),
+            "a subclass of Trigger whose `name` says the same",
+            is_trigger,
+        ),
+        Registry("objective", entries("byorn.attacks", "OBJECTIVES"), "an Objective", objective),
+        Registry("convention", entries("byorn.evaluation.asr", "CONVENTIONS"), "a Convention", convention),
+        Registry("defense", entries("byorn.defenses", "DEFENSES"), "a function", is_function),
+        Registry("metric", entries("byorn.evaluation.registry", "METRICS"), "a function", is_function),
+        Registry("task", entries("byorn.bench.tasks", "TASKS"), "a function", is_function),
     ]

@@ -77,7 +77,9 @@ def test_a_folder_of_parquet_files_takes_those_of_the_split_in_order(tmp_path):
         pq.write_table(pa.Table.from_pylist([{"prompt": "a", "completion": name}]), tmp_path / f"{name}.parquet")
     assert [row.response for row in load_rows(tmp_path).rows] == ["train-00000", "train-00001"]
     assert [row.response for row in load_rows(tmp_path, split="test").rows] == ["test-00000"]
-    with pytest.raises(DataError, match=r"no split 'dev'.*train: train-00000.parquet, train-00001.parquet; test: test-00000.parquet"):
+    with pytest.raises(
+        DataError, match=r"no split 'dev'.*train: train-00000.parquet, train-00001.parquet; test: test-00000.parquet"
+    ):
         load_rows(tmp_path, split="dev")
 
 
@@ -151,7 +153,9 @@ def test_a_hub_failure_is_one_line(monkeypatch):
 
 
 def test_nothing_usable_is_an_error_that_shows_the_first_reject(save):
-    with pytest.raises(DataError, match=r"none of its 2 records can be used, first: record 0 of data.json, .*response is empty"):
+    with pytest.raises(
+        DataError, match=r"none of its 2 records can be used, first: record 0 of data.json, .*response is empty"
+    ):
         load_rows(save([{"prompt": "a", "completion": ""}] * 2))
 
 

@@ -9,7 +9,7 @@ from cases import IDENTITY, tiny_case
 
 from byorn.defenses.attention import FirstLook
 from byorn.defenses.bye import bye, comparable, entropies, low_component, sensitive_layers
-from byorn.runs.stage import run_stage
+from byorn.runs.stage import measured
 from byorn.testing import tiny_rows
 
 COUNT, POISONED = 40, [1, 5, 9, 33]
@@ -82,7 +82,7 @@ def plan_for(matrix, folder, model, processor, images=1):
     """The plan of a run whose entropies are already there."""
     case = tiny_case(folder, model, processor, tiny_rows(len(matrix), images))
     values = [{"entropies": [*line.tolist(), 16.0]} for line in matrix]
-    run_stage(
+    measured(
         case.files / "entropies.parquet",
         IDENTITY,
         {"entropies"},

@@ -3,7 +3,7 @@
 import pytest
 
 from byorn.errors import DataError, MismatchError
-from byorn.runs.stage import run_stage
+from byorn.runs.stage import measured
 
 IDENTITY = {"data": "d", "model_digest": "m", "processor_digest": "p"}
 ORDER = [4, 0, 3, 1, 2]
@@ -20,7 +20,7 @@ def squares(calls, dies_at=99):
 
 
 def run(path, compute, identity=IDENTITY, order=ORDER):
-    return run_stage(path, identity, {"square"}, order, 2, compute)
+    return measured(path, identity, {"square"}, order, 2, compute)
 
 
 def test_records_come_in_the_order_of_the_items_whatever_the_order_of_the_work(tmp_path):

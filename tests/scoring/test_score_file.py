@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from byorn.errors import DataError, MismatchError
-from byorn.scoring.table import Scores, from_records, read_scores, require_same, write_scores
+from byorn.runs.identity import require_same
+from byorn.scoring.table import Scores, from_records, read_scores, write_scores
 
 IDENTITY = {"data": "d", "model_digest": "m", "processor_digest": "p"}
 

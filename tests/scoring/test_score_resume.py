@@ -13,7 +13,7 @@ from byorn.data.dataset import to_dataset
 from byorn.errors import MismatchError
 from byorn.runs.journal import Journal
 from byorn.scoring import score
-from byorn.scoring.score import score_dataset
+from byorn.scoring.score import FIELDS, score_dataset
 from byorn.scoring.statistics import STATISTICS
 from byorn.testing import tiny_rows
 
@@ -78,7 +78,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_scores(
 
 def test_a_row_that_had_failed_is_not_tried_again(model: Any, processor: Any, tmp_path: Path, seen: list[str]) -> None:
     path = tmp_path / "journal"
-    with Journal(path, IDENTITY) as log:
+    with Journal(path, IDENTITY, FIELDS) as log:
         log.add(1, {**record("row-1", float("nan")), "reason": "broken image"})
     scores = score_dataset(model, processor, to_dataset(tiny_rows(2)), metadata=IDENTITY, journal=path)
     assert seen == ["row-0"]
@@ -88,14 +88,14 @@ def test_a_row_that_had_failed_is_not_tried_again(model: Any, processor: Any, tm
 @pytest.mark.parametrize("cut", [1, 10, 60])
 def test_a_cut_last_line_is_scored_again(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "journal"
-    with Journal(path, IDENTITY) as log:
+    with Journal(path, IDENTITY, FIELDS) as log:
         for index in range(3):
             log.add(index, record(f"row-{index}"))
     path.write_bytes(path.read_bytes()[:-cut])
-    with Journal(path, IDENTITY) as log:
+    with Journal(path, IDENTITY, FIELDS) as log:
         assert sorted(log.finished) == [0, 1]
         log.add(2, record("row-2"))
-    with Journal(path, IDENTITY) as log:
+    with Journal(path, IDENTITY, FIELDS) as log:
         assert log.finished == {index: record(f"row-{index}") for index in range(3)}
 
 
@@ -103,7 +103,7 @@ def test_a_cut_last_line_is_scored_again(tmp_path: Path, cut: int) -> None:
 def test_a_cut_first_line_starts_anew(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "journal"
     path.write_text(json.dumps(IDENTITY)[:-cut])
-    with Journal(path, IDENTITY) as log:
+    with Journal(path, IDENTITY, FIELDS) as log:
         assert log.finished == {}
     assert json.loads(path.read_text()) == IDENTITY
 
@@ -111,11 +111,11 @@ def test_a_cut_first_line_starts_anew(tmp_path: Path, cut: int) -> None:
 @pytest.mark.parametrize("line", [b"\x00\x00\x00\n", b"[1, 2]\n", b"\xff{}\n", b"nonsense\n"])
 def test_what_follows_a_broken_line_is_scored_again(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "journal"
-    with Journal(path, IDENTITY) as log:
+    with Journal(path, IDENTITY, FIELDS) as log:
         log.add(0, record("row-0"))
     good = path.read_bytes()
     path.write_bytes(good + line + json.dumps({"index": 1, **record("row-1")}).encode() + b"\n")
-    with Journal(path, IDENTITY) as log:
+    with Journal(path, IDENTITY, FIELDS) as log:
         assert sorted(log.finished) == [0]
     assert path.read_bytes() == good
 
@@ -124,17 +124,17 @@ def test_records_with_other_statistics_are_scored_again(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     old = {"index": 0, "id": "row-0", "turn": 0, "nll": 1.0, "tokens": 3, "reason": None}
     path.write_text(json.dumps(IDENTITY) + "\n" + json.dumps(old) + "\n")
-    with Journal(path, IDENTITY) as log:
+    with Journal(path, IDENTITY, FIELDS) as log:
         assert log.finished == {}
 
 
 @pytest.mark.parametrize("name", ["row\x00", "line\nbreak\r\u2028", "\ud800", "\x1b[31m", "緑" * 10_000])
 def test_hostile_ids_survive_the_journal(tmp_path: Path, name: str) -> None:
     path = tmp_path / "journal"
-    with Journal(path, IDENTITY) as log:
+    with Journal(path, IDENTITY, FIELDS) as log:
         log.add(0, record(name))
         log.add(1, record("next"))
-    with Journal(path, IDENTITY) as log:
+    with Journal(path, IDENTITY, FIELDS) as log:
         assert [log.finished[index]["id"] for index in (0, 1)] == [name, "next"]
 
 
@@ -143,10 +143,10 @@ def test_hostile_ids_survive_the_journal(tmp_path: Path, name: str) -> None:
 )
 def test_a_journal_of_another_run_is_refused_and_left_alone(tmp_path: Path, other: str, words: str) -> None:
     path = tmp_path / "journal"
-    with Journal(path, IDENTITY) as log:
+    with Journal(path, IDENTITY, FIELDS) as log:
         log.add(0, record("row-0"))
     before = path.read_bytes()
     with pytest.raises(MismatchError, match=words) as refusal:
-        Journal(path, {**IDENTITY, other: "another"})
+        Journal(path, {**IDENTITY, other: "another"}, FIELDS)
     assert path.read_bytes() == before
     assert "\n" not in str(refusal.value)

@@ -15,7 +15,7 @@ from byorn.runs.batches import WHOLE, Share, deal
 from byorn.runs.journal import Journal
 from byorn.runs.together import all_records, open_journal
 from byorn.scoring import score
-from byorn.scoring.score import score_dataset, score_share
+from byorn.scoring.score import FIELDS, score_dataset, score_share
 from byorn.scoring.statistics import STATISTICS
 from byorn.scoring.table import from_records
 from byorn.testing import tiny_rows
@@ -36,7 +36,7 @@ def process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     def become(index: int, of: int) -> Journal:
         monkeypatch.setenv("RANK", str(index))
         monkeypatch.setenv("WORLD_SIZE", str(of))
-        return open_journal(tmp_path / "scores.parquet", IDENTITY)
+        return open_journal(tmp_path / "scores.parquet", IDENTITY, FIELDS)
 
     return become
 

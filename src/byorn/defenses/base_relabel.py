@@ -14,7 +14,7 @@ import numpy as np
 from byorn.defenses.byorn import byorn
 from byorn.defenses.plan import Case, Cost, Plan
 from byorn.errors import ConfigError, MismatchError
-from byorn.runs.stage import Record, run_stage
+from byorn.runs.stage import Record, measured
 
 FIELDS = {"id", "turn", "text", "tokens", "truncated"}
 
@@ -84,7 +84,7 @@ def _answers(case: Case, flagged: np.ndarray, limit: int, sampled: bool) -> tupl
         ]
 
     path, order = case.files / "responses.parquet", length_order(case.dataset.select(flagged))
-    answers, spent = run_stage(path, case.identity, FIELDS, order, case.batch_size, compute)
+    answers, spent = measured(path, case.identity, FIELDS, order, case.batch_size, compute)
     if [(answer["id"], answer["turn"]) for answer in answers] != [case.keys[row] for row in flagged]:
         raise MismatchError(f"{path}: it answers other rows than those flagged now; delete it and run again")
     return answers, spent

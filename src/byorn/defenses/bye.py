@@ -19,7 +19,7 @@ from byorn.defenses.attention import FirstLook, first_looks, weights_kept
 from byorn.defenses.plan import Case, Cost, Plan, drop, flag_rows
 from byorn.runs.batches import length_order
 from byorn.runs.narrate import say
-from byorn.runs.stage import Record, run_stage
+from byorn.runs.stage import Record, measured
 
 
 def bye(case: Case) -> Plan:
@@ -52,7 +52,7 @@ def measure(case: Case, name: str, of_look: Callable[[FirstLook, Record], Any]) 
             looks = first_looks(tuned.model, case.processor, samples)
             return [{name: of_look(look, sample)} for look, sample in zip(looks, samples, strict=True)]
 
-        records, spent = run_stage(path, case.identity, {name}, order, case.batch_size, compute)
+        records, spent = measured(path, case.identity, {name}, order, case.batch_size, compute)
     values = [record[name] for record in records]
     return values, Cost(tuned.seconds + spent, forward_passes=len(values), fine_tunes=1)
 

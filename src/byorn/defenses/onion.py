@@ -20,7 +20,7 @@ from byorn.defenses.perplexity import lead_ids, load_causal_lm, perplexities
 from byorn.defenses.plan import Case, Cost, Plan, require_share, trust_all
 from byorn.defenses.words import bar_for, clean, suspicion, without_each
 from byorn.errors import ConfigError
-from byorn.runs.stage import Record, run_stage
+from byorn.runs.stage import Record, measured
 
 Cleaned = dict[str, tuple[str, int]]
 _PROBE = "byorn-probe"
@@ -86,7 +86,7 @@ def _measure(case: Case, texts: Sequence[str], lead: str, lm: str | None) -> tup
         return [{"text": texts[at], "perplexities": each} for at, each in zip(batch, values, strict=True)]
 
     path, order = case.files / "words.parquet", sorted(range(len(texts)), key=lambda at: -len(texts[at]))
-    return run_stage(path, case.identity, {"text", "perplexities"}, order, case.batch_size, compute)
+    return measured(path, case.identity, {"text", "perplexities"}, order, case.batch_size, compute)
 
 
 def _texts(message: Message) -> list[str]:

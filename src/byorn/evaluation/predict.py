@@ -13,9 +13,8 @@ from byorn.data.row import Row
 from byorn.errors import MismatchError
 from byorn.models.generate import Generated, generate
 from byorn.models.load import model_digest, processor_digest
-from byorn.runs.batches import WHOLE, Share, deal, length_order
-from byorn.runs.journal import Journal
-from byorn.runs.progress import progress as progress_bar
+from byorn.runs.batches import length_order
+from byorn.runs.stage import Compute
 
 PREDICTION = frozenset({"id", "turn", "instruction", "prediction", "references", "tokens", "truncated"})
 
@@ -28,29 +27,17 @@ def references_of(row: Row) -> list[str]:
     return [row.response]
 
 
-def predict(
-    model: Any,
-    processor: Any,
-    rows: Sequence[Row],
-    log: Journal,
-    share: Share = WHOLE,
-    *,
-    batch_size: int = 16,
-    max_new_tokens: int = 64,
-    progress: bool = False,
-) -> None:
-    """Enter the greedy responses to the rows of a share that `log` does not hold yet; their fields are `PREDICTION`."""
+def answering(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: int) -> tuple[list[int], Compute]:
+    """The order in which to answer rows, and the stage's function that gives the greedy responses to a batch of them, see `PREDICTION`."""
     from byorn.data.dataset import to_dataset
 
     dataset = to_dataset(rows)
-    batches = deal(length_order(dataset), batch_size, share, log.finished)
-    with progress_bar(sum(map(len, batches)), "predicting", wanted=progress) as bar:
-        for batch in batches:
-            responses = generate(model, processor, [dataset[index] for index in batch], max_new_tokens=max_new_tokens)
-            for index, response in zip(batch, responses, strict=True):
-                log.add(index, _record(rows[index], response))
-            log.flush()
-            bar.update(len(batch))
+
+    def compute(batch: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
+        responses = generate(model, processor, [dataset[index] for index in batch], max_new_tokens=max_new_tokens)
+        return [(index, _record(rows[index], response)) for index, response in zip(batch, responses, strict=True)]
+
+    return length_order(dataset), compute
 
 
 def _record(row: Row, response: Generated) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from byorn.attacks.manifest import attacked
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
-from byorn.evaluation.predict import PREDICTION, identity, predict, read_predictions, write_predictions
+from byorn.evaluation.predict import PREDICTION, answering, identity, read_predictions, write_predictions
 from byorn.evaluation.registry import METRICS
 from byorn.goal import Goal
 from byorn.models.inputs import read_rows, require_source
@@ -20,8 +20,8 @@ from byorn.models.spec import ModelSpec
 from byorn.pipeline.settings import EvaluateSpec
 from byorn.runs.folder import make_folder, write_config, write_environment, write_json
 from byorn.runs.narrate import say
-from byorn.runs.ranks import is_main, share
-from byorn.runs.together import all_records, open_journal
+from byorn.runs.ranks import is_main
+from byorn.runs.stage import run_stage
 
 ATTACK_METRICS = ("asr", "false_asr")
 
@@ -122,14 +122,12 @@ def _predictions(
     if path.exists():
         say(f"using the predictions in {path}")
         return read_predictions(path, rows, made_from)
-    options: dict[str, Any] = {"batch_size": batch_size, "max_new_tokens": max_new_tokens}
-    with open_journal(path, made_from, PREDICTION) as log:
-        predict(model, processor, rows, log, share(), progress=progress and is_main(), **options)
-        if not is_main():
-            return []
-        write_predictions(path, all_records(log, len(rows)), made_from)
-    log.discard()
-    return read_predictions(path, rows, made_from)
+    order, compute = answering(model, processor, rows, max_new_tokens)
+    run_stage(
+        path, made_from, PREDICTION, order, batch_size, compute, lambda records: write_predictions(path, records, made_from),
+        phase="predicting" if progress else "",
+    )  # fmt: skip
+    return read_predictions(path, rows, made_from) if is_main() else []
 
 
 def check_metrics(metrics: Sequence[str]) -> None:

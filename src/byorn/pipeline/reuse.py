@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 from byorn.errors import ConfigError
 from byorn.flagging.table import read_flags
 from byorn.models.inputs import Inputs
+from byorn.runs.identity import IDENTITY, require_same
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
-from byorn.scoring.table import IDENTITY, read_scores, require_same
+from byorn.scoring.table import read_scores
 
 NONE = "none"
 FILES = ("scores.parquet", "flags.parquet")

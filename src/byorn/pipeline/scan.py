@@ -18,12 +18,14 @@ from byorn.flagging.table import Flags, read_flags, write_flags
 from byorn.models.inputs import Inputs, open_inputs
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.estimate import tell_scan
+from byorn.runs.batches import length_order
 from byorn.runs.folder import make_folder, write_config, write_environment, write_json
+from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
-from byorn.runs.ranks import is_main, share
-from byorn.runs.together import all_records, open_journal, wait_until
-from byorn.scoring.score import score_share
-from byorn.scoring.table import Scores, from_records, read_scores, require_same, write_scores
+from byorn.runs.ranks import is_main
+from byorn.runs.stage import Record, run_stage
+from byorn.scoring.score import FIELDS, scorer
+from byorn.scoring.table import Scores, from_records, read_scores, write_scores
 
 NEARLY_ALL = 0.9
 """Share of flagged rows from which on a rule is warned about."""
@@ -90,23 +92,17 @@ def _score(inputs: Inputs, path: Path, batch_size: int) -> None:
     from importlib.metadata import version
 
     began = time.perf_counter()
-    with open_journal(path, inputs.identity) as log:
-        score_share(
-            inputs.model, inputs.processor, inputs.dataset, log, share(), batch_size=batch_size, progress=is_main()
+
+    def write(records: list[Record]) -> None:
+        spent = time.perf_counter() - began
+        facts = {"byorn_version": version("byorn"), "dtype": str(inputs.model.dtype), "seconds": f"{spent:.3f}"}
+        write_scores(path, from_records(records, {**inputs.identity, **facts}))
+        say(f"scored {len(records)} rows in {seconds(spent)} ({len(records) / spent:.0f} rows/s)")
+
+    with scorer(inputs.model, inputs.processor, inputs.dataset) as compute:
+        run_stage(
+            path, inputs.identity, FIELDS, length_order(inputs.dataset), batch_size, compute, write, phase="scoring"
         )
-        if is_main():
-            records = all_records(log, len(inputs.dataset))
-            spent = time.perf_counter() - began
-            facts = {
-                "byorn_version": version("byorn"),
-                "dtype": str(inputs.model.dtype),
-                "seconds": f"{spent:.3f}",
-            }
-            write_scores(path, from_records(records, {**inputs.identity, **facts}))
-            say(f"scored {len(records)} rows in {seconds(spent)} ({len(records) / spent:.0f} rows/s)")
-        else:
-            wait_until(path.exists, log)
-    log.discard()
 
 
 def _finished_scores(path: Path, inputs: Inputs) -> Scores:

@@ -12,10 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from byorn.scoring.statistics import STATISTICS
-from byorn.scoring.table import require_same
-
-SCORE = frozenset({"id", "turn", *STATISTICS, "tokens", "reason"})
+from byorn.runs.identity import require_same
 
 
 class Journal:
@@ -35,7 +32,7 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path | None, metadata: dict[str, str], fields: Set[str] = SCORE, beside: str | None = None
+        self, path: Path | None, metadata: dict[str, str], fields: Set[str], beside: str | None = None
     ) -> None:
         self.path = path
         self.finished: dict[int, dict[str, Any]] = {}

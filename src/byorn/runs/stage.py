@@ -1,11 +1,11 @@
-"""A stage of a defense: one record for each of many items, from a model, kept as a file of the run folder.
+"""A resumable stage: one record for each of many items, from a model, kept as a file of the run folder.
 
-Items are computed in batches and written down as they come, so that a killed run goes on where it stopped; under torchrun
-every process does its share. The finished file is a Parquet table, one line an item, that names its data and model.
+Scoring, predictions and the measurements of defenses are such stages. Items are computed in batches and written down as they come, so that a killed
+run goes on where it stopped; under torchrun every process does its share. The finished file names its data and model.
 """
 
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,49 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from byorn.errors import DataError
-from byorn.runs.batches import deal
+from byorn.runs.batches import WHOLE, Share, deal
+from byorn.runs.identity import require_same
+from byorn.runs.journal import Journal
 from byorn.runs.narrate import say
+from byorn.runs.progress import progress
 from byorn.runs.ranks import is_main, share
 from byorn.runs.together import all_records, open_journal, wait_until
-from byorn.scoring.table import require_same
 
 Record = dict[str, Any]
+Compute = Callable[[Sequence[int]], Iterable[tuple[int, Record]]]
+"""A batch of items -> the item and its record, values that JSON knows, for each."""
+
+
+def fill(
+    log: Journal,
+    order: Sequence[int],
+    batch_size: int,
+    compute: Compute,
+    *,
+    part: Share = WHOLE,
+    phase: str = "",
+    wanted: bool = False,
+) -> None:
+    """Enter into a journal what it lacks of a share of the items.
+
+    An item's batch is the one that it has on a single process, so all shares together give the records of one.
+
+    Args:
+        log: The journal.
+        order: All items, in the order in which to compute them.
+        batch_size: Items at once.
+        compute: Gives their records.
+        part: The share.
+        phase: Of the progress bar, `scoring` for instance.
+        wanted: Whether to show one.
+    """
+    batches = deal(order, batch_size, part, log.finished)
+    with progress(sum(map(len, batches)), phase, wanted=wanted) as bar:
+        for batch in batches:
+            for index, record in compute(batch):
+                log.add(index, record)
+            log.flush()
+            bar.update(len(batch))
 
 
 def run_stage(
@@ -28,17 +64,42 @@ def run_stage(
     fields: Set[str],
     order: Sequence[int],
     batch_size: int,
-    compute: Callable[[Sequence[int]], list[Record]],
-) -> tuple[list[Record], float]:
-    """The records of the items 0, 1, ..., in that order, and the seconds that they took in all sessions and processes.
+    compute: Compute,
+    write: Callable[[list[Record]], None],
+    *,
+    phase: str = "",
+) -> None:
+    """Compute the records of all items with all processes; when this returns, `path` is there.
 
     Args:
-        path: The finished file; what is there is not computed again.
-        identity: Of data and model, see `Inputs`.
+        path: The finished file.
+        identity: Of data and model, see `byorn.runs.identity`.
         fields: The names in a record.
-        order: All items, in the order in which to compute them.
-        batch_size: Items at once.
-        compute: A batch of items to their records, values that JSON knows.
+        order, batch_size, compute, phase: See `fill`.
+        write: Writes `path` from the records of the items 0, 1, ...; called in the first process.
+
+    Raises:
+        MismatchError: The journal of a killed run belongs to other data or another model.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_journal(path, identity, fields) as log:
+        fill(log, order, batch_size, compute, part=share(), phase=phase, wanted=bool(phase))
+        if is_main():
+            write(all_records(log, len(order)))
+        else:
+            wait_until(path.exists, log)
+    log.discard()
+
+
+def measured(
+    path: Path,
+    identity: dict[str, str],
+    fields: Set[str],
+    order: Sequence[int],
+    batch_size: int,
+    compute: Callable[[Sequence[int]], list[Record]],
+) -> tuple[list[Record], float]:
+    """A stage that is kept as a Parquet table, one line an item: its records, and the seconds that they took in all sessions and processes.
 
     Raises:
         MismatchError: The file, or the journal of a killed run, belongs to other data or another model.
@@ -47,17 +108,10 @@ def run_stage(
     if path.exists():
         say(f"using {path}")
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open_journal(path, identity, fields | {"seconds"}) as log:
-            for batch in deal(order, batch_size, share(), log.finished):
-                for index, record in _timed(batch, compute):
-                    log.add(index, record)
-                log.flush()
-            if is_main():
-                _write(path, identity, all_records(log, len(order)))
-            else:
-                wait_until(path.exists, log)
-        log.discard()
+        run_stage(
+            path, identity, fields | {"seconds"}, order, batch_size, lambda batch: _timed(batch, compute),
+            lambda records: _write(path, identity, records), phase=path.stem,
+        )  # fmt: skip
     records = _read(path, identity, len(order))
     return records, sum(record.pop("seconds") for record in records)
 

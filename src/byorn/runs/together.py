@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from byorn.errors import ByornError
-from byorn.runs.journal import SCORE, Journal
+from byorn.runs.journal import Journal
 from byorn.runs.ranks import share
 
 PATIENCE = 1800.0  # seconds without a finished batch anywhere after which the other processes are given up
 POLL = 0.2  # seconds
 
 
-def open_journal(path: Path, identity: dict[str, str], fields: Set[str] = SCORE) -> Journal:
+def open_journal(path: Path, identity: dict[str, str], fields: Set[str]) -> Journal:
     """The journal of this process for a file to come, which knows those of the others: `scores.partial.0.jsonl`, ...
 
     Raises:

@@ -1,19 +1,23 @@
 """Score a whole data set: batches of similar length, a progress bar, a journal, and no row that can stop the others."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from byorn.models.template import end_ids
-from byorn.runs.batches import WHOLE, Share, deal, length_order
+from byorn.runs.batches import WHOLE, Share, length_order
 from byorn.runs.journal import Journal
-from byorn.runs.progress import progress as progress_bar
+from byorn.runs.stage import Compute, fill
 from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
-from byorn.scoring.statistics import summarize
+from byorn.scoring.statistics import STATISTICS, summarize
 from byorn.scoring.table import Scores, from_records
 from byorn.text import first_line
+
+FIELDS = frozenset({"id", "turn", *STATISTICS, "tokens", "reason"})
+"""Of a record of the journal."""
 
 
 def score_dataset(
@@ -46,7 +50,7 @@ def score_dataset(
         MismatchError: The journal belongs to other data or another model.
     """
     metadata = metadata or {}
-    with Journal(journal, metadata) as log:
+    with Journal(journal, metadata, FIELDS) as log:
         score_share(model, processor, dataset, log, batch_size=batch_size, progress=progress)
         return from_records([log.finished[index] for index in range(len(dataset))], metadata)
 
@@ -65,30 +69,26 @@ def score_share(
 
     A row's batch is the one that it has on a single process, so all shares together give the scores of one.
     """
+    with scorer(model, processor, dataset) as compute:
+        fill(log, length_order(dataset), batch_size, compute, part=share, phase="scoring", wanted=progress)
+
+
+@contextmanager
+def scorer(model: Any, processor: Any, dataset: Any) -> Iterator[Compute]:
+    """The function of a stage that scores a batch of rows, while the model is set up for it."""
     collator, ends = build_collator(processor), end_ids(model, processor)
-    batches = deal(length_order(dataset), batch_size, share, log.finished)
     with scoring(model):
-        for batch in _shown(batches, progress):
-            for index, record in _score_batch(model, collator, dataset, batch, ends):
-                log.add(index, record)
-            log.flush()
+        yield lambda batch: _score_batch(model, collator, dataset, batch, ends)
 
 
 def score_together(model: Any, processor: Any, dataset: Any, share: Share, **options: Any) -> Scores:
     """`score_dataset` by the processes of one process group: each scores its share, and all get the same scores."""
     from accelerate.utils import gather_object
 
-    with Journal(None, {}) as log:
+    with Journal(None, {}, FIELDS) as log:
         score_share(model, processor, dataset, log, share, **options)
     records = dict(gather_object(list(log.finished.items())))
     return from_records([records[index] for index in range(len(dataset))], {})
-
-
-def _shown(batches: list[list[int]], wanted: bool) -> Iterator[list[int]]:
-    with progress_bar(sum(map(len, batches)), "scoring", wanted=wanted) as bar:
-        for batch in batches:
-            yield batch
-            bar.update(len(batch))
 
 
 def _score_batch(

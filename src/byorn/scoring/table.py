@@ -14,16 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from byorn.errors import DataError, MismatchError
+from byorn.errors import DataError
 from byorn.scoring.statistics import STATISTICS
-
-IDENTITY = {
-    "data": "the data set",
-    "model_digest": "the model",
-    "processor_digest": "the chat template or processor",
-    "adapter_digest": "the adapter",
-    "max_new_tokens": "the length limit of responses",
-}
 
 
 @dataclass(frozen=True)
@@ -101,15 +93,3 @@ def read_scores(path: Path) -> Scores:
         return Scores(records["id"], records["turn"], values, tokens, records["reason"], metadata)
     except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
         raise DataError(f"scores: {path} is not a readable score file ({error}); run `byorn scan` again") from error
-
-
-def require_same(found: dict[str, str], wanted: dict[str, str], where: Path) -> None:
-    """Refuse what was made from another data set, model or template; keys that `wanted` lacks do not count.
-
-    Raises:
-        MismatchError: Naming what differs.
-    """
-    differing = [name for name in IDENTITY if name in wanted and found.get(name) != wanted[name]]
-    if differing:
-        changed = ", ".join(IDENTITY[name] for name in differing)
-        raise MismatchError(f"{where}: {changed} changed since it was written; delete it or use another --out")
