@@ -54,6 +54,7 @@ def test_a_hook_still_takes_what_we_pass(owner, name, parameters):
         "_load_from_checkpoint",
         "evaluate",
         "push_to_hub",
+        "create_model_card",
     ],
 )
 def test_an_override_has_the_parameters_of_what_it_overrides(name):
@@ -75,13 +76,14 @@ def test_the_trainer_overrides_these_hooks_and_no_others():
         "_load_from_checkpoint",
         "evaluate",
         "push_to_hub",
+        "create_model_card",
     }
 
 
 def test_no_attribute_of_ours_hides_one_of_the_trainer(tmp_path):
     from runner import build
 
-    ours = {"flagged", "seconds", "counts", "source", "sampler", "complete"}
+    ours = {"flagged", "flags", "scores", "rows", "seconds", "counts", "summed", "source", "sampler", "complete"}
     trainer = build(tmp_path)
     assert ours <= vars(trainer).keys()
     assert not [name for name in ours if hasattr(SFTTrainer, name)]

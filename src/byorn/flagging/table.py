@@ -13,6 +13,28 @@ REVIEWS = ("auto", "keep", "replace", "drop")
 
 
 @dataclass(frozen=True)
+class Reviews:
+    """How many rows a person decided about.
+
+    Attributes:
+        keep, replace, drop: Rows whose `review` says so.
+    """
+
+    keep: int
+    replace: int
+    drop: int
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a single one."""
+        return bool(self.keep or self.replace or self.drop)
+
+    def __str__(self) -> str:
+        counts = {"dropped": self.drop, "kept": self.keep, "replaced": self.replace}
+        return ", ".join(f"{count} {word} by review" for word, count in counts.items() if count)
+
+
+@dataclass(frozen=True)
 class Flags:
     """One decision a row, in the order of the rows.
 
@@ -52,6 +74,12 @@ class Flags:
     def dropped(self) -> np.ndarray:
         """bool array [n]: rows that a person threw out."""
         return np.array([word == "drop" for word in self.review or ["auto"] * len(self)])
+
+    @property
+    def reviews(self) -> Reviews:
+        """How many rows a person kept, replaced or dropped, with or against the rule."""
+        words = self.review or []
+        return Reviews(words.count("keep"), words.count("replace"), words.count("drop"))
 
 
 def write_flags(path: Path, flags: Flags) -> None:

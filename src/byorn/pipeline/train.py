@@ -78,7 +78,8 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> dict[
         return None
     case = _case(inputs, out, spec, config)
     plan = defend(case)
-    reviews = reviewed(plan.flags)
+    if plan.flags.reviews.any:
+        say(f"  {plan.flags.reviews}", **asdict(plan.flags.reviews))
     config = build_config(spec, out / "checkpoints", plan.arguments)
     write_config(out, {**settings, "resolved": config.to_dict()})
     trainer = build_trainer(case.model, case.processor, _dataset(case, plan), plan.flags, config, spec, held_out)
@@ -94,7 +95,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> dict[
         say(
             f"  warning: no gradient reached the LoRA of {len(idle)} layer(s), it changes nothing there; first: {idle[0]}"
         )
-    summary = summarize(trainer, plan, time.perf_counter() - began, rows=len(case.rows), spec=spec, reviews=reviews)
+    summary = summarize(trainer, plan, time.perf_counter() - began, rows=len(case.rows), spec=spec)
     if trainer.is_world_process_zero():
         trainer.save_model(str(out / "adapter"))
         write_json(out / "training.json", {**summary, "log": trainer.state.log_history})
@@ -104,15 +105,6 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> dict[
             f"trained in {seconds(summary['seconds']['training'])}, of which sampling {seconds(summary['seconds']['sampling'])}; adapter in {out / 'adapter'}"
         )
     return summary
-
-
-def reviewed(flags: Flags) -> dict[str, int]:
-    """How many rows a person kept, replaced or dropped against or with the rule; said, if there are any."""
-    counts = {word: (flags.review or []).count(word) for word in ("keep", "replace", "drop")}
-    if any(counts.values()):
-        words = {"drop": "dropped", "keep": "kept", "replace": "replaced"}
-        say("  " + ", ".join(f"{counts[word]} {done} by review" for word, done in words.items() if counts[word]))
-    return counts
 
 
 def _with_evaluation(spec: TrainSpec) -> TrainSpec:
@@ -297,6 +289,8 @@ def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> "tuple[PeftMode
 
 def summarize(trainer: "ByornTrainer", plan: Plan, total: float, **facts: Any) -> dict[str, Any]:
     """What really ran, for `training.json` and the model card."""
+    from byorn.training.card import REPORTED, of_all_processes
+
     sampling = trainer.seconds["sampling"]
     spec = facts.pop("spec")
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -304,11 +298,13 @@ def summarize(trainer: "ByornTrainer", plan: Plan, total: float, **facts: Any) -
         "defense": spec.defense,
         **facts,
         "flagged": int(plan.flags.replaced.sum()),
+        "rule": plan.flags.rule,
+        "reviews": asdict(plan.flags.reviews),
         "learned": len(trainer.train_dataset),
         "steps": trainer.state.global_step,
         "epochs": trainer.state.epoch,
         "final_loss": losses[-1] if losses else None,
-        "responses": _of_all_processes(trainer.counts),
+        "responses": of_all_processes(trainer.counts),
         "seconds": {
             "scoring": plan.cost.seconds,
             "sampling": sampling,
@@ -317,21 +313,8 @@ def summarize(trainer: "ByornTrainer", plan: Plan, total: float, **facts: Any) -
         },
         "cost": asdict(plan.cost),
         "found": dict(plan.found),
-        "arguments": {name: getattr(trainer.args, name) for name in _REPORTED},
+        "arguments": {name: getattr(trainer.args, name) for name in REPORTED},
     }
-
-
-def _of_all_processes(counts: dict[str, int]) -> dict[str, int]:
-    from accelerate.utils import gather_object
-
-    each = gather_object([counts])
-    return {name: sum(one[name] for one in each) for name in counts}
-
-
-_REPORTED = (
-    "percentile", "statistic", "replacement", "soft_targets", "ema_decay", "response_temperature", "response_top_p", "max_response_tokens", "learning_rate",
-    "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "world_size", "seed", "bf16",
-)  # fmt: skip
 
 
 def _check_config(out: Path, settings: dict[str, Any], spec: TrainSpec) -> None:

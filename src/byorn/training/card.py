@@ -1,17 +1,91 @@
 """The model card of an exported adapter: what really ran, with its numbers and limits."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+if TYPE_CHECKING:
+    from byorn.training.trainer import ByornTrainer
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
+REPORTED = (
+    "percentile", "statistic", "replacement", "soft_targets", "ema_decay", "response_temperature", "response_top_p",
+    "max_response_tokens", "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size",
+    "gradient_accumulation_steps", "world_size", "seed", "bf16",
+)  # fmt: skip
+"""The training arguments that `training.json` and the card show."""
 
 
-def write_card(folder: Path, run: dict[str, Any], base_model: str, data: str) -> None:
-    """Write `README.md` next to the adapter; `run` is what `byorn.pipeline.train.summarize` returns."""
+class SumCounts(TrainerCallback):
+    """Adds up `ByornTrainer.counts` of all processes when training ends, for the card that the first one writes."""
+
+    def __init__(self, counts: dict[str, int]) -> None:
+        self.counts = counts
+        self.total: dict[str, int] | None = None
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        self.total = of_all_processes(self.counts)
+
+
+def of_all_processes(counts: Mapping[str, int]) -> dict[str, int]:
+    """The sums over the processes of a group; all of them must call it."""
+    from accelerate.utils import gather_object
+
+    each = gather_object([dict(counts)])
+    return {name: sum(one[name] for one in each) for name in counts}
+
+
+def facts_of(trainer: "ByornTrainer") -> dict[str, object]:
+    """What a trainer knows about its own run, as `write_card` takes it."""
+    args, log = trainer.args, trainer.state.log_history
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    spent = [entry["train_runtime"] for entry in log if "train_runtime" in entry]
+    return {
+        "defense": _defense(trainer),
+        "rows": trainer.rows,
+        "flagged": int((trainer.flagged if trainer.flags is None else trainer.flags.replaced).sum()),
+        "rule": "column `flagged`" if trainer.flags is None else trainer.flags.rule,
+        "learned": len(trainer.train_dataset),
+        "steps": trainer.state.global_step,
+        "epochs": trainer.state.epoch,
+        "final_loss": losses[-1] if losses else None,
+        "responses": trainer.summed.total,
+        "seconds": {**trainer.seconds, "training": spent[-1] if spent else None},
+        "arguments": {name: getattr(args, name) for name in REPORTED},
+    }
+
+
+def _defense(trainer: "ByornTrainer") -> str:
+    """The name that `byorn train --defense` has for it."""
+    if trainer.args.replacement == "drop" and len(trainer.train_dataset) < trainer.rows:
+        return "byorn-f"
+    if not trainer.flagged.any():
+        return "sft"
+    return "byorn-soft" if trainer.args.soft_targets else "byorn"
+
+
+def write_card(
+    folder: Path, run: Mapping[str, object], base_model: str, data: str | None = None, tags: Sequence[str] = ()
+) -> None:
+    """Write `README.md` next to the adapter.
+
+    Args:
+        folder: Of the adapter.
+        run: What `byorn.pipeline.train.summarize` or `facts_of` returns.
+        base_model: Name or folder of the model that was fine-tuned.
+        data: Name or file of the data, if it is known; of a path only the last part is shown.
+        tags: More tags for the Hub.
+    """
     from jinja2 import Environment
 
     template = Environment(autoescape=False).from_string(TEMPLATE.read_text(encoding="utf-8"))
-    card = template.render(run=run, base_model=_public_name(base_model), data=Path(data).name)
+    name = _public_name(data) if data else None
+    every = list(dict.fromkeys(["byorn", "lora", *tags]))
+    card = template.render(run=run, base_model=_public_name(base_model), data=name, tags=every)
     (folder / "README.md").write_text(card + "\n", encoding="utf-8")
 
 

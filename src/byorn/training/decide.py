@@ -1,35 +1,64 @@
 """Whose response is replaced: what the flags, a column or a fresh scan say about the rows of a trainer."""
 
-import time
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from byorn.errors import DataError, MismatchError
-from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags
-from byorn.runs.batches import Share
-from byorn.scoring.score import score_together
+from byorn.scoring.table import Scores
+from byorn.training.scoring import score_and_flag
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from byorn.training.trainer import ByornTrainer
 
 
-def decide(trainer: Any, flags: Flags | None) -> tuple[np.ndarray, np.ndarray]:
-    """Two bool arrays: which rows of the training set are kept, and which of those kept are flagged.
+@dataclass(frozen=True)
+class Decision:
+    """What happens to the rows of a training set.
+
+    Attributes:
+        kept: bool array [n], rows that no person has dropped.
+        flagged: bool array, one a kept row: whose response is replaced.
+        flags: The flags behind it; None where a column of the data set says it.
+        scores: The scores behind those, where the trainer has them.
+    """
+
+    kept: np.ndarray
+    flagged: np.ndarray
+    flags: Flags | None = None
+    scores: Scores | None = None
+
+
+def decide(trainer: "ByornTrainer", flags: Flags | None) -> Decision:
+    """Decide by `flags`, else by the column `flagged`, else by scoring the rows now.
 
     Raises:
-        MismatchError: The flags are not about these rows.
+        MismatchError: The flags, or the scores in `output_dir`, are not about these rows.
         DataError: The column `flagged` does not hold booleans alone.
     """
-    dataset = trainer.train_dataset
+    dataset, scores = trainer.train_dataset, None
     if flags is None and "flagged" in dataset.column_names:
-        flagged = dataset["flagged"]
-        if not all(isinstance(value, bool) for value in flagged):
-            raise DataError(
-                "train_dataset: the column 'flagged' has values that are not true or false; fill or remove it"
-            )
-        return np.ones(len(dataset), bool), np.array(flagged)
+        return _by_column(dataset)
     if flags is None:
-        flags = _score_and_flag(trainer)
-    elif "id" in dataset.column_names:
+        scores, flags = score_and_flag(trainer)
+    else:
+        _require_same_rows(flags, dataset)
+    return Decision(~flags.dropped, flags.replaced[~flags.dropped], flags, scores)
+
+
+def _by_column(dataset: "Dataset") -> Decision:
+    flagged = dataset["flagged"]
+    if not all(isinstance(value, bool) for value in flagged):
+        raise DataError("train_dataset: the column 'flagged' has values that are not true or false; fill or remove it")
+    return Decision(np.ones(len(dataset), bool), np.array(flagged))
+
+
+def _require_same_rows(flags: Flags, dataset: "Dataset") -> None:
+    if "id" in dataset.column_names:
         turns = dataset["turn"] if "turn" in dataset.column_names else [0] * len(dataset)
         if list(zip(map(str, dataset["id"]), turns, strict=True)) != flags.keys:
             raise MismatchError(
@@ -39,18 +68,3 @@ def decide(trainer: Any, flags: Flags | None) -> tuple[np.ndarray, np.ndarray]:
         raise MismatchError(
             f"flags: {len(flags)} decisions for {len(dataset)} rows; run `byorn scan` on this data again"
         )
-    return ~flags.dropped, flags.replaced[~flags.dropped]
-
-
-def _score_and_flag(trainer: Any) -> Flags:
-    began, args = time.perf_counter(), trainer.args
-    scores = score_together(
-        trainer.model,
-        trainer.processing_class,
-        trainer.train_dataset,
-        Share(args.process_index, args.world_size),
-        batch_size=args.score_batch_size,
-        progress=not args.disable_tqdm,
-    )
-    trainer.seconds["scoring"] = time.perf_counter() - began
-    return flag_percentile(scores, args.percentile)

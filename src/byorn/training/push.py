@@ -36,7 +36,7 @@ def require_push(name: str) -> None:
 
 
 def push_trained(trainer: Any, card: Mapping[str, Any], *, private: bool | None = None, **options: Any) -> str:
-    """Export what a trainer has trained to `output_dir/adapter`, with TRL's card, and upload it; returns the address.
+    """Export what a trainer has trained to `output_dir/adapter`, with its card, and upload it; returns the address.
 
     `card` may hold `model_name`, `dataset_name` and `tags`; for the others and the errors see `push_adapter`.
     """

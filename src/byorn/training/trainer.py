@@ -12,7 +12,9 @@ z_il of a flagged row is replaced by its expectation, see `soft_targets.py`.
 """
 
 import time
+from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,9 @@ from byorn.models.collate import WholeRowCollator, encodes_responses
 from byorn.models.generate import Generated
 from byorn.models.load import resolve_model
 from byorn.models.quantize import keep_differentiable
+from byorn.runs.narrate import say
 from byorn.training.arguments import lora_for, require_arguments, require_trainable
+from byorn.training.card import SumCounts, facts_of, write_card
 from byorn.training.collator import REPLACED, ReplacingCollator
 from byorn.training.completion import Completer
 from byorn.training.config import ByornConfig
@@ -58,6 +62,10 @@ class ByornTrainer(SFTTrainer):
 
     Attributes:
         flagged: bool array, the rows whose response is replaced.
+        flags: The flags that were given, or those that were made and lie in `output_dir/flags.parquet`; None where the
+            column `flagged` says it.
+        scores: The scores behind those, also in `output_dir/scores.parquet`; None where the rows were not scored here.
+            A trainer of the same rows and model finds both there and scores nothing again.
         seconds: Wall-clock seconds spent in `scoring` and `sampling`.
         counts: Replaced visits, and how many of the sampled responses were empty or cut off.
 
@@ -99,6 +107,7 @@ class ByornTrainer(SFTTrainer):
         kwargs["eval_dataset"] = as_eval_rows(kwargs.get("eval_dataset"))
         self.seconds = {"scoring": 0.0, "sampling": 0.0}
         self.counts = {"replaced": 0, "empty": 0, "truncated": 0}
+        self.summed = SumCounts(self.counts)
         model = resolve_model(model) if isinstance(model, str) else model
         if peft_config is None and not hasattr(model, "peft_config"):
             peft_config = lora_for(model, args)
@@ -109,13 +118,20 @@ class ByornTrainer(SFTTrainer):
         require_trainable(self)
         show_progress(self)
         self.add_callback(SameSteps(rows_a_step(args)))
-        kept, self.flagged = decide(self, flags)
-        self._keep(kept)
+        self.add_callback(self.summed)
+        self._decide(flags)
         if args.replacement == "drop":
             self._keep(~self.flagged)
             self.flagged = self.flagged[~self.flagged]
         if self.flagged.any():
             self._prepare_replacement(args, source)
+
+    def _decide(self, flags: Flags | None) -> None:
+        decision, self.rows = decide(self, flags), len(self.train_dataset)
+        self.flags, self.scores, self.flagged = decision.flags, decision.scores, decision.flagged
+        if flags is None and self.flags is not None and self.flags.reviews.any:
+            say(f"  {self.flags.reviews}")
+        self._keep(decision.kept)
 
     def _keep(self, kept: np.ndarray) -> None:
         if not kept.any():
@@ -188,16 +204,29 @@ class ByornTrainer(SFTTrainer):
             model = self.accelerator.unwrap_model(self.model)
             model.save_pretrained(folder, selected_adapters=[STUDENT], safe_serialization=True)
             self.processing_class.save_pretrained(folder)
+            self._write_card(Path(folder))
 
     def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
         """As SFTTrainer's, on rows of any form that the training set may have."""
         return super().evaluate(as_eval_rows(eval_dataset), ignore_keys, metric_key_prefix)
 
+    def create_model_card(
+        self, model_name: str | None = None, dataset_name: str | None = None, tags: str | list[str] | None = None
+    ) -> None:
+        """Write byorn's own card into `output_dir`: what was flagged, what was replaced, and the limits."""
+        if self.is_world_process_zero():
+            self._write_card(Path(self.args.output_dir), dataset_name, [tags] if isinstance(tags, str) else tags or ())
+
+    def _write_card(self, folder: Path, dataset_name: str | None = None, tags: Sequence[str] = ()) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        base = self.accelerator.unwrap_model(self.model).config._name_or_path
+        write_card(folder, facts_of(self), base, dataset_name, [*self._tag_names, *tags])
+
     def push_to_hub(
         self, commit_message: str | None = None, blocking: bool = True, token: str | None = None,
         revision: str | None = None, private: bool | None = None, **kwargs: Any,
     ) -> Any:  # fmt: skip
-        """Upload the exported adapter with TRL's card, and nothing else of `output_dir`; returns the address."""
+        """Upload the exported adapter with its card, and nothing else of `output_dir`; returns the address."""
         return push_trained(self, kwargs, message=commit_message, token=token, revision=revision, private=private)
 
     def _replace(self, batches: list[dict[str, Any]]) -> list[Any]:

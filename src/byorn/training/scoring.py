@@ -1,0 +1,153 @@
+"""The scores and flags that a `ByornTrainer` makes itself, kept in its `output_dir`.
+
+A script that is started again finds them there: nothing is scored twice, and what a person wrote into the column
+`review` of `flags.parquet` counts. The first process reads, writes and tells the others, so all of them agree even
+where they share no disk.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from byorn.errors import ByornError, MismatchError
+from byorn.flagging.percentile import flag_percentile
+from byorn.flagging.table import Flags, read_flags, write_flags
+from byorn.models.load import model_digest, processor_digest
+from byorn.runs.batches import Share
+from byorn.runs.narrate import say, seconds
+from byorn.scoring.score import score_together
+from byorn.scoring.table import Scores, read_scores, require_same, write_scores
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from byorn.training.trainer import ByornTrainer
+
+Result = TypeVar("Result")
+
+CONTENT = ("id", "turn", "prompt", "completion", "images")
+"""The columns of a row that its score depends on, and those that name it."""
+
+
+def score_and_flag(trainer: "ByornTrainer") -> tuple[Scores, Flags]:
+    """Scores of `output_dir/scores.parquet`, or new ones by the model before training, and the flags that follow.
+
+    Raises:
+        MismatchError: The files in `output_dir` are about other data or another model.
+        DataError: One of them cannot be read.
+    """
+    folder = Path(trainer.args.output_dir)
+    scores = _from_first(trainer, lambda: _kept_scores(trainer, folder / "scores.parquet"))
+    if scores is None:
+        scores = _score(trainer)
+    flags = _from_first(trainer, lambda: _flag(trainer, scores, folder))
+    say(
+        f"flagged {int(flags.flagged.sum())} of {len(flags)} rows: score above {flags.threshold:.3f} nats a token "
+        f"({flags.rule}); decisions in {folder / 'flags.parquet'}",
+        flagged=int(flags.flagged.sum()),
+        rows=len(flags),
+        threshold=flags.threshold,
+    )
+    return scores, flags
+
+
+def _from_first(trainer: "ByornTrainer", make: Callable[[], Result]) -> Result:
+    """What the first process makes, in all of them; an error there is raised in all of them too."""
+    from accelerate.utils import broadcast_object_list
+
+    made: list[Result | ByornError | None] = [None]
+    if trainer.is_world_process_zero():
+        try:
+            made = [make()]
+        except ByornError as error:
+            made = [error]
+    found = broadcast_object_list(made)[0]
+    if isinstance(found, ByornError):
+        raise found
+    return found  # type: ignore[no-any-return]  # accelerate has no types
+
+
+def _kept_scores(trainer: "ByornTrainer", path: Path) -> Scores | None:
+    if not path.exists():
+        return None
+    scores = read_scores(path)
+    try:
+        require_same(scores.metadata, _identity(trainer), path)
+    except MismatchError as error:
+        changed = str(error).partition(";")[0]
+        raise MismatchError(f"{changed}; delete it, or use another output_dir") from None
+    say(f"using the scores in {path}")
+    return scores
+
+
+def _score(trainer: "ByornTrainer") -> Scores:
+    began, args = time.perf_counter(), trainer.args
+    scores = score_together(
+        trainer.model,
+        trainer.processing_class,
+        trainer.train_dataset,
+        Share(args.process_index, args.world_size),
+        batch_size=args.score_batch_size,
+        progress=not args.disable_tqdm,
+    )
+    spent = trainer.seconds["scoring"] = time.perf_counter() - began
+    facts = {"byorn_version": version("byorn"), "dtype": str(trainer.model.dtype), "seconds": f"{spent:.3f}"}
+    scores = replace(scores, metadata={**_from_first(trainer, lambda: _identity(trainer)), **facts})
+    if trainer.is_world_process_zero():
+        Path(args.output_dir).mkdir(parents=True, exist_ok=True)
+        write_scores(Path(args.output_dir) / "scores.parquet", scores)
+    say(f"scored {len(scores)} rows in {seconds(spent)} ({len(scores) / spent:.0f} rows/s)", phase="scoring")
+    return scores
+
+
+def _flag(trainer: "ByornTrainer", scores: Scores, folder: Path) -> Flags:
+    """The flags of the rule with the review words of an earlier `flags.parquet`."""
+    path = folder / "flags.parquet"
+    flags = flag_percentile(scores, trainer.args.percentile, trainer.args.statistic)
+    if path.exists():
+        earlier = read_flags(path)
+        if earlier.keys == flags.keys:
+            flags = replace(flags, review=earlier.review)
+        elif earlier.reviews.any:
+            raise MismatchError(f"{path}: its reviews are about other rows; move it away, or use another output_dir")
+    write_flags(path, flags)
+    return flags
+
+
+def _identity(trainer: "ByornTrainer") -> dict[str, str]:
+    """Which data and model scores belong to, as `byorn.scoring.table.require_same` compares them."""
+    return {
+        "data": dataset_digest(trainer.train_dataset),
+        "model": str(trainer.model.config._name_or_path),
+        "model_digest": model_digest(trainer.model),
+        "processor_digest": processor_digest(trainer.processing_class),
+    }
+
+
+def dataset_digest(dataset: "Dataset") -> str:
+    """BLAKE2b-128 in hex over keys, prompts, responses and images; an image file counts by its path and size."""
+    columns = [name for name in CONTENT if name in dataset.column_names]
+    digest = blake2b(digest_size=16)
+    for table in dataset.select_columns(columns).with_format("arrow").iter(batch_size=64):
+        for row in table.select(columns).to_pylist():
+            digest.update(json.dumps(row, sort_keys=True, default=_plain).encode("utf-8", "surrogatepass") + b"\n")
+            for image in row.get("images") or []:
+                digest.update(_size(image))
+    return digest.hexdigest()
+
+
+def _plain(value: object) -> str:
+    """What JSON does not know, for the digest: bytes by their own digest."""
+    return blake2b(value, digest_size=16).hexdigest() if isinstance(value, bytes) else str(value)
+
+
+def _size(image: object) -> bytes:
+    """The size of an image that is only named."""
+    path = image.get("path") if isinstance(image, dict) and not image.get("bytes") else None
+    found = Path(path) if isinstance(path, str) else None
+    return str(found.stat().st_size).encode() if found is not None and found.is_file() else b"-"
