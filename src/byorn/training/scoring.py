@@ -12,7 +12,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from byorn.errors import ByornError, MismatchError
 from byorn.flagging.percentile import flag_percentile
@@ -69,7 +69,7 @@ def _from_first(trainer: "ByornTrainer", make: Callable[[], Result]) -> Result:
     found = broadcast_object_list(made)[0]
     if isinstance(found, ByornError):
         raise found
-    return found  # type: ignore[no-any-return]  # accelerate has no types
+    return cast("Result", found)
 
 
 def _kept_scores(trainer: "ByornTrainer", path: Path) -> Scores | None:

@@ -128,7 +128,8 @@ class ByornTrainer(SFTTrainer):
 
     def _decide(self, flags: Flags | None) -> None:
         decision, self.rows = decide(self, flags), len(self.train_dataset)
-        self.flags, self.scores, self.flagged = decision.flags, decision.scores, decision.flagged
+        self.flags, self.scores = decision.flags, decision.scores
+        self.flagged: np.ndarray = decision.flagged
         if flags is None and self.flags is not None and self.flags.reviews.any:
             say(f"  {self.flags.reviews}")
         self._keep(decision.kept)
@@ -210,7 +211,7 @@ class ByornTrainer(SFTTrainer):
         """As SFTTrainer's, on rows of any form that the training set may have."""
         return super().evaluate(as_eval_rows(eval_dataset), ignore_keys, metric_key_prefix)
 
-    def create_model_card(
+    def create_model_card(  # type: ignore[override]  # TRL's parameters, not transformers'
         self, model_name: str | None = None, dataset_name: str | None = None, tags: str | list[str] | None = None
     ) -> None:
         """Write byorn's own card into `output_dir`: what was flagged, what was replaced, and the limits."""
