@@ -1,24 +1,33 @@
 """What a `ByornTrainer` is given, checked before a model is loaded or a row is scored, and completed where it is left out."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from transformers import ProcessorMixin
+from transformers import ProcessorMixin, TrainingArguments
 
 from byorn.errors import ConfigError, ModelError
 from byorn.models.lora import default_lora, describe
 from byorn.text import first_line
-from byorn.training.collator import COLUMNS
+from byorn.training.collator import COLUMNS, Batch, Record
 from byorn.training.config import ByornConfig
 from byorn.training.ema import STUDENT
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from peft import LoraConfig, PeftModel
+    from transformers import PreTrainedModel
+
+    from byorn.training.trainer import ByornTrainer
 
 logger = logging.getLogger(__name__)
 
 _WHERE = ("revision", "subfolder", "cache_dir", "token", "local_files_only", "trust_remote_code")
 
 
-def require_arguments(args: Any, model: Any, dataset: Any, given: Mapping[str, Any]) -> None:
+def require_arguments(
+    args: TrainingArguments, model: "str | PreTrainedModel | PeftModel", dataset: "Dataset", given: Mapping[str, Any]
+) -> None:
     """Refuse arguments that would fail late, or not at all; `given` are those that only SFTTrainer knows.
 
     Raises:
@@ -37,7 +46,7 @@ def require_arguments(args: Any, model: Any, dataset: Any, given: Mapping[str, A
         _require_collator(given["data_collator"], dataset[0])
 
 
-def _require_collator(collator: Any, row: dict[str, Any]) -> None:
+def _require_collator(collator: Callable[[Sequence[Record]], Batch], row: Record) -> None:
     try:
         collator([{key: row[key] for key in COLUMNS}])["labels"]
     except Exception as error:  # it is the user's own code
@@ -47,7 +56,7 @@ def _require_collator(collator: Any, row: dict[str, Any]) -> None:
         ) from error
 
 
-def require_trainable(trainer: Any) -> None:
+def require_trainable(trainer: "ByornTrainer") -> None:
     """Refuse what only the finished trainer shows.
 
     Raises:
@@ -64,20 +73,20 @@ def require_trainable(trainer: Any) -> None:
         raise ConfigError("optimizers: made before the adapter, they train none of it; wrap the model with PEFT before")
 
 
-def lora_for(model: Any, args: ByornConfig) -> Any:
+def lora_for(model: "str | PreTrainedModel", args: ByornConfig) -> "LoraConfig":
     """The default `LoraConfig` for a model in memory, or for the name of one that TRL will load.
 
     Raises:
         ModelError: There is no such model, or its language model is not found.
     """
     modules = _skeleton(model, args) if isinstance(model, str) else model
-    lora = default_lora(modules)
-    found = describe(modules, lora.target_modules)
+    lora: LoraConfig = default_lora(modules)
+    found = describe(modules, str(lora.target_modules))
     logger.warning(f"no peft_config: {found}, where SFTTrainer would train every weight")
     return lora
 
 
-def _skeleton(name: str, args: ByornConfig) -> Any:
+def _skeleton(name: str, args: ByornConfig) -> "PreTrainedModel":
     """The modules of a checkpoint without their weights: TRL loads those itself, with its own arguments."""
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
@@ -88,6 +97,9 @@ def _skeleton(name: str, args: ByornConfig) -> Any:
     try:
         config = AutoConfig.from_pretrained(name, **where)
         with torch.device("meta"):
-            return AutoModelForImageTextToText.from_config(config, trust_remote_code=where["trust_remote_code"])
+            model: PreTrainedModel = AutoModelForImageTextToText.from_config(
+                config, trust_remote_code=where["trust_remote_code"]
+            )
+            return model
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"model {name!r} cannot be loaded: {str(error).strip().splitlines()[0][:300]}") from error

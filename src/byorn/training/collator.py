@@ -1,11 +1,17 @@
 """Collation that puts the responses of replaced rows out of reach, before anything can read them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 REPLACED = "byorn_replaced"  # the training set's column that marks rows whose response is replaced
 COLUMNS = ("prompt", "completion", "images")
+
+Record = dict[str, Any]
+"""A row of a data set in TRL's form: column -> value."""
+
+Batch = dict[str, Any]
+"""Model inputs and `labels`, as tensors; or `{"rows": [...]}`, the rows of a batch whose responses are yet to be drawn."""
 
 
 @dataclass
@@ -19,17 +25,17 @@ class ReplacingCollator:
         clean: The collator of SFTTrainer.
     """
 
-    clean: Any
+    clean: Callable[[Sequence[Record]], Batch]
 
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> Any:
+    def __call__(self, rows: Sequence[Record]) -> Batch:
         if not any(row.get(REPLACED) for row in rows):
             return self.encode(rows)
         return {"rows": [_without_response(row) if row.get(REPLACED) else row for row in rows]}
 
-    def encode(self, rows: Sequence[dict[str, Any]]) -> Any:
+    def encode(self, rows: Sequence[Record]) -> Batch:
         """Model inputs and labels of rows that all have a response; the rows are not changed, although TRL's collator writes."""
         return self.clean([{key: row[key] for key in COLUMNS} for row in rows])
 
 
-def _without_response(row: dict[str, Any]) -> dict[str, Any]:
+def _without_response(row: Record) -> Record:
     return {key: value for key, value in row.items() if key != "completion"}

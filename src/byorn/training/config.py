@@ -1,8 +1,10 @@
 """`ByornConfig`: everything of TRL's `SFTConfig`, and what byorn adds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
+from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 from transformers.trainer_utils import HubStrategy
 from trl import SFTConfig
@@ -28,6 +30,7 @@ class ByornConfig(ByornSettings, SFTConfig):
     )
 
     def __post_init__(self) -> None:
+        self._use_new_names()
         super().__post_init__()
         check_settings(self)
         _require(
@@ -45,10 +48,21 @@ class ByornConfig(ByornSettings, SFTConfig):
         if self.push_to_hub:
             self.hub_strategy = HubStrategy.END  # the others upload checkpoints
 
+    def _use_new_names(self) -> None:
+        """Take over deprecated names, as transformers does; TRL's own default is one, and would warn in every run."""
+        for name in ("checkpointing", "checkpointing_kwargs"):
+            if getattr(self, f"activation_{name}", self) is None:  # older versions do not have it
+                setattr(self, f"activation_{name}", getattr(self, f"gradient_{name}"))
 
-def _require_trackers(names: Any) -> None:
+
+def output_folder(args: TrainingArguments) -> Path:
+    """`output_dir` as a path; transformers has a default where it is None."""
+    return Path(args.output_dir or "trainer_output")
+
+
+def _require_trackers(names: str | Sequence[str] | None) -> None:
     known = get_available_reporting_integrations()
-    for name in names:
+    for name in [names] if isinstance(names, str) else names or []:
         _require(
             name in known, f"report_to: {name!r} is not installed; install it, or use {' or '.join(['none', *known])}"
         )

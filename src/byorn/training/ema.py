@@ -9,17 +9,20 @@ apart, which is not the average of their product; `docs/method.md` says what tha
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import torch
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from byorn.errors import ConfigError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 STUDENT, EMA = "default", "ema"
 
 
-def add_ema(model: Any) -> None:
+def add_ema(model: "PeftModel") -> None:
     """Add the `ema` adapter to a PEFT model, equal to the student, frozen, in float32. The random state is left as it
     was.
     """
@@ -31,7 +34,7 @@ def add_ema(model: Any) -> None:
         average.data = student.data.float().clone()
 
 
-def adapter_pairs(model: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def adapter_pairs(model: "PeftModel") -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """The parameters of the average and of the student, in the same order."""
     parameters = {tuple(name.split(".")): parameter for name, parameter in model.named_parameters()}
     averages = [name for name in parameters if EMA in name]
@@ -42,14 +45,14 @@ def adapter_pairs(model: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
 
 
 @torch.no_grad()
-def update_ema(model: Any, decay: float) -> None:
+def update_ema(model: "PeftModel", decay: float) -> None:
     """One step of the average, in place and in float32."""
     averages, students = adapter_pairs(model)
     torch._foreach_lerp_([p.data for p in averages], [p.data.float() for p in students], 1 - decay)
 
 
 @contextmanager
-def acting_as_ema(model: Any) -> Iterator[Any]:
+def acting_as_ema(model: "PeftModel") -> "Iterator[PeftModel]":
     """The model as its average, in eval mode: no LoRA dropout while sampling. The student is put back as it was."""
     training = model.training
     model.eval()
@@ -62,7 +65,7 @@ def acting_as_ema(model: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _student_kept(model: Any) -> Iterator[None]:
+def _student_kept(model: "PeftModel") -> Iterator[None]:
     """Whatever happens to adapters inside: afterwards the student is active, and exactly what was trained is trained."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
@@ -74,7 +77,7 @@ def _student_kept(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def types_kept(model: Any) -> Iterator[None]:
+def types_kept(model: "PeftModel") -> Iterator[None]:
     """Whatever is loaded inside: parameters keep their types. PEFT makes adapters float32 as it loads them, but TRL trains those of a
     quantized model in bfloat16, and a resumed run would not be the one that was interrupted.
     """
@@ -91,5 +94,12 @@ class EmaCallback(TrainerCallback):
     def __init__(self, decay: float) -> None:
         self.decay = decay
 
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        update_ema(model, self.decay)
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: "PeftModel | None" = None,
+        **kwargs: object,
+    ) -> None:
+        update_ema(cast("PeftModel", model), self.decay)

@@ -4,17 +4,20 @@ from, or go on from a checkpoint whose optimizer steps had another size.
 
 import logging
 import os
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from byorn.errors import ConfigError, MismatchError
 
+if TYPE_CHECKING:
+    from byorn.training.config import ByornConfig
+
 logger = logging.getLogger(__name__)
 
 
-def require_processes(args: Any) -> None:
+def require_processes(args: "ByornConfig") -> None:
     """Refuse layouts of processes that byorn would get wrong; `recipes/accelerate/` says what is wrong with each.
 
     Raises:
@@ -32,7 +35,7 @@ def require_processes(args: Any) -> None:
         )
 
 
-def use_one_gpu(args: Any) -> None:
+def use_one_gpu(args: TrainingArguments) -> None:
     """Keep to the first GPU where one process sees several: the Trainer would copy the model to all of them (DataParallel), with other
     optimizer steps and no adapter of its own on the copies.
     """
@@ -53,11 +56,14 @@ class SameSteps(TrainerCallback, ExportableState):
     def __init__(self, rows: int) -> None:
         self.rows = rows
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, dict[str, int]]:
         return {"args": {"rows": self.rows}, "attributes": {}}
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        before = state.stateful_callbacks.get(type(self).__name__, self.state())["args"]["rows"]
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        kept = cast("dict[str, dict[str, dict[str, int]]]", state.stateful_callbacks)  # a list only while it is made
+        before = kept.get(type(self).__name__, self.state())["args"]["rows"]
         now = rows_a_step(args)
         if before != now:
             raise MismatchError(
@@ -66,7 +72,7 @@ class SameSteps(TrainerCallback, ExportableState):
             )
 
 
-def rows_a_step(args: Any) -> int:
+def rows_a_step(args: TrainingArguments) -> int:
     """Rows that one optimizer step takes: batch size x processes x accumulation steps."""
     rows: int = args.train_batch_size * args.world_size * args.gradient_accumulation_steps
     return rows

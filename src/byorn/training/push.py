@@ -5,10 +5,14 @@ nothing else that lies in the folder.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from byorn.errors import ByornError, ConfigError
 from byorn.text import first_line
+from byorn.training.config import output_folder
+
+if TYPE_CHECKING:
+    from byorn.training.trainer import ByornTrainer
 
 CONFIG = "adapter_config.json"
 FILES = (
@@ -35,12 +39,20 @@ def require_push(name: str) -> None:
         raise ConfigError("push_to_hub: nobody is logged in; run `hf auth login`, or set HF_TOKEN")
 
 
-def push_trained(trainer: Any, card: Mapping[str, Any], *, private: bool | None = None, **options: Any) -> str:
+def push_trained(
+    trainer: "ByornTrainer",
+    card: Mapping[str, Any],
+    *,
+    private: bool | None = None,
+    token: str | None = None,
+    revision: str | None = None,
+    message: str | None = None,
+) -> str:
     """Export what a trainer has trained to `output_dir/adapter`, with its card, and upload it; returns the address.
 
     `card` may hold `model_name`, `dataset_name` and `tags`; for the others and the errors see `push_adapter`.
     """
-    args, folder = trainer.args, Path(trainer.args.output_dir) / "adapter"
+    args, folder = trainer.args, output_folder(trainer.args) / "adapter"
     name = args.hub_model_id or folder.absolute().parent.name
     trainer.save_model(str(folder))
     if not trainer.is_world_process_zero():
@@ -48,8 +60,10 @@ def push_trained(trainer: Any, card: Mapping[str, Any], *, private: bool | None 
     known = {key: value for key, value in card.items() if key in ("model_name", "dataset_name", "tags")}
     trainer.create_model_card(**{"model_name": name.rpartition("/")[2], **known})
     (folder.parent / "README.md").replace(folder / "README.md")
-    options["token"] = options.get("token") or args.hub_token
-    return push_adapter(folder, name, private=args.hub_private_repo if private is None else private, **options)
+    return push_adapter(
+        folder, name, private=args.hub_private_repo if private is None else private, token=token or args.hub_token,
+        revision=revision, message=message,
+    )  # fmt: skip
 
 
 def push_adapter(
@@ -85,10 +99,10 @@ def push_adapter(
 
 def published(folder: Path) -> dict[str, Path | bytes]:
     """The files that are uploaded; of a base model in a local folder, the adapter's settings tell only the name."""
-    files: dict[str, Any] = {name: folder / name for name in FILES if (folder / name).is_file()}
+    files: dict[str, Path | bytes] = {name: folder / name for name in FILES if (folder / name).is_file()}
     if CONFIG not in files:
         raise ConfigError(f"adapter: no {CONFIG} in {str(folder)!r}; give the folder that training exported")
-    settings = json.loads(files[CONFIG].read_text(encoding="utf-8"))
+    settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     base = Path(settings.get("base_model_name_or_path") or "")
     if base.is_dir():
         files[CONFIG] = json.dumps({**settings, "base_model_name_or_path": base.name}, indent=2).encode()

@@ -1,15 +1,20 @@
 """Where replacement responses come from: samples of the averaged model for the rows of a flagged step."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
-from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+from transformers import LogitsProcessor, TemperatureLogitsWarper, TopPLogitsWarper
 
 from byorn.models.generate import Generated, generate
+from byorn.training.collator import Record
 from byorn.training.config import ByornConfig
 from byorn.training.ema import acting_as_ema
 from byorn.training.noise import GumbelNoise, stream_seed
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import ProcessorMixin
 
 IGNORE = -100  # a label that is no target
 
@@ -17,7 +22,7 @@ IGNORE = -100  # a label that is no target
 class ResponseSource(Protocol):
     """Rows -> responses. `step` is the optimizer step; the same rows at the same step get the same responses."""
 
-    def __call__(self, model: Any, rows: Sequence[dict[str, Any]], step: int) -> list[Generated]: ...
+    def __call__(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]: ...
 
 
 class EmaResponses:
@@ -35,7 +40,7 @@ class EmaResponses:
 
     def __init__(
         self,
-        processor: Any,
+        processor: "ProcessorMixin",
         *,
         seed: int,
         max_new_tokens: int,
@@ -46,13 +51,13 @@ class EmaResponses:
         self.processor, self.seed, self.max_new_tokens = processor, seed, max_new_tokens
         self.batch_size, self.temperature, self.top_p = batch_size, temperature, top_p
 
-    def __call__(self, model: Any, rows: Sequence[dict[str, Any]], step: int) -> list[Generated]:
+    def __call__(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
         with acting_as_ema(model):
             starts = range(0, len(rows), self.batch_size)
             batches = [self._in_memory(model, rows[start : start + self.batch_size], step) for start in starts]
         return [response for batch in batches for response in batch]
 
-    def _in_memory(self, model: Any, rows: Sequence[dict[str, Any]], step: int) -> list[Generated]:
+    def _in_memory(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
         try:
             return self._sample(model, rows, step)
         except torch.OutOfMemoryError:
@@ -62,9 +67,9 @@ class EmaResponses:
         middle = len(rows) // 2
         return [response for half in (rows[:middle], rows[middle:]) for response in self._in_memory(model, half, step)]
 
-    def _sample(self, model: Any, rows: Sequence[dict[str, Any]], step: int) -> list[Generated]:
+    def _sample(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
         seeds = [stream_seed(self.seed, step, row.get("id", ""), row.get("turn", 0)) for row in rows]
-        warpers: list[Any] = []
+        warpers: list[LogitsProcessor] = []
         if self.temperature != 1.0:
             warpers.append(TemperatureLogitsWarper(self.temperature))
         if self.top_p < 1.0:
@@ -73,7 +78,7 @@ class EmaResponses:
         return generate(model, self.processor, rows, max_new_tokens=self.max_new_tokens, logits_processor=processors)
 
 
-def ema_source(processor: Any, args: ByornConfig, trusted: Iterable[dict[str, Any]]) -> EmaResponses:
+def ema_source(processor: "ProcessorMixin", args: ByornConfig, trusted: Iterable[Record]) -> EmaResponses:
     """Samples of the averaged model as the `ByornConfig` wants them; `trusted` rows give the length limit if it names none."""
     limit = args.max_response_tokens
     if limit is None:
@@ -88,7 +93,7 @@ def ema_source(processor: Any, args: ByornConfig, trusted: Iterable[dict[str, An
     )
 
 
-def unlearn_false_ends(labels: Any, responses: Sequence[Generated | None], ends: Sequence[int]) -> None:
+def unlearn_false_ends(labels: torch.Tensor, responses: Sequence[Generated | None], ends: Sequence[int]) -> None:
     """Take the end of turn out of the targets of responses that were cut off: the template wrote it, the model did not.
 
     Args:
@@ -103,7 +108,9 @@ def unlearn_false_ends(labels: Any, responses: Sequence[Generated | None], ends:
                 label[positions[-1] :] = IGNORE
 
 
-def learned_length_limit(processor: Any, responses: Sequence[str], *, sample: int = 1000, ceiling: int = 1024) -> int:
+def learned_length_limit(
+    processor: "ProcessorMixin", responses: Sequence[str], *, sample: int = 1000, ceiling: int = 1024
+) -> int:
     """A length limit for sampled responses from the lengths of trusted ones: 1.25 times their 99th percentile plus 4
     tokens.
     """
@@ -116,7 +123,7 @@ def learned_length_limit(processor: Any, responses: Sequence[str], *, sample: in
     return int(min(ceiling, 1.25 * np.quantile(lengths, 0.99) + 4))
 
 
-def completion_text(completion: Any) -> str:
+def completion_text(completion: str | Sequence[Record]) -> str:
     """The text of a completion, given as messages or as plain text."""
     if isinstance(completion, str):
         return completion

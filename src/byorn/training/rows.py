@@ -8,10 +8,10 @@ Rows that come as `prompt`, `completion` and `images` stay as they are. Nothing 
 """
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from byorn.errors import DataError
-from byorn.training.collator import COLUMNS
+from byorn.training.collator import COLUMNS, Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +26,7 @@ _OTHER_TYPES = {
 }
 
 
-def as_rows(dataset: Any, name: str = "train_dataset") -> "Dataset":
+def as_rows(dataset: object, name: str = "train_dataset") -> "Dataset":
     """The data set with columns `prompt`, `completion`, `images` and all its others; no image is decoded.
 
     Raises:
@@ -42,6 +42,10 @@ def as_rows(dataset: Any, name: str = "train_dataset") -> "Dataset":
         raise DataError(f"{name}: with_transform makes its rows while they are read; use map instead")
     if not len(dataset):
         raise DataError(f"{name}: it has no row; see the list of rejected rows for the reasons")
+    return _as_columns(dataset, name)
+
+
+def _as_columns(dataset: "Dataset", name: str) -> "Dataset":
     if "messages" in dataset.column_names and "completion" not in dataset.column_names:
         dataset = _split(dataset, name)
     if "image" in dataset.column_names and "images" not in dataset.column_names:
@@ -50,7 +54,7 @@ def as_rows(dataset: Any, name: str = "train_dataset") -> "Dataset":
     return dataset
 
 
-def as_eval_rows(dataset: Any) -> Any:
+def as_eval_rows(dataset: object) -> "Dataset | dict[str, Dataset] | str | None":
     """One evaluation set, or several by name, as `as_rows`; None and the name of a set pass."""
     if dataset is None or isinstance(dataset, str):
         return dataset
@@ -73,7 +77,7 @@ def _require_columns(dataset: "Dataset", name: str) -> None:
 def _split(dataset: "Dataset", name: str) -> "Dataset":
     from datasets import Features, Value, concatenate_datasets
 
-    def halves(row: dict[str, Any], index: int) -> dict[str, Any]:
+    def halves(row: Record, index: int) -> Record:
         messages = row["messages"] or []
         answered = [isinstance(message, dict) and message.get("role") == "assistant" for message in messages]
         if len(messages) < 2 or not answered[-1]:

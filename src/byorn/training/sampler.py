@@ -6,11 +6,10 @@ seed and epoch, so every rank and every resumed run sees the same one.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch.utils.data import Sampler
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
 class GroupedSampler(Sampler[int]):
@@ -67,7 +66,9 @@ class EpochCallback(TrainerCallback):
     def __init__(self, sampler: GroupedSampler) -> None:
         self.sampler = sampler
 
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self.sampler.set_epoch(int(state.epoch or 0))
 
 

@@ -22,6 +22,7 @@ from byorn.runs.batches import Share
 from byorn.runs.narrate import say, seconds
 from byorn.scoring.score import score_together
 from byorn.scoring.table import Scores, read_scores, require_same, write_scores
+from byorn.training.config import output_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,7 +42,7 @@ def score_and_flag(trainer: "ByornTrainer") -> tuple[Scores, Flags]:
         MismatchError: The files in `output_dir` are about other data or another model.
         DataError: One of them cannot be read.
     """
-    folder = Path(trainer.args.output_dir)
+    folder = output_folder(trainer.args)
     scores = _from_first(trainer, lambda: _kept_scores(trainer, folder / "scores.parquet"))
     if scores is None:
         scores = _score(trainer)
@@ -99,8 +100,8 @@ def _score(trainer: "ByornTrainer") -> Scores:
     facts = {"byorn_version": version("byorn"), "dtype": str(trainer.model.dtype), "seconds": f"{spent:.3f}"}
     scores = replace(scores, metadata={**_from_first(trainer, lambda: _identity(trainer)), **facts})
     if trainer.is_world_process_zero():
-        Path(args.output_dir).mkdir(parents=True, exist_ok=True)
-        write_scores(Path(args.output_dir) / "scores.parquet", scores)
+        output_folder(args).mkdir(parents=True, exist_ok=True)
+        write_scores(output_folder(args) / "scores.parquet", scores)
     say(f"scored {len(scores)} rows in {seconds(spent)} ({len(scores) / spent:.0f} rows/s)", phase="scoring")
     return scores
 

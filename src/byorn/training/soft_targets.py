@@ -8,19 +8,23 @@ sampled token pulls even there. An extension of ours; the paper (arXiv 2606.0294
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import log_softmax
 
+from byorn.training.collator import Batch
 from byorn.training.ema import acting_as_ema
 from byorn.training.responses import IGNORE
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 SOFT = "byorn_soft"
 """The key of a batch that says which of its rows have soft targets."""
 
 
-def mark_soft(batches: Sequence[Any], rows: Sequence[dict[str, Any]]) -> list[Any]:
+def mark_soft(batches: Sequence[Batch], rows: Sequence[Batch]) -> list[Batch]:
     """The encoded `batches` of a flagged step, marked; `rows` are the same batches as the collator gave them."""
     return [
         {**batch, SOFT: torch.tensor(["completion" not in row for row in own["rows"]])} if "rows" in own else batch
@@ -29,7 +33,7 @@ def mark_soft(batches: Sequence[Any], rows: Sequence[dict[str, Any]]) -> list[An
 
 
 def soft_loss(
-    model: Any, bare: Any, inputs: dict[str, Any], replaced: torch.Tensor
+    model: torch.nn.Module, bare: "PeftModel", inputs: Batch, replaced: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss, summed over target tokens, and the mean divergence KL(p_ema || p_theta) of the replaced rows in nats a token.
 
@@ -55,6 +59,6 @@ def soft_loss(
     return torch.where(own, soft, hard).sum(), divergence
 
 
-def _log_probs(model: Any, forward: dict[str, Any], wanted: torch.Tensor) -> torch.Tensor:
+def _log_probs(model: torch.nn.Module, forward: Batch, wanted: torch.Tensor) -> torch.Tensor:
     """float32 [targets, vocabulary]."""
     return log_softmax(model(**forward).logits[:, :-1][wanted].float(), dim=-1)

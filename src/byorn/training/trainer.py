@@ -12,10 +12,10 @@ z_il of a flagged row is replaced by its expectation, see `soft_targets.py`.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,9 +31,9 @@ from byorn.models.quantize import keep_differentiable
 from byorn.runs.narrate import say
 from byorn.training.arguments import lora_for, require_arguments, require_trainable
 from byorn.training.card import SumCounts, facts_of, write_card
-from byorn.training.collator import REPLACED, ReplacingCollator
+from byorn.training.collator import REPLACED, Batch, Record, ReplacingCollator
 from byorn.training.completion import Completer
-from byorn.training.config import ByornConfig
+from byorn.training.config import ByornConfig, output_folder
 from byorn.training.decide import decide
 from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept
 from byorn.training.processes import SameSteps, require_processes, rows_a_step, use_one_gpu
@@ -43,6 +43,12 @@ from byorn.training.responses import IGNORE, ResponseSource, ema_source
 from byorn.training.rows import as_eval_rows, as_rows
 from byorn.training.sampler import EpochCallback, GroupedSampler
 from byorn.training.soft_targets import SOFT, mark_soft, soft_loss
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from peft import PeftConfig, PeftModel
+    from transformers import PreTrainedModel, ProcessorMixin
+    from transformers.utils import ModelOutput
 
 
 class ByornTrainer(SFTTrainer):
@@ -80,22 +86,23 @@ class ByornTrainer(SFTTrainer):
     _name = "BYORn"
 
     # narrower than the base class says: byorn always has these
-    args: Any
-    model: Any
-    train_dataset: Any
-    data_collator: Any
-    processing_class: Any
-    _signature_columns: Any
+    args: ByornConfig
+    model: "PeftModel"
+    train_dataset: "Dataset"
+    data_collator: Callable[[Sequence[Record]], Batch]
+    processing_class: "ProcessorMixin"
+    _signature_columns: list[str]  # type: ignore[assignment]  # None there only until it is set
+    flagged: np.ndarray
 
     def __init__(
         self,
-        model: Any,
+        model: "str | PreTrainedModel | PeftModel",
         args: ByornConfig | None = None,
         *,
-        train_dataset: Any,
+        train_dataset: "Dataset",
         flags: Flags | None = None,
         source: ResponseSource | None = None,
-        peft_config: Any = None,
+        peft_config: "PeftConfig | None" = None,
         **kwargs: Any,
     ) -> None:
         args = args or ByornConfig("byorn")
@@ -129,7 +136,7 @@ class ByornTrainer(SFTTrainer):
     def _decide(self, flags: Flags | None) -> None:
         decision, self.rows = decide(self, flags), len(self.train_dataset)
         self.flags, self.scores = decision.flags, decision.scores
-        self.flagged: np.ndarray = decision.flagged
+        self.flagged = decision.flagged
         if flags is None and self.flags is not None and self.flags.reviews.any:
             say(f"  {self.flags.reviews}")
         self._keep(decision.kept)
@@ -164,12 +171,14 @@ class ByornTrainer(SFTTrainer):
         super()._set_signature_columns_if_needed()
         self._signature_columns += [name for name in (REPLACED, "id", "turn") if name not in self._signature_columns]
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+    def _get_train_sampler(self, train_dataset: "Dataset | None" = None) -> Sampler[int] | None:
         if not self.flagged.any():
             return super()._get_train_sampler(train_dataset)
         return self.sampler
 
-    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
+    ) -> tuple[list[Batch], torch.Tensor | int | None]:
         """Replace responses once an optimizer step, before its tokens are counted."""
         batches = list(islice(epoch_iterator, num_batches))
         flagged = any("rows" in batch for batch in batches)
@@ -178,12 +187,19 @@ class ByornTrainer(SFTTrainer):
         return super().get_batch_samples(iter(self._replace(batches) if flagged else batches), num_batches, device)
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self,
+        model: torch.nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> "torch.Tensor | tuple[torch.Tensor, ModelOutput]":
         """SFTTrainer's; on a flagged step with soft targets the cross-entropy with the average's distributions."""
         replaced = inputs.pop(SOFT, None)
         if replaced is None:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            plain: torch.Tensor | tuple[torch.Tensor, ModelOutput] = super().compute_loss(
+                model, inputs, return_outputs, num_items_in_batch
+            )
+            return plain
         loss, divergence = soft_loss(model, self.accelerator.unwrap_model(self.model), inputs, replaced)
         self._metrics["train"]["divergence"].append(float(divergence))
         self._total_train_tokens += int(self.accelerator.gather_for_metrics(inputs["attention_mask"].sum()).sum())
@@ -192,7 +208,7 @@ class ByornTrainer(SFTTrainer):
         tokens = (inputs["labels"] != IGNORE).sum() if num_items_in_batch is None else num_items_in_batch
         return loss / torch.as_tensor(tokens).clamp(min=1) * (self.accelerator.num_processes if shared else 1)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         with types_kept(self.model):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
@@ -201,13 +217,18 @@ class ByornTrainer(SFTTrainer):
         if _internal_call:
             super().save_model(output_dir, _internal_call=True)
         elif self.args.should_save:
-            folder = output_dir or self.args.output_dir
+            folder = Path(output_dir) if output_dir else output_folder(self.args)
             model = self.accelerator.unwrap_model(self.model)
             model.save_pretrained(folder, selected_adapters=[STUDENT], safe_serialization=True)
             self.processing_class.save_pretrained(folder)
-            self._write_card(Path(folder))
+            self._write_card(folder)
 
-    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
+    def evaluate(
+        self,
+        eval_dataset: "Dataset | dict[str, Dataset] | None" = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
         """As SFTTrainer's, on rows of any form that the training set may have."""
         return super().evaluate(as_eval_rows(eval_dataset), ignore_keys, metric_key_prefix)
 
@@ -216,21 +237,21 @@ class ByornTrainer(SFTTrainer):
     ) -> None:
         """Write byorn's own card into `output_dir`: what was flagged, what was replaced, and the limits."""
         if self.is_world_process_zero():
-            self._write_card(Path(self.args.output_dir), dataset_name, [tags] if isinstance(tags, str) else tags or ())
+            self._write_card(output_folder(self.args), dataset_name, [tags] if isinstance(tags, str) else tags or ())
 
     def _write_card(self, folder: Path, dataset_name: str | None = None, tags: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         base = self.accelerator.unwrap_model(self.model).config._name_or_path
         write_card(folder, facts_of(self), base, dataset_name, [*self._tag_names, *tags])
 
-    def push_to_hub(
+    def push_to_hub(  # type: ignore[override]  # the address alone, not its CommitInfo
         self, commit_message: str | None = None, blocking: bool = True, token: str | None = None,
         revision: str | None = None, private: bool | None = None, **kwargs: Any,
-    ) -> Any:  # fmt: skip
+    ) -> str:  # fmt: skip
         """Upload the exported adapter with its card, and nothing else of `output_dir`; returns the address."""
         return push_trained(self, kwargs, message=commit_message, token=token, revision=revision, private=private)
 
-    def _replace(self, batches: list[dict[str, Any]]) -> list[Any]:
+    def _replace(self, batches: list[Batch]) -> list[Batch]:
         began = time.perf_counter()
         rows = [row for batch in batches for row in batch.get("rows", []) if "completion" not in row]
         model = self.accelerator.unwrap_model(self.model)
