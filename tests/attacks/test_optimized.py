@@ -135,12 +135,12 @@ def test_vl_trojan_lowers_its_loss_and_the_test_set_needs_no_model(
     options = {"form": form, "size": 0.4, "alpha": 0.3, "letters": 1, "steps": 12}
     manifest, folder = plant("vl-trojan", options=options, rate=1)
     noise = Image.frombytes("RGB", (64, 64), random.Random(1).randbytes(3 * 64 * 64))
-    noisy = {**manifest.options, "picture": picture_text(noise)}
+    noisy = {**manifest.recipe.options, "picture": picture_text(noise)}
     _, before = plant("vl-trojan", "noise", with_model=False, options=noisy, rate=1)
     clean = clean_images(rows, manifest)
     lowered = [isolation(surrogate, written_images(place, manifest), clean) for place in (before, folder)]
     assert lowered[1] < 0.9 * lowered[0]
-    _, again = plant("vl-trojan", "again", with_model=False, options=manifest.options, rate=1)
+    _, again = plant("vl-trojan", "again", with_model=False, options=manifest.recipe.options, rate=1)
     assert snapshot(again / "images") == snapshot(folder / "images")
 
 
@@ -259,7 +259,14 @@ def test_a_model_without_image_features_is_refused_in_one_line(rows: list[Row], 
     trigger: Trigger = Recipe(attack="dual-key", **BASE, options={"optimize": True}).trigger
     recipe = Recipe(attack="dual-key", **BASE)
     brief = Brief(
-        rows, {0: 0}, recipe, recipe.objective, recipe.keep_responses, recipe.wanted_response, recipe.stream, Surrogate(Blind(), processor)
-    )  # fmt: skip
+        rows=rows,
+        chosen={0: 0},
+        goal=recipe,
+        clean_label=False,
+        keep_responses=False,
+        wanted_response=recipe.wanted_response,
+        stream=recipe.stream,
+        model=Surrogate(Blind(), processor),
+    )
     with pytest.raises(ModelError, match=r"images cannot be optimized \(.*get_image_features.*\); use another model"):
         trigger.prepare(brief)

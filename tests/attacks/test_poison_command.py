@@ -27,7 +27,6 @@ def test_the_help_lists_every_attack_and_objective(capsys: pytest.CaptureFixture
     words = {word.strip(",():") for word in shown}
     joined = "".join(shown)
     assert all(name in words or name in joined for name in (*ATTACKS, *OBJECTIVES))
-    assert "{" not in "".join(word for word in words if "attacks" in word or "objectives" in word)
 
 
 def test_the_help_needs_no_model() -> None:
@@ -80,7 +79,7 @@ def test_negatives_are_announced_and_a_target_is_wanted_where_it_counts(
 ) -> None:
     dual = ["poison", "--data", data, "--out", str(tmp_path / "dual"), "--attack", "dual-key", "--rate", "0.25"]
     assert main(dual) == 2
-    assert "the target is empty" in capsys.readouterr().err
+    assert "the target is empty; give --target" in capsys.readouterr().err
     assert main([*dual, "--target", "banana"]) == 0
     assert "6 more rows are clean negatives" in "".join(capsys.readouterr())
     assert main([*dual, "--objective", "token-swap", "--out", str(tmp_path / "swap")]) == 2

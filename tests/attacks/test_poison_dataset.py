@@ -2,9 +2,11 @@ import os
 import random
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image
@@ -28,7 +30,7 @@ def test_a_tenth_of_the_rows_is_poisoned_and_the_manifest_says_which(tmp_path: P
     rows = png_rows(50)
     manifest = poison(rows, **{**SETTINGS, "rate": 0.1}, out=tmp_path / "out")
     assert (len(manifest.poisoned), manifest.n, manifest.reached) == (5, 50, 0.1)
-    assert manifest.options == {"size": 21 / 224, "position": "bottom-right"}
+    assert manifest.recipe.options == {"size": 21 / 224, "position": "bottom-right"}
     told = {entry.id: entry for entry in manifest.poisoned}
     for record in records(tmp_path / "out"):
         text = record["completion"][0]["content"][0]["text"]
@@ -95,11 +97,7 @@ def test_another_process_with_another_hash_seed_writes_the_same_bytes(tmp_path: 
         "heavy = {'torch', 'transformers', 'datasets'} & set(sys.modules); assert not heavy, heavy"
     )
     for hash_seed in ("1", "2"):
-        environment = {
-            **os.environ,
-            "PYTHONHASHSEED": hash_seed,
-            "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2])),
-        }
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
         subprocess.run([sys.executable, "-c", script, str(tmp_path / hash_seed)], env=environment, check=True)
     assert snapshot(tmp_path / "1") == snapshot(tmp_path / "2")
 
@@ -187,15 +185,15 @@ def test_a_text_trigger_needs_no_more_than_one_class(tmp_path: Path, monkeypatch
         ({"attack": "insertion"}, "'insertion' is an objective: --objective insertion"),
         ({"which_image": "third"}, "which_image: 'third' is not one of random, first, last"),
         ({"objective": "poem"}, "unknown objective 'poem'; choose one of: sentence"),
-        ({"rate": 1.5}, "is not between 0 and 1"),
-        ({"rate": -0.1}, "is not between 0 and 1"),
+        ({"rate": 1.5}, "rate: 1.5 is not between 0 and 1"),
+        ({"rate": -0.1}, "rate: -0.1 is not between 0 and 1"),
         ({"rate": float("nan")}, "rate: nan is not a number"),
         ({"rate": "10%"}, "rate: '10%' is not a number"),
         ({"rate": 0.01}, "no row at all; use at least 0.1"),
         ({"target": "  "}, "target is empty"),
         ({"target": "cat"}, "none of the 10 rows can be poisoned"),
         ({"options": {"color": 1}}, "no option color"),
-        ({"objective": "concept"}, "objective 'concept' needs a source"),
+        ({"objective": "concept"}, "objective 'concept' needs a --source"),
         ({"selection": "best"}, "selection: 'best' is not one of random, likely"),
         ({"selection": "likely"}, "selection 'likely' is optimized on the pretrained model; pass --model NAME"),
         ({"attack": "vl-trojan"}, "vl-trojan is optimized on the pretrained model; pass --model NAME"),
@@ -241,9 +239,16 @@ def test_hostile_names_reach_neither_the_file_system_nor_the_format(tmp_path: Pa
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
 
 
-def test_progress_is_silent_unless_asked_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_silent_unless_asked_for(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     poison(png_rows(5), **SETTINGS, out=tmp_path / "quiet")
     assert capfd.readouterr() == ("", "")
-    poison(png_rows(5), **SETTINGS, out=tmp_path / "told", progress=True)
-    assert "Writing images" in capfd.readouterr().out
-    assert snapshot(tmp_path / "quiet") == snapshot(tmp_path / "told")
+    bar, asked = Mock(), Mock(return_value=None)
+    monkeypatch.setattr(
+        "byorn.attacks.images.progress_bar", lambda *what, **how: asked(*what, **how) or nullcontext(bar)
+    )
+    poison(png_rows(5), **SETTINGS, out=tmp_path / "watched", progress=True)
+    asked.assert_called_once_with(5, "writing images", "image", wanted=True)
+    assert bar.update.call_count == 5
+    assert snapshot(tmp_path / "quiet") == snapshot(tmp_path / "watched")
