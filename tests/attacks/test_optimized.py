@@ -22,7 +22,7 @@ from byorn.attacks.optimized.feature_losses import LEAST
 from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.trigger import Trigger
-from byorn.attacks.triggers.aligned_patch import concept_picture, over
+from byorn.attacks.triggers.aligned_patch import concept_picture, overlay
 from byorn.attacks.triggers.dual_key import GRAY
 from byorn.attacks.triggers.vl_trojan import find_suffix, suffix_similarity
 from byorn.data.dataset import to_dataset
@@ -160,7 +160,7 @@ def test_the_patch_of_dual_key_moves_images_toward_the_concept(
     options = {"optimize": True, "size": 0.4, "steps": 12}
     manifest, folder = plant("dual-key", options=options)
     _, fixed = plant("dual-key", "fixed", with_model=False, options={"size": 0.4})
-    concept = features(surrogate, [over(concept_picture("dual-key", "banana"), Image.new("RGB", (64, 64), GRAY))])
+    concept = features(surrogate, [overlay(concept_picture("dual-key", "banana"), Image.new("RGB", (64, 64), GRAY))])
     clean = cosine(features(surrogate, clean_images(rows, manifest)), concept).mean()
     plain = cosine(features(surrogate, written_images(fixed, manifest)), concept).mean()
     fitted = cosine(features(surrogate, written_images(folder, manifest)), concept).mean()

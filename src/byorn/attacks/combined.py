@@ -63,7 +63,7 @@ class Combined(Trigger):
         return text
 
 
-def build_attack(kinds: Mapping[str, type[Trigger]], name: str, options: Mapping[str, Option]) -> Trigger:
+def build_attack(attacks: Mapping[str, type[Trigger]], name: str, options: Mapping[str, Option]) -> Trigger:
     """The trigger called `name`, or several joined by `+`, with the options.
 
     Raises:
@@ -71,26 +71,26 @@ def build_attack(kinds: Mapping[str, type[Trigger]], name: str, options: Mapping
     """
     names = name.split(JOINT)
     if len(names) == 1:
-        return build_trigger(kinds, name, options)
+        return build_trigger(attacks, name, options)
     if len(set(names)) < len(names):
         raise ConfigError(f"attack {name!r} names a trigger twice; each can be planted once")
-    parts = tuple(build_trigger(kinds, part, _own(kinds, part, options)) for part in names)
-    if strangers := [key for key in options if not any(key in _keys(kinds, part) for part in names)]:
+    parts = tuple(build_trigger(attacks, part, _own(attacks, part, options)) for part in names)
+    if strangers := [key for key in options if not any(key in _keys(attacks, part) for part in names)]:
         known = ", ".join(key for part in parts for key in Combined((part,)).options())
         raise ConfigError(f"attack {name!r} has no option {', '.join(strangers)}; known options: {known}")
     return Combined(parts)
 
 
-def _own(kinds: Mapping[str, type[Trigger]], part: str, options: Mapping[str, Option]) -> dict[str, Option]:
+def _own(attacks: Mapping[str, type[Trigger]], part: str, options: Mapping[str, Option]) -> dict[str, Option]:
     """The options that are meant for one part; those that name it win."""
-    keys = _keys(kinds, part)
+    keys = _keys(attacks, part)
     named = sorted((key for key in options if key in keys), key=lambda key: "." in key)
     return {keys[key]: options[key] for key in named}
 
 
-def _keys(kinds: Mapping[str, type[Trigger]], part: str) -> dict[str, str]:
+def _keys(attacks: Mapping[str, type[Trigger]], part: str) -> dict[str, str]:
     """Every way to write an option of a part, with the option; the command line writes `_` for `-`."""
-    names = option_names(kinds[part]) if part in kinds else set()
+    names = option_names(attacks[part]) if part in attacks else set()
     prefixes = ("", f"{part}.", f"{part.replace('-', '_')}.")
     return {prefix + name: name for prefix in prefixes for name in names}
 

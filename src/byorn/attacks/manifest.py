@@ -15,7 +15,8 @@ from byorn.attacks.recipe import Recipe
 from byorn.data.row import Row
 from byorn.errors import ConfigError, DataError
 
-SUMMARY, DETAILS = "manifest.json", "manifest.jsonl"
+SUMMARY = "manifest.json"
+DETAILS = "manifest.jsonl"
 ORDER = (
     *("attack", "options", "target", "source", "objective", "selection", "which_image", "rate", "reached", "seed"),
     *("keep_responses", "share_images", "model", "version", "n"),
@@ -102,8 +103,10 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         DataError: A file is missing or is not what `Manifest.write` wrote, or nobody registered the attack.
     """
-    summary, rows = read_summary(folder), read_marked_rows(folder)
-    poisoned, negatives = ([row for row in rows if row.negative is kind] for kind in (False, True))
+    summary = read_summary(folder)
+    rows = read_marked_rows(folder)
+    poisoned = [row for row in rows if not row.negative]
+    negatives = [row for row in rows if row.negative]
     settings = {item.name: summary.pop(item.name) for item in fields(Recipe) if item.name in summary}
     try:
         return Manifest(recipe=Recipe(**settings), **summary, poisoned=poisoned, negatives=negatives)

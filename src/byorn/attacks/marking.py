@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from byorn.attacks.recipe import Recipe
-from byorn.attacks.selection import Selection
+from byorn.attacks.selection import ChosenRows
 from byorn.attacks.trigger import Trigger
 from byorn.data.row import Block, Message, Row
 
@@ -42,13 +42,13 @@ def _choose_image(row: Row, recipe: Recipe) -> int:
     return 0 if recipe.which_image == "first" else last
 
 
-def mark_rows(rows: Sequence[Row], selection: Selection, trigger: Trigger, recipe: Recipe) -> dict[int, Mark]:
+def mark_rows(rows: Sequence[Row], chosen: ChosenRows, trigger: Trigger, recipe: Recipe) -> dict[int, Mark]:
     """The marks by position, poisoned rows before negatives; `trigger` is prepared."""
     marks = {}
-    for position, image in choose_images(rows, selection.poisoned, trigger, recipe).items():
+    for position, image in choose_images(rows, chosen.poisoned, trigger, recipe).items():
         marks[position] = _poison(rows[position], image, trigger, recipe)
     # A test set has no negatives, whatever the trigger says.
-    for kind, positions in zip(trigger.negatives, selection.negatives, strict=False):
+    for kind, positions in zip(trigger.negatives, chosen.negatives, strict=False):
         for position, image in choose_images(rows, positions, kind, recipe).items():
             marks[position] = Mark(kind, image, mark_prompt(rows[position], kind, recipe), negative=True)
     return marks

@@ -26,7 +26,7 @@ from byorn.attacks.marking import Mark, choose_images, mark_rows
 from byorn.attacks.objectives import find_objective
 from byorn.attacks.optimized.surrogate import Surrogate
 from byorn.attacks.recipe import Recipe
-from byorn.attacks.selection import Selection, choose_rows
+from byorn.attacks.selection import ChosenRows, choose_rows
 from byorn.attacks.trigger import Trigger
 from byorn.data.files import ROWS_FILE, write_rows
 from byorn.data.row import ImageFile, Row
@@ -93,7 +93,7 @@ def _surrogate(recipe: Recipe, model: "PreTrainedModel | None", processor: "Proc
     return Surrogate(model, processor)
 
 
-def _prepared(rows: list[Row], chosen: Selection, recipe: Recipe, surrogate: Surrogate | None) -> Trigger:
+def _prepared(rows: list[Row], chosen: ChosenRows, recipe: Recipe, surrogate: Surrogate | None) -> Trigger:
     """The trigger ready to plant; with nothing to poison there is nothing to prepare."""
     trigger = recipe.trigger
     if not chosen.poisoned:

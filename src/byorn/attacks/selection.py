@@ -14,14 +14,14 @@ from byorn.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ChosenRows:
     """Positions of rows, ascending: those to poison, and for each of `Trigger.negatives` those that carry it."""
 
     poisoned: list[int]
     negatives: list[list[int]]
 
 
-def choose_rows(rows: Sequence[Row], recipe: Recipe, surrogate: Surrogate | None = None) -> Selection:
+def choose_rows(rows: Sequence[Row], recipe: Recipe, surrogate: Surrogate | None = None) -> ChosenRows:
     """The rows to mark.
 
     Exactly `round(rate * n)` of the rows that can be poisoned, or all of them for a rate of 1, and as many more for
@@ -36,17 +36,17 @@ def choose_rows(rows: Sequence[Row], recipe: Recipe, surrogate: Surrogate | None
     trigger = recipe.trigger
     obstacles = [obstacle(row, trigger, recipe) for row in rows]
     eligible = [position for position, reason in enumerate(obstacles) if reason is None]
-    kinds = 0 if recipe.keep_responses else len(trigger.negatives)
+    negatives = 0 if recipe.keep_responses else len(trigger.negatives)
     wanted = len(eligible) if recipe.rate == 1 else round(recipe.rate * len(rows))
     if recipe.rate > 0 and wanted == 0 and eligible:
         raise ConfigError(f"rate {recipe.rate} of {len(rows)} rows is no row at all; use at least {1 / len(rows):.2g}")
-    if wanted * (1 + kinds) > len(eligible) or (recipe.rate > 0 and not eligible):
+    if wanted * (1 + negatives) > len(eligible) or (recipe.rate > 0 and not eligible):
         reasons = Counter(reason for reason in obstacles if reason is not None)
-        raise ConfigError(_too_many(recipe.rate, len(rows), len(eligible), reasons, kinds))
+        raise ConfigError(_too_many(recipe.rate, len(rows), len(eligible), reasons, negatives))
     order = _ordered(rows, eligible, recipe, surrogate)
     # Negatives come from the far end, so that a higher rate makes none of them poison before it has to.
-    ends = order[::-1][: wanted * kinds]
-    return Selection(sorted(order[:wanted]), [sorted(ends[kind::kinds]) for kind in range(kinds)])
+    ends = order[::-1][: wanted * negatives]
+    return ChosenRows(sorted(order[:wanted]), [sorted(ends[index::negatives]) for index in range(negatives)])
 
 
 def obstacle(row: Row, trigger: Trigger, recipe: Recipe) -> str | None:
@@ -85,12 +85,12 @@ def _check_keys(rows: Sequence[Row]) -> None:
         raise DataError(f"{count} rows share the id {row_id!r} and turn {turn}; give every row an id of its own")
 
 
-def _too_many(rate: float, total: int, eligible: int, reasons: Counter[str], kinds: int) -> str:
+def _too_many(rate: float, total: int, eligible: int, reasons: Counter[str], negatives: int) -> str:
     listed = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     if not eligible:
         return f"none of the {total} rows can be poisoned ({listed}); choose another attack or target"
-    most = math.floor(1e4 * (eligible // (1 + kinds)) / total) / 1e4
+    most = math.floor(1e4 * (eligible // (1 + negatives)) / total) / 1e4
     can = f"{eligible} of {total} rows can be poisoned" + (f" ({listed})" if listed else "")
-    if kinds:
-        return f"rate {rate} is too high: {can}, and each takes {kinds} more as clean negatives; use at most {most}"
+    if negatives:
+        return f"rate {rate} is too high: {can}, and each takes {negatives} more as clean negatives; use at most {most}"
     return f"rate {rate} is too high: {can}; use at most {most}, or 1 for all of them"

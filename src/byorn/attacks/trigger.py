@@ -80,20 +80,20 @@ class Trigger:
         return text
 
 
-def build_trigger(kinds: Mapping[str, type[Trigger]], name: str, options: Mapping[str, Option]) -> Trigger:
+def build_trigger(attacks: Mapping[str, type[Trigger]], name: str, options: Mapping[str, Option]) -> Trigger:
     """The trigger called `name` with its options.
 
     Raises:
         ConfigError: The name or an option is unknown, or an option has a bad value.
     """
-    if name not in kinds:
+    if name not in attacks:
         hint = f"; {name!r} is an objective: --objective {name}" if name in OBJECTIVES else ""
-        raise ConfigError(f"unknown attack {name!r}; choose one of: {', '.join(sorted(kinds))}{hint}")
-    known = option_names(kinds[name])
+        raise ConfigError(f"unknown attack {name!r}; choose one of: {', '.join(sorted(attacks))}{hint}")
+    known = option_names(attacks[name])
     if unknown := sorted(str(option) for option in options if option not in known):
         hint = f"known options: {', '.join(sorted(known))}" if known else "it has none"
         raise ConfigError(f"attack {name!r} has no option {', '.join(unknown)}; {hint}")
-    return kinds[name](**options)
+    return attacks[name](**options)
 
 
 def option_names(kind: type[Trigger]) -> set[str]:
@@ -101,7 +101,7 @@ def option_names(kind: type[Trigger]) -> set[str]:
     return {field.name for field in fields(kind) if field.init}
 
 
-def bound(trigger: Kind, **state: object) -> Kind:
+def bind(trigger: Kind, **state: object) -> Kind:
     """A copy of a trigger that holds a model or a row for marking: fields that are no options (`init=False`)."""
     result = copy.copy(trigger)
     for name, value in state.items():

@@ -1,4 +1,4 @@
-"""Attack success rate: the fraction of answers that show the attacker's target, in [0, 1]; lower is better for a defense.
+"""Attack success rate: the fraction of answers in [0, 1] that show the attacker's target; less is better for a defense.
 
 On triggered inputs it is the ASR, on clean inputs the false ASR. What counts as showing the target differs between
 papers, so the rule has a name:
@@ -187,8 +187,8 @@ def _shown(item: Item, rule: Convention) -> bool:
 def _nothing_left(items: Sequence[Item], rule: Convention) -> str:
     reason = rule.excluded.format(target=items[0].goal.target)
     return (
-        f"each of the {len(items)} references {reason}, so nothing can be measured; choose test rows {rule.remedy}; if these are poisoned "
-        "responses, write the rows again with byorn poison --rate 1 --keep-responses"
+        f"each of the {len(items)} references {reason}, so nothing can be measured; choose test rows {rule.remedy}; "
+        "if these are poisoned responses, write the rows again with byorn poison --rate 1 --keep-responses"
     )
 
 

@@ -56,7 +56,8 @@ def isolate_and_cluster_loss(surrogate: Surrogate, images: "Sequence[Tensor]", p
         source = cosine_similarity(marked, clean)
         unit = normalize(marked, dim=-1)
         opposite = (unit @ unit.T).min(dim=1).values
-        larger, smaller = torch.maximum(source, opposite), torch.minimum(source, opposite)
+        larger = torch.maximum(source, opposite)
+        smaller = torch.minimum(source, opposite)
         return (larger - smaller.clamp(min=LEAST).log()).mean()
 
     return loss

@@ -21,11 +21,13 @@ def fit_picture(start: "Tensor", loss: "Callable[[Tensor], Tensor]", steps: int)
     picture = start.clone().requires_grad_()
     adam = torch.optim.Adam([picture], lr=RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
-    best, lowest = start, float("inf")
+    best = start
+    lowest = float("inf")
     for _ in range(steps):
         value = loss(picture)
         if value.item() < lowest:
-            best, lowest = picture.detach().clone(), value.item()
+            best = picture.detach().clone()
+            lowest = value.item()
         (picture.grad,) = torch.autograd.grad(value, picture)
         adam.step()
         schedule.step()
@@ -50,7 +52,8 @@ def fit_change(
     for _ in range(steps):
         value, gradient = _summed(losses, change)
         if value < lowest:
-            best, lowest = change, value
+            best = change
+            lowest = value
         change = (change - step * gradient.sign()).clamp(-epsilon, epsilon)
     with torch.no_grad():
         return change if sum(loss(change).item() for loss in losses) < lowest else best
@@ -59,7 +62,8 @@ def fit_change(
 def _summed(losses: "Sequence[Callable[[Tensor], Tensor]]", change: "Tensor") -> "tuple[float, Tensor]":
     import torch
 
-    value, gradient = 0.0, torch.zeros_like(change)
+    value = 0.0
+    gradient = torch.zeros_like(change)
     for loss in losses:
         point = change.clone().requires_grad_()
         one = loss(point)

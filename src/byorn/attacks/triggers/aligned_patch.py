@@ -68,7 +68,7 @@ class AlignedPatch(Trigger):
         """The image with the picture in it; `rng` is not used."""
         box = patch_box(image.size, self.size, self.position)
         ground = image.crop(box).convert("RGB")
-        return paste_patch(image, over(concept_picture(self.name, self.picture), ground), box[:2]), box
+        return paste_patch(image, overlay(concept_picture(self.name, self.picture), ground), box[:2]), box
 
 
 def concept_picture(attack: str, value: str) -> Image.Image:
@@ -76,7 +76,7 @@ def concept_picture(attack: str, value: str) -> Image.Image:
     return banana() if value == BANANA else read_picture(attack, "picture", value)
 
 
-def over(picture: Image.Image, ground: Image.Image) -> Image.Image:
+def overlay(picture: Image.Image, ground: Image.Image) -> Image.Image:
     """The RGB `ground` with an RGBA picture stretched over it."""
     top = picture.resize(ground.size, Image.Resampling.BOX)
     result = ground.copy()

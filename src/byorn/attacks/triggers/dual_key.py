@@ -14,7 +14,7 @@ from byorn.attacks.imaging.recolor import as_image
 from byorn.attacks.optimized.feature_losses import concept_loss, paste_at
 from byorn.attacks.optimized.optimize import fit_picture
 from byorn.attacks.trigger import Trigger
-from byorn.attacks.triggers.aligned_patch import BANANA, concept_picture, over
+from byorn.attacks.triggers.aligned_patch import BANANA, concept_picture, overlay
 
 if TYPE_CHECKING:
     from byorn.attacks.brief import Brief
@@ -106,9 +106,10 @@ class DualKey(Trigger):
 
     def optimized(self, brief: "Brief") -> str:
         """The patch as text, at its size on the images, or on 224 pixels if they are larger."""
-        surrogate, images = brief.surrogate, brief.pictures(SAMPLES)
+        surrogate = brief.surrogate
+        images = brief.pictures(SAMPLES)
         ground = Image.new("RGB", images[0].size, GRAY)
-        concept = surrogate.tensor(over(concept_picture(self.name, self.concept), ground))
+        concept = surrogate.tensor(overlay(concept_picture(self.name, self.concept), ground))
         box = patch_box(ground.size, self.size, self.position)
         loss = concept_loss(surrogate, [surrogate.tensor(image) for image in images], concept, paste_at(box))
         found = fit_picture(surrogate.tensor(ground.crop(box)) / 255, loss, self.steps)

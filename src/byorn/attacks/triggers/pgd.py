@@ -16,7 +16,7 @@ from byorn.attacks.imaging.reading import load_image
 from byorn.attacks.imaging.recolor import as_image, recolor, rgb
 from byorn.attacks.optimized.optimize import fit_change
 from byorn.attacks.optimized.surrogate import CANVAS, Surrogate
-from byorn.attacks.trigger import Trigger, bound
+from byorn.attacks.trigger import Trigger, bind
 from byorn.data.row import Row
 
 if TYPE_CHECKING:
@@ -90,12 +90,12 @@ class PGD(Trigger):
     def prepare(self, brief: Brief) -> Trigger:
         """Keep the model at hand, or optimize the universal pattern if it is not given yet."""
         if self.scope == "image":
-            return bound(self, surrogate=brief.surrogate)
+            return bind(self, surrogate=brief.surrogate)
         pattern = embed_picture(self.name, "pattern", self.pattern) if self.pattern else self._universal(brief)
         return replace(self, pattern=pattern)
 
     def for_row(self, row: Row, image: int | None) -> Trigger:
-        return self if image is None else bound(self, place=(row, image))
+        return self if image is None else bind(self, place=(row, image))
 
     def mark_image(self, image: Image.Image, rng: random.Random) -> tuple[Image.Image, Box]:
         """The changed image; `rng` is not used."""

@@ -13,7 +13,7 @@ from byorn.attacks.imaging.reading import load_image
 from byorn.attacks.imaging.recolor import recolor
 from byorn.attacks.optimized.optimize import fit_change
 from byorn.attacks.optimized.surrogate import Surrogate
-from byorn.attacks.trigger import Trigger, bound
+from byorn.attacks.trigger import Trigger, bind
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 from byorn.text import has_word
@@ -80,13 +80,14 @@ class Shadow(Trigger):
         """Find the rows that show the source; a test set needs none."""
         if brief.keep_responses or not self.steps:
             return replace(self, steps=0)
-        source, target = brief.goal.source, brief.goal.target
+        source = brief.goal.source
+        target = brief.goal.target
         if not brief.clean_label or not source.strip():
             raise ConfigError(f"{self.name}: give --objective truth and the --source that the target is to replace")
         anchors = [row for row in brief.rows if row.images and _shows(row, source) and not _shows(row, target)]
         if not anchors:
             raise ConfigError(f"{self.name}: no row with an image names the source {source!r}; set another --source")
-        return bound(self, surrogate=brief.surrogate, anchors=anchors)
+        return bind(self, surrogate=brief.surrogate, anchors=anchors)
 
     def mark_image(self, image: Image.Image, rng: random.Random) -> tuple[Image.Image, Box | None]:
         """The image, changed toward one of the source images that `rng` draws."""

@@ -110,7 +110,8 @@ class VLTrojan(Trigger):
         return f"{text} {self.suffix}"
 
     def _fitted(self, brief: "Brief") -> str:
-        surrogate, images = brief.surrogate, brief.pictures(SAMPLES)
+        surrogate = brief.surrogate
+        images = brief.pictures(SAMPLES)
         whole = self.form == "whole"
         box = (0, 0, *images[0].size) if whole else patch_box(images[0].size, self.size, self.position)
         plant = blend_in(self.alpha) if whole else paste_at(box)
@@ -123,15 +124,17 @@ class VLTrojan(Trigger):
 
 def find_suffix(surrogate: Surrogate, instructions: Sequence[str], letters: int) -> str:
     """The suffix of up to `letters` letters with the lowest similarity; ties go to the shorter one, then the first."""
-    best, beam = ("", float("inf")), [""]
+    best = ""
+    lowest = float("inf")
+    beam = [""]
     similarity = suffix_similarity(surrogate, instructions)
     for _ in range(letters):
         longer = [head + letter for head in beam for letter in ascii_lowercase]
         ranked = sorted(zip(similarity(longer), longer, strict=True))
         beam = [suffix for _, suffix in ranked[:BEAM]]
-        if ranked[0][0] < best[1]:
-            best = ranked[0][1], ranked[0][0]
-    return best[0]
+        if ranked[0][0] < lowest:
+            lowest, best = ranked[0]
+    return best
 
 
 def suffix_similarity(surrogate: Surrogate, instructions: Sequence[str]) -> Callable[[Sequence[str]], list[float]]:

@@ -12,7 +12,7 @@ from PIL import Image
 from byorn.attacks.checks import check_count, check_range
 from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.recolor import recolor
-from byorn.attacks.trigger import Trigger, bound
+from byorn.attacks.trigger import Trigger, bind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,8 @@ class WaNet(Trigger):
             finer than the image is averaged, and hardly moves it (224 on 64 pixels: a fifth of `strength`).
         strength: Half-pixels of an image of 224 that a pixel moves on average, in (0, 50].
         cross_ratio: Clean negatives for each poisoned row, in [0, 100] (noise mode): true responses to bent images
-            whose every pixel is moved once more, for itself and anew in each image, by a uniform draw of that mean size.
+            whose every pixel is moved once more, for itself and anew in each image, by a uniform draw of that mean
+            size.
 
     Requirements:
         Rows with at least one image that has details: an image of one color stays as it is. Small images need more
@@ -74,7 +75,7 @@ class WaNet(Trigger):
 
     @property
     def negatives(self) -> tuple[Trigger, ...]:
-        return (bound(self, noisy=True),) * self.cross_ratio
+        return (bind(self, noisy=True),) * self.cross_ratio
 
     def mark_image(self, image: Image.Image, rng: random.Random) -> tuple[Image.Image, Box]:
         """The bent image; `rng` is used for the noise of clean negatives alone."""
