@@ -19,9 +19,10 @@ from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags, read_flags, write_flags
 from byorn.models.load import model_digest, processor_digest
 from byorn.runs.batches import Share
+from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
 from byorn.scoring.score import score_together
-from byorn.scoring.table import Scores, read_scores, require_same, write_scores
+from byorn.scoring.table import Scores, read_scores, write_scores
 from byorn.training.config import output_folder
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _flag(trainer: "ByornTrainer", scores: Scores, folder: Path) -> Flags:
 
 
 def _identity(trainer: "ByornTrainer") -> dict[str, str]:
-    """Which data and model scores belong to, as `byorn.scoring.table.require_same` compares them."""
+    """Which data and model scores belong to, as `byorn.runs.identity.require_same` compares them."""
     return {
         "data": dataset_digest(trainer.train_dataset),
         "model": str(trainer.model.config._name_or_path),
