@@ -44,6 +44,10 @@ format: $(READY)  ## rewrite the code in the project's layout
 	$(BIN)/ruff check --fix src tests recipes examples benchmarks
 	$(BIN)/ruff format src tests recipes examples benchmarks
 
+.PHONY: docs
+docs: $(READY)  ## write the page of all settings again
+	$(BIN)/python docs/make_settings.py
+
 embedded: $(READY)  ## pretrain the embedded model again (about an hour on 2 cores; a killed run goes on)
 	$(BIN)/python recipes/embedded/pretrain.py
 

@@ -3,6 +3,7 @@
 import pkgutil
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -65,10 +66,10 @@ def test_the_defaults_on_the_page_are_those_of_the_code(page: str) -> None:
 
 def test_the_options_on_the_page_exist(page: str) -> None:
     from byorn.pipeline.train import DEFENSES
-    from byorn.training.config import REPLACEMENTS
+    from byorn.training.settings import Replacement
 
     assert re.findall(r'`replacement="(\w+)"`', page) == ["drop"]
-    assert "drop" in REPLACEMENTS
+    assert "drop" in get_args(Replacement)
     assert set(re.findall(r"`--defense ([\w-]+)`", page)) == {"byorn-f", "byorn-soft"} <= set(DEFENSES)
 
 

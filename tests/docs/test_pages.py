@@ -2,12 +2,14 @@
 
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import byorn
-from byorn.cli.main import COMMANDS, build_parser
+from byorn.cli.arguments import build_parser
+from byorn.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -34,7 +36,9 @@ def test_the_readme_shows_every_command():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_on_the_page_parse(page):
     for command in byorn_commands(page):
-        build_parser().parse_args(command)
+        name, *arguments = command
+        parser = build_parser(name, COMMANDS[name], import_module(f"byorn.cli.{name}").COMMAND)
+        assert parser.parse_known_args(arguments)[1] == [], command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -79,3 +83,13 @@ def _quick(config, out):
     return config(
         out, max_steps=2, per_device_train_batch_size=4, report_to="none", bf16=False, use_cpu=True, disable_tqdm=True
     )
+
+
+def test_the_page_of_settings_is_made_from_the_settings(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    make_settings = import_module("make_settings")
+    assert (ROOT / "docs" / "settings.md").read_text() == make_settings.page(), "run `make docs`"
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
