@@ -125,7 +125,7 @@ def _predictions(
     order, compute = answering(model, processor, rows, max_new_tokens)
     run_stage(
         path, made_from, PREDICTION, order, batch_size, compute, lambda records: write_predictions(path, records, made_from),
-        phase="predicting" if progress else "",
+        phase="predicting" if progress else "", only_main=True,
     )  # fmt: skip
     return read_predictions(path, rows, made_from) if is_main() else []
 

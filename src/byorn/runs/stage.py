@@ -68,6 +68,7 @@ def run_stage(
     write: Callable[[list[Record]], None],
     *,
     phase: str = "",
+    only_main: bool = False,
 ) -> None:
     """Compute the records of all items with all processes; when this returns, `path` is there.
 
@@ -77,6 +78,7 @@ def run_stage(
         fields: The names in a record.
         order, batch_size, compute, phase: See `fill`.
         write: Writes `path` from the records of the items 0, 1, ...; called in the first process.
+        only_main: The other processes have no use for `path`: they return as soon as their own records are written.
 
     Raises:
         MismatchError: The journal of a killed run belongs to other data or another model.
@@ -86,6 +88,8 @@ def run_stage(
         fill(log, order, batch_size, compute, part=share(), phase=phase, wanted=bool(phase))
         if is_main():
             write(all_records(log, len(order)))
+        elif only_main:
+            return
         else:
             wait_until(path.exists, log)
     log.discard()
