@@ -9,7 +9,7 @@ from importlib import import_module
 
 from byorn.errors import ByornError, ConfigError
 from byorn.runs.narrate import quiet_libraries, show_any_text, use_format
-from byorn.runs.ranks import error_line, only_main_speaks, share
+from byorn.runs.ranks import current_shard, error_line, only_main_speaks
 
 COMMANDS = {
     "demo": "poison a small data set and watch plain fine-tuning fall for it, and byorn not",
@@ -70,7 +70,7 @@ def _run(name: str, arguments: Sequence[str]) -> None:
 
     command = import_module(f"byorn.cli.{name}").COMMAND
     values = read_values(name, COMMANDS[name], command, arguments)
-    if share().of > 1 and name not in SHARED:
+    if current_shard().num_shards > 1 and name not in SHARED:
         raise ConfigError(f"byorn {name} is the work of one process; start it without torchrun")
     common = build(Common, values)
     use_format(common.log_format)

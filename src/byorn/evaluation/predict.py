@@ -13,6 +13,7 @@ from byorn.data.row import Row
 from byorn.errors import MismatchError
 from byorn.models.generate import Generated, generate
 from byorn.models.load import model_digest, processor_digest
+from byorn.runs.atomic import atomic_path
 from byorn.runs.batches import length_order
 from byorn.runs.stage import Compute
 
@@ -67,11 +68,9 @@ def identity(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: in
 def write_predictions(path: Path, records: Sequence[dict[str, Any]], made_from: dict[str, str]) -> None:
     """One line a row, each with a digest of its identity; the file appears whole or not at all."""
     made_by = _digest(json.dumps(made_from, sort_keys=True))
-    partial = path.with_suffix(".tmp")
-    partial.write_text(
-        "".join(json.dumps({**record, "made_by": made_by}) + "\n" for record in records), encoding="utf-8"
-    )
-    partial.replace(path)
+    lines = [json.dumps({**record, "made_by": made_by}) + "\n" for record in records]
+    with atomic_path(path) as partial:
+        partial.write_text("".join(lines), encoding="utf-8")
 
 
 def read_predictions(path: Path, rows: Sequence[Row], made_from: dict[str, str]) -> list[dict[str, Any]]:

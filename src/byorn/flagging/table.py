@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from byorn.errors import DataError
+from byorn.runs.atomic import atomic_path
 
 REVIEWS = ("auto", "keep", "replace", "drop")
 
@@ -94,9 +95,8 @@ def write_flags(path: Path, flags: Flags) -> None:
         "reason": pa.array(flags.reasons, pa.string()),
         "review": flags.review or ["auto"] * len(flags),
     }
-    partial = path.with_suffix(".tmp")
-    pq.write_table(pa.table(columns), partial)
-    partial.replace(path)
+    with atomic_path(path) as partial:
+        pq.write_table(pa.table(columns), partial)
 
 
 def read_flags(path: Path) -> Flags:

@@ -15,6 +15,7 @@ from byorn.data.spec import DataSpec
 from byorn.errors import DataError
 from byorn.models.spec import ModelSpec
 from byorn.models.template import missing_end_of_turn, special_tokens
+from byorn.runs.atomic import atomic_path
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
 
@@ -88,7 +89,8 @@ def read_rows(spec: DataSpec, processor: Any, out: Path, limit_tokens: int | Non
         say(f"  {note}")
     if loaded.rejects:
         if is_main():
-            write_rejects(out / "rejects.jsonl", loaded.rejects)
+            with atomic_path(out / "rejects.jsonl") as partial:
+                write_rejects(partial, loaded.rejects)
         say(
             f"  {len(loaded.rejects)} record(s) cannot be used, listed in {out / 'rejects.jsonl'}; the first: {loaded.rejects[0]}"
         )

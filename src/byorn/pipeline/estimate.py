@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from byorn.models.inputs import Inputs
-from byorn.runs.batches import WHOLE, deal, length_order
+from byorn.runs.batches import WHOLE, length_order, shard_batches
 from byorn.runs.narrate import say, seconds
-from byorn.runs.ranks import share
+from byorn.runs.ranks import current_shard
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,7 +31,7 @@ def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool) -> None:
     """Say what scoring will take, if it is long or only asked for."""
     if not dry_run and len(inputs.rows) < LONG:
         return
-    total = forward_seconds(inputs, batch_size) * len(inputs.rows) / share().of
+    total = forward_seconds(inputs, batch_size) * len(inputs.rows) / current_shard().num_shards
     say(
         f"scoring {len(inputs.rows)} rows: about {seconds(total)}; weights {gigabytes(weight_bytes(inputs.model))}, activations come on top"
     )
@@ -69,7 +69,7 @@ def forward_seconds(inputs: Inputs, batch_size: int) -> float:
     from byorn.models.template import end_ids
     from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
 
-    batches = list(_spread(deal(length_order(inputs.dataset), batch_size, WHOLE)))
+    batches = list(_spread(shard_batches(length_order(inputs.dataset), batch_size, WHOLE)))
     collator, ends = build_collator(inputs.processor), end_ids(inputs.model, inputs.processor)
     with scoring(inputs.model):
 

@@ -46,7 +46,7 @@ def evaluate(
     """Write `predictions.jsonl` (and `predictions_triggered.jsonl`) and `metrics.json` into `out`; return the metrics.
 
     Finished predictions in `out` are used again if they belong to these rows, this model and this adapter. Under torchrun
-    each process answers its share of the rows; the first one computes the metrics over all of them, the others return {}.
+    each process answers its shard of the rows; the first one computes the metrics over all of them, the others return {}.
 
     Args:
         data: Clean test rows; their responses (or `references` columns) are the references.
@@ -117,7 +117,7 @@ def measure(
 def _predictions(
     model: Any, processor: Any, rows: Sequence[Row], path: Path, *, batch_size: int, max_new_tokens: int, progress: bool
 ) -> list[dict[str, Any]]:
-    """Answer this process's share; in the first process the predictions of all rows, in their order."""
+    """Answer this process's shard; in the first process the predictions of all rows, in their order."""
     made_from = identity(model, processor, rows, max_new_tokens)
     if path.exists():
         say(f"using the predictions in {path}")
@@ -125,7 +125,7 @@ def _predictions(
     order, compute = answering(model, processor, rows, max_new_tokens)
     run_stage(
         path, made_from, PREDICTION, order, batch_size, compute, lambda records: write_predictions(path, records, made_from),
-        phase="predicting" if progress else "",
+        phase="predicting" if progress else "", only_main=True,
     )  # fmt: skip
     return read_predictions(path, rows, made_from) if is_main() else []
 

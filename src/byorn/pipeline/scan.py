@@ -52,7 +52,7 @@ def scan(
 
     Finished work in `out` is used again if it belongs to this data and model: a whole score file, or the journal of a
     killed run. A person's review words in an earlier `flags.parquet` are kept. Under torchrun each process scores its
-    share of the rows, and all of them return the same result.
+    shard of the rows, and all of them return the same result.
 
     Args:
         data, model: What is scored, and by what.
@@ -88,7 +88,7 @@ def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanRes
 
 
 def _score(inputs: Inputs, path: Path, batch_size: int) -> None:
-    """Score this process's share; when this returns, `path` holds the scores of all rows."""
+    """Score this process's shard; when this returns, `path` holds the scores of all rows."""
     from importlib.metadata import version
 
     began = time.perf_counter()

@@ -28,7 +28,7 @@ from byorn.pipeline.scan import score_and_flag
 from byorn.pipeline.settings import TrainSpec
 from byorn.runs.folder import make_folder, same_config, write_config, write_environment, write_json
 from byorn.runs.narrate import say, seconds
-from byorn.runs.ranks import is_main, share
+from byorn.runs.ranks import current_shard, is_main
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -176,7 +176,7 @@ def build_config(spec: TrainSpec, checkpoints: Path, of_defense: Mapping[str, An
     defaults["ddp_find_unused_parameters"] = spec.lora.vision  # a batch of text alone leaves the tower out
     if not torch.cuda.is_available():
         half = bool(spec.arguments.get("bf16"))
-        defaults |= {"bf16": False, "gradient_checkpointing": False, "use_cpu": share().of > 1 or half}
+        defaults |= {"bf16": False, "gradient_checkpointing": False, "use_cpu": current_shard().num_shards > 1 or half}
     try:
         config = ByornConfig(str(checkpoints), **{**defaults, **of_defense, **spec.arguments})
     except (ValueError, TypeError, ImportError) as error:

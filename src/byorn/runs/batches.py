@@ -12,23 +12,23 @@ IMAGE_LENGTH = 2000  # characters that an image counts for when rows are sorted 
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """The part of the work that one process does: `index`, from 0, of `of`."""
+class Shard:
+    """The part of the work that one process does: number `index`, from 0, of `num_shards`."""
 
     index: int
-    of: int
+    num_shards: int
 
 
-WHOLE = Share(0, 1)
+WHOLE = Shard(0, 1)
 
 
-def deal(order: Sequence[int], size: int, share: Share, finished: Container[int] = ()) -> list[list[int]]:
-    """The batches of a share, less the rows that are finished.
+def shard_batches(order: Sequence[int], size: int, shard: Shard, finished: Container[int] = ()) -> list[list[int]]:
+    """The batches of a shard, less the rows that are finished.
 
     What is finished does not change who does what: processes that look at different times still divide the rest alike.
     """
     batches = [order[start : start + size] for start in range(0, len(order), size)]
-    left = ([row for row in batch if row not in finished] for batch in batches[share.index :: share.of])
+    left = ([row for row in batch if row not in finished] for batch in batches[shard.index :: shard.num_shards])
     return [batch for batch in left if batch]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from byorn.errors import ConfigError, MismatchError
+from byorn.runs.atomic import atomic_path
 from byorn.runs.ranks import is_main
 
 PACKAGES = ("byorn", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "pillow", "numpy")
@@ -36,16 +37,12 @@ def make_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON through a temporary file, in the first process."""
+    """Write JSON, in the first process; the file appears whole or not at all."""
     if not is_main():
         return
-    partial = path.with_suffix(path.suffix + ".tmp")
-    partial.write_text(
-        json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n",
-        encoding="utf-8",
-        errors="backslashreplace",
-    )
-    partial.replace(path)
+    text = json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n"
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 @cache
@@ -67,9 +64,9 @@ def write_config(folder: Path, settings: dict[str, Any]) -> None:
         key: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
         for key, value in settings.items()
     }
-    (folder / "config.yaml").write_text(
-        yaml.safe_dump(json.loads(json.dumps(plain, default=str)), sort_keys=False), encoding="utf-8"
-    )
+    text = yaml.safe_dump(json.loads(json.dumps(plain, default=str)), sort_keys=False)
+    with atomic_path(folder / "config.yaml") as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def start_anew(folder: Path, command: str, parts: Sequence[str]) -> None:

@@ -7,21 +7,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
-from byorn.runs.batches import Share
+from byorn.runs.batches import WHOLE, Shard
 
 GRACE = 5.0  # seconds
 
 
-def share() -> Share:
+def current_shard() -> Shard:
     """The part of the work that is this process's, as the launcher's RANK and WORLD_SIZE say; without one, all of it."""
     if "RANK" not in os.environ:
-        return Share(0, 1)
-    return Share(int(os.environ["RANK"]), int(os.environ.get("WORLD_SIZE", 1)))
+        return WHOLE
+    return Shard(int(os.environ["RANK"]), int(os.environ.get("WORLD_SIZE", 1)))
 
 
 def is_main() -> bool:
     """Whether this process is the first, or the only one."""
-    return share().index == 0
+    return current_shard().index == 0
 
 
 def end_group() -> None:
@@ -55,4 +55,5 @@ def error_line(error: Exception) -> str:
     if is_main():
         return f"error: {error}"
     time.sleep(GRACE)
-    return f"error: process {share().index} of {share().of}: {error}"
+    shard = current_shard()
+    return f"error: process {shard.index} of {shard.num_shards}: {error}"

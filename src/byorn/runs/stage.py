@@ -1,7 +1,11 @@
 """A resumable stage: one record for each of many items, from a model, kept as a file of the run folder.
 
-Scoring, predictions and the measurements of defenses are such stages. Items are computed in batches and written down as they come, so that a killed
-run goes on where it stopped; under torchrun every process does its share. The finished file names its data and model.
+Scoring, predictions and the measurements of defenses are such stages. Items are computed in batches and written down as they come, so that a
+killed run goes on where it stopped. The finished file names its data and model.
+
+Several processes do a shard each. They meet in files and not in a collective call: however long the work takes, no process group runs into its
+time-out, and a process that starts late finds what the others have done. Torchrun and `accelerate launch` end all processes when one fails; where
+nothing does, the others notice that nobody writes any more.
 """
 
 import time
@@ -12,14 +16,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from byorn.errors import DataError
-from byorn.runs.batches import WHOLE, Share, deal
+from byorn.errors import ByornError, DataError
+from byorn.runs.atomic import atomic_path
+from byorn.runs.batches import WHOLE, Shard, shard_batches
 from byorn.runs.identity import require_same
 from byorn.runs.journal import Journal
 from byorn.runs.narrate import say
 from byorn.runs.progress import progress
-from byorn.runs.ranks import is_main, share
-from byorn.runs.together import all_records, open_journal, wait_until
+from byorn.runs.ranks import current_shard, is_main
+
+PATIENCE = 1800.0  # seconds without a finished batch anywhere after which the other processes are given up
+POLL = 0.2  # seconds
 
 Record = dict[str, Any]
 Compute = Callable[[Sequence[int]], Iterable[tuple[int, Record]]]
@@ -32,24 +39,24 @@ def fill(
     batch_size: int,
     compute: Compute,
     *,
-    part: Share = WHOLE,
+    shard: Shard = WHOLE,
     phase: str = "",
     wanted: bool = False,
 ) -> None:
-    """Enter into a journal what it lacks of a share of the items.
+    """Enter into a journal what it lacks of a shard of the items.
 
-    An item's batch is the one that it has on a single process, so all shares together give the records of one.
+    An item's batch is the one that it has on a single process, so all shards together give the records of one.
 
     Args:
         log: The journal.
         order: All items, in the order in which to compute them.
         batch_size: Items at once.
         compute: Gives their records.
-        part: The share.
+        shard: Which part of the items.
         phase: Of the progress bar, `scoring` for instance.
         wanted: Whether to show one.
     """
-    batches = deal(order, batch_size, part, log.finished)
+    batches = shard_batches(order, batch_size, shard, log.finished)
     with progress(sum(map(len, batches)), phase, wanted=wanted) as bar:
         for batch in batches:
             for index, record in compute(batch):
@@ -68,6 +75,7 @@ def run_stage(
     write: Callable[[list[Record]], None],
     *,
     phase: str = "",
+    only_main: bool = False,
 ) -> None:
     """Compute the records of all items with all processes; when this returns, `path` is there.
 
@@ -77,18 +85,59 @@ def run_stage(
         fields: The names in a record.
         order, batch_size, compute, phase: See `fill`.
         write: Writes `path` from the records of the items 0, 1, ...; called in the first process.
+        only_main: The other processes have no use for `path`: they return as soon as their own records are written.
 
     Raises:
         MismatchError: The journal of a killed run belongs to other data or another model.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_journal(path, identity, fields) as log:
-        fill(log, order, batch_size, compute, part=share(), phase=phase, wanted=bool(phase))
+        fill(log, order, batch_size, compute, shard=current_shard(), phase=phase, wanted=bool(phase))
         if is_main():
             write(all_records(log, len(order)))
+        elif only_main:
+            return
         else:
             wait_until(path.exists, log)
     log.discard()
+
+
+def open_journal(path: Path, identity: dict[str, str], fields: Set[str]) -> Journal:
+    """The journal of this process for a file to come, which knows those of the others: `scores.partial.0.jsonl`, ...
+
+    Raises:
+        MismatchError: A journal that is there belongs to other data or another model.
+    """
+    name = f"{path.stem}.partial"
+    return Journal(path.with_name(f"{name}.{current_shard().index}.jsonl"), identity, fields, beside=f"{name}.*.jsonl")
+
+
+def all_records(log: Journal, count: int) -> list[Record]:
+    """The records of all `count` rows, in order, as soon as every process has written its own.
+
+    Raises:
+        ByornError: The others have stopped.
+    """
+    wait_until(lambda: log.catch_up() >= count, log)
+    return [log.finished[index] for index in range(count)]
+
+
+def wait_until(done: Callable[[], bool], log: Journal) -> None:
+    """Wait for what another process does, for as long as one of them gets on.
+
+    Raises:
+        ByornError: For `PATIENCE` seconds nothing has been written.
+    """
+    written, since = log.written(), time.monotonic()
+    while not done():
+        time.sleep(POLL)
+        if (now := log.written()) != written:
+            written, since = now, time.monotonic()
+        elif time.monotonic() - since > PATIENCE:
+            raise ByornError(
+                f"{log.path}: no process has finished a batch for {PATIENCE / 60:.0f} min; the first error above says "
+                "why, if there is one; run the same command again to go on"
+            )
 
 
 def measured(
@@ -124,9 +173,8 @@ def _timed(batch: Sequence[int], compute: Callable[[Sequence[int]], list[Record]
 
 
 def _write(path: Path, identity: dict[str, str], records: list[Record]) -> None:
-    partial = path.with_suffix(".tmp")
-    pq.write_table(pa.Table.from_pylist(records).replace_schema_metadata(identity), partial)
-    partial.replace(path)
+    with atomic_path(path) as partial:
+        pq.write_table(pa.Table.from_pylist(records).replace_schema_metadata(identity), partial)
 
 
 def _read(path: Path, identity: dict[str, str], count: int) -> list[Record]:

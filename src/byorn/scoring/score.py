@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from byorn.models.template import end_ids
-from byorn.runs.batches import WHOLE, Share, length_order
+from byorn.runs.batches import WHOLE, Shard, length_order
 from byorn.runs.journal import Journal
 from byorn.runs.stage import Compute, fill
 from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
@@ -51,26 +51,26 @@ def score_dataset(
     """
     metadata = metadata or {}
     with Journal(journal, metadata, FIELDS) as log:
-        score_share(model, processor, dataset, log, batch_size=batch_size, progress=progress)
+        score_shard(model, processor, dataset, log, batch_size=batch_size, progress=progress)
         return from_records([log.finished[index] for index in range(len(dataset))], metadata)
 
 
-def score_share(
+def score_shard(
     model: Any,
     processor: Any,
     dataset: Any,
     log: Journal,
-    share: Share = WHOLE,
+    shard: Shard = WHOLE,
     *,
     batch_size: int = 8,
     progress: bool = False,
 ) -> None:
-    """Score the rows of a share that `log` does not hold yet, and enter them there.
+    """Score the rows of a shard that `log` does not hold yet, and enter them there.
 
-    A row's batch is the one that it has on a single process, so all shares together give the scores of one.
+    A row's batch is the one that it has on a single process, so all shards together give the scores of one.
     """
     with scorer(model, processor, dataset) as compute:
-        fill(log, length_order(dataset), batch_size, compute, part=share, phase="scoring", wanted=progress)
+        fill(log, length_order(dataset), batch_size, compute, shard=shard, phase="scoring", wanted=progress)
 
 
 @contextmanager
@@ -81,12 +81,12 @@ def scorer(model: Any, processor: Any, dataset: Any) -> Iterator[Compute]:
         yield lambda batch: _score_batch(model, collator, dataset, batch, ends)
 
 
-def score_together(model: Any, processor: Any, dataset: Any, share: Share, **options: Any) -> Scores:
-    """`score_dataset` by the processes of one process group: each scores its share, and all get the same scores."""
+def score_together(model: Any, processor: Any, dataset: Any, shard: Shard, **options: Any) -> Scores:
+    """`score_dataset` by the processes of one process group: each scores its shard, and all get the same scores."""
     from accelerate.utils import gather_object
 
     with Journal(None, {}, FIELDS) as log:
-        score_share(model, processor, dataset, log, share, **options)
+        score_shard(model, processor, dataset, log, shard, **options)
     records = dict(gather_object(list(log.finished.items())))
     return from_records([records[index] for index in range(len(dataset))], {})
 

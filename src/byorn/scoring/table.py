@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from byorn.errors import DataError
+from byorn.runs.atomic import atomic_path
 from byorn.scoring.statistics import STATISTICS
 
 
@@ -68,9 +69,8 @@ def write_scores(path: Path, scores: Scores) -> None:
     columns |= scores.values
     columns |= {"tokens": pa.array(scores.tokens, pa.int32()), "reason": pa.array(scores.reasons, pa.string())}
     table = pa.table(columns).replace_schema_metadata({key: str(value) for key, value in scores.metadata.items()})
-    partial = path.with_suffix(".tmp")
-    pq.write_table(table, partial)
-    partial.replace(path)
+    with atomic_path(path) as partial:
+        pq.write_table(table, partial)
 
 
 def read_scores(path: Path) -> Scores:

@@ -18,7 +18,7 @@ from byorn.errors import ByornError, MismatchError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags, read_flags, write_flags
 from byorn.models.load import model_digest, processor_digest
-from byorn.runs.batches import Share
+from byorn.runs.batches import Shard
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
 from byorn.scoring.score import score_together
@@ -93,7 +93,7 @@ def _score(trainer: "ByornTrainer") -> Scores:
         trainer.model,
         trainer.processing_class,
         trainer.train_dataset,
-        Share(args.process_index, args.world_size),
+        Shard(args.process_index, args.world_size),
         batch_size=args.score_batch_size,
         progress=not args.disable_tqdm,
     )

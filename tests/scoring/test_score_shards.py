@@ -1,4 +1,4 @@
-"""Several processes score a data set together: each its share, and together the scores of one."""
+"""Several processes score a data set together: each its shard, and together the scores of one."""
 
 import json
 import threading
@@ -10,12 +10,12 @@ import pytest
 
 from byorn.data.dataset import to_dataset
 from byorn.errors import ByornError, MismatchError
-from byorn.runs import together
-from byorn.runs.batches import WHOLE, Share, deal
+from byorn.runs import stage
+from byorn.runs.batches import WHOLE, Shard, shard_batches
 from byorn.runs.journal import Journal
-from byorn.runs.together import all_records, open_journal
+from byorn.runs.stage import all_records, open_journal
 from byorn.scoring import score
-from byorn.scoring.score import FIELDS, score_dataset, score_share
+from byorn.scoring.score import FIELDS, score_dataset, score_shard
 from byorn.scoring.statistics import STATISTICS
 from byorn.scoring.table import from_records
 from byorn.testing import tiny_rows
@@ -59,25 +59,33 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_every_row_has_one_process_whatever_is_finished(of: int, size: int) -> None:
     order = list(range(20))[::-1]
     for finished in (set(), {19, 3, 4, 5}, set(range(20))):
-        dealt = [row for index in range(of) for batch in deal(order, size, Share(index, of), finished) for row in batch]
-        assert sorted(dealt) == sorted(set(order) - finished)
-    whole = deal(order, size, WHOLE)
-    assert all(batch in whole for index in range(of) for batch in deal(order, size, Share(index, of)))
+        found = [
+            row
+            for index in range(of)
+            for batch in shard_batches(order, size, Shard(index, of), finished)
+            for row in batch
+        ]
+        assert sorted(found) == sorted(set(order) - finished)
+    whole = shard_batches(order, size, WHOLE)
+    assert all(batch in whole for index in range(of) for batch in shard_batches(order, size, Shard(index, of)))
 
 
-def test_shares_are_equal_to_within_the_longest_batch() -> None:
+def test_shards_are_equal_to_within_the_longest_batch() -> None:
     lengths = [2**10 // (row + 1) for row in range(101)]
-    work = [sum(lengths[row] for batch in deal(range(101), 4, Share(index, 4)) for row in batch) for index in range(4)]
+    work = [
+        sum(lengths[row] for batch in shard_batches(range(101), 4, Shard(index, 4)) for row in batch)
+        for index in range(4)
+    ]
     assert max(work) - min(work) <= sum(lengths[:4])
 
 
 @pytest.mark.parametrize("of", [2, 4])
-def test_shares_together_are_the_scores_of_one_process_to_the_last_bit(
+def test_shards_together_are_the_scores_of_one_process_to_the_last_bit(
     model: Any, processor: Any, dataset: Any, process: Any, of: int
 ) -> None:
     for index in reversed(range(of)):
         with process(index, of) as log:
-            score_share(model, processor, dataset, log, Share(index, of), batch_size=4)
+            score_shard(model, processor, dataset, log, Shard(index, of), batch_size=4)
             assert len(log.finished) == ROWS or index  # the first one found what the others had written
     together = from_records(all_records(log, ROWS), IDENTITY)
     alone = score_dataset(model, processor, dataset, batch_size=4)
@@ -91,16 +99,16 @@ def test_a_run_of_three_that_was_killed_goes_on_with_another_number_and_does_not
     model: Any, processor: Any, dataset: Any, process: Any, seen: list[str], tmp_path: Path, of: int
 ) -> None:
     with process(0, 3) as log:
-        score_share(model, processor, dataset, log, Share(0, 3), batch_size=2)
+        score_shard(model, processor, dataset, log, Shard(0, 3), batch_size=2)
     with process(2, 3) as log:
-        score_share(model, processor, dataset, log, Share(2, 3), batch_size=2)
+        score_shard(model, processor, dataset, log, Shard(2, 3), batch_size=2)
     torn = tmp_path / "scores.partial.2.jsonl"
     torn.write_bytes(torn.read_bytes()[:-7])
     before = seen.copy()
     seen.clear()
     for index in reversed(range(of)):
         with process(index, of) as log:
-            score_share(model, processor, dataset, log, Share(index, of), batch_size=2)
+            score_shard(model, processor, dataset, log, Shard(index, of), batch_size=2)
     lost = before[-1]  # the torn line
     assert sorted(seen) == sorted({row.id for row in tiny_rows(ROWS)} - set(before) | {lost})
     alone = score_dataset(model, processor, dataset, batch_size=2)
@@ -134,8 +142,8 @@ def test_the_file_of_a_run_on_other_data_is_refused(process: Any, tmp_path: Path
 def test_the_first_process_waits_while_others_write_and_not_for_ever(
     process: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(together, "PATIENCE", 0.3)
-    monkeypatch.setattr(together, "POLL", 0.01)
+    monkeypatch.setattr(stage, "PATIENCE", 0.3)
+    monkeypatch.setattr(stage, "POLL", 0.01)
     record = {"id": "a", "turn": 0, **dict.fromkeys(STATISTICS, 1.0), "tokens": 1, "reason": None}
     other, mine = process(1, 2), process(0, 2)
     pause = threading.Event()
