@@ -44,9 +44,12 @@ format: $(READY)  ## rewrite the code in the project's layout
 	$(BIN)/ruff check --fix src tests recipes examples benchmarks
 	$(BIN)/ruff format src tests recipes examples benchmarks
 
-.PHONY: docs
+.PHONY: docs session
 docs: $(READY)  ## write the page of all settings again
 	$(BIN)/python docs/make_settings.py
+
+session: $(READY)  ## record docs/session.md again: real commands and what they print
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python docs/record_session.py
 
 embedded: $(READY)  ## pretrain the embedded model again (about an hour on 2 cores; a killed run goes on)
 	$(BIN)/python recipes/embedded/pretrain.py

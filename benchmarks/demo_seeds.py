@@ -10,6 +10,7 @@ from statistics import mean
 from typing import Any
 
 from byorn.pipeline.demo import DemoSpec, demo
+
 from byorn.runs.folder import write_json
 from byorn.runs.narrate import quiet_libraries
 

@@ -29,8 +29,8 @@ from typing import Any
 from memory_shapes import PRESETS, Shape, build, build_rows
 from transformers import TrainerCallback
 
-from byorn.runs.memory import peak_megabytes, reset_peak
 from byorn.runs.folder import write_json
+from byorn.runs.memory import peak_megabytes, reset_peak
 from byorn.runs.narrate import quiet_libraries
 
 RESULT = Path(__file__).parent / "results" / "memory.json"

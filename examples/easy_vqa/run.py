@@ -8,8 +8,9 @@ import argparse
 import json
 from pathlib import Path
 
-from byorn.bench.easy_vqa import read_rows
 from byorn.pipeline.compare import PARTS, Comparison, compare
+
+from byorn.bench.easy_vqa import read_rows
 from byorn.runs.folder import start_anew, write_config, write_json
 from byorn.runs.narrate import quiet_libraries, say
 

@@ -23,10 +23,10 @@ from typing import Any
 from formats import FORMATS, Sample, part, read_samples, shaped
 from PIL import Image
 
-from byorn.text import first_line
 from byorn.data.pixels import decode
 from byorn.data.records import read_records
 from byorn.errors import ByornError, DataError
+from byorn.text import first_line
 
 CAPTION = "Give a caption of one sentence for this image."
 COCO_NUMBER = re.compile(r"(\d{12})(?:\.jpg)?$")  # LA_00_IMG_000000033471, COCO_val2014_000000391895.jpg

@@ -20,9 +20,14 @@ def test_a_file_takes_the_place_of_the_old_one_when_it_is_whole(tmp_path: Path) 
 def test_after_an_error_the_old_file_is_there_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "scores.parquet"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), atomic_path(path) as partial:
-        partial.write_text("ne")
-        raise KeyboardInterrupt
+
+    def write_half() -> None:
+        with atomic_path(path) as partial:
+            partial.write_text("ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
     assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("scores.parquet", "old")]
 
 

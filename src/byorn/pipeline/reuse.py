@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from byorn.errors import ConfigError
+from byorn.errors import ConfigError, MismatchError
 from byorn.flagging.table import read_flags
 from byorn.models.inputs import Inputs
 from byorn.runs.identity import IDENTITY, require_same
@@ -39,7 +39,12 @@ def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
     path = folder / FILES[0]
     if not path.is_file():
         raise ConfigError(f"--scan {folder}: it holds no scores.parquet; give the folder of a byorn scan, or none")
-    require_same(read_scores(path).metadata, inputs.identity, path)
+    try:
+        require_same(read_scores(path).metadata, inputs.identity, path)
+    except MismatchError as error:
+        raise MismatchError(
+            f"--scan: {str(error).partition(';')[0]}; scan this data with this model, or give none"
+        ) from None
     flags = folder / FILES[1]
     reviewed = _reviewed(flags)
     hint = "" if scan else "; --scan none scores anew"
