@@ -25,7 +25,7 @@ from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
 from byorn.runs.stage import Record, run_stage
 from byorn.scoring.score import FIELDS, scorer
-from byorn.scoring.table import Scores, from_records, read_scores, write_scores
+from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
 
 NEARLY_ALL = 0.9
 """Share of flagged rows from which on a rule is warned about."""
@@ -96,7 +96,7 @@ def _score(inputs: Inputs, path: Path, batch_size: int) -> None:
     def write(records: list[Record]) -> None:
         spent = time.perf_counter() - began
         facts = {"byorn_version": version("byorn"), "dtype": str(inputs.model.dtype), "seconds": f"{spent:.3f}"}
-        write_scores(path, from_records(records, {**inputs.identity, **facts}))
+        write_scores(path, name_rows(from_records(records, {**inputs.identity, **facts}), inputs.rows))
         say(f"scored {len(records)} rows in {seconds(spent)} ({len(records) / spent:.0f} rows/s)")
 
     with scorer(inputs.model, inputs.processor, inputs.dataset) as compute:
