@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from byorn.data.row import Origin
 from byorn.errors import DataError
 from byorn.flagging.table import Flags, read_flags, write_flags
 
@@ -35,6 +36,26 @@ def test_a_flag_file_gives_back_exactly_what_was_written(tmp_path: Path) -> None
     assert (found.rule, found.threshold, found.reasons) == (flags.rule, flags.threshold, flags.reasons)
     assert found.review == ["auto"] * 4
     assert [file.name for file in tmp_path.iterdir()] == ["flags.parquet"]
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64()])  # pandas makes fractions of a column with nulls
+def test_a_flag_names_the_record_of_its_row(tmp_path: Path, kind: pa.DataType) -> None:
+    path, origins = (
+        tmp_path / "flags.parquet",
+        [Origin("a.json", 3), Origin("a.json", 0), Origin(), Origin("b.json", 1)],
+    )
+    write_flags(path, replace(made_up(), origins=origins))
+    table = pq.read_table(path)
+    position = table.column_names.index("record")
+    pq.write_table(table.set_column(position, "record", table["record"].cast(kind)), path)
+    assert read_flags(path).origins == origins
+
+
+def test_flags_of_an_earlier_version_name_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "flags.parquet"
+    write_flags(path, made_up())
+    pq.write_table(pq.read_table(path).drop_columns(["source", "record"]), path)
+    assert read_flags(path).origins == []
 
 
 def test_without_a_review_the_rule_decides() -> None:

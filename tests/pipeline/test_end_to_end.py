@@ -57,6 +57,12 @@ def test_scan_leaves_scores_flags_and_their_circumstances(place, capsys):
     assert not (out / "scores.partial.jsonl").exists()
     assert flags["flagged"] == [nll > flags["threshold"][0] for nll in scores["nll"].to_pylist()]
     assert 0 < sum(flags["flagged"]) <= 6
+    assert scores.column_names[:5] == ["id", "turn", "source", "record", "image"]
+    rows = [json.loads(line) for line in (place / "poisoned" / "rows.jsonl").read_text().splitlines()]
+    for table in (scores.to_pydict(), flags):
+        assert set(table["source"]) == {"rows.jsonl"}
+        assert [rows[record]["id"] for record in table["record"]] == table["id"]
+    assert scores["image"].to_pylist() == [row["images"][0] for row in rows]
     assert {b"data", b"model_digest", b"processor_digest", b"byorn_version"} <= set(scores.schema.metadata)
     environment = json.loads((out / "environment.json").read_text())
     assert environment["rows"] == 24

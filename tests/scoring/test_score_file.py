@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from byorn.data.row import ImageFile, Origin
 from byorn.errors import DataError, MismatchError
 from byorn.runs.identity import require_same
-from byorn.scoring.table import Scores, from_records, read_scores, write_scores
+from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
+from byorn.testing import tiny_rows
 
 IDENTITY = {"data": "d", "model_digest": "m", "processor_digest": "p"}
 
@@ -50,6 +53,27 @@ def test_a_file_of_an_older_version_with_fewer_statistics_can_be_read(tmp_path: 
     path = tmp_path / "scores.parquet"
     pq.write_table(pa.table({"id": ["a"], "turn": [0], "nll": [1.0], "tokens": [2], "reason": ["x"]}), path)
     assert read_scores(path).values.keys() == {"nll"}
+
+
+def test_a_score_names_the_file_the_record_and_the_image_of_its_row(tmp_path: Path) -> None:
+    path, rows = tmp_path / "scores.parquet", tiny_rows(3)
+    odd = ImageFile(name="b\udcff.png")  # a file name that is no Unicode
+    places = [(Origin("mm:a.json", 7), [ImageFile(name="img/a.png")]), (Origin("a.json", 0), [odd]), (Origin(), [])]
+    named = [replace(row, origin=origin, images=images) for row, (origin, images) in zip(rows, places, strict=True)]
+    write_scores(path, name_rows(made_up(), named))
+    columns = pq.read_table(path).to_pydict()
+    assert columns["source"] == ["mm:a.json", "a.json", None]
+    assert columns["record"] == [7, 0, None]
+    assert columns["image"] == ["img/a.png", "b\\udcff.png", None]
+    found = read_scores(path)
+    assert found.origins == [Origin("mm:a.json", 7), Origin("a.json", 0), Origin()]
+    assert found.images == ["img/a.png", "b\\udcff.png", ""]
+
+
+def test_scores_of_a_bare_data_set_name_no_file(tmp_path: Path) -> None:
+    write_scores(tmp_path / "scores.parquet", made_up())
+    columns = pq.read_table(tmp_path / "scores.parquet").to_pydict()
+    assert columns["source"] == columns["record"] == columns["image"] == [None] * 3
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,8 @@ def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> dict
     with timer.phase("scan"):
         scan(poisoned_data(folder), setup.model, folder / "scan", FlagSettings(score_batch_size=setup.batch_size))
     with timer.phase("evaluate"):
-        pretrained = judge(setup, folder, "pretrained")
-        more = {name: judge(setup, folder, "pretrained", name) for name in task.more_tests}
+        pretrained = judge(setup, folder, "pretrained").as_dict()
+        more = {name: judge(setup, folder, "pretrained", name).as_dict() for name in task.more_tests}
     shared = {
         **settings,
         "metric": task.metric,
@@ -81,9 +82,9 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
             train(poisoned_data(folder), setup.model, out, train_spec(cell, setup, folder))
     training = json.loads((out / TRAINED).read_text(encoding="utf-8"))
     with timer.phase("evaluate"):
-        results = judge(setup, folder, cell.slug)
+        results = judge(setup, folder, cell.slug).as_dict()
         more = {
-            name: {"figures": judge(setup, folder, cell.slug, name), "pretrained": figures}
+            name: {"figures": judge(setup, folder, cell.slug, name).as_dict(), "pretrained": figures}
             for name, figures in shared["pretrained_on"].items()
         }
     return {
@@ -141,4 +142,4 @@ def detected(cell: Cell, folder: Path) -> dict[str, Any] | None:
         return None
     scores = read_scores(out / "scores.parquet") if (out / "scores.parquet").exists() else None
     judged = (scores, read_flags(out / "flags.parquet"), poisoned_keys(folder / "data" / "poisoned"))
-    return {**detection(*judged), "roc": roc(*judged)}
+    return {**asdict(detection(*judged)), "roc": roc(*judged)}

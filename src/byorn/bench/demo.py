@@ -8,10 +8,14 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from byorn.bench.experiment import AttackEntry, Cell, Group
 from byorn.settings import check_settings, fraction, positive, setting
+
+if TYPE_CHECKING:
+    from byorn.evaluation.detection import Detection
+    from byorn.evaluation.result import Evaluation
 
 RUNS = {
     "undefended": ("sft", "fine-tune without a defense"),
@@ -127,7 +131,7 @@ def compare(told: Told, out: Path) -> dict[str, Any]:
             results[name] = judge(setup, out, name)
     summary = {
         **figures(results, setup.metrics[0]), **detected(found), "utility_metric": setup.metrics[0], "seconds": timer.seconds,
-        "settings": asdict(told), "detection": found, "metrics": results,
+        "settings": asdict(told), "detection": asdict(found), "metrics": {name: result.as_dict() for name, result in results.items()},
     }  # fmt: skip
     write_json(out / "summary.json", summary)
     write_environment(out, seed=group.seed, model=group.model)
@@ -136,7 +140,7 @@ def compare(told: Told, out: Path) -> dict[str, Any]:
     return summary
 
 
-def scan_and_compare(setup: Any, percentile: float, out: Path, poisoned: set[tuple[str, int]]) -> dict[str, Any]:
+def scan_and_compare(setup: Any, percentile: float, out: Path, poisoned: set[tuple[str, int]]) -> "Detection":
     """Scan the poisoned set, and compare the flags with the truth, which only the experimenter knows."""
     from byorn.bench.group import poisoned_data
     from byorn.evaluation.detection import detection
@@ -149,24 +153,23 @@ def scan_and_compare(setup: Any, percentile: float, out: Path, poisoned: set[tup
     assert result is not None  # no dry run
     say(show_ends(result, SHOWN))
     found = detection(result.scores, result.flags, poisoned)
-    caught, mistaken = found["recall"], found["false_flag_share"]
     say(
-        f"   truth: AUC {found['auc']:.4f}; {caught:.1%} of the poisoned and {mistaken:.1%} of the clean rows are flagged"
+        f"   truth: AUC {found.auc:.4f}; {found.recall:.1%} of the poisoned and {found.false_flag_share:.1%} of the clean rows are flagged"
     )
     return found
 
 
-def figures(results: Mapping[str, dict[str, Any]], utility: str) -> dict[str, Any]:
+def figures(results: "Mapping[str, Evaluation]", utility: str) -> dict[str, float | None]:
     """The figures of a summary: attack rates and shares in [0, 1], utility in the unit of its metric."""
-    summary: dict[str, Any] = {f"asr_{name}": result["asr"]["value"] for name, result in results.items()}
+    summary = {f"asr_{name}": result.asr.defined if result.asr else None for name, result in results.items()}
     for name, result in results.items():
-        summary[f"utility_{name}"] = result["clean"][utility]["value"]
-        summary[f"utility_triggered_{name}"] = result["triggered"][utility]["value"]
-    ceiling = summary["utility_oracle"]
-    summary["utility_byorn_over_oracle"] = summary["utility_byorn"] / ceiling if ceiling else None
+        summary[f"utility_{name}"] = result.clean[utility].defined
+        summary[f"utility_triggered_{name}"] = result.triggered[utility].defined
+    kept, ceiling = summary["utility_byorn"], summary["utility_oracle"]
+    summary["utility_byorn_over_oracle"] = kept / ceiling if ceiling and kept is not None else None
     return summary
 
 
-def detected(found: Mapping[str, Any]) -> dict[str, Any]:
+def detected(found: "Detection") -> dict[str, float]:
     """What a summary says of detection."""
-    return {"detection_auc": found["auc"], "detection_recall": found["recall"]}
+    return {"detection_auc": found.auc, "detection_recall": found.recall}

@@ -5,7 +5,7 @@ FOLDER/data/{poisoned,test,test_triggered}    FOLDER/scan    FOLDER/pretrained  
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from byorn.attacks.manifest import Manifest, attacked
 from byorn.attacks.poison import poison_dataset
@@ -15,6 +15,7 @@ from byorn.bench.tasks import Task
 from byorn.data.load import load_rows
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
+from byorn.evaluation.result import Evaluation
 from byorn.evaluation.tables import one_line
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.evaluate import Attack, measure
@@ -87,7 +88,7 @@ def poisoned_data(folder: Path) -> DataSpec:
     return DataSpec(source=str(folder / "data" / "poisoned"))
 
 
-def judge(setup: Setup, folder: Path, name: str, test: str = "") -> dict[str, Any]:
+def judge(setup: Setup, folder: Path, name: str, test: str = "") -> Evaluation:
     """The metrics of one model on clean and triggered test rows, anew.
 
     Args:
@@ -109,6 +110,7 @@ def judge(setup: Setup, folder: Path, name: str, test: str = "") -> dict[str, An
     results = measure(
         model, setup.model.processor(), rows, triggered, out, setup.attack, setup.metrics, setup.batch_size, setup.max_new_tokens
     )  # fmt: skip
-    write_json(out / "metrics.json", results)
+    assert results is not None  # one process
+    write_json(out / "metrics.json", results.as_dict())
     say(f"   {name}{f' on {test}' if test else ''}: {one_line(results, setup.metrics[0])}")
     return results

@@ -23,12 +23,14 @@ def run(values: Values) -> None:
     results = evaluate(
         data, build(ModelSpec, values), out, build(EvaluateSpec, values), triggered=triggered, attack=attack
     )
-    for part in ("clean", "triggered"):
-        for name, metric in results.get(part, {}).items():
+    if results is None:  # not the first process
+        return
+    for part, utility in (("clean", results.clean), ("triggered", results.triggered)):
+        for name, metric in utility.items():
             print(f"{part:<10} {name:<24} {format_metric(metric, digits=3)}")
-    for name in ("asr", "false_asr"):
-        if name in results:
-            print(f"{'':<10} {name:<24} {format_metric(results[name], digits=4)}")
+    for name, rate in (("asr", results.asr), ("false_asr", results.false_asr)):
+        if rate is not None:
+            print(f"{'':<10} {name:<24} {format_metric(rate, digits=4)}")
     print(out / "metrics.json")
 
 

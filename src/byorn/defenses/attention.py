@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from byorn.errors import ModelError
+from byorn.models.placement import place_inputs
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,8 @@ def first_looks(model: Any, processor: Any, samples: Sequence[dict[str, Any]]) -
 
     from byorn.models.generate import encode_prompts
 
-    inputs = encode_prompts(processor, samples).to(model.device)
+    inputs = place_inputs(encode_prompts(processor, samples), model)
     inputs.pop("labels", None)  # PaliGemma's processor writes them unasked
-    for key, value in inputs.items():
-        if torch.is_floating_point(value):
-            inputs[key] = value.to(model.dtype)
     with torch.no_grad():
         layers = model(**inputs, output_attentions=True, use_cache=False, logits_to_keep=1).attentions or ()
     ids, mask = inputs["input_ids"].cpu().numpy(), inputs["attention_mask"].cpu().numpy().astype(bool)

@@ -104,8 +104,16 @@ def flag_rows(rows: Sequence[Row], flagged: np.ndarray, rule: str, weight: np.nd
     """Flags from a bool array [n] and, where the rule has one, how strongly in [0, 1]."""
     weight = flagged.astype(float) if weight is None else weight
     reasons = [rule if flag else None for flag in flagged]
-    ids, turns = [row.id for row in rows], [row.turn for row in rows]
-    return Flags(ids, turns, flagged, weight, rule, float("inf"), reasons)
+    return Flags(
+        ids=[row.id for row in rows],
+        turns=[row.turn for row in rows],
+        flagged=flagged,
+        weight=weight,
+        rule=rule,
+        threshold=float("inf"),
+        reasons=reasons,
+        origins=[row.origin for row in rows],
+    )
 
 
 def drop(case: Case, flags: Flags, **facts: Any) -> Plan:

@@ -37,6 +37,11 @@ class Metric:
     reason: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def defined(self) -> float | None:
+        """The value, None where it is undefined."""
+        return None if math.isnan(self.value) else self.value
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for strict JSON, which has no NaN: an undefined number becomes None."""
         plain = asdict(self)

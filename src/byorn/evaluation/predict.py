@@ -15,7 +15,7 @@ from byorn.models.generate import Generated, generate
 from byorn.models.load import model_digest, processor_digest
 from byorn.runs.atomic import atomic_path
 from byorn.runs.batches import length_order
-from byorn.runs.stage import Compute
+from byorn.runs.stage import Compute, Record
 
 PREDICTION = frozenset({"id", "turn", "instruction", "prediction", "references", "tokens", "truncated"})
 
@@ -34,14 +34,14 @@ def answering(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: i
 
     dataset = to_dataset(rows)
 
-    def compute(batch: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
+    def compute(batch: Sequence[int]) -> list[tuple[int, Record]]:
         responses = generate(model, processor, [dataset[index] for index in batch], max_new_tokens=max_new_tokens)
         return [(index, _record(rows[index], response)) for index, response in zip(batch, responses, strict=True)]
 
     return length_order(dataset), compute
 
 
-def _record(row: Row, response: Generated) -> dict[str, Any]:
+def _record(row: Row, response: Generated) -> Record:
     return {
         "id": row.id,
         "turn": row.turn,
@@ -65,7 +65,7 @@ def identity(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: in
     }
 
 
-def write_predictions(path: Path, records: Sequence[dict[str, Any]], made_from: dict[str, str]) -> None:
+def write_predictions(path: Path, records: Sequence[Record], made_from: dict[str, str]) -> None:
     """One line a row, each with a digest of its identity; the file appears whole or not at all."""
     made_by = _digest(json.dumps(made_from, sort_keys=True))
     lines = [json.dumps({**record, "made_by": made_by}) + "\n" for record in records]
@@ -73,7 +73,7 @@ def write_predictions(path: Path, records: Sequence[dict[str, Any]], made_from: 
         partial.write_text("".join(lines), encoding="utf-8")
 
 
-def read_predictions(path: Path, rows: Sequence[Row], made_from: dict[str, str]) -> list[dict[str, Any]]:
+def read_predictions(path: Path, rows: Sequence[Row], made_from: dict[str, str]) -> list[Record]:
     """The predictions of an earlier run.
 
     Raises:

@@ -41,7 +41,8 @@ def flag_percentile(scores: Scores, p: float = 0.6, statistic: str = "nll") -> F
     flagged = ~scored | (values > threshold)
     reasons = [_reason(has_score, flag) for has_score, flag in zip(scored, flagged, strict=True)]
     rule = f"percentile(p={p:g})" if statistic == "nll" else f"percentile(p={p:g}, statistic={statistic})"
-    return Flags(scores.ids, scores.turns, flagged, flagged.astype(float), rule, threshold, reasons)
+    weight = flagged.astype(float)
+    return Flags(scores.ids, scores.turns, flagged, weight, rule, threshold, reasons, origins=scores.origins)
 
 
 def _reason(scored: bool, flagged: bool) -> str | None:

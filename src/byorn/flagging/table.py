@@ -1,14 +1,16 @@
 """`flags.parquet`: which responses are replaced, and why. A person's word in `review` always wins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from byorn.data.row import Origin
 from byorn.errors import DataError
 from byorn.runs.atomic import atomic_path
+from byorn.scoring.origins import origin_columns, read_origins
 
 REVIEWS = ("auto", "keep", "replace", "drop")
 
@@ -47,6 +49,7 @@ class Flags:
         threshold: The score above which a row is flagged, in nats a token.
         reasons: Why a row is flagged, else None.
         review: `auto`, or a person's `keep`, `replace` or `drop`; `auto` for all when left out.
+        origins: Where the rows come from; empty where that is unknown.
     """
 
     ids: list[str]
@@ -57,6 +60,7 @@ class Flags:
     threshold: float
     reasons: list[str | None]
     review: list[str] | None = None
+    origins: list[Origin] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -88,6 +92,7 @@ def write_flags(path: Path, flags: Flags) -> None:
     columns = {
         "id": flags.ids,
         "turn": pa.array(flags.turns, pa.int32()),
+        **origin_columns(flags.origins, len(flags)),
         "flagged": flags.flagged,
         "weight": flags.weight,
         "rule": [flags.rule] * len(flags),
@@ -110,8 +115,9 @@ def read_flags(path: Path) -> Flags:
         flagged, weight = np.array(columns["flagged"], dtype=bool), np.array(columns["weight"], dtype=float)
         rule, threshold = columns["rule"][0], columns["threshold"][0]
         flags = Flags(
-            columns["id"], columns["turn"], flagged, weight, rule, threshold, columns["reason"], columns["review"]
-        )
+            columns["id"], columns["turn"], flagged, weight, rule, threshold, columns["reason"], columns["review"],
+            read_origins(columns),
+        )  # fmt: skip
     except (OSError, ValueError, TypeError, KeyError, IndexError, pa.ArrowException) as error:
         raise DataError(f"flags: {path} is not a readable flag file ({error}); run `byorn scan` again") from error
     unknown = sorted({str(word) for word in flags.review or []} - set(REVIEWS))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from byorn.models.placement import place_inputs
 from byorn.models.template import end_ids, response_lead, special_tokens
 
 # Whatever is left open here is filled from the checkpoint's own generation config, and Qwen2.5-VL ships a penalty of 1.05.
@@ -71,10 +72,7 @@ def generate(
         **PLAIN, max_new_tokens=max_new_tokens, suppress_tokens=sorted({i for i in special if i is not None} - set(ends)),
         eos_token_id=ends, pad_token_id=processor.tokenizer.pad_token_id,
     )  # fmt: skip
-    inputs = encode_prompts(processor, samples).to(model.device)
-    for key, value in inputs.items():
-        if torch.is_floating_point(value):
-            inputs[key] = value.to(model.dtype)
+    inputs = place_inputs(encode_prompts(processor, samples), model)
     with torch.no_grad():
         output = model.generate(
             **inputs, generation_config=config, logits_processor=LogitsProcessorList(logits_processor)

@@ -11,8 +11,10 @@ from byorn.attacks.manifest import attacked
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
+from byorn.evaluation.metric import Metric
 from byorn.evaluation.predict import PREDICTION, answering, identity, read_predictions, write_predictions
 from byorn.evaluation.registry import METRICS
+from byorn.evaluation.result import Evaluation
 from byorn.goal import Goal
 from byorn.models.inputs import read_rows, require_source
 from byorn.models.load import load_adapter
@@ -21,7 +23,7 @@ from byorn.pipeline.settings import EvaluateSpec
 from byorn.runs.folder import make_folder, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
-from byorn.runs.stage import run_stage
+from byorn.runs.stage import Record, run_stage
 
 ATTACK_METRICS = ("asr", "false_asr")
 
@@ -42,11 +44,11 @@ def evaluate(
     *,
     triggered: DataSpec | None = None,
     attack: Attack | None = None,
-) -> dict[str, Any]:
+) -> Evaluation | None:
     """Write `predictions.jsonl` (and `predictions_triggered.jsonl`) and `metrics.json` into `out`; return the metrics.
 
     Finished predictions in `out` are used again if they belong to these rows, this model and this adapter. Under torchrun
-    each process answers its shard of the rows; the first one computes the metrics over all of them, the others return {}.
+    each process answers its shard of the rows; the first one computes the metrics over all of them, the others return None.
 
     Args:
         data: Clean test rows; their responses (or `references` columns) are the references.
@@ -86,7 +88,8 @@ def evaluate(
     if spec.adapter:
         loaded = load_adapter(loaded, spec.adapter)
     results = measure(loaded, processor, rows, marked, out, attack, spec.metrics, spec.batch_size, spec.max_new_tokens)
-    write_json(out / "metrics.json", results)
+    if results is not None:
+        write_json(out / "metrics.json", results.as_dict())
     write_environment(out, model=model.name, adapter=spec.adapter)
     return results
 
@@ -94,29 +97,29 @@ def evaluate(
 def measure(
     model: Any, processor: Any, rows: Sequence[Row], triggered: Sequence[Row] | None, out: Path, attack: Attack | None,
     metrics: Sequence[str], batch_size: int = 16, max_new_tokens: int = 64, progress: bool = True,
-) -> dict[str, Any]:  # fmt: skip
-    """The metrics of a model that is in memory: `clean` and, with triggered rows, `triggered` and the two attack
-    rates; {} in every process but the first.
-    """
+) -> Evaluation | None:  # fmt: skip
+    """The metrics of a model that is in memory; None in every process but the first."""
     options: dict[str, Any] = {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "progress": progress}
     clean = _predictions(model, processor, rows, out / "predictions.jsonl", **options)
     marked = None
     if triggered is not None and attack is not None:
         marked = _predictions(model, processor, triggered, out / "predictions_triggered.jsonl", **options)
     if not is_main():
-        return {}
-    results: dict[str, Any] = {"clean": _utility(clean, metrics)}
-    if marked is not None and attack is not None:
-        results["triggered"] = _utility(marked, metrics)
-        goal = {"target": attack.goal.target, "convention": attack.convention, "source": attack.goal.source}
-        results["asr"] = METRICS["asr"](*_pairs(marked), **goal).as_dict()
-        results["false_asr"] = METRICS["false_asr"](*_pairs(clean), **goal).as_dict()
-    return results
+        return None
+    if marked is None or attack is None:
+        return Evaluation(clean=_utility(clean, metrics))
+    goal = {"target": attack.goal.target, "convention": attack.convention, "source": attack.goal.source}
+    return Evaluation(
+        clean=_utility(clean, metrics),
+        triggered=_utility(marked, metrics),
+        asr=METRICS["asr"](*_pairs(marked), **goal),
+        false_asr=METRICS["false_asr"](*_pairs(clean), **goal),
+    )
 
 
 def _predictions(
     model: Any, processor: Any, rows: Sequence[Row], path: Path, *, batch_size: int, max_new_tokens: int, progress: bool
-) -> list[dict[str, Any]]:
+) -> list[Record]:
     """Answer this process's shard; in the first process the predictions of all rows, in their order."""
     made_from = identity(model, processor, rows, max_new_tokens)
     if path.exists():
@@ -138,9 +141,9 @@ def check_metrics(metrics: Sequence[str]) -> None:
         raise ConfigError(f"metrics: {unknown[0]!r} is unknown; use one of {', '.join(known)}")
 
 
-def _utility(predictions: list[dict[str, Any]], metrics: Sequence[str]) -> dict[str, Any]:
-    return {name: METRICS[name](*_pairs(predictions)).as_dict() for name in metrics}
+def _utility(predictions: Sequence[Record], metrics: Sequence[str]) -> dict[str, Metric]:
+    return {name: METRICS[name](*_pairs(predictions)) for name in metrics}
 
 
-def _pairs(predictions: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+def _pairs(predictions: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     return [record["prediction"] for record in predictions], [record["references"] for record in predictions]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
 from byorn.runs.stage import Record, run_stage
 from byorn.scoring.score import FIELDS, scorer
-from byorn.scoring.table import Scores, from_records, read_scores, write_scores
+from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
 
 NEARLY_ALL = 0.9
 """Share of flagged rows from which on a rule is warned about."""
@@ -96,7 +96,7 @@ def _score(inputs: Inputs, path: Path, batch_size: int) -> None:
     def write(records: list[Record]) -> None:
         spent = time.perf_counter() - began
         facts = {"byorn_version": version("byorn"), "dtype": str(inputs.model.dtype), "seconds": f"{spent:.3f}"}
-        write_scores(path, from_records(records, {**inputs.identity, **facts}))
+        write_scores(path, name_rows(from_records(records, {**inputs.identity, **facts}), inputs.rows))
         say(f"scored {len(records)} rows in {seconds(spent)} ({len(records) / spent:.0f} rows/s)")
 
     with scorer(inputs.model, inputs.processor, inputs.dataset) as compute:
@@ -157,9 +157,9 @@ def _clip(text: str, width: int) -> str:
 def compare_with_truth(result: ScanResult, truth: Collection[tuple[str, int]], out: Path) -> str:
     """How well scores and flags find the rows that are known to be poisoned, in one line; `detection.json` holds more."""
     found = detection(result.scores, result.flags, truth)
-    write_json(out / "detection.json", found)
-    low, high = found["recall_interval"]
+    write_json(out / "detection.json", asdict(found))
+    low, high = found.recall_interval
     return (
-        f"against the truth: AUC {found['auc']:.4f}; flagged are {found['recall']:.1%} [{low:.1%}, {high:.1%}] of {found['poisoned']} poisoned "
-        f"and {found['false_flag_share']:.1%} of {found['clean']} clean rows"
+        f"against the truth: AUC {found.auc:.4f}; flagged are {found.recall:.1%} [{low:.1%}, {high:.1%}] of {found.poisoned} poisoned "
+        f"and {found.false_flag_share:.1%} of {found.clean} clean rows"
     )

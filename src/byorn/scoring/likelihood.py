@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from byorn.models.placement import place_inputs
+
 
 def build_collator(processor: Any) -> Any:
     """TRL's collator for prompt/completion rows with images, or byorn's where the processor needs the whole row; it
@@ -79,18 +81,10 @@ def token_log_probs(
     # TRL's collator writes into the rows that it gets
     batch = collator([{key: sample[key] for key in ("prompt", "completion", "images")} for sample in samples])
     labels = batch["labels"]
-    inputs = {key: _place(value, model) for key, value in batch.items()}
     with torch.no_grad():
-        output = model(**inputs, fused_lm_head=True)
+        output = model(**place_inputs(batch, model), fused_lm_head=True)
     log_probs = output.log_probs.double().cpu().numpy()
     return [_of_response(row, label[1:], end_ids) for row, label in zip(log_probs, labels.numpy(), strict=True)]
-
-
-def _place(value: Any, model: Any) -> Any:
-    import torch
-
-    value = value.to(model.device)
-    return value.to(model.dtype) if torch.is_floating_point(value) else value
 
 
 def _of_response(log_probs: np.ndarray, labels: np.ndarray, end_ids: Sequence[int]) -> np.ndarray:

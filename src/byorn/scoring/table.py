@@ -1,12 +1,14 @@
 """`scores.parquet`: one line a row, and the facts without which a score means nothing (which data, which model, which
 template).
 
-Columns: `id`, `turn`, `nll` (the paper's score, nats a token, higher = less plausible), the other statistics of
+Columns: `id`, `turn`, `source`, `record` and `image` (the file, the number of the record in it, and the first image, as the data set names them;
+null for rows made in memory), `nll` (the paper's score, nats a token, higher = less plausible), the other statistics of
 `statistics.py`, `tokens` (K, end of turn included) and `reason` (why a row could not be scored; its statistics are NaN
 then). No torch here.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from byorn.data.row import Origin, Row
 from byorn.errors import DataError
 from byorn.runs.atomic import atomic_path
+from byorn.scoring.origins import origin_columns, read_origins, text_column
 from byorn.scoring.statistics import STATISTICS
 
 
@@ -28,6 +32,8 @@ class Scores:
         values: Statistic name -> float64 array [n]; NaN where a row could not be scored.
         tokens: int array [n], response tokens with the end of turn.
         reasons: Why a row could not be scored, else None.
+        origins: Where the rows come from; empty where that is unknown.
+        images: Names of their first images, empty text without one; empty where they are unknown.
         metadata: `data`, `model`, `model_digest`, `processor_digest`, `byorn_version`, ...
     """
 
@@ -37,6 +43,8 @@ class Scores:
     tokens: np.ndarray
     reasons: list[str | None]
     metadata: dict[str, str] = field(default_factory=dict)
+    origins: list[Origin] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -63,9 +71,17 @@ def from_records(records: list[dict[str, Any]], metadata: dict[str, str]) -> Sco
     )
 
 
+def name_rows(scores: Scores, rows: Sequence[Row]) -> Scores:
+    """The scores with origin and image of their rows, which are given in the same order."""
+    images = [(row.images[0].name or "") if row.images else "" for row in rows]
+    return replace(scores, origins=[row.origin for row in rows], images=images)
+
+
 def write_scores(path: Path, scores: Scores) -> None:
     """Write `scores.parquet`; the file appears whole or not at all."""
     columns: dict[str, Any] = {"id": scores.ids, "turn": pa.array(scores.turns, pa.int32())}
+    columns |= origin_columns(scores.origins, len(scores))
+    columns["image"] = text_column(scores.images or [""] * len(scores))
     columns |= scores.values
     columns |= {"tokens": pa.array(scores.tokens, pa.int32()), "reason": pa.array(scores.reasons, pa.string())}
     table = pa.table(columns).replace_schema_metadata({key: str(value) for key, value in scores.metadata.items()})
@@ -90,6 +106,9 @@ def read_scores(path: Path) -> Scores:
             if key != b"ARROW:schema"
         }
         tokens = np.array(records["tokens"], dtype=int)
-        return Scores(records["id"], records["turn"], values, tokens, records["reason"], metadata)
+        images = [str(name or "") for name in records.get("image", [])]
+        return Scores(
+            records["id"], records["turn"], values, tokens, records["reason"], metadata, read_origins(records), images
+        )
     except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
         raise DataError(f"scores: {path} is not a readable score file ({error}); run `byorn scan` again") from error

@@ -11,7 +11,7 @@ Only gradients with respect to images are ever taken: the model's weights and th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +20,7 @@ from PIL import Image
 
 from byorn.data.row import Row
 from byorn.errors import ModelError
+from byorn.models.placement import place_inputs
 from byorn.text import first_line
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Surrogate:
         try:
             batch = build_collator(self.processor)([sample])
             labels = batch.pop("labels")[:, 1:].to(self.model.device)
-            logits = self.model(**self._place(batch)).logits[:, :-1]
+            logits = self.model(**place_inputs(batch, self.model)).logits[:, :-1]
         except Exception as error:  # processors fail on tensors in every way there is
             raise _unfit(error) from error
         log_probs = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
@@ -80,7 +81,7 @@ class Surrogate:
             # a method of every family, but not of the base class
             read = cast("Callable[..., Any]", self.model.get_image_features)
             known = signature(read).parameters
-            found = read(**self._place({key: batch[key] for key in batch if key in known}))
+            found = read(**place_inputs({key: batch[key] for key in batch if key in known}, self.model))
         except Exception as error:  # processors fail on tensors in every way there is
             raise _unfit(error) from error
         found = getattr(found, "pooler_output", found)
@@ -105,16 +106,6 @@ class Surrogate:
 
         found = table(torch.tensor(ids, dtype=torch.long, device=self.model.device)).float()
         return found.mean(0) if ids else torch.zeros(found.shape[-1], device=self.model.device)
-
-    def _place(self, batch: Mapping[str, object]) -> dict[str, object]:
-        import torch
-
-        return {
-            key: value.to(self.model.device, self.model.dtype if torch.is_floating_point(value) else value.dtype)
-            if isinstance(value, torch.Tensor)
-            else value
-            for key, value in batch.items()
-        }
 
 
 def _unfit(error: Exception) -> ModelError:
