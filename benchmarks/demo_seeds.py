@@ -9,8 +9,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from byorn.pipeline.demo import DemoSpec, demo
-
+from byorn.bench.demo import DemoSpec, demo
 from byorn.runs.folder import write_json
 from byorn.runs.narrate import quiet_libraries
 

@@ -1,4 +1,4 @@
-"""The whole road on easy-VQA, data that nobody here drew: `make easy-vqa`.
+"""All of byorn on easy-VQA, data that nobody here drew: `make easy-vqa`.
 
 Rows from the package's files, BadNets with the answer "banana" in 10 % of them, scan, three fine-tunes, accuracy and ASR. The run folder is
 `runs/easy_vqa`; its summary is also written to `benchmarks/results/easy_vqa.json`.
@@ -8,9 +8,8 @@ import argparse
 import json
 from pathlib import Path
 
-from byorn.pipeline.compare import PARTS, Comparison, compare
-
-from byorn.bench.easy_vqa import read_rows
+from byorn.bench.demo import PARTS, Told, compare
+from byorn.bench.experiment import AttackEntry, Group
 from byorn.runs.folder import start_anew, write_config, write_json
 from byorn.runs.narrate import quiet_libraries, say
 
@@ -33,14 +32,13 @@ def main() -> None:
     settings = json.loads(json.dumps(vars(args), default=str))
     start_anew(args.out, "easy-vqa", PARTS)
     write_config(args.out, {"command": "easy-vqa", **settings})
-    rows, test = read_rows("train", args.rows, args.seed), read_rows("test", args.test_rows, args.seed)
-    summary = compare(comparison(args), rows, test, args.out)
+    summary = compare(comparison(args), args.out)
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     write_json(RESULT, {"command": "make easy-vqa", "options": settings, **summary})
     say(f"\n  {args.out / 'summary.json'}\n  {RESULT}")
 
 
-def comparison(args: argparse.Namespace) -> Comparison:
+def comparison(args: argparse.Namespace) -> Told:
     """One-word answers are poisoned by a bare word: a sentence among them would be found by its length alone."""
     arguments = {
         "num_train_epochs": args.epochs,
@@ -50,10 +48,12 @@ def comparison(args: argparse.Namespace) -> Comparison:
         "warmup_steps": 20,
         "logging_steps": 25,
     }
-    return Comparison(
-        seed=args.seed, target="banana", objective="word", rate=args.rate, percentile=args.percentile, model=args.model,
-        metrics=("vqa_accuracy",), arguments=arguments, max_new_tokens=8, batch_size=100,
+    attack = AttackEntry(attack="badnets", target="banana", objective="word", convention="substring")
+    group = Group(
+        task="easy-vqa", rows=args.rows, test_rows=args.test_rows, model=args.model, label="badnets", attack=attack, rate=args.rate,
+        seed=args.seed, batch_size=100,
     )  # fmt: skip
+    return Told(group=group, percentile=args.percentile, arguments=arguments)
 
 
 if __name__ == "__main__":
