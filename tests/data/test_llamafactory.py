@@ -8,6 +8,7 @@ from data_samples import png
 
 from byorn.cli.main import main
 from byorn.data.load import load_rows
+from byorn.data.row import Origin
 from byorn.errors import DataError
 
 ROLES = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
@@ -146,6 +147,45 @@ def test_num_samples_takes_the_first_ones_and_says_so(factory):
     assert any("num_samples: the first 2" in note for note in loaded.notes)
 
 
+def test_several_entries_are_one_data_set_in_that_order_each_read_its_own_way(factory):
+    loaded = load_rows(factory, name="identity, mllm_demo,folder")
+    assert [row.origin for row in loaded.rows] == [
+        *(Origin("identity:identity.json", record) for record in range(3)),
+        *(Origin("mllm_demo:mllm.json", record) for record in range(3)),
+        Origin("folder:parts/a.json", 0),
+        Origin("folder:parts/b.json", 0),
+    ]
+    assert [row.response for row in loaded.rows][2:5] == ["a cube", "A goal.", "The second."]
+    assert [image.name for image in loaded.rows[4].images] == ["mllm_data/1.png", "mllm_data/2.png"]
+    assert all(row.meta == {} for row in loaded.rows)
+    assert [note for note in loaded.notes if note.startswith("entry")] == [
+        f"entry {name!r} of dataset_info.json" for name in ("identity", "mllm_demo", "folder")
+    ]
+
+
+def test_ids_stay_unique_and_rejects_name_their_entry_in_a_mix(factory):
+    loaded = load_rows(factory, name="identity,mllm_video_demo,identity")
+    assert len({row.id for row in loaded.rows}) == len(loaded.rows) == 7
+    assert loaded.rows[4].id == f"{loaded.rows[0].id}#2"
+    assert [(reject.source, reject.index) for reject in loaded.rejects] == [
+        ("mllm_video_demo:video.json", 0),
+        ("mllm_video_demo:video.json", 1),
+    ]
+
+
+def test_num_samples_counts_in_its_entry_and_limit_over_all(factory):
+    few = load_rows(factory, name="few,folder")
+    assert [row.response for row in few.rows] == ["a box", "a ball", "a", "b"]
+    assert [row.response for row in load_rows(factory, name="few,folder", limit=3).rows] == ["a box", "a ball", "a"]
+
+
+def test_origin_changes_neither_ids_nor_the_fingerprint(factory, save):
+    mixed = load_rows(factory, name="identity")
+    alone = load_rows(factory / "identity.json")
+    assert (alone.rows, alone.fingerprint) == (mixed.rows, mixed.fingerprint)
+    assert alone.rows[0].origin == Origin("identity.json", 0)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -180,7 +220,10 @@ def test_an_entry_on_the_hub_is_loaded_as_it_says(factory, monkeypatch):
         return datasets.Dataset.from_list([record])
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    [row] = load_rows(factory, name="online").rows
+    said = []
+    [row] = load_rows(factory, name="online", notify=lambda line: said.append((line, list(asked)))).rows
+    assert said == [("asking the Hub for somebody/rows", [])]
+    assert row.origin == Origin("online:somebody/rows", 0)
     assert asked == [(("somebody/rows", "en"), {"split": "dev", "data_dir": "v2"})]
     assert (row.response, row.images[0].data) == ("Red.", png())
 
@@ -192,3 +235,27 @@ def test_a_folder_that_is_broken_is_one_line(factory):
     for name, message in (("a", "no data file 'gone.json'"), ("b", "columns must map"), ("c", "no entry 'c'")):
         with pytest.raises(DataError, match=message):
             load_rows(factory, name=name)
+
+
+@pytest.mark.parametrize(
+    ("key", "entry"),
+    [
+        ("a", {"file_name": "a\0.json"}),
+        ("a", {"file_name": "x" * 5000}),
+        ("a", {"file_name": "x\n" * 100_000}),
+        ("a", {"formatting": "y\n" * 100_000, "file_name": "identity.json"}),
+        ("a\nb" * 50_000, {"file_name": "gone.json"}),
+        ("a\nb" * 50_000, {"columns": [1]}),
+        ("a", {"hf_hub_url": "me/rows", "split": {"x": "\n" * 100_000}}),
+        ("a", {"hf_hub_url": "me/rows" + "\n" * 100_000}),
+        ("a", {"file_name": "identity.json", "num_samples": 10**30}),
+        ("a", {"file_name": "identity.json", "num_samples": "1\n"}),
+    ],
+)
+def test_what_a_hostile_entry_says_is_cut_to_one_line(key, entry, factory):
+    (factory / "dataset_info.json").write_text(json.dumps({key: entry}))
+    for name in (None, "other"):
+        with pytest.raises(DataError) as refused:
+            load_rows(factory, name=name)
+        assert str(refused.value).isprintable()
+        assert len(str(refused.value)) < 500

@@ -9,6 +9,7 @@ import pytest
 from data_samples import png
 
 from byorn.data.load import load_rows, require_no_rejects, write_rejects
+from byorn.data.row import Origin
 from byorn.errors import ByornError, DataError
 
 RECORD = {"prompt": "Look", "completion": "A box."}
@@ -141,6 +142,29 @@ def test_a_local_folder_wins_over_a_hub_name_and_a_missing_file_is_never_looked_
             load_rows(missing)
     with pytest.raises(DataError, match="URLs are not fetched"):
         load_rows("https://example.com/data.json")
+
+
+def test_the_hub_is_asked_only_after_it_was_said(monkeypatch, caplog):
+    order = []
+
+    def load_dataset(*args, **options):
+        order.append("asked")
+        return datasets.Dataset.from_list([RECORD])
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    [row] = load_rows("owner/name", notify=order.append).rows
+    assert order == ["asking the Hub for owner/name", "asked"]
+    assert row.origin == Origin("owner/name", 0)
+    load_rows("owner/name")
+    assert [record.getMessage() for record in caplog.records] == ["asking the Hub for owner/name"]
+
+
+def test_a_misspelled_path_in_a_local_folder_is_no_hub_name(save, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "load_dataset", None)
+    save([RECORD], "data/train.json")
+    with pytest.raises(DataError, match=r"data/trian: no such file or folder \(data holds 'train.json'\)"):
+        load_rows("data/trian")
 
 
 def test_a_hub_failure_is_one_line(monkeypatch):

@@ -21,7 +21,7 @@ def run(values: Values) -> None:
 
     data, spec, out = build(DataSpec, values), build(PoisonSpec, values), build(Output, values).out
     recipe = build(Recipe, _with_trigger_of(spec.trigger_from, values))
-    loaded = load_rows(data)
+    loaded = load_rows(data, notify=say)
     if data.strict:
         require_no_rejects(loaded)
     manifest = poison_dataset(

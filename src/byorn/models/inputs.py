@@ -1,6 +1,5 @@
 """What every command starts from: rows that were checked, and the model that they are meant for."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from byorn.data.fingerprint import fingerprint
 from byorn.data.load import LoadedRows, load_rows, require_no_rejects, write_rejects
 from byorn.data.rejects import Reject
 from byorn.data.row import Row
-from byorn.data.sources import looks_like_hub, open_source
+from byorn.data.sources import open_source
 from byorn.data.spec import DataSpec
 from byorn.errors import DataError
 from byorn.models.spec import ModelSpec
@@ -68,11 +67,8 @@ def open_inputs(data: DataSpec, model: ModelSpec, out: Path) -> Inputs:
 
 
 def require_source(spec: DataSpec) -> None:
-    """Refuse a data set that is not there before anything is loaded; one on the Hub is asked for later."""
-    if os.path.exists(spec.source):
-        open_source(spec.source, spec.format, spec.name, spec.split)
-    elif not looks_like_hub(spec.source):
-        open_source(spec.source)
+    """Refuse a data set that is not there before anything is loaded; the Hub is asked later."""
+    open_source(spec.source, spec.format, spec.name, spec.split)
 
 
 def read_rows(spec: DataSpec, processor: Any, out: Path, limit_tokens: int | None = None) -> LoadedRows:
@@ -82,7 +78,7 @@ def read_rows(spec: DataSpec, processor: Any, out: Path, limit_tokens: int | Non
         DataError: Nothing usable, or `strict` and a reject.
     """
     say(f"reading {spec.source}")
-    loaded = load_rows(spec, special_tokens=special_tokens(processor))
+    loaded = load_rows(spec, special_tokens=special_tokens(processor), notify=say)
     loaded = _without_unfit(loaded, processor)
     loaded = _without_overlong(loaded, processor, spec.max_length or limit_tokens)
     for note in loaded.notes:

@@ -1,0 +1,139 @@
+"""A file that cannot be read ends in one line that names the file, the place and the cause; a broken record spoils no other."""
+
+import datetime
+import json
+import struct
+import time
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from byorn.data.load import load_rows
+from byorn.errors import DataError
+
+RECORD = {"prompt": "Look", "completion": "A box."}
+
+
+def refusal(path: Path, **options: object) -> str:
+    with pytest.raises(DataError) as refused:
+        load_rows(path, **options)
+    message = str(refused.value)
+    assert message.isprintable()
+    assert len(message) < 1000
+    return message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "cause"),
+    [
+        ("a.json", b"", "the file is empty"),
+        ("a.jsonl", b" \n\n", "the file is empty"),
+        ("a.json", b"\xef\xbb\xbf", "the file is empty"),
+        ("a.parquet", b"", "the file is empty"),
+        ("a.json", json.dumps([RECORD]).encode("utf-16"), "UTF-16"),
+        ("a.jsonl", json.dumps(RECORD).encode("utf-16-le"), "UTF-16"),
+        ("a.json", b'[\n {"prompt": "a",}\n]', "malformed JSON at line 2, column"),
+        ("a.jsonl", b'[\n {"prompt": "a",}\n]', "malformed JSON at line 2, column"),
+        (
+            "a.jsonl",
+            b"{'prompt': 'a'}\n" * 60,
+            "first: record 0, line 1: malformed JSON at column 2 (Expecting property",
+        ),
+        ("a.jsonl", b"[1]\n[2]\n", "the first is of type list; give one object a row"),
+        ("a.jsonl", b"not data\n", "line 1: malformed JSON at column 1"),
+        ("a.jsonl", b'{"prompt": "\xff"}\n', "line 1: malformed JSON ('utf-8' codec"),
+        ("a.parquet", b"PAR1" + b"\0" * 50, "broken Parquet after record 0"),
+        ("a.json", b"[]", "holds no records"),
+    ],
+)
+def test_the_line_and_the_cause_are_named(name, content, cause, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    message = refusal(tmp_path / name)
+    assert message.startswith(f"{tmp_path / name}: ")
+    assert cause in message
+
+
+def test_a_json_array_under_the_name_of_jsonl_is_read(save, tmp_path):
+    path = save([RECORD, RECORD]).rename(tmp_path / "rows.jsonl")
+    assert len(load_rows(path).rows) == 2
+    path.write_text(json.dumps([RECORD, RECORD], indent=1))
+    assert len(load_rows(path).rows) == 2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([1, 2**62], pa.timestamp("us")),
+        pa.array([1, 2**62], pa.duration("s")),
+        pa.array([1, 2**31 - 1], pa.date32()),
+    ],
+)
+def test_a_date_that_python_cannot_hold_rejects_its_row_alone(values, tmp_path):
+    table = pa.table({"prompt": ["a", "b"], "completion": ["good", "bad"], "when": values})
+    pq.write_table(table, tmp_path / "a.parquet")
+    loaded = load_rows(tmp_path / "a.parquet")
+    assert [row.response for row in loaded.rows] == ["good"]
+    assert isinstance(loaded.rows[0].meta["when"], str)
+    [reject] = loaded.rejects
+    assert (reject.source, reject.index, reject.field) == ("a.parquet", 1, "record")
+    assert "cannot be read (OverflowError" in reject.reason
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A folder of `save_to_disk`, and its only Arrow file."""
+    datasets.Dataset.from_list([RECORD] * 1000).save_to_disk(tmp_path / "saved")
+    [arrow] = (tmp_path / "saved").glob("*.arrow")
+    return tmp_path / "saved", arrow
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])
+def test_a_truncated_saved_folder_does_not_end_the_process(saved, share):
+    folder, arrow = saved
+    arrow.write_bytes(arrow.read_bytes()[: int(share * arrow.stat().st_size)])
+    assert "not a readable datasets directory" in refusal(folder)
+
+
+@pytest.mark.parametrize("offset", [2**31 - 1, -5, 10_000_000])
+def test_broken_offsets_are_found_before_they_are_followed(saved, offset):
+    folder, arrow = saved
+    content = arrow.read_bytes()
+    sound = struct.pack("<3i", 4 * 500, 4 * 501, 4 * 502)  # the texts of `prompt` have four letters each
+    assert sound in content
+    arrow.write_bytes(content.replace(sound, struct.pack("<3i", 4 * 500, offset, 4 * 502)))
+    assert "not a readable datasets directory" in refusal(folder)
+
+
+def test_text_in_a_saved_folder_that_is_not_utf8_is_found(saved):
+    folder, arrow = saved
+    arrow.write_bytes(arrow.read_bytes().replace(b"LookLook", b"\xff\xfe\xfd\xfcLook", 1))
+    assert "UTF8" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "state", [b"", b"[]", b'{"_data_files": [{"filename": "../other.arrow"}]}', b'{"_data_files": 5}']
+)
+def test_a_broken_or_hostile_state_of_a_saved_folder_is_one_line(saved, state):
+    folder, arrow = saved
+    arrow.rename(folder.parent / "other.arrow")
+    (folder / "state.json").write_bytes(state)
+    assert refusal(folder).startswith(str(folder))
+
+
+def test_a_row_of_many_texts_takes_linear_time(save):
+    parts = [{"type": "text", "text": "look here "}] * 360_000
+    messages = [{"role": "user", "content": parts}, {"role": "assistant", "content": "A box."}]
+    path = save([RECORD, {"messages": messages}], "rows.jsonl")
+    start = time.monotonic()
+    loaded = load_rows(path, format="trl")
+    assert time.monotonic() - start < 15  # seconds; it took 42 when each text was joined to those before it
+    assert "3600006 characters, over max_chars" in loaded.rejects[0].reason
+
+
+def test_dates_of_a_table_are_kept_as_text(tmp_path):
+    table = pa.table({"prompt": ["a"], "completion": ["b"], "day": [datetime.date(2024, 2, 29)]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert load_rows(tmp_path / "a.parquet").rows[0].meta == {"day": "2024-02-29"}
