@@ -133,7 +133,13 @@ def test_a_row_of_many_texts_takes_linear_time(save):
     assert "3600006 characters, over max_chars" in loaded.rejects[0].reason
 
 
-def test_dates_of_a_table_are_kept_as_text(tmp_path):
-    table = pa.table({"prompt": ["a"], "completion": ["b"], "day": [datetime.date(2024, 2, 29)]})
+def test_dates_and_durations_of_a_table_are_kept_as_text(tmp_path):
+    columns = {
+        "prompt": ["a"],
+        "completion": ["b"],
+        "day": [datetime.date(2024, 2, 29)],
+        "took": [datetime.timedelta(0, 90)],
+    }
+    table = pa.table(columns)
     pq.write_table(table, tmp_path / "a.parquet")
-    assert load_rows(tmp_path / "a.parquet").rows[0].meta == {"day": "2024-02-29"}
+    assert load_rows(tmp_path / "a.parquet").rows[0].meta == {"day": "2024-02-29", "took": "0:01:30"}

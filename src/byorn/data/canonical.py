@@ -27,7 +27,7 @@ RENAMED = "row(s) repeated an id: #2, #3, ... appended"
 
 @dataclass
 class Canonicalizer:
-    """Turns conversations into rows and remembers the ids that are taken.
+    """Turn conversations into rows and remember the ids that are taken.
 
     Args:
         turns: `last`: one row for the last assistant turn; `all`: one row for each.
@@ -85,7 +85,7 @@ class Canonicalizer:
         return answers if self.turns == "all" else answers[-1:]
 
     def _neutralize(self, messages: list[Message]) -> list[list[str]]:
-        """Breaks special tokens in place; returns those found, by message."""
+        """Break special tokens in place and return those found, by message."""
         found = []
         for message in messages:
             message["content"], tokens = self.guard.neutralize_blocks(message["content"])

@@ -31,7 +31,7 @@ def require_text(value: object, field: str) -> str:
 
 
 class TokenGuard:
-    """Breaks special tokens in text.
+    """Break special tokens in text.
 
     Args:
         tokens: The special tokens of the model; `<image>` is always one of them.

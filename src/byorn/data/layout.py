@@ -1,8 +1,8 @@
 """A folder as the Hub lays it out -> the data files of each split, as `datasets.load_dataset` finds them.
 
 Splits are those of the `configs` in the header of README.md; else they are read off the names, in this order:
-`data/train-00000-of-00001.parquet`, a folder `train/` at any depth, a file `train.jsonl`. Where no name tells a split, all
-files are `train`. Only JSON, JSONL and Parquet files count, and only files inside the folder.
+`data/train-00000-of-00001.parquet`, a folder `train/` at any depth, a file `train.jsonl`. Where no name says a split,
+all files are `train`. Only JSON, JSONL and Parquet files count, and only files inside the folder.
 """
 
 import glob
@@ -68,7 +68,8 @@ def _splits(folder: Path, name: str | None) -> Splits:
         return _splits_of_config(folder, *_choose(configs, folder, name))
     if name is not None:
         raise DataError(
-            f"{folder}: neither dataset_info.json nor configs in README.md to take {shown(name)} from; leave the name out"
+            f"{folder}: neither dataset_info.json nor configs in README.md to take "
+            f"{shown(name)} from; leave the name out"
         )
     return _splits_by_name(folder)
 

@@ -1,4 +1,4 @@
-"""A file -> its records, one at a time: JSON, JSONL and Parquet, told apart by their content.
+"""A file -> its records, one at a time: JSON, JSONL and Parquet, recognized by their content.
 
 A record comes with its number in the file; where one cannot be read, a `RowProblem` stands in its place.
 """

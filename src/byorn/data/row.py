@@ -60,8 +60,8 @@ class Origin:
     """Where a record comes from.
 
     Attributes:
-        source: The file, relative to the data folder, or the name of the data set on the Hub; in front of it the entry of
-            `dataset_info.json` (`mm:images.json`), where there is one. Empty for a row made in memory.
+        source: The file, relative to the data folder, or the name of the data set on the Hub; in front of it the
+            entry of `dataset_info.json` (`mm:images.json`), where there is one. Empty for a row made in memory.
         record: The number of the record in that file, from 0; in a JSONL file the line number minus one. -1 for a row
             made in memory.
     """

@@ -1,7 +1,7 @@
 """What the user points at -> records, the folder of their images, and a reader where the source itself names one.
 
-A file; a folder (a `datasets` directory, LLaMA-Factory's `data/`, an image folder with metadata, or data files as the Hub
-lays them out); or a data set on the Hub, which is the only source that is fetched. One name may stand for several
+A file; a folder (a `datasets` directory, LLaMA-Factory's `data/`, an image folder with metadata, or data files as the
+Hub lays them out); or a data set on the Hub, which is the only source that is fetched. One name may stand for several
 sources: `--name mm,pairs` for entries of LLaMA-Factory's `dataset_info.json`.
 """
 
@@ -47,7 +47,7 @@ class Source:
 def open_source(
     source: str | Path, kind: str = "auto", name: str | None = None, split: str = "train", notify: Notify = _warn
 ) -> list[Source]:
-    """The sources that a file, a folder or a data set on the Hub stands for; several where `name` lists several entries.
+    """The sources that a file, a folder or a Hub data set stands for; several where `name` lists several entries.
 
     Args:
         source: A path, `owner/name` or `hub:owner/name`.

@@ -17,7 +17,8 @@ class DataSpec:
     )
     name: str | None = setting(
         None,
-        help="entry, or entries joined by commas, of a LLaMA-Factory dataset_info.json, or configuration of a hub data set",
+        help="entry, or entries joined by commas, of a LLaMA-Factory dataset_info.json, "
+        "or configuration of a hub data set",
     )
     split: str = setting("train", help="split of a datasets folder or hub data set")
     turns: Literal["last", "all"] = setting(

@@ -123,4 +123,6 @@ def _jsonable(value: object) -> object:
         return [_jsonable(item) for item in value]
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return str(value)
     return float(value) if isinstance(value, decimal.Decimal) else f"<{type(value).__name__}>"

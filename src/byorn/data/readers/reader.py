@@ -9,7 +9,7 @@ from byorn.data.readers.columns import Record
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads records of one format.
+    """Read records of one format.
 
     Attributes:
         name: What `format` calls it.
