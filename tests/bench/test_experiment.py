@@ -78,6 +78,8 @@ def test_an_experiment_that_is_not_there_is_answered_with_those_that_are(tmp_pat
         (("seeds: [0, 1]", "seeds: 3"), "seeds is 3; give a list"),
         (("defenses: [sft, byorn-f, byorn]", "defenses: []"), "defenses"),
         (("  small: {attack: badnets, options: {size: 0.1}}", "  small: {size: 0.1}"), "unknown field 'size'"),
+        (("title: A small one", "title: x\narguments: {percentile: 0.9}"), "percentile: write percentiles"),
+        (("title: A small one", "title: x\narguments: {seed: 7}"), "seed: write seeds"),
         ((FILE, "- 1"), "expected `field: value` lines"),
         ((FILE, "a: [1"), "experiment"),
     ],

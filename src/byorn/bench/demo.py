@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byorn.bench.experiment import AttackEntry, Cell, Group
+from byorn.models.spec import LoraSpec
 from byorn.settings import check_settings, fraction, positive, setting
+from byorn.training.settings import ByornSettings
 
 if TYPE_CHECKING:
     from byorn.evaluation.detection import Detection
@@ -58,8 +60,8 @@ class Told:
 
     group: Group
     percentile: float
-    ema_decay: float = 0.99
-    lora_rank: int = 16
+    ema_decay: float = ByornSettings.ema_decay
+    lora_rank: int = LoraSpec.rank
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def cell(self, defense: str) -> Cell:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from byorn.attacks.objectives import find_objective
 from byorn.errors import ConfigError
 from byorn.goal import Goal
-from byorn.models.spec import Dtype
+from byorn.models.spec import Dtype, LoraSpec
+from byorn.training.settings import ByornSettings
 
 if TYPE_CHECKING:
     from byorn.attacks.recipe import Recipe
@@ -126,9 +127,9 @@ class Experiment:
     dtype: Dtype | None = None
     batch_size: int | None = None
     rates: tuple[float, ...] = (0.1,)
-    percentiles: tuple[float, ...] = (0.6,)
-    ema_decays: tuple[float, ...] = (0.99,)
-    lora_rank: int = 16
+    percentiles: tuple[float, ...] = (ByornSettings.percentile,)
+    ema_decays: tuple[float, ...] = (ByornSettings.ema_decay,)
+    lora_rank: int = LoraSpec.rank
     lora_targets: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     plugins: tuple[Path, ...] = ()
@@ -162,6 +163,10 @@ class Experiment:
                     group=group, defense=defense, options=self.defense_options.get(defense, {}), percentile=percentile, ema_decay=decay,
                     lora_rank=self.lora_rank, lora_targets=self.lora_targets, arguments=self.arguments,
                 )  # fmt: skip
+
+
+SWEPT = {"percentile": "percentiles", "ema_decay": "ema_decays", "seed": "seeds", "score_batch_size": "batch_size"}
+"""Fields of `ByornConfig` that an experiment says in a field of its own."""
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -219,6 +224,9 @@ def _check(experiment: Experiment, path: Path) -> None:
             raise ConfigError(f"experiment {path}: {name} is {value!r}; give a list with at least one entry")
     if not isinstance(experiment.plugins, tuple) or not all(isinstance(name, str) for name in experiment.plugins):
         raise ConfigError(f"experiment {path}: plugins is {experiment.plugins!r}; give a list of Python files")
+    for name, home in SWEPT.items():
+        if name in (experiment.arguments or {}):
+            raise ConfigError(f"experiment {path}: arguments: {name}: write {home}, which the results are named by")
     if not isinstance(experiment.attacks, Mapping) or not experiment.attacks:
         raise ConfigError(f"experiment {path}: attacks: give `label: {{option: value}}` lines")
 
