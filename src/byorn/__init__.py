@@ -4,10 +4,7 @@ The names below are imported when they are first used, so that `import byorn` co
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
-
-__version__ = version("byorn")
 
 _HOMES = {
     "ByornConfig": "byorn.training.config",
@@ -31,6 +28,10 @@ __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("byorn")
     if name not in _HOMES:
         raise AttributeError(f"module 'byorn' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -3,13 +3,16 @@
 import sys
 
 from byorn.cli.main import DONE, main
-from byorn.runs.ranks import end_group
 
 
 def run() -> None:
     """Run one command and end the process with its exit code."""
     code = main()
-    if code == DONE:  # a process that failed leaves at once: others may wait for it in the group
+    if (
+        code == DONE and "torch" in sys.modules
+    ):  # a process that failed leaves at once: others may wait for it in the group
+        from byorn.runs.ranks import end_group
+
         end_group()
     sys.exit(code)
 
