@@ -1,13 +1,11 @@
 """Writes `settings.md` from the settings themselves: `make docs`."""
 
-from dataclasses import MISSING
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from byorn.cli.arguments import spelled
 from byorn.cli.main import COMMANDS
-from byorn.settings import describe, settings_of
+from byorn.settings import default_in_words, describe, settings_of
 
 PAGE = Path(__file__).with_name("settings.md")
 HEAD = """# Settings
@@ -34,26 +32,15 @@ def section(kind: type, commands: list[str]) -> str:
     ]
     lines.append("| option | field | what | type | default |\n|---|---|---|---|---|")
     for option, item, annotation in settings_of(kind):
-        cells = (f"`{spelled(option)}`", f"`{item.name}`", item.metadata["help"], describe(annotation), default(item))
+        cells = (
+            f"`{spelled(option)}`",
+            f"`{item.name}`",
+            item.metadata["help"],
+            describe(annotation),
+            default_in_words(item) or "must be given, or the command's own",
+        )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def default(item: Any) -> str:
-    """The default in words."""
-    if item.default is MISSING:
-        return "none" if item.default_factory is not MISSING else "must be given, or the command's own"
-    shown = item.metadata["shown"]
-    return str(
-        shown
-        or (
-            "none"
-            if item.default is None
-            else ", ".join(item.default)
-            if isinstance(item.default, tuple)
-            else item.default
-        )
-    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from reprlib import Repr
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from byorn.errors import ConfigError
 
@@ -20,17 +21,21 @@ Check = Callable[[Any], str | None]
 Built = TypeVar("Built")
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path"}
+_LARGEST = 2**63 - 1  # what tensors and files can count to
+_LISTED = 30
+_short = Repr()
+_short.maxstring = _short.maxother = _short.maxlong = 80
 
 
 def setting(
-    default: Any = MISSING,
+    default: object = MISSING,
     *,
     help: str,
     check: Check | None = None,
     option: str = "",
     metavar: str = "",
     shown: str = "",
-) -> Any:
+) -> Any:  # as dataclasses.field: what stands beside the annotation
     """A dataclass field that is a setting.
 
     Args:
@@ -67,6 +72,11 @@ def below(high: float, low: float = 0) -> Check:
     return lambda value: None if low <= value < high else f"is not in [{low:g}, {high:g})"
 
 
+def not_empty(value: str) -> str | None:
+    """Text with something in it."""
+    return None if value.strip() else "is empty"
+
+
 def is_pattern(value: str) -> str | None:
     """A regular expression."""
     try:
@@ -76,12 +86,12 @@ def is_pattern(value: str) -> str | None:
     return None
 
 
-def option_name(item: "Field[Any]") -> str:
+def option_name(item: Field[object]) -> str:
     """The name of a setting on the command line and in YAML, with `_`."""
     return str(item.metadata["option"]) or item.name
 
 
-def settings_of(kind: type) -> "Iterator[tuple[str, Field[Any], Any]]":
+def settings_of(kind: type) -> Iterator[tuple[str, Field[object], object]]:
     """Option name, field and resolved type of each setting of a dataclass; its other fields are left out."""
     hints = get_type_hints(kind)
     for item in fields(kind):
@@ -89,27 +99,47 @@ def settings_of(kind: type) -> "Iterator[tuple[str, Field[Any], Any]]":
             yield option_name(item), item, hints[item.name]
 
 
-def check_settings(instance: Any) -> None:
+def default_in_words(item: Field[object]) -> str:
+    """The default of a setting as help and documentation say it; empty where it must be given."""
+    if item.metadata["shown"]:
+        return str(item.metadata["shown"])
+    return "none" if item.default_factory is not MISSING else in_words(item.default)
+
+
+def in_words(value: object) -> str:
+    """A default: `none` for None, a list joined by commas, and nothing for a value that must be given."""
+    if value is MISSING:
+        return ""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def check_settings(instance: object) -> None:
     """Check the types and values of a dataclass instance; meant for its `__post_init__`.
 
     Raises:
         ConfigError: Naming the setting, its value and what it should be.
     """
     for name, item, kind in settings_of(type(instance)):
-        value = getattr(instance, item.name)
-        hint = "" if item.default is MISSING else f"; the default is {item.metadata['shown'] or item.default}"
-        check_value(name, value, kind, item.metadata["check"], hint)
+        words = default_in_words(item)
+        hint = f"; the default is {words}" if words else ""
+        check_value(name, getattr(instance, item.name), kind, item.metadata["check"], hint)
 
 
-def check_value(name: str, value: Any, kind: Any, check: Check | None = None, hint: str = "") -> None:
+def check_value(name: str, value: object, kind: object, check: Check | None = None, hint: str = "") -> None:
     """Raise a `ConfigError` unless `value` is of the annotated type and passes the check; NaN and infinity never pass."""
     if not _is(value, kind):
-        raise ConfigError(f"{name}: {value!r} is not {describe(kind)}{hint}")
+        raise ConfigError(f"{name}: {_short.repr(value)} is not {describe(kind)}{hint}")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ConfigError(f"{name}: {_short.repr(value)} is too large{hint}")
+    if isinstance(value, str | Path) and "\0" in str(value):
+        raise ConfigError(f"{name}: {_short.repr(str(value))} has a null character in it")
     if value is not None and check is not None and (problem := check(value)):
-        raise ConfigError(f"{name}: {value!r} {problem}{hint}")
+        raise ConfigError(f"{name}: {_short.repr(value)} {problem}{hint}")
 
 
-def build(kind: type[Built], values: Mapping[str, Any], **others: Any) -> Built:
+def build(kind: type[Built], values: Mapping[str, object], **others: object) -> Built:
     """An instance of a settings dataclass from values by option name; `others` are its fields that are no settings.
 
     Raises:
@@ -128,15 +158,17 @@ def build(kind: type[Built], values: Mapping[str, Any], **others: Any) -> Built:
     return instance
 
 
-def parse_text(name: str, text: str, kind: Any) -> Any:
+def parse_text(name: str, text: str, kind: object) -> object:
     """A value as the command line gives it.
 
     Raises:
         ConfigError: It is not of that type.
     """
     for part in _parts(kind):
+        if part is Path and not text.strip():
+            raise ConfigError(f"{name}: it is empty; give a path")
         try:
-            if part is Path or part is str or part in (int, float):
+            if part in (Path, str, int, float):
                 return part(text)
         except ValueError:
             continue
@@ -145,66 +177,69 @@ def parse_text(name: str, text: str, kind: Any) -> Any:
         if get_origin(part) is tuple:
             inner = get_args(part)[0]
             return tuple(parse_text(name, piece.strip(), inner) for piece in text.split(",") if piece.strip())
-    raise ConfigError(f"{name}: {text!r} is not {describe(kind)}")
+    raise ConfigError(f"{name}: {_short.repr(text)} is not {describe(kind)}")
 
 
-def fit_value(name: str, value: Any, kind: Any) -> Any:
+def fit_value(name: str, value: object, kind: object) -> object:
     """A value as YAML gives it: numbers may stand as text (1e-4 is text to YAML), lists become tuples, a switch must be true or false.
 
     Raises:
         ConfigError: It is not of that type.
     """
-    value = as_number(value)
-    if isinstance(value, list) and any(get_origin(part) is tuple for part in _parts(kind)):
-        inner = next(get_args(part)[0] for part in _parts(kind) if get_origin(part) is tuple)
-        return tuple(fit_value(name, item, inner) for item in value)
-    if _is(value, kind):
-        return (
-            float(value)
-            if isinstance(value, int)
-            and not isinstance(value, bool)
-            and float in _parts(kind)
-            and int not in _parts(kind)
-            else value
-        )
+    parts = _parts(kind)
+    if isinstance(value, list):
+        for part in parts:
+            if get_origin(part) is tuple:
+                return tuple(fit_value(name, item, get_args(part)[0]) for item in value)
+    number = value if str in parts else as_number(value)
+    if _is(number, int) and int not in parts and float in parts and abs(cast(int, number)) <= _LARGEST:
+        return float(cast(int, number))
+    if _is(number, kind):
+        return number
+    if _is(number, float) and str in parts:
+        return str(number)
     if isinstance(value, str):
         return parse_text(name, value, kind)
-    if isinstance(value, int | float) and not isinstance(value, bool) and str in _parts(kind):
-        return str(value)
-    raise ConfigError(f"{name}: {value!r} is not {describe(kind)}")
+    raise ConfigError(f"{name}: {_short.repr(value)} is not {describe(kind)}")
 
 
-def as_number(value: Any) -> Any:
+def as_number(value: object) -> object:
     """The value, as a number if it is text such as 1e-4, which YAML does not take for one, since it wants a dot."""
     return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
 
 
-def describe(kind: Any) -> str:
+def choices_of(kind: object) -> list[str]:
+    """The values of a closed choice; none for other types."""
+    return [str(choice) for part in _parts(kind) if get_origin(part) is Literal for choice in get_args(part)]
+
+
+def describe(kind: object) -> str:
     """A type in words: `a whole number`, `one of last, all`."""
-    names = []
-    for part in _parts(kind):
-        if get_origin(part) is Literal:
-            names.append("one of " + ", ".join(map(str, get_args(part))))
-        elif part is type(None):
-            continue
-        elif get_origin(part) is tuple:
-            names.append("a list")
-        else:
-            names.append(
-                _KINDS.get(
-                    part, "a mapping" if get_origin(part) in (dict, Mapping) else getattr(part, "__name__", str(part))
-                )
-            )
-    return " or ".join(names)
+    return " or ".join(_described(part) for part in _parts(kind) if part is not type(None))
+
+
+def _described(part: object) -> str:
+    origin = get_origin(part)
+    if origin is Literal:
+        return "one of " + ", ".join(choices_of(part))
+    if origin in (tuple, list):
+        return "a list"
+    if part is dict or origin in (dict, Mapping):
+        return "a mapping"
+    return _KINDS.get(cast(type, part)) or str(getattr(part, "__name__", part))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The sentence about a name that nobody knows, with the nearest known one."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name.replace("-", "_"), [other.replace("-", "_") for other in known], n=1)
-    spelled = next((other for other in known if close and other.replace("-", "_") == close[0]), None)
-    return f"unknown {kind} {name!r}" + (
-        f"; did you mean {spelled!r}?" if spelled else f"; known are {', '.join(known)}"
+    """The sentence about a name that nobody knows, with the nearest known one, or all of them where they are not many."""
+    bare = {other.strip("-").replace("-", "_"): other for other in sorted(known)}
+    close = difflib.get_close_matches(name.strip("-").replace("-", "_"), bare, n=1, cutoff=0.7)
+    said = f"unknown {kind} {_short.repr(name)}"
+    if close:
+        return f"{said}; did you mean {bare[close[0]]!r}?"
+    return (
+        f"{said}; known are {', '.join(bare.values())}"
+        if len(bare) <= _LISTED
+        else f"{said}; none of the {len(bare)} known ones is like it"
     )
 
 
@@ -213,20 +248,18 @@ def _parts(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
 
 
-def _is(value: Any, kind: Any) -> bool:
-    if get_origin(kind) in (Union, types.UnionType):
-        return any(_is(value, part) for part in get_args(kind))
+def _is(value: object, kind: object) -> bool:
     origin = get_origin(kind)
-    if origin is Literal:
-        return value in get_args(kind)
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_is(item, get_args(kind)[0]) for item in value)
-    if kind in (int, float):
-        return (
-            isinstance(value, (int, float) if kind is float else int)
-            and not isinstance(value, bool)
-            and math.isfinite(value)
-        )
+    if origin in (Union, types.UnionType):
+        return any(_is(value, part) for part in get_args(kind))
     if kind is Any:
         return True
-    return isinstance(value, origin or kind)
+    if origin is Literal:
+        return any(value is choice or (isinstance(value, str) and value == choice) for choice in get_args(kind))
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_is(item, get_args(kind)[0]) for item in value)
+    if kind is float:
+        return _is(value, int) or (isinstance(value, float) and math.isfinite(value))
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, cast(type, origin or kind))

@@ -1,9 +1,11 @@
 """The command line: options, the YAML file that holds them, errors in one line, exit codes, and a start that does not keep one waiting."""
 
+import json
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from parsing import values_of, values_with
@@ -11,6 +13,7 @@ from parsing import values_of, values_with
 from byorn.cli.main import main
 from byorn.cli.train import training_arguments
 from byorn.errors import ConfigError
+from byorn.training.config import check_arguments
 
 
 def test_a_yaml_file_supplies_what_the_command_line_leaves_out(tmp_path):
@@ -41,6 +44,9 @@ def test_a_misspelled_key_names_the_one_that_was_meant(tmp_path):
         ("batch_size: many\n", "batch_size: 'many' is not a whole number"),
         ("- a list\n", "expected `option: value`"),
         ("a: b: c\n", "mapping values"),
+        ("percentile: 0.5\npercentile: 0.9\n", "percentile: it is given twice"),
+        ("percentile: 0.5\nturns: last\nlimit: " + "[" * 3000 + "]" * 3000, "recursion"),
+        (f"limit: 1{'0' * 5000}\n", "digits"),
     ],
 )
 def test_a_yaml_file_that_does_not_fit_says_where(tmp_path, yaml, message):
@@ -82,7 +88,8 @@ def test_an_interrupt_is_130_and_says_that_the_run_can_go_on(capsys, monkeypatch
 @pytest.mark.parametrize("command", [[], ["scan"], ["train"], ["evaluate"], ["demo"], ["bench"], ["push"]])
 def test_help_names_every_option_without_loading_torch(command):
     code = f"import sys; from byorn.cli.main import main; assert main({[*command, '--help']!r}) == 0\n"
-    code += "assert not {'torch', 'transformers', 'datasets', 'trl', 'numpy'} & set(sys.modules), 'heavy imports'"
+    heavy = ["torch", "transformers", "datasets", "trl", "numpy", *([] if command else ["pyarrow", "PIL", "yaml"])]
+    code += f"assert not set({heavy!r}) & set(sys.modules), 'heavy imports'"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "--help" in result.stdout
@@ -102,6 +109,9 @@ def test_help_is_there_at_once():
     assert min(times) < 0.15
 
 
+MODEL = ["--model", "embedded", "--data", "nowhere.json"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -112,6 +122,15 @@ def test_help_is_there_at_once():
         (["scan", "--turns", "some"], "--turns: 'some' is not one of last, all"),
         (["scan", "--percentile"], "--percentile: expected one argument"),
         (["bench", "walk"], "invalid choice: 'walk'"),
+        (["bench"], "the following arguments are required: {run,table,plot}\n"),
+        (["--hlep"], "did you mean '--help'?"),
+        (["help"], "did you mean '--help'?"),
+        (["train", "--set", "lerning_rate=1", *MODEL], "did you mean 'learning_rate'?"),
+        (["train", "--set", "zzz=1", *MODEL], "known ones is like it"),
+        (["train", "--trust-remote-code=false"], "it is a switch and takes no value, such as 'false'"),
+        (["train", "--set", "=1"], "write NAME=VALUE"),
+        (["scan", "--out", ""], "--out: it is empty; give a path"),
+        (["scan", "--model", "embedded", "--data", ""], "data: '' is empty"),
     ],
 )
 def test_a_slip_of_the_keyboard_is_answered_with_what_was_meant(arguments, message, capsys):
@@ -122,6 +141,12 @@ def test_a_slip_of_the_keyboard_is_answered_with_what_was_meant(arguments, messa
 NUMBERS = [
     ("scan", "--batch-size", "0"),
     ("scan", "--batch-size", "-1"),
+    ("scan", "--batch-size", "1" + "0" * 400),
+    ("train", "--set", "seed=1" + "0" * 400),
+    ("train", "--set", "percentile=60"),
+    ("train", "--set", "lr=-1"),
+    ("train", "--set", "weight_decay=.nan"),
+    ("train", "--set", "warmup_steps=soon"),
     ("scan", "--percentile", "60"),
     ("scan", "--percentile", "nan"),
     ("scan", "--limit", "0"),
@@ -159,6 +184,23 @@ def test_numbers_are_checked_at_the_door(command, option, value, capsys, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("option", ["data", "model", "out"])
+def test_a_null_character_is_no_part_of_a_name(option, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"data": "x", "model": "embedded", "out": "run", option: "a\0b"}
+    Path("run.yaml").write_text("".join(f"{name}: {json.dumps(value)}\n" for name, value in given.items()))
+    assert main(["scan", "--config", "run.yaml"]) == 2
+    assert f"{option}: 'a\\x00b' has a null character in it" in capsys.readouterr().err
+
+
+def test_a_value_without_end_is_shown_by_its_beginning(tmp_path):
+    """Each line holds the one before ten times: a million entries by a few lines."""
+    lines = ["limit: &a0 [x]"] + [f"k{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 7)]
+    with pytest.raises(ConfigError) as refusal:
+        values_with(tmp_path, "scan", "\n".join([*lines[:-1], lines[-1].replace("k6", "show")]).replace("k", "name", 1))
+    assert len(str(refusal.value)) < 500
+
+
 def test_aliases_mean_the_options_that_they_stand_for(tmp_path):
     typed = values_of("train", "--lr", "1e-4", "--epochs", "2", "--batch-size", "4")
     assert typed == values_of(
@@ -166,6 +208,18 @@ def test_aliases_mean_the_options_that_they_stand_for(tmp_path):
     )
     assert values_with(tmp_path, "train", "lr: 1e-4\nepochs: 2\nbatch_size: 4\n") == typed
     assert values_of("scan", "--batch-size", "3")["score_batch_size"] == 3
+
+
+@pytest.mark.parametrize("value", ["false", "no", "true"])
+@pytest.mark.parametrize("key", ["bf16", "fp16", "gradient_checkpointing", "soft_targets"])
+def test_quotes_do_not_turn_a_switch_of_sftconfig_on(key, value, tmp_path):
+    """SFTConfig itself takes the text for true, as Python does."""
+    values = values_with(
+        tmp_path, "train", "weight_decay: 0\nrun_name: mine\nreport_to: [none]\neval_strategy: steps\n"
+    )
+    check_arguments(training_arguments(values))
+    with pytest.raises(ConfigError, match=f"{key}: '{value}' is not true or false"):
+        check_arguments(training_arguments(values_with(tmp_path, "train", f'{key}: "{value}"\n')))
 
 
 @pytest.mark.parametrize("key", ["trust_remote_code", "strict", "lora_vision", "dry_run"])

@@ -1,6 +1,7 @@
 """`--plugin FILE` of poison, train and evaluate, on the command line and in YAML."""
 
 import json
+import shutil
 from hashlib import sha256
 from pathlib import Path
 
@@ -148,3 +149,31 @@ def test_an_option_that_is_written_twice_in_yaml_is_refused(capsys):
 def test_the_help_says_that_a_plugin_is_code_that_runs(command, capsys):
     assert main([command, "--help"]) == 0
     assert "it is code and it runs" in " ".join(capsys.readouterr().out.split())
+
+
+MODEL_CLASS = """
+from transformers import AutoConfig, PretrainedConfig
+
+class TowerConfig(PretrainedConfig):
+    model_type = "tower_of_a_test"
+
+AutoConfig.register("tower_of_a_test", TowerConfig)
+"""
+
+
+def test_a_plugin_for_a_model_class_is_not_told_that_it_does_nothing(tmp_path, capsys):
+    """It writes into the registries of transformers, which byorn does not look into."""
+    folder = tmp_path / "tower"
+    shutil.copytree("model", folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"]["model_type"] = "tower_of_a_test"
+    (folder / "config.json").write_text(json.dumps(config))
+    scan = ["scan", "--data", "data", "--model", str(folder), "--device", "cpu", "--out", str(tmp_path / "out")]
+    assert main(scan) == 2
+    error = capsys.readouterr().err
+    assert "a model with classes of its own needs --plugin FILE that registers them (docs/families.md)" in error
+    plugin = tmp_path / "tower.py"
+    plugin.write_text(MODEL_CLASS)
+    assert main([*scan, "--plugin", str(plugin)]) == 2  # the model of this configuration is registered nowhere
+    said = capsys.readouterr().err
+    assert "it ran; it adds no attack, defense, metric or task" in said

@@ -76,7 +76,8 @@ def test_a_realistic_file_becomes_the_options_of_byorn(tmp_path, capsys):
 
 LLAMAFACTORY = """
 model_name_or_path: Qwen/Qwen2.5-VL-7B-Instruct
-image_max_pixels: 589824
+image_max_pixels: 262144
+video_max_pixels: 16384
 trust_remote_code: true
 stage: sft
 do_train: true
@@ -96,6 +97,7 @@ logging_steps: 10
 save_steps: 500
 plot_loss: true
 overwrite_output_dir: true
+save_only_model: false
 report_to: none
 per_device_train_batch_size: 1
 gradient_accumulation_steps: 8
@@ -105,6 +107,7 @@ lr_scheduler_type: cosine
 warmup_ratio: 0.1
 bf16: true
 ddp_timeout: 180000000
+resume_from_checkpoint: null
 flash_attn: fa2
 quantization_bit: 4
 val_size: 0.1
@@ -127,10 +130,19 @@ def test_a_file_for_llamafactory_becomes_the_options_of_byorn(tmp_path, capsys):
     assert training_arguments(values) == {
         "dataloader_num_workers": 4, "logging_steps": 10, "save_steps": 500, "report_to": "none", "per_device_train_batch_size": 1,
         "gradient_accumulation_steps": 8, "learning_rate": 1e-4, "num_train_epochs": 3.0, "lr_scheduler_type": "cosine", "warmup_steps": 0.1,
-        "bf16": True, "ddp_timeout": 180000000, "eval_strategy": "steps",
+        "bf16": True, "ddp_timeout": 180000000, "eval_strategy": "steps", "save_only_model": False,
     }  # fmt: skip
     said = " ".join(capsys.readouterr().err.split())
     assert "template is ignored: the chat template is the model's own" in said
+    assert "image_max_pixels is ignored: images have the size that the model's own processor gives them" in said
+
+
+def test_what_llamafactory_spells_in_two_ways_means_the_same(tmp_path):
+    values = values_with(tmp_path, "train", "dataset: [a, b]\nval_size: 0.0\nlora_target: q_proj, v_proj\n")
+    assert (values["name"], values["data"], "val_size" in values) == ("a,b", "data", False)
+    assert values["lora_targets"] == r"(.*\.)?(q_proj|v_proj)"
+    turns = [values_with(tmp_path, "train", f"mask_history: {word}\n")["turns"] for word in ("true", "false")]
+    assert turns == ["last", "all"]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +152,10 @@ def test_a_file_for_llamafactory_becomes_the_options_of_byorn(tmp_path, capsys):
         ("finetuning_type: full\n", "finetuning_type: byorn trains LoRA adapters only"),
         ("freeze_vision_tower: false\n", "freeze_vision_tower: .*write lora_vision: true"),
         ("flash_attn: fa9\n", "flash_attn: 'fa9' is unknown; use one of auto"),
+        ("flash_attn: [fa2]\n", "flash_attn: .* is unknown; use one of auto"),
+        ("freeze_language_model: true\n", "freeze_language_model: byorn adapts the language model"),
+        ("train_on_prompt: true\n", "train_on_prompt: responses alone are scored and learned"),
+        ("trust_remote_code: 'false'\n", "trust_remote_code: 'false' is not true or false"),
         ("adapter_name_or_path: saves/x\n", "adapter_name_or_path: .*remove it"),
         ("quantization_bit: 3\n", "quantize: '3bit' is not one of none, 4bit, 8bit"),
     ],
@@ -191,6 +207,8 @@ def test_a_list_of_modules_matches_the_ends_of_names_as_in_peft():
         ("model_revision: v2\n", "model_revision: .*download that revision"),
         ("bnb_4bit_quant_type: fp4\n", "bnb_4bit_quant_type: 4 bits are nf4"),
         ("push_to_hub: true\n", "push_to_hub: it needs a name; add hub_model_id"),
+        ("push_to_hub: 'false'\nhub_model_id: me/sft\n", "push_to_hub: 'false' is no name"),
+        ("load_in_4bit: 'false'\n", "load_in_4bit: 'false' is not true or false"),
         ("hub_token: hf_secret\n", "hub_token: tokens do not belong into files"),
         ("dataset_name: a\ndata: b\n", "data: it is given twice"),
         ("dtype: float8\n", "dtype: 'float8' is not one of auto, float32"),

@@ -6,16 +6,41 @@ winning over those before.
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field
+from dataclasses import Field, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, get_origin
+from typing import NoReturn, get_origin
 
 from byorn.cli.yaml_file import read_yaml
 from byorn.errors import ConfigError
-from byorn.settings import as_number, describe, fit_value, parse_text, settings_of, unknown
+from byorn.settings import (
+    as_number,
+    choices_of,
+    default_in_words,
+    fit_value,
+    in_words,
+    parse_text,
+    settings_of,
+    unknown,
+)
 
-Values = dict[str, Any]
-SET, PLUGIN = "set", "plugin"
+Values = dict[str, object]
+CONFIG, SET, PLUGIN = "config", "set", "plugin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Positional:
+    """A word of the command line without dashes; `several` are any number of them."""
+
+    name: str
+    help: str
+    choices: tuple[str, ...] | None = None
+    several: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The word as the help shows it."""
+        return "{" + ",".join(self.choices) + "}" if self.choices else self.name.upper()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,59 +53,68 @@ class Command:
         example: Of its use, for the help.
         defaults: Defaults that are this command's own; a setting with None here must be given.
         aliases: Short name -> option.
-        positionals: Name -> argparse's keywords, for what has no dashes.
-        training: Whether `--set`, and keys of the YAML file that are no option, are fields of `ByornConfig`.
+        positionals: What has no dashes.
+        training: The one of `settings` whose group of the help `--set` joins. Where there is one, `--set`, and keys of the YAML file that
+            are no option, are fields of `ByornConfig`.
     """
 
     run: Callable[[Values], None]
     settings: tuple[type, ...]
     example: str
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
-    positionals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    training: bool = False
+    positionals: tuple[Positional, ...] = ()
+    training: type | None = None
 
-    def fields(self) -> "dict[str, tuple[Field[Any], Any]]":
+    def fields(self) -> dict[str, tuple[Field[object], object]]:
         """Option name -> field and type."""
         return {name: (item, kind) for own in self.settings for name, item, kind in settings_of(own)}
 
+    def names(self) -> list[str]:
+        """The names of all options, also as keys of a YAML file."""
+        return [*self.fields(), *self.aliases, *([SET] if self.training else [])]
+
 
 class Parser(argparse.ArgumentParser):
-    """Raises instead of printing its usage; options are never abbreviated."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+    """Raises instead of printing its usage."""
 
     def error(self, message: str) -> NoReturn:
+        message = message.replace("ignored explicit argument", "it is a switch and takes no value, such as")
         raise ConfigError(message.replace("argument ", "", 1))
 
 
 def build_parser(name: str, summary: str, command: Command) -> Parser:
     """The parser of one command."""
-    words = " ".join(["byorn", name, *map(str.upper, command.positionals), "[OPTIONS]"])
-    parser = Parser(prog=f"byorn {name}", usage=words, description=summary, epilog=f"example:\n  {command.example}")
-    for positional, keywords in command.positionals.items():
-        parser.add_argument(positional, **keywords)
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="YAML file with any of these options; the command line wins",
+    words = [f"[{word.shown} ...]" if word.several else word.shown for word in command.positionals]
+    parser = Parser(
+        prog=f"byorn {name}",
+        usage=" ".join(["byorn", name, *words, "[OPTIONS]"]),
+        description=summary,
+        epilog=f"example:\n  {command.example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,  # what is not given is not there
     )
+    for word in command.positionals:
+        parser.add_argument(
+            word.name,
+            choices=word.choices,
+            nargs="*" if word.several else None,
+            default=argparse.SUPPRESS,  # without it even a word that may be missing is said to be required
+            metavar=word.shown,
+            help=word.help,
+        )
+    parser.add_argument("--config", metavar="FILE", help="YAML file with any of these options; the command line wins")
     short = {option: alias for alias, option in command.aliases.items()}
     for own in command.settings:
         group = parser.add_argument_group((own.__doc__ or "").partition("\n")[0].rstrip("."))
         for option, item, kind in settings_of(own):
             names = [spelled(option), *([spelled(short[option])] if option in short else [])]
-            group.add_argument(*names, dest=option, default=argparse.SUPPRESS, **_keywords(option, item, kind, command))
-    if command.training:
-        group.add_argument(
-            "--set",
-            action="append",
-            default=argparse.SUPPRESS,
-            metavar="NAME=VALUE",
-            help="any other field; the value is read as YAML",
-        )
+            add = partial(group.add_argument, *names, dest=option)
+            _add_option(add, option, kind, item.metadata["metavar"], _help(option, item, kind, command))
+        if own is command.training:
+            words_of_set = "any other field of SFTConfig; the value is read as YAML; can be given several times"
+            group.add_argument("--set", action="append", metavar="NAME=VALUE", help=words_of_set)
     return parser
 
 
@@ -89,28 +123,23 @@ def spelled(option: str) -> str:
     return "--" + option.replace("_", "-")
 
 
-def _keywords(option: str, item: "Field[Any]", kind: Any, command: Command) -> dict[str, Any]:
-    help_text = f"{item.metadata['help']} ({_default(option, item, command)})".replace("%", "%%")
+def _add_option(add: Callable[..., object], option: str, kind: object, metavar: str, help_text: str) -> None:
+    choices = choices_of(kind)
+    shown = "{" + ",".join(choices) + "}" if choices else metavar or option.rpartition("_")[2].upper()
     if kind is bool:
-        return {"action": "store_true", "help": item.metadata["help"].replace("%", "%%")}
-    metavar = item.metadata["metavar"] or option.rpartition("_")[2].upper()
-    if get_origin(kind) in (Mapping, dict, tuple):
-        return {"action": "append", "metavar": metavar, "help": help_text}
-    choices = describe(kind).removeprefix("one of ").split(", ") if describe(kind).startswith("one of") else None
-    shown = "{" + ",".join(choices) + "}" if choices else metavar
-    return {"type": lambda text: parse_text(spelled(option), text, kind), "metavar": shown, "help": help_text}
+        add(action="store_true", help=help_text)
+    elif get_origin(kind) in (Mapping, tuple):
+        add(action="append", metavar=shown, help=help_text)
+    else:
+        add(type=lambda text: parse_text(spelled(option), text, kind), metavar=shown, help=help_text)
 
 
-def _default(option: str, item: "Field[Any]", command: Command) -> str:
-    value = command.defaults.get(option, item.default)
-    if value is MISSING and item.default_factory is not MISSING:
-        return "default: none"
-    if value is MISSING or (option in command.defaults and value is None):
-        return "required"
-    shown = item.metadata["shown"] if option not in command.defaults else ""
-    return "default: " + str(
-        shown or ("none" if value is None else ", ".join(value) if isinstance(value, tuple) else value)
-    )
+def _help(option: str, item: Field[object], kind: object, command: Command) -> str:
+    own = option in command.defaults
+    default = in_words(command.defaults[option]) if own else default_in_words(item)
+    required = not default or (own and command.defaults[option] is None)
+    note = "" if kind is bool else " (required)" if required else f" (default: {default})"
+    return f"{item.metadata['help']}{note}".replace("%", "%%")
 
 
 def read_values(name: str, summary: str, command: Command, arguments: Sequence[str]) -> Values:
@@ -119,42 +148,51 @@ def read_values(name: str, summary: str, command: Command, arguments: Sequence[s
     Raises:
         ConfigError: An option or key is unknown or has a value of another type.
     """
-    parser = build_parser(name, summary, command)
-    parsed, strangers = parser.parse_known_args(arguments)
-    given = vars(parsed)
+    parsed, strangers = build_parser(name, summary, command).parse_known_args(arguments)
     if strangers:
-        options = [
-            spelled(known)
-            for known in (*command.fields(), *command.aliases, "config", *([SET] if command.training else []))
-        ]
-        first = strangers[0].partition("=")[0]
-        raise ConfigError(
-            unknown("option", first, options) if first.startswith("-") else f"unexpected argument {first!r}"
-        )
-    typed = {key: _gathered(key, value, command) for key, value in given.items()}
-    from_file = _of_file(Path(typed.pop("config")), command) if "config" in typed else {}
-    values = {**command.defaults, **from_file}
+        _refuse(strangers[0].partition("=")[0], command)
+    typed = {key: _gathered(key, value, command) for key, value in vars(parsed).items()}
+    file = typed.pop(CONFIG, None)
+    values = {**command.defaults, **(_of_file(Path(str(file)), command) if file else {})}
     if command.training:
-        arguments_set = typed.pop(SET, {})
-        values = _merged(values, _routed(arguments_set, command, "--set "))
+        set_here = fields_set(typed)
+        typed.pop(SET, None)
+        values = _merged(values, _routed(set_here, command, "--set "))
     return _merged(values, typed)
+
+
+def fields_set(values: Values) -> dict[str, object]:
+    """What `--set` says: name -> value."""
+    found = values.get(SET)
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def _refuse(word: str, command: Command) -> NoReturn:
+    if not word.startswith("-"):
+        raise ConfigError(f"unexpected argument {word!r}")
+    raise ConfigError(unknown("option", word, [spelled(known) for known in (*command.names(), CONFIG)]))
 
 
 def _merged(values: Values, others: Values) -> Values:
     """`others` win; training arguments are merged one by one, and plugins add up."""
-    both = {**values.get(SET, {}), **others.get(SET, {})}
-    plugins = (*(values.get(PLUGIN) or ()), *(others.get(PLUGIN) or ()))
+    both = {**fields_set(values), **fields_set(others)}
+    plugins = (*_plugins(values), *_plugins(others))
     return {**values, **others, **({SET: both} if both else {}), **({PLUGIN: plugins} if plugins else {})}
 
 
-def _gathered(option: str, value: Any, command: Command) -> Any:
+def _plugins(values: Values) -> tuple[object, ...]:
+    found = values.get(PLUGIN)
+    return found if isinstance(found, tuple) else ()
+
+
+def _gathered(option: str, value: object, command: Command) -> object:
     """The value of an option that may be given several times."""
-    if not isinstance(value, list) or option in command.positionals:
+    if not isinstance(value, list) or option in [word.name for word in command.positionals]:
         return value
-    kind = command.fields()[option][1] if option != SET else Mapping[str, Any]
-    if get_origin(kind) in (Mapping, dict):
+    kind: object = Mapping if option == SET else command.fields()[option][1]
+    if kind is Mapping or get_origin(kind) is Mapping:
         return dict(parse_setting(text, spelled(option)) for text in value)
-    return tuple(part for text in value for part in parse_text(spelled(option), text, kind))
+    return fit_value(spelled(option), ",".join(value), kind)
 
 
 def _of_file(path: Path, command: Command) -> Values:
@@ -170,9 +208,11 @@ def _of_file(path: Path, command: Command) -> Values:
         raise ConfigError(f"--config {path}: {error}") from None
 
 
-def _routed(content: Mapping[str, Any], command: Command, prefix: str) -> Values:
+def _routed(content: Mapping[str, object], command: Command, prefix: str) -> Values:
     """Values under the names of their options; what is no option is a training argument, or an error."""
-    known, values, others = command.fields(), {}, {}
+    known = command.fields()
+    values: Values = {}
+    others: Values = {}
     for key, value in content.items():
         name = key.replace("-", "_")
         name = command.aliases.get(name, name)
@@ -183,20 +223,20 @@ def _routed(content: Mapping[str, Any], command: Command, prefix: str) -> Values
         elif command.training:
             others[name] = as_number(value)
         else:
-            raise ConfigError(unknown("option", key, [*known, *command.aliases]))
+            raise ConfigError(unknown("option", key, command.names()))
     return {**values, **({SET: others} if others else {})}
 
 
-def _fitted(name: str, value: Any, kind: Any) -> Any:
+def _fitted(name: str, value: object, kind: object) -> object:
     if value is None:
         return None
-    if get_origin(kind) in (Mapping, dict) and isinstance(value, list | str):
-        value = [value] if isinstance(value, str) else value
-        return dict(parse_setting(str(text), name) for text in value)
+    if get_origin(kind) is Mapping and isinstance(value, list | str):
+        texts = [value] if isinstance(value, str) else value
+        return dict(parse_setting(str(text), name) for text in texts)
     return fit_value(name, value, kind)
 
 
-def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:
+def parse_setting(text: str, option: str = "--set") -> tuple[str, object]:
     """`NAME=VALUE` as a field name and a value read as YAML; `option` is what it was given with.
 
     Raises:
@@ -205,9 +245,9 @@ def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:
     import yaml
 
     name, equals, value = text.partition("=")
-    if not equals:
+    if not equals or not name.strip():
         raise ConfigError(f"{option} {text}: write NAME=VALUE")
     try:
         return name.strip().replace("-", "_"), as_number(yaml.safe_load(value))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{option} {text}: the value is no YAML") from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ConfigError(f"{option} {text[:80]}: the value is no YAML") from error

@@ -4,15 +4,25 @@
 """
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from byorn.cli.arguments import Command, Values
+from byorn.cli.arguments import Command, Positional, Values
 from byorn.pipeline.settings import BenchSpec
 from byorn.runs.settings import Common
 from byorn.settings import build
 
 if TYPE_CHECKING:
     from byorn.bench.experiment import Experiment
+
+
+class Words(TypedDict, total=False):
+    """The positional arguments."""
+
+    action: str
+    names: list[str]
+
 
 FORMATS = {"run": (None,), "table": ("markdown", "html", "json"), "plot": ("svg", "png")}
 """What each action can write, the default first."""
@@ -21,9 +31,10 @@ FORMATS = {"run": (None,), "table": ("markdown", "html", "json"), "plot": ("svg"
 def run(values: Values) -> None:
     from byorn.bench.experiment import read_experiment
 
-    spec, action = build(BenchSpec, values), values["action"]
+    spec, words = build(BenchSpec, values), cast(Words, values)
+    action = words["action"]
     form = _format(action, spec.format)
-    names = list(dict.fromkeys(values["names"] or ["main"]))
+    names = dict.fromkeys(words.get("names") or ["main"])
     experiments = [read_experiment(spec.experiments / f"{name}.yaml") for name in names]
     if action == "run":
         _run(spec, experiments, build(Common, values).plugins)
@@ -42,7 +53,7 @@ def _format(action: str, asked: str | None) -> str | None:
     return asked or known[0]
 
 
-def _run(spec: BenchSpec, experiments: "list[Experiment]", plugins: Any) -> None:
+def _run(spec: BenchSpec, experiments: "list[Experiment]", plugins: Sequence[Path]) -> None:
     from byorn.bench.run import run_experiments
     from byorn.errors import BenchError
 
@@ -87,8 +98,8 @@ COMMAND = Command(
     run=run,
     settings=(BenchSpec, Common),
     example="byorn bench run main --jobs 2",
-    positionals={
-        "action": {"choices": ("run", "table", "plot"), "help": "what to do"},
-        "names": {"nargs": "*", "default": [], "help": "experiments, by file name without ending (default: main)"},
-    },
+    positionals=(
+        Positional(name="action", choices=tuple(FORMATS), help="what to do"),
+        Positional(name="names", several=True, help="experiments, by file name without ending (default: main)"),
+    ),
 )

@@ -5,7 +5,6 @@ A key that is not in these tables and no option of byorn is a field of SFTConfig
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from byorn.errors import ConfigError
 from byorn.runs.narrate import say
@@ -30,6 +29,7 @@ RENAMED = {
     "cutoff_len": "max_length",
     "max_samples": "limit",
     "lora_target": "lora_targets",
+    "media_dir": "image_root",
 }
 
 IGNORED = {
@@ -47,6 +47,15 @@ IGNORED = {
     "save_safetensors": "adapters are always safetensors",
     # LLaMA-Factory
     "do_train": "byorn train trains",
+    "image_max_pixels": "images have the size that the model's own processor gives them",
+    "image_min_pixels": "images have the size that the model's own processor gives them",
+    "video_max_pixels": "rows have images, not videos",
+    "video_min_pixels": "rows have images, not videos",
+    "video_fps": "rows have images, not videos",
+    "video_maxlen": "rows have images, not videos",
+    "cache_dir": "models are cached where HF_HOME says",
+    "tokenized_path": "rows are read anew, quickly",
+    "preprocessing_batch_size": "rows are read anew, quickly",
     "template": "the chat template is the model's own",
     "overwrite_cache": "rows are read anew, quickly",
     "preprocessing_num_workers": "images are read while training; set dataloader_num_workers",
@@ -81,8 +90,9 @@ REFUSED = {
     # LLaMA-Factory
     "eval_dataset": "give the path of the evaluation rows as eval_data",
     "adapter_name_or_path": "byorn starts from the pretrained model, which it takes for clean; remove it",
-    "image_max_pixels": _OWN_MODEL,
-    "image_min_pixels": _OWN_MODEL,
+    "train_on_prompt": "responses alone are scored and learned; remove it",
+    "neat_packing": "packing is not possible where rows have images; remove it",
+    "use_galore": _OWN_LORA,
     "pissa_init": _OWN_LORA,
     "loraplus_lr_ratio": _OWN_LORA,
     "additional_target": _OWN_LORA,
@@ -93,21 +103,27 @@ HARMLESS = {
     "lora_task_type": "CAUSAL_LM",
     "bnb_4bit_quant_type": "nf4",
     "use_peft": True,
-    "image_max_pixels": 589824,
+    "val_size": 0,
 }
 # What these keys may say alone, and the way out.
 ONLY = {
     "use_peft": (True, "byorn trains LoRA adapters only; remove it, or set it to true"),
     "stage": ("sft", "byorn train is supervised fine-tuning; use sft"),
     "finetuning_type": ("lora", "byorn trains LoRA adapters only; use lora"),
+    "freeze_language_model": (
+        False,
+        "byorn adapts the language model; remove it, or name other layers in lora_targets",
+    ),
     "do_train": (True, "byorn train trains; use byorn evaluate to evaluate"),
     "freeze_vision_tower": (True, "to adapt the vision tower, write lora_vision: true instead"),
     "freeze_multi_modal_projector": (True, "to adapt the projector, name its layers in lora_targets"),
 }
+SWITCHES = ("load_in_4bit", "load_in_8bit", "mask_history")
+_TRUTH_WORDS = ("true", "false", "yes", "no", "on", "off")
 ATTENTION = {"auto": None, "disabled": "eager", "sdpa": "sdpa", "fa2": "flash_attention_2", "fa3": "flash_attention_3"}
 
 
-def to_byorn(content: Mapping[str, Any], where: str) -> dict[str, Any]:
+def to_byorn(content: Mapping[str, object], where: str) -> dict[str, object]:
     """The values of a file under byorn's names; a line is said for each that has no effect here.
 
     Raises:
@@ -119,16 +135,16 @@ def to_byorn(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     return values
 
 
-def translate(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def translate(content: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
     """The options under byorn's names, and a line for each that has no effect here."""
     for key, (only, fix) in ONLY.items():
         if key in content and content[key] not in (only, None):
             raise ConfigError(f"{key}: {fix}")
-    values = {
-        key: value
-        for key, value in content.items()
-        if HARMLESS.get(key) != value and key not in ("stage", "finetuning_type")
-    }
+    for key in SWITCHES:
+        if not isinstance(content.get(key, False), bool | None):
+            raise ConfigError(f"{key}: {content[key]!r} is not true or false")
+    done = ("stage", "finetuning_type", "freeze_language_model")
+    values = {key: value for key, value in content.items() if HARMLESS.get(key) != value and key not in done}
     for key, fix in REFUSED.items():
         if values.get(key):
             raise ConfigError(f"{key}: {fix}")
@@ -138,13 +154,17 @@ def translate(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return _renamed(_pushed(_quantized(_of_llamafactory(kept)))), notices
 
 
-def _of_llamafactory(values: dict[str, Any]) -> dict[str, Any]:
+def _of_llamafactory(values: dict[str, object]) -> dict[str, object]:
     """Keys whose values LLaMA-Factory spells in its own way."""
     values = dict(values)
     if "dataset" in values:
         values.setdefault("dataset_dir", "data")
+        if isinstance(names := values["dataset"], list):
+            values["dataset"] = ",".join(map(str, names))
+    if "mask_history" in values:
+        values["turns"] = "last" if values.pop("mask_history") else "all"
     if "flash_attn" in values:
-        kernel = values.pop("flash_attn")
+        kernel = str(values.pop("flash_attn"))
         if kernel not in ATTENTION:
             raise ConfigError(f"flash_attn: {kernel!r} is unknown; use one of {', '.join(ATTENTION)}")
         values["attention"] = ATTENTION[kernel]
@@ -158,8 +178,8 @@ def _of_llamafactory(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _renamed(values: dict[str, Any]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+def _renamed(values: dict[str, object]) -> dict[str, object]:
+    options: dict[str, object] = {}
     for key, value in values.items():
         name = RENAMED.get(key, key)
         if name in options:
@@ -168,7 +188,7 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _pattern(modules: Any) -> Any:
+def _pattern(modules: object) -> object:
     """PEFT takes a list of names for the ends of module names; `lora_targets` is a regular expression for all of one."""
     if not isinstance(modules, list):
         return modules
@@ -177,7 +197,7 @@ def _pattern(modules: Any) -> Any:
     return rf"(.*\.)?({'|'.join(re.escape(str(name)) for name in modules)})"
 
 
-def _quantized(values: dict[str, Any]) -> dict[str, Any]:
+def _quantized(values: dict[str, object]) -> dict[str, object]:
     bits = {key: values.pop(key, False) for key in ("load_in_4bit", "load_in_8bit")}
     if all(bits.values()):
         raise ConfigError("load_in_8bit: load_in_4bit is given too; keep one of them")
@@ -185,11 +205,13 @@ def _quantized(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "quantize": asked.removeprefix("load_in_")} if asked else values
 
 
-def _pushed(values: dict[str, Any]) -> dict[str, Any]:
+def _pushed(values: dict[str, object]) -> dict[str, object]:
     """`push_to_hub: true` and `hub_model_id: name`, or `push_to_hub: name`, as the name."""
     name, asked = values.pop("hub_model_id", None), values.pop("push_to_hub", None)
     if not asked:
         return values
+    if str(asked).lower() in _TRUTH_WORDS and asked is not True:
+        raise ConfigError(f"push_to_hub: {asked!r} is no name; write true or false without quotes, or owner/name")
     if asked is True and not name:
         raise ConfigError("push_to_hub: it needs a name; add hub_model_id: owner/name")
     return {**values, "push_to_hub": name if asked is True else asked}

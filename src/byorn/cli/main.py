@@ -6,10 +6,9 @@ Exit codes: 0 done; 2 bad usage, data or model; 130 interrupted (run the same co
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from byorn.errors import ByornError, ConfigError
-from byorn.runs.narrate import quiet_libraries, show_any_text, use_format
-from byorn.runs.ranks import current_shard, error_line, only_main_speaks
 
 COMMANDS = {
     "demo": "poison a small data set and watch plain fine-tuning fall for it, and byorn not",
@@ -44,11 +43,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"byorn {__version__}")
         return DONE
+    return _run_or_say_why(arguments[0], arguments[1:])
+
+
+def _run_or_say_why(name: str, arguments: Sequence[str]) -> int:
+    from byorn.runs.narrate import quiet_libraries, show_any_text
+    from byorn.runs.ranks import error_line, only_main_speaks
+
     quiet_libraries()
     show_any_text()
     try:
         with only_main_speaks():
-            _run(arguments[0], arguments[1:])
+            _run(name, arguments)
     except ByornError as error:
         print(error_line(error), file=sys.stderr)
         return USER_ERROR
@@ -61,12 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, arguments: Sequence[str]) -> None:
+    from byorn.cli.arguments import read_values
+    from byorn.runs.narrate import use_format
+    from byorn.runs.ranks import current_shard
+    from byorn.runs.settings import Common
     from byorn.settings import build, unknown
 
     if name not in COMMANDS:
-        raise ConfigError(unknown("command", name, COMMANDS))
-    from byorn.cli.arguments import read_values
-    from byorn.runs.settings import Common
+        raise ConfigError(unknown("command", name, [*COMMANDS, "--help", "--version"]))
 
     command = import_module(f"byorn.cli.{name}").COMMAND
     values = read_values(name, COMMANDS[name], command, arguments)
@@ -81,5 +89,5 @@ def _run(name: str, arguments: Sequence[str]) -> None:
 
     plugins = load_plugins(common.plugins)
     command.run(values)
-    if "out" in values:
-        record_plugins(values["out"], plugins)
+    if isinstance(out := values.get("out"), Path):
+        record_plugins(out, plugins)

@@ -4,14 +4,17 @@ For research on data and models of your own. The manifest says who is poisoned; 
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from byorn.attacks.recipe import PoisonSpec, Recipe
-from byorn.cli.arguments import SET, Command, Values
+from byorn.cli.arguments import SET, Command, Values, fields_set
 from byorn.data.spec import DataSpec
 from byorn.models.spec import ModelSpec
 from byorn.runs.settings import Common, Output
 from byorn.settings import build
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
 
 
 def run(values: Values) -> None:
@@ -24,15 +27,10 @@ def run(values: Values) -> None:
     loaded = load_rows(data, notify=say)
     if data.strict:
         require_no_rejects(loaded)
+    model, processor = _model(values)
     manifest = poison_dataset(
-        loaded.rows,
-        recipe,
-        out=out,
-        share_images=not spec.own_images,
-        overwrite=spec.overwrite,
-        progress=True,
-        **_model(values),
-    )
+        loaded.rows, recipe, out=out, model=model, processor=processor, share_images=not spec.own_images, overwrite=spec.overwrite, progress=True
+    )  # fmt: skip
     if loaded.rejects:
         write_rejects(out / "rejects.jsonl", loaded.rejects)
         say(f"{len(loaded.rejects)} record(s) could not be used, listed in {out / 'rejects.jsonl'}")
@@ -49,15 +47,16 @@ def _with_trigger_of(folder: Path | None, values: Values) -> Values:
     from byorn.attacks.manifest import read_manifest
 
     earlier = read_manifest(folder).recipe
-    options = {**earlier.options, **values.get(SET, {})}
+    options = {**earlier.options, **fields_set(values)}
     return {"which_image": earlier.which_image, **values, "attack": earlier.attack, SET: options}
 
 
-def _model(values: Values) -> dict[str, Any]:
+def _model(values: Values) -> "tuple[PreTrainedModel, ProcessorMixin] | tuple[None, None]":
+    """Model and processor, for what needs them; without --model neither."""
     if not values["model"]:
-        return {}
+        return None, None
     spec = build(ModelSpec, values)
-    return {"model": spec.model(), "processor": spec.processor()}
+    return spec.model(), spec.processor()
 
 
 COMMAND = Command(

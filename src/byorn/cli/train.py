@@ -5,9 +5,8 @@ Any field of TRL's SFTConfig can stand in the YAML file, or be given as `--set n
 """
 
 from pathlib import Path
-from typing import Any
 
-from byorn.cli.arguments import SET, Command, Values
+from byorn.cli.arguments import Command, Values, fields_set
 from byorn.cli.foreign_keys import IGNORED, REFUSED
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
@@ -37,13 +36,13 @@ def run(values: Values) -> None:
         print(push_adapter(out / "adapter", hub.push_to_hub, private=hub.hub_private or None))
 
 
-def training_arguments(values: Values) -> dict[str, Any]:
+def training_arguments(values: Values) -> dict[str, object]:
     """Fields of `ByornConfig`: what has an option of its own, and the rest.
 
     Raises:
         ConfigError: A value is wrong, or a field is none that `byorn train` takes.
     """
-    arguments = dict(values.get(SET, {}))
+    arguments = fields_set(values)
     for name, value in arguments.items():
         if name in _UNFIT:
             raise ConfigError(f"--set {name}: {_UNFIT[name]}")
@@ -61,5 +60,5 @@ COMMAND = Command(
     example="byorn train --model Qwen/Qwen2.5-VL-7B-Instruct --data data/train.json --out runs/safe --lr 1e-4 --epochs 1 --set bf16=true",
     defaults={"out": Path("runs/train")},
     aliases={"lr": "learning_rate", "epochs": "num_train_epochs", "batch_size": "per_device_train_batch_size"},
-    training=True,
+    training=TrainerOptions,
 )

@@ -4,14 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from byorn.settings import check_settings, positive, setting
+from byorn.settings import check_settings, not_empty, positive, setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
     """Which rows, and how to read them."""
 
-    source: str = setting(help="JSON, JSONL or Parquet file, folder, or hub name", option="data", metavar="PATH")
+    source: str = setting(
+        help="JSON, JSONL or Parquet file, folder, or hub name", option="data", metavar="PATH", check=not_empty
+    )
     format: str = setting(
         "auto", help="layout of the rows: llava, sharegpt, alpaca, trl, ...; auto tells it from the content"
     )

@@ -10,11 +10,14 @@ its response.
 import numpy as np
 
 from byorn.errors import ConfigError
+from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags
 from byorn.scoring.table import Scores
 
 
-def flag_percentile(scores: Scores, p: float = 0.6, statistic: str = "nll") -> Flags:
+def flag_percentile(
+    scores: Scores, p: float = FlagSettings.percentile, statistic: str = FlagSettings.statistic
+) -> Flags:
     """Flag by the p-th percentile of a statistic, by default the paper's `nll`.
 
     Args:

@@ -5,6 +5,7 @@ from typing import Any
 
 from byorn.errors import ModelError
 from byorn.models.parts import inside, language_prefix, linears, vision_prefix, without_adapter
+from byorn.models.spec import LoraSpec
 
 # model types that the family matrix of the tests runs; of any other, `describe` says what was assumed
 TESTED = (
@@ -33,7 +34,12 @@ def lora_targets(model: Any, *, vision: bool = False) -> str:
 
 
 def default_lora(
-    model: Any, *, rank: int = 16, alpha: int | None = None, dropout: float = 0.0, vision: bool = False
+    model: Any,
+    *,
+    rank: int = LoraSpec.rank,
+    alpha: int | None = LoraSpec.alpha,
+    dropout: float = LoraSpec.dropout,
+    vision: bool = LoraSpec.vision,
 ) -> Any:
     """A `LoraConfig` on the language model, with `vision` also on the tower; alpha defaults to twice the rank.
 

@@ -96,7 +96,7 @@ def evaluate(
 
 def measure(
     model: Any, processor: Any, rows: Sequence[Row], triggered: Sequence[Row] | None, out: Path, attack: Attack | None,
-    metrics: Sequence[str], batch_size: int = 16, max_new_tokens: int = 64, progress: bool = True,
+    metrics: Sequence[str], batch_size: int, max_new_tokens: int, progress: bool = True,
 ) -> Evaluation | None:  # fmt: skip
     """The metrics of a model that is in memory; None in every process but the first."""
     options: dict[str, Any] = {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "progress": progress}

@@ -3,14 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from byorn.models.spec import LoraSpec
 from byorn.settings import at_least, check_settings, positive, setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScanSpec:
+class DryRun:
+    """For commands that take long."""
+
+    dry_run: bool = setting(False, help="check everything, say what would be done and how long it takes, and stop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanSpec(DryRun):
     """What is shown of a scan."""
 
     show: int = setting(
@@ -21,14 +27,13 @@ class ScanSpec:
         help="who is known to be poisoned: a folder of byorn poison, or a file with one id a line; flags are compared with it",
         metavar="PATH",
     )
-    dry_run: bool = setting(False, help="check everything, say what would be done and how long it takes, and stop")
 
     def __post_init__(self) -> None:
         check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSpec:
+class TrainSpec(DryRun):
     """How to fine-tune.
 
     Attributes:
@@ -41,7 +46,7 @@ class TrainSpec:
         help="byorn replaces implausible responses, byorn-f drops their rows, byorn-soft learns replacements with less noise, sft is none; baselines: "
         "base-relabel, oracle, random-drop, onion, onion-r, bye, tcap, robustit; or one of a plugin",
     )  # fmt: skip
-    defense_options: Mapping[str, Any] = setting(
+    defense_options: Mapping[str, object] = setting(
         {}, option="defense_option", metavar="NAME=VALUE",
         help="an option of the defense (oracle: manifest=DIR; random-drop: share=0.4); the value is read as YAML",
     )  # fmt: skip
@@ -55,9 +60,8 @@ class TrainSpec:
     val_size: float | None = setting(
         None, help="rows held out for evaluation instead: a number, or a share below 1", check=positive
     )
-    dry_run: bool = setting(False, help="check everything, say what would be done and how long it takes, and stop")
     lora: LoraSpec = field(default_factory=LoraSpec)
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -57,9 +57,9 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> dict[
     from byorn.training.card import write_card
 
     defend = defense_named(spec.defense, spec.defense_options)
-    make_folder(out)
     spec = _with_evaluation(spec)
     config = build_config(spec, out / "checkpoints")
+    make_folder(out)
     settings = {"command": "train", "data": data, "model": model, "train": spec}
     if not spec.dry_run:
         if is_main():  # the others would read the file while the first one writes it
@@ -161,13 +161,10 @@ def build_config(spec: TrainSpec, checkpoints: Path, of_defense: Mapping[str, An
     """
     import torch
 
-    from byorn.settings import unknown
-    from byorn.training.config import ByornConfig
+    from byorn.training.config import ByornConfig, check_arguments
     from byorn.training.processes import require_processes
 
-    known = set(ByornConfig.__dataclass_fields__)
-    if strangers := [name for name in spec.arguments if name not in known]:
-        raise ConfigError(unknown("training argument", strangers[0], known))
+    check_arguments(spec.arguments)
     if spec.arguments.get("max_length") is not None:
         raise ConfigError(
             "max_length: as a training argument it would cut responses; give it with the data, where longer rows are rejected"

@@ -1,8 +1,9 @@
 """`ByornConfig`: everything of TRL's `SFTConfig`, and what byorn adds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_type_hints
 
 from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
@@ -10,7 +11,7 @@ from transformers.trainer_utils import HubStrategy
 from trl import SFTConfig
 
 from byorn.errors import ConfigError
-from byorn.settings import check_settings
+from byorn.settings import check_settings, check_value, unknown
 from byorn.training.settings import ByornSettings
 
 
@@ -53,6 +54,21 @@ class ByornConfig(ByornSettings, SFTConfig):
         for name in ("checkpointing", "checkpointing_kwargs"):
             if getattr(self, f"activation_{name}", self) is None:  # older versions do not have it
                 setattr(self, f"activation_{name}", getattr(self, f"gradient_{name}"))
+
+
+def check_arguments(arguments: Mapping[str, object]) -> None:
+    """Check names and types of what would become a `ByornConfig`; SFTConfig itself takes the text "false" for true.
+
+    Raises:
+        ConfigError: A field is unknown, or its value is of another type.
+    """
+    kinds = get_type_hints(ByornConfig)
+    known = set(ByornConfig.__dataclass_fields__)
+    for name, value in arguments.items():
+        if name not in known:
+            raise ConfigError(unknown("training argument", name, known))
+        if value is not None:
+            check_value(name, value, kinds[name])
 
 
 def output_folder(args: TrainingArguments) -> Path:

@@ -49,7 +49,10 @@ class ByornSettings(FlagSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerOptions:
-    """Training (any other field of SFTConfig: --set NAME=VALUE). `shown` is SFTConfig's own default; a test compares them."""
+    """Training.
+
+    What is left out is as SFTConfig has it; `shown` is its default, and a test compares them.
+    """
 
     learning_rate: float | None = setting(None, help="learning rate of the adapter", check=below(10), shown="2e-05")
     num_train_epochs: float | None = setting(None, help="passes over the data", check=positive, shown="3.0")
