@@ -83,7 +83,10 @@ def evaluate(
     )
     processor = model.processor()
     rows = read_rows(data, processor, out).rows
-    marked = attacked(read_rows(triggered, processor, out).rows, Path(triggered.source)) if triggered else None
+    marked = None
+    if triggered:
+        unmarked = read_rows(triggered, processor, out, rejects="rejects_triggered.jsonl").rows
+        marked = attacked(unmarked, Path(triggered.source))
     loaded = model.model()
     if spec.adapter:
         loaded = load_adapter(loaded, spec.adapter)
