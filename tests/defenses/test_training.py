@@ -65,10 +65,10 @@ def cleaned(place):
 
 
 def test_bye_that_finds_nothing_is_plain_fine_tuning_after_another(place, plain, cleaned):
-    assert cleaned["found"] == {"sensitive_layers": []}
-    assert cleaned["cost"]["fine_tunes"] == 1
-    assert cleaned["cost"]["forward_passes"] == 12
-    assert cleaned["cost"]["seconds"] > 0
+    assert cleaned.found == {"sensitive_layers": []}
+    assert cleaned.cost["fine_tunes"] == 1
+    assert cleaned.cost["forward_passes"] == 12
+    assert cleaned.cost["seconds"] > 0
     assert same(weights(place, "bye"), weights(place, "sft"))
     assert same(load_file(place / "bye" / "bye" / "adapter" / "adapter_model.safetensors"), weights(place, "sft"))
 
@@ -97,12 +97,12 @@ def test_a_finished_bye_trains_and_measures_nothing_again(place, cleaned, capsys
     assert "first fine-tuning" not in said
     assert "from checkpoint-2" in said
     assert (place / "bye" / "bye" / "entropies.parquet").stat().st_mtime_ns == before
-    assert again["cost"] == cleaned["cost"]
+    assert again.cost == cleaned.cost
 
 
 def test_the_oracle_is_plain_fine_tuning_on_the_clean_rows(place):
     summary = run(place, "oracle", "oracle", options={"manifest": str(place / "data")})
-    assert (summary["rows"], summary["learned"], summary["flagged"]) == (12, 9, 3)
+    assert (summary.rows, summary.learned, summary.flagged) == (12, 9, 3)
     poisoned = {json.loads(line)["id"] for line in (place / "data" / "manifest.jsonl").read_text().splitlines()}
     clean = [row for row in load_rows(str(place / "data")).rows if row.id not in poisoned]
     write_rows(clean, place / "clean", image_root=place)
@@ -121,15 +121,15 @@ def test_perturbations_reach_the_training_and_strength_zero_is_plain(place, plai
 
 def test_relabeled_rows_are_learned_with_their_answers_in_the_batches_of_byorn(place):
     byorn, relabeled = run(place, "byorn", "byorn"), run(place, "relabeled", "base-relabel")
-    assert byorn["responses"]["replaced"] == relabeled["responses"]["replaced"] > 0
-    assert byorn["flagged"] == relabeled["flagged"]
-    assert relabeled["found"] == {"decoding": "greedy"}
+    assert byorn.responses["replaced"] == relabeled.responses["replaced"] > 0
+    assert byorn.flagged == relabeled.flagged
+    assert relabeled.found == {"decoding": "greedy"}
     assert not same(weights(place, "byorn"), weights(place, "relabeled"))
 
 
 def test_cleaned_words_reach_the_training(place, plain):
     summary = run(place, "onion", "onion-r", options={"bar": 0})
-    assert summary["found"]["rows_changed"] > 0
+    assert summary.found["rows_changed"] > 0
     assert not same(weights(place, "onion"), weights(place, "sft"))
     card = (place / "onion" / "adapter" / "README.md").read_text()
     assert "`onion-r`, a baseline" in card

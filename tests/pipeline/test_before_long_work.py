@@ -7,6 +7,7 @@ import pytest
 from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.models import load
+from byorn.pipeline import train as training
 from byorn.testing import tiny_rows
 
 QUICK = [
@@ -59,6 +60,20 @@ def test_rows_that_cannot_be_used_are_said_before_a_model_is_loaded(place, no_mo
     assert "records can be used" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--eval-data", "nowhere.json"], "no such file or folder"),
+        (["--scan", "nowhere"], "holds no scores.parquet"),
+        (["--defense", "prayer"], "defense: 'prayer' is unknown"),
+        (["--percentile", "60"], "percentile"),
+    ],
+)
+def test_what_training_cannot_use_is_said_before_a_model_is_loaded(place, no_model, capsys, given, said):
+    assert main([*command(place, "train", "o"), *QUICK, *given]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(place, capsys):
     assert main([*command(place, "scan", "dry-scan"), "--dry-run"]) == 0
     said = capsys.readouterr().err
@@ -66,6 +81,8 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(place, capsys):
     assert main([*command(place, "train", "dry-train"), *QUICK, "--dry-run"]) == 0
     said = capsys.readouterr().err
     assert "training 12 rows, about 5 with sampled responses, in 2 steps: about" in said
+    assert "for the scan" in said
+    assert "activations" in said.partition("memory about")[2]
     assert not list((place / "dry-scan").iterdir())
     assert not list((place / "dry-train").iterdir())
 
@@ -108,13 +125,35 @@ def test_the_loss_on_evaluation_rows_is_logged(place, capsys):
     assert len([entry for entry in log if "eval_loss" in entry]) == 2
 
 
-def test_rows_held_out_are_neither_scored_nor_learned(place, capsys):
+def test_rows_held_out_are_not_learned(place, capsys):
     assert main([*command(place, "train", "held-out"), *QUICK, "--val-size", "0.25"]) == 0
     assert "3 rows are held out for evaluation" in capsys.readouterr().err
     report = json.loads((place / "held-out/training.json").read_text())
     assert report["rows"] == report["learned"] == 9
     assert main([*command(place, "train", "o"), *QUICK, "--val-size", "12"]) == 2
     assert "val_size: 12 of 12 rows leaves none" in capsys.readouterr().err
+
+
+def test_unusable_evaluation_rows_are_listed_apart(place):
+    write_rows(tiny_rows(5), place / "damaged")
+    rows = (place / "damaged/rows.jsonl").read_text()
+    (place / "damaged/rows.jsonl").write_text(rows + '{"prompt": "what?", "completion": "", "images": []}\n')
+    assert main([*command(place, "train", "apart"), *QUICK, "--eval-data", str(place / "damaged")]) == 0
+    assert json.loads((place / "apart/rejects_eval.jsonl").read_text())["index"] == 5
+    assert not (place / "apart/rejects.jsonl").exists()
+
+
+def test_a_long_training_is_estimated_and_comes_out_the_same(place, monkeypatch, capsys):
+    """What is tried before a run must not change it: the losses are those of the run without an estimate."""
+    logs = []
+    for name, rows in [("estimated", 10), ("not-estimated", 1000)]:
+        monkeypatch.setattr(training, "LONG", rows)
+        assert main([*command(place, "train", name), *QUICK, "--set", "logging_steps=1"]) == 0
+        assert ("training 12 rows, about 5 with" in capsys.readouterr().err) is (rows == 10)
+        log = json.loads((place / name / "training.json").read_text())["log"]
+        logs.append([(entry["loss"], entry["grad_norm"]) for entry in log if "loss" in entry])
+    assert logs[0] == logs[1]
+    assert len(logs[0]) == 2
 
 
 def test_evaluation_without_rows_is_ignored_and_said(place, capsys):

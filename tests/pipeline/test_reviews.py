@@ -50,6 +50,7 @@ def test_a_review_reaches_a_training_in_another_folder(place, reviewed, capsys):
     report = json.loads((place / "runs/safe/training.json").read_text())
     assert report["reviews"] == {"keep": 2, "replace": 1, "drop": 1}
     assert report["learned"] == 11
+    assert report["threshold"] == pq.read_table(place / "runs/safe/flags.parquet")["threshold"][0].as_py()
     assert pq.read_table(place / "runs/safe/flags.parquet")["review"].to_pylist()[:4] == [
         "drop",
         "keep",
@@ -67,6 +68,25 @@ def test_a_scan_beside_is_used_and_said_unless_it_is_not_wanted(place, reviewed,
     assert main([*command(place, "train", "scans/anew"), *QUICK, "--scan", "none"]) == 0
     assert "scored 12 rows" in capsys.readouterr().err
     assert json.loads((place / "scans/anew/training.json").read_text())["reviews"]["drop"] == 0
+
+
+def test_a_review_holds_for_what_is_left_when_rows_are_held_out(place, reviewed, capsys):
+    held = ["--val-size", "4", "--scan", str(reviewed)]
+    assert main([*command(place, "train", "runs/part"), *QUICK, *held]) == 0
+    assert "4 decision(s) made there" in capsys.readouterr().err
+    report = json.loads((place / "runs/part/training.json").read_text())
+    kept = report["reviews"]
+    assert report["rows"] == 8
+    assert 0 < sum(kept.values()) <= 4
+    assert report["learned"] == 8 - kept["drop"]
+
+
+def test_a_dry_run_says_whose_scores_would_be_used_and_takes_nothing(place, reviewed, capsys):
+    assert main([*command(place, "train", "runs/dry"), *QUICK, "--scan", str(reviewed), "--dry-run"]) == 0
+    said = capsys.readouterr().err
+    assert "4 decision(s) made there" in said
+    assert "for the scan" not in said
+    assert not list((place / "runs/dry").iterdir())
 
 
 def test_another_rule_takes_the_scores_and_keeps_the_decisions(place, reviewed):

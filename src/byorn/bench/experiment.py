@@ -11,12 +11,12 @@ from byorn.attacks.objectives import find_objective
 from byorn.errors import ConfigError
 from byorn.goal import Goal
 from byorn.models.spec import Dtype, LoraSpec
+from byorn.pipeline.settings import FLAGGING
 from byorn.training.settings import ByornSettings
 
 if TYPE_CHECKING:
     from byorn.attacks.recipe import Recipe
 
-FLAGGING = ("byorn", "byorn-f", "byorn-soft", "base-relabel")  # the defenses that the percentile matters to
 AVERAGING = ("byorn", "byorn-soft")  # the defenses that the decay matters to
 
 

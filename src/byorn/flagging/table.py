@@ -1,6 +1,7 @@
 """`flags.parquet`: which responses are replaced, and why. A person's word in `review` always wins."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,21 @@ class Flags:
         """How many rows a person kept, replaced or dropped, with or against the rule."""
         words = self.review or []
         return Reviews(words.count("keep"), words.count("replace"), words.count("drop"))
+
+    def of(self, keys: Sequence[tuple[str, int]]) -> "Flags":
+        """The decisions about some of the rows, in the order of `keys`."""
+        places = {key: index for index, key in enumerate(self.keys)}
+        chosen = [places[key] for key in keys]
+        return replace(
+            self,
+            ids=[self.ids[index] for index in chosen],
+            turns=[self.turns[index] for index in chosen],
+            flagged=self.flagged[chosen],
+            weight=self.weight[chosen],
+            reasons=[self.reasons[index] for index in chosen],
+            review=[self.review[index] for index in chosen] if self.review else None,
+            origins=[self.origins[index] for index in chosen] if self.origins else [],
+        )
 
 
 def write_flags(path: Path, flags: Flags) -> None:

@@ -71,8 +71,10 @@ def require_source(spec: DataSpec) -> None:
     open_source(spec.source, spec.format, spec.name, spec.split)
 
 
-def read_rows(spec: DataSpec, processor: Any, out: Path, limit_tokens: int | None = None) -> LoadedRows:
-    """Rows for a model: read, checked, narrated; what could not be used is listed in `out/rejects.jsonl`.
+def read_rows(
+    spec: DataSpec, processor: Any, out: Path, limit_tokens: int | None = None, rejects: str = "rejects.jsonl"
+) -> LoadedRows:
+    """Rows for a model: read, checked, narrated; what could not be used is listed in the file `rejects` of `out`.
 
     Raises:
         DataError: Nothing usable, or `strict` and a reject.
@@ -85,10 +87,10 @@ def read_rows(spec: DataSpec, processor: Any, out: Path, limit_tokens: int | Non
         say(f"  {note}")
     if loaded.rejects:
         if is_main():
-            with atomic_path(out / "rejects.jsonl") as partial:
+            with atomic_path(out / rejects) as partial:
                 write_rejects(partial, loaded.rejects)
         say(
-            f"  {len(loaded.rejects)} record(s) cannot be used, listed in {out / 'rejects.jsonl'}; the first: {loaded.rejects[0]}"
+            f"  {len(loaded.rejects)} record(s) cannot be used, listed in {out / rejects}; the first: {loaded.rejects[0]}"
         )
     if spec.strict:
         require_no_rejects(loaded)

@@ -1,13 +1,16 @@
 """What a run will take, said before it begins: rows, steps, time from a few timed batches, memory.
 
     scan      rows x f,                                   f: seconds a row of a forward pass, timed
-    training  epochs x (rows x 3 f + flagged x g),        g: seconds a row of sampling, timed; a backward pass counts as two forward ones
+    training  epochs x (rows x t + flagged x g),          t: seconds a row of a training step, timed in a dry run, else `STEP` x f
+                                                          g: seconds a row of sampling a response, timed
+    memory    weights + adapter with optimizer and average + what a forward pass keeps for the backward one
 
-Estimates are of this device and these rows; nothing random is drawn and nothing of the model changes.
+Estimates are of this device and these rows; an estimate before a real run draws nothing random and leaves the model as it was.
 """
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from byorn.models.inputs import Inputs
@@ -16,15 +19,64 @@ from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import current_shard
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
     from byorn.training.config import ByornConfig
+    from byorn.training.trainer import ByornTrainer
 
 LONG = 1000
 """Rows from which on a run is estimated before it begins; shorter ones are soon over, and their bar tells."""
-BATCHES = 3
+STEP = 3
+"""A training step in forward passes: one forward, one backward through the frozen layers, one for the adapter or the recomputation of activations."""
 OPTIMIZER_BYTES = 4 + 4 + 4 + 8
 """Of each adapter weight in float32: the weight, its gradient, its average, and Adam's two moments."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingEstimate:
+    """What training is expected to do and to take.
+
+    Attributes:
+        rows, flagged: Rows that are learned, and those of them whose responses are sampled.
+        steps: Optimizer steps.
+        scoring: Seconds of the scan; 0 where its scores are there already.
+        learning, sampling: Seconds of training without sampling, and of sampling.
+        visits: Rows that each process learns from over the run, repetitions counted.
+        weights, adapter, activations: Bytes; `activations` is None where it was not measured.
+    """
+
+    rows: int
+    flagged: int
+    steps: int
+    scoring: float
+    learning: float
+    sampling: float
+    visits: float
+    weights: int
+    adapter: int
+    activations: int | None = None
+
+    def tried(self, measured: "Measured") -> "TrainingEstimate":
+        """The same with what `measure` found."""
+        sampled = self.visits * self.flagged / self.rows
+        return replace(
+            self,
+            learning=measured.learning * self.visits,
+            sampling=measured.sampling * sampled,
+            activations=measured.activations,
+        )
+
+    def __str__(self) -> str:
+        sampled = f", about {self.flagged} with sampled responses," if self.flagged else ""
+        scan = f"{seconds(self.scoring)} for the scan and " if self.scoring else ""
+        parts = [f"weights {gigabytes(self.weights)}", f"adapter with optimizer and average {gigabytes(self.adapter)}"]
+        if self.activations is None:
+            memory = f"{', '.join(parts)}, activations come on top"
+        else:
+            total = gigabytes(self.weights + self.adapter + self.activations)
+            memory = f"memory about {total}: {', '.join(parts)}, activations {gigabytes(self.activations)}"
+        return f"training {self.rows} rows{sampled} in {self.steps} steps: about {scan}{seconds(self.learning + self.sampling)} for training; {memory}"
 
 
 def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool) -> None:
@@ -32,24 +84,32 @@ def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool) -> None:
     if not dry_run and len(inputs.rows) < LONG:
         return
     total = forward_seconds(inputs, batch_size) * len(inputs.rows) / current_shard().num_shards
-    say(
-        f"scoring {len(inputs.rows)} rows: about {seconds(total)}; weights {gigabytes(weight_bytes(inputs.model))}, activations come on top"
-    )
+    weights = gigabytes(weight_bytes(inputs.model))
+    say(f"scoring {len(inputs.rows)} rows: about {seconds(total)}; weights {weights}, activations come on top")
 
 
-def tell_training(inputs: Inputs, config: "ByornConfig", adapter_weights: int, samples: bool) -> None:
-    """Say what training will take; `samples`: whether flagged responses are sampled."""
-    forward = forward_seconds(inputs, config.per_device_train_batch_size)
-    rows, flagged = len(inputs.rows), round((1 - config.percentile) * len(inputs.rows)) if samples else 0
+def estimate_training(
+    inputs: Inputs, config: "ByornConfig", *, flagged: int, adapter: int, scan: bool
+) -> TrainingEstimate:
+    """What training these rows will take, a step taken as `STEP` forward passes.
+
+    Args:
+        inputs: Rows and the pretrained model.
+        config: How they are trained on.
+        flagged: Rows whose responses are sampled.
+        adapter: Weights of the adapter.
+        scan: Whether the rows are scored first.
+    """
+    batch, rows = config.per_device_train_batch_size, len(inputs.rows)
+    forward = forward_seconds(inputs, batch)
+    sampling = sampling_seconds(inputs, config.response_batch_size or batch) if flagged else 0.0
     steps = planned_steps(rows, config)
-    epochs = steps * rows_a_step(config) / rows
-    sampling = sampling_seconds(inputs, config.per_device_train_batch_size) if samples else 0.0
-    total = epochs * (3 * forward * rows + sampling * flagged) / config.world_size
-    say(
-        f"training {rows} rows, about {flagged} with sampled responses, in {steps} steps: about {seconds(forward * rows)} for the scan and "
-        f"{seconds(total)} for training; weights {gigabytes(weight_bytes(inputs.model))}, adapter with optimizer and average "
-        f"{gigabytes(OPTIMIZER_BYTES * adapter_weights)}, activations come on top"
-    )
+    visits = steps * rows_a_step(config) / config.world_size  # of each process
+    return TrainingEstimate(
+        rows=rows, flagged=flagged, steps=steps, scoring=forward * rows / config.world_size if scan else 0.0,
+        learning=STEP * forward * visits, sampling=sampling * visits * flagged / rows, visits=visits,
+        weights=weight_bytes(inputs.model), adapter=OPTIMIZER_BYTES * adapter,
+    )  # fmt: skip
 
 
 def rows_a_step(config: "ByornConfig") -> int:
@@ -65,7 +125,7 @@ def planned_steps(rows: int, config: "ByornConfig") -> int:
 
 
 def forward_seconds(inputs: Inputs, batch_size: int) -> float:
-    """Seconds a row of a forward pass, from `BATCHES` batches of the longest, middle and shortest rows; one more warms up."""
+    """Seconds a row of a forward pass, from batches of the longest, middle and shortest rows; one more warms up."""
     from byorn.models.template import end_ids
     from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
 
@@ -82,18 +142,90 @@ def forward_seconds(inputs: Inputs, batch_size: int) -> float:
         return sum(run(batch) for batch in batches) / sum(map(len, batches))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What training costs, by trying it.
+
+    Attributes:
+        learning, sampling: Seconds a row of a forward and a backward pass, and of sampling a response from the average.
+        activations: Bytes that a forward pass of the longest rows keeps for the backward one.
+    """
+
+    learning: float
+    sampling: float
+    activations: int
+
+
+def measure(trainer: "ByornTrainer", sampling: bool) -> Measured:
+    """Try training on the longest, middle and shortest rows, and sampling for the middle ones if `sampling`. The optimizer makes no step, but the
+    trainer is of no use afterwards: for dry runs only.
+    """
+    args, rows = trainer.args, trainer.train_dataset
+    if args.gradient_checkpointing:
+        trainer.model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
+    trainer.model.train()
+    batches = list(_spread(shard_batches(length_order(rows), args.per_device_train_batch_size, WHOLE)))
+    activations = kept_bytes(trainer, batches[0])  # and all is warm
+    learning = sum(_learn(trainer, batch) for batch in batches) / sum(map(len, batches))
+    sampled = _sample(trainer, batches[len(batches) // 2]) if sampling else 0.0
+    return Measured(learning=learning, sampling=sampled, activations=activations)
+
+
+def kept_bytes(trainer: "ByornTrainer", batch: list[int]) -> int:
+    """Bytes that a forward pass of some rows keeps for the backward one; the weights do not count."""
+    import torch
+
+    kept: dict[int, int] = {}
+    weights = {parameter.untyped_storage().data_ptr() for parameter in trainer.model.parameters()}
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        _learn(trainer, batch)
+    return sum(kept.values())
+
+
+def _learn(trainer: "ByornTrainer", batch: list[int]) -> float:
+    """Seconds of a forward and a backward pass."""
+    began = time.perf_counter()
+    samples = [
+        {key: trainer.train_dataset[index][key] for key in ("prompt", "completion", "images")} for index in batch
+    ]
+    inputs = trainer._prepare_inputs(trainer.data_collator(samples))
+    with trainer.compute_loss_context_manager():
+        loss: torch.Tensor = trainer.compute_loss(trainer.model, inputs)  # type: ignore[assignment]  # no outputs are asked for
+    loss.backward()
+    loss.item()  # a GPU is waited for
+    return time.perf_counter() - began
+
+
+def _sample(trainer: "ByornTrainer", batch: list[int]) -> float:
+    """Seconds a row of sampling responses as training will."""
+    from byorn.training.ema import add_ema
+    from byorn.training.responses import ema_source
+
+    add_ema(trainer.model)
+    rows = trainer.train_dataset
+    source = ema_source(trainer.processing_class, trainer.args, rows.select_columns(["completion"]))
+    began = time.perf_counter()
+    source(trainer.model, [rows[index] for index in batch], 0)
+    return (time.perf_counter() - began) / len(batch)
+
+
 def sampling_seconds(inputs: Inputs, batch_size: int) -> float:
-    """Seconds a row of generating a response of middle length."""
+    """Seconds a row of generating a response of middle length; greedy decoding draws nothing."""
     from byorn.models.generate import generate
+    from byorn.training.responses import learned_length_limit
 
     order = length_order(inputs.dataset)
     batch = [inputs.dataset[index] for index in order[len(order) // 2 :][:batch_size]]
-    tokens = max(
-        len(inputs.processor.tokenizer(inputs.rows[index].response)["input_ids"])
-        for index in order[len(order) // 2 :][:batch_size]
-    )
+    limit = learned_length_limit(inputs.processor, [row.response for row in inputs.rows])
     began = time.perf_counter()
-    generate(inputs.model, inputs.processor, batch, max_new_tokens=tokens)
+    generate(inputs.model, inputs.processor, batch, max_new_tokens=limit)
     return (time.perf_counter() - began) / len(batch)
 
 

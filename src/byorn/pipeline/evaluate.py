@@ -5,7 +5,7 @@ interval.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from byorn.attacks.manifest import attacked
 from byorn.data.row import Row
@@ -24,6 +24,9 @@ from byorn.runs.folder import make_folder, write_config, write_environment, writ
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
 from byorn.runs.stage import Record, run_stage
+
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
 
 ATTACK_METRICS = ("asr", "false_asr")
 
@@ -70,20 +73,11 @@ def evaluate(
     require_source(data)
     if triggered:
         require_source(triggered)
-    write_config(
-        out,
-        {
-            "command": "evaluate",
-            "data": data,
-            "model": model,
-            "evaluate": spec,
-            "triggered": triggered,
-            "attack": attack,
-        },
-    )
+    settings = {"data": data, "model": model, "evaluate": spec, "triggered": triggered, "attack": attack}
+    write_config(out, {"command": "evaluate", **settings})
     processor = model.processor()
     rows = read_rows(data, processor, out).rows
-    marked = attacked(read_rows(triggered, processor, out).rows, Path(triggered.source)) if triggered else None
+    marked = _triggered_rows(triggered, processor, out) if triggered else None
     loaded = model.model()
     if spec.adapter:
         loaded = load_adapter(loaded, spec.adapter)
@@ -92,6 +86,11 @@ def evaluate(
         write_json(out / "metrics.json", results.as_dict())
     write_environment(out, model=model.name, adapter=spec.adapter)
     return results
+
+
+def _triggered_rows(triggered: DataSpec, processor: "ProcessorMixin", out: Path) -> Sequence[Row]:
+    rows = read_rows(triggered, processor, out, rejects="rejects_triggered.jsonl").rows
+    return attacked(rows, Path(triggered.source))
 
 
 def measure(

@@ -1,26 +1,39 @@
 """Scores and reviews of an earlier scan, for a run in another folder: nothing that a person decided is lost in silence."""
 
 import shutil
+import time
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from byorn.errors import ConfigError, MismatchError
+from byorn.errors import ByornError, ConfigError, MismatchError
 from byorn.flagging.table import read_flags
 from byorn.models.inputs import Inputs
+from byorn.runs.atomic import atomic_path
 from byorn.runs.identity import IDENTITY, require_same
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
+from byorn.runs.stage import POLL
 from byorn.scoring.table import read_scores
 
 NONE = "none"
-FILES = ("scores.parquet", "flags.parquet")
+SCORES, FLAGS = "scores.parquet", "flags.parquet"
+PATIENCE = 60.0  # seconds that a copy may take
 
 
-def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
-    """Copy the scores and decisions of an earlier scan into `out`, unless scores are there already.
+def require_scan(scan: str | None) -> None:
+    """Refuse a folder without scores, before anything is loaded.
+
+    Raises:
+        ConfigError: There is no scan in the folder.
+    """
+    if scan and scan != NONE and not (Path(scan) / SCORES).is_file():
+        raise ConfigError(f"--scan {scan}: it holds no {SCORES}; give the folder of a byorn scan, or none")
+
+
+def find_scan(inputs: Inputs, out: Path, scan: str | None) -> Path | None:
+    """The folder of the earlier scan that a run in `out` starts from, which is said; None where there is none, or `out` has scores already.
 
     Args:
         inputs: What is scored, and by what.
@@ -31,35 +44,53 @@ def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
         ConfigError: There is no scan in the folder.
         MismatchError: It is of other data or another model.
     """
-    if scan == NONE or (out / FILES[0]).exists():
-        return
+    if scan == NONE or (out / SCORES).exists():
+        return None
+    require_scan(scan)
     folder = Path(scan) if scan else _beside(inputs, out)
     if folder is None or folder.resolve() == out.resolve():
-        return
-    path = folder / FILES[0]
-    if not path.is_file():
-        raise ConfigError(f"--scan {folder}: it holds no scores.parquet; give the folder of a byorn scan, or none")
+        return None
     try:
-        require_same(read_scores(path).metadata, inputs.identity, path)
+        require_same(read_scores(folder / SCORES).metadata, inputs.identity, folder / SCORES)
     except MismatchError as error:
-        raise MismatchError(
-            f"--scan: {str(error).partition(';')[0]}; scan this data with this model, or give none"
-        ) from None
-    flags = folder / FILES[1]
-    reviewed = _reviewed(flags)
+        difference = str(error).partition(";")[0]
+        raise MismatchError(f"--scan: {difference}; scan this data with this model, or give none") from None
     hint = "" if scan else "; --scan none scores anew"
-    say(f"using the scores of {folder}, of the same data and model, and {reviewed} decision(s) made there{hint}")
+    decisions = _decisions(folder / FLAGS)
+    say(f"using the scores of {folder}, of the same data and model, and {decisions} decision(s) made there{hint}")
+    return folder
+
+
+def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
+    """Copy the scores and decisions of an earlier scan into `out`, if `find_scan` finds one; the other processes wait for the first.
+
+    Raises:
+        ByornError: As `find_scan`; or the first process has copied nothing for `PATIENCE` seconds.
+    """
+    folder = find_scan(inputs, out, scan)
+    if folder is None:
+        return
     if is_main():
-        for name in FILES:
+        for name in (FLAGS, SCORES):  # the scores last, which the others wait for
             if (folder / name).is_file():
-                shutil.copyfile(folder / name, out / name)
+                with atomic_path(out / name) as partial:
+                    shutil.copyfile(folder / name, partial)
+    waited = 0.0
+    while not (out / SCORES).exists():
+        if waited > PATIENCE:
+            raise ByornError(f"--scan: {out / SCORES} does not appear; run the same command again")
+        time.sleep(POLL)
+        waited += POLL
 
 
 def _beside(inputs: Inputs, out: Path) -> Path | None:
     """A folder beside `out` with scores of the same data and model: one with decisions first, then the newest."""
-    found = [path.parent for path in out.resolve().parent.glob(f"*/{FILES[0]}") if _fits(path, inputs)]
-    ordered = sorted(found, key=lambda folder: (_reviewed(folder / FILES[1]) > 0, (folder / FILES[0]).stat().st_mtime))
-    return ordered[-1] if ordered else None
+    found = [path.parent for path in out.resolve().parent.glob(f"*/{SCORES}") if _fits(path, inputs)]
+    return max(
+        found,
+        key=lambda folder: (_decisions(folder / FLAGS) > 0, (folder / SCORES).stat().st_mtime),
+        default=None,
+    )
 
 
 def _fits(path: Path, inputs: Inputs) -> bool:
@@ -71,6 +102,6 @@ def _fits(path: Path, inputs: Inputs) -> bool:
     return all(held.get(name.encode()) == value.encode() for name, value in wanted.items())
 
 
-def _reviewed(path: Path) -> int:
+def _decisions(path: Path) -> int:
     """How many rows a person has decided about."""
-    return int(np.sum([word != "auto" for word in read_flags(path).review or []])) if path.is_file() else 0
+    return sum(word != "auto" for word in read_flags(path).review or []) if path.is_file() else 0

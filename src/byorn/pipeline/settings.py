@@ -7,6 +7,11 @@ from pathlib import Path
 from byorn.models.spec import LoraSpec
 from byorn.settings import at_least, check_settings, positive, setting
 
+FLAGGING = ("byorn", "byorn-f", "byorn-soft", "base-relabel")
+"""The defenses that flag by the scores of a scan, and so by the percentile."""
+SAMPLING = ("byorn", "byorn-soft")
+"""Those that sample responses while they train."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DryRun:
