@@ -4,7 +4,7 @@
 """
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from byorn.cli.arguments import Command, Values
 from byorn.pipeline.settings import BenchSpec
@@ -12,7 +12,10 @@ from byorn.runs.settings import Common
 from byorn.settings import build
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from byorn.bench.experiment import Experiment
+    from byorn.bench.result import CellResult
 
 FORMATS = {"run": (None,), "table": ("markdown", "html", "json"), "plot": ("svg", "png")}
 """What each action can write, the default first."""
@@ -42,7 +45,7 @@ def _format(action: str, asked: str | None) -> str | None:
     return asked or known[0]
 
 
-def _run(spec: BenchSpec, experiments: "list[Experiment]", plugins: Any) -> None:
+def _run(spec: BenchSpec, experiments: "list[Experiment]", plugins: "tuple[Path, ...]") -> None:
     from byorn.bench.run import run_experiments
     from byorn.errors import BenchError
 
@@ -77,7 +80,7 @@ def _plot(spec: BenchSpec, experiments: "list[Experiment]", form: str) -> None:
             say(f"{experiment.name}: no ROC curves; no result holds one")
 
 
-def _results(spec: BenchSpec, experiment: "Experiment") -> list[dict[str, Any]]:
+def _results(spec: BenchSpec, experiment: "Experiment") -> "list[CellResult]":
     from byorn.bench.results import read_results
 
     return read_results(spec.results / experiment.name, experiment.slugs())
