@@ -1,10 +1,11 @@
-"""The demo over several seeds: `make demo-seeds`. Writes `benchmarks/results/demo.json` and prints the table of the README.
+"""The demo over several seeds: `make demo-seeds`. Writes `benchmarks/results/demo.json` and prints their table.
 
 A finished run folder (`runs/demo-seed-N/summary.json`) is not run again.
 """
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -41,19 +42,20 @@ def table(summaries: list[dict[str, Any]]) -> str:
     auc = mean(s["detection_auc"] for s in summaries)
     recall = mean(s["detection_recall"] for s in summaries)
     lines.append(
-        f"\nDetection: AUC {auc:.4f}, recall {recall:.3f}. byorn over oracle: {ratio} %. Mean (smallest to largest) over {len(summaries)} seeds."
+        f"\nDetection: AUC {auc:.4f}, recall {recall:.3f}. byorn over oracle: {ratio} %. "
+        f"Mean (smallest to largest) over {len(summaries)} seeds."
     )
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None, result: Path = RESULT) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     quiet_libraries()
     summaries = [run(seed) for seed in args.seeds]
-    RESULT.parent.mkdir(exist_ok=True)
-    write_json(RESULT, {"command": "make demo-seeds", "seeds": args.seeds, "summaries": summaries})
+    result.parent.mkdir(exist_ok=True)
+    write_json(result, {"command": "make demo-seeds", "seeds": args.seeds, "summaries": summaries})
     print(table(summaries))
 
 

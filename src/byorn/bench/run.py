@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from byorn.bench.apart import run_apart
 from byorn.bench.experiment import AVERAGING, FLAGGING, Cell, Experiment, Group, plain, without_none
 from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.plugins import load_plugins
 from byorn.runs.narrate import quiet_libraries, say, seconds
+
+if TYPE_CHECKING:
+    from byorn.bench.result import CellResult
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,14 @@ class Job:
 
 
 def run_experiments(
-    experiments: Sequence[Experiment], results: Path, work: Path, *, only: str = "*", jobs: int = 1,
+    experiments: Sequence[Experiment],
+    results: Path,
+    work: Path,
+    *,
+    only: str = "*",
+    jobs: int = 1,
     plugins: Sequence[str | Path] = (),
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Run every cell without a result; returns a line for each failure.
 
     Args:
@@ -55,7 +63,7 @@ def run_experiments(
         return [failure for job in queue for failure in run_job(job)]
     threads = max(1, (os.cpu_count() or 1) // jobs)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read by the workers when they start
-    return run_apart(queue, run_job, jobs)
+    return run_apart(queue, run_job, jobs, name=lambda job: job.group.slug)
 
 
 def _require_match(experiments: Sequence[Experiment], only: str) -> None:
@@ -70,7 +78,8 @@ def pending(
     experiment: Experiment, results: Path, work: Path, only: str, plugins: Sequence[str | Path] = ()
 ) -> list[Job]:
     """The cells of an experiment that have no result yet, by group."""
-    jobs, files = [], (*experiment.plugins, *plugins)
+    jobs = []
+    files = (*experiment.plugins, *plugins)
     digests = load_plugins(files)
     for group in experiment.groups():
         chosen = [cell for cell in experiment.cells(group) if fnmatch(f"{experiment.name}/{cell.slug}", only)]
@@ -82,7 +91,7 @@ def pending(
 
 
 def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
-    """Whether a cell has a result. A plugin that the result does not know had no part in it; one that it knows must be the same."""
+    """Whether a cell has a result. A plugin that the result names must be the same; another had no part in it."""
     path = folder / f"{cell.slug}.json"
     if not path.exists():
         return False
@@ -93,14 +102,15 @@ def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
         raise DataError(f"{path}: no result file ({error!r}); delete it and run the bench again") from error
     if changed := sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)):
         key = changed[0]
-        raise MismatchError(f"{path}: made with {key}={before.get(key)!r}, not {now.get(key)!r}; delete it or rename the experiment")  # fmt: skip
+        what = f"made with {key}={before.get(key)!r}, not {now.get(key)!r}"
+        raise MismatchError(f"{path}: {what}; delete it or rename the experiment")
     known = result.get("plugins", {})
     if changed := [name for name, digest in plugins.items() if known.get(name, digest) != digest]:
         raise MismatchError(f"{path}: made with another {changed[0]}; delete it or rename the experiment")
     return True
 
 
-def read_settings(settings: dict[str, Any]) -> dict[str, Any]:
+def read_settings(settings: Mapping[str, object]) -> dict[str, object]:
     """What the defense of a cell reads: another p does not change plain fine-tuning."""
     unread = {"percentile": FLAGGING, "ema_decay": AVERAGING}
     return {
@@ -123,7 +133,7 @@ def run_job(job: Job) -> list[str]:
         try:
             result = run_cell(cell, shared, job.work)
             job.results.mkdir(parents=True, exist_ok=True)
-            write_json(job.results / f"{cell.slug}.json", result)
+            write_json(job.results / f"{cell.slug}.json", result.as_dict())
             close(job.work / cell.slug)
         except Exception as error:
             failures.append(_failure(cell.slug, error))
@@ -138,8 +148,8 @@ def _failure(name: str, error: Exception) -> str:
     return line
 
 
-def _line(result: dict[str, Any]) -> str:
-    figures, metric = result["figures"], result["metric"]
-    asr, utility = figures["asr"]["value"], figures["clean"][metric]["value"]
-    shown = (asr if asr is None else format(asr, ".1%"), utility if utility is None else format(utility, ".3f"))
-    return f"ASR {shown[0]}, {metric} {shown[1]}, {seconds(sum(result['seconds'].values()))}"
+def _line(result: "CellResult") -> str:
+    rate, utility = result.figures.asr, result.figures.clean[result.metric].defined
+    asr = "undefined" if rate is None or rate.defined is None else f"{rate.value:.1%}"
+    shown = "undefined" if utility is None else f"{utility:.3f}"
+    return f"ASR {asr}, {result.metric} {shown}, {seconds(sum(result.seconds.values()))}"
