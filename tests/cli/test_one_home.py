@@ -13,7 +13,7 @@ from byorn.data.files import write_rows
 from byorn.settings import settings_of
 from byorn.testing import tiny_rows
 
-SOURCE = Path(import_module("byorn").__file__).parent
+SOURCE = Path(str(import_module("byorn").__file__)).parent
 DEMO = "DemoSpec"
 """The demo is an experiment: it says what its one attack and training are, as an experiment file does."""
 SEPARATE = {
