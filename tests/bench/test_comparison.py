@@ -16,6 +16,8 @@ PHASES = ("poison", "scan", "train_undefended", "train_oracle", "train_byorn", "
 
 def load(path):
     spec = importlib.util.spec_from_file_location(path.stem, ROOT / path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -85,6 +85,7 @@ def test_seeds_are_averaged_and_attack_rates_pooled():
     assert line.utility == pytest.approx(0.8)
     assert line.asr == pytest.approx(0.2)
     assert line.n == 200
+    assert line.asr_interval is not None
     low, high = line.asr_interval
     assert 0.14 < low < 0.2 < high < 0.27
     assert line.seconds == pytest.approx(25.0)

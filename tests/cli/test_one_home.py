@@ -18,7 +18,7 @@ from byorn.settings import settings_of
 from byorn.testing import tiny_rows
 from byorn.training.settings import ByornSettings, TrainerOptions
 
-SOURCE = Path(import_module("byorn").__file__).parent
+SOURCE = Path(str(import_module("byorn").__file__)).parent
 DEMO = "DemoSpec"
 """The demo is an experiment: it says what its one attack and training are, as an experiment file does."""
 SEPARATE = {
@@ -77,7 +77,9 @@ def _defaults(tree: ast.AST) -> Iterator[tuple[str, str, ast.expr]]:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             given = node.args
             positional = [*given.posonlyargs, *given.args]
-            pairs = [*zip(reversed(positional), reversed(given.defaults), strict=False)]
+            pairs: list[tuple[ast.arg, ast.expr | None]] = [
+                *zip(reversed(positional), reversed(given.defaults), strict=False)
+            ]
             pairs += [*zip(given.kwonlyargs, given.kw_defaults, strict=True)]
             yield from ((node.name, argument.arg, default) for argument, default in pairs if default)
 

@@ -189,7 +189,7 @@ def test_a_list_of_modules_matches_the_ends_of_names_as_in_peft():
         "x.my_q_proj",
         "x.mlpxfc1",
     )
-    assert [bool(re.fullmatch(pattern, name)) for name in names] == [True, True, True, False, False]
+    assert [bool(re.fullmatch(str(pattern), name)) for name in names] == [True, True, True, False, False]
     for text in ("all-linear", r".*language_model.*q_proj"):
         assert translate({"lora_target_modules": text})[0] == {"lora_targets": text}
     assert translate({"lora_target_modules": ["all-linear"]})[0] == {"lora_targets": "all-linear"}

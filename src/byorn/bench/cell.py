@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from byorn.attacks.manifest import poisoned_keys
-from byorn.bench.experiment import FLAGGING, Cell, Group, plain
+from byorn.bench.experiment import Cell, Group, plain
 from byorn.bench.group import Setup, judge, plant, poisoned_data, setup_of
 from byorn.bench.result import CellResult, Curve, Judged, Training
 from byorn.bench.tasks import load_task
@@ -19,7 +19,7 @@ from byorn.models.spec import LoraSpec
 from byorn.pipeline.evaluate import check_metrics
 from byorn.pipeline.reuse import NONE
 from byorn.pipeline.scan import scan
-from byorn.pipeline.settings import TrainSpec
+from byorn.pipeline.settings import FLAGGING, TrainSpec
 from byorn.pipeline.train import train
 from byorn.runs.folder import source_digest, versions, write_json
 from byorn.runs.timer import Timer

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from byorn.bench.experiment import AVERAGING, FLAGGING
+from byorn.bench.experiment import AVERAGING
 from byorn.bench.results import Line
 from byorn.evaluation.intervals import wilson
 from byorn.evaluation.tables import scale_of
+from byorn.pipeline.settings import FLAGGING
 
 Value = Callable[[Line], float | None]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from byorn.bench.experiment import FLAGGING
 from byorn.bench.result import CellResult
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
 from byorn.evaluation.metric import Metric
+from byorn.pipeline.settings import FLAGGING
 from byorn.runs.narrate import say
 
 

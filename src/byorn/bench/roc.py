@@ -6,10 +6,10 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from byorn.bench.experiment import FLAGGING
 from byorn.bench.grids import rank
 from byorn.bench.plot import COLORS, literal, load_pyplot, save
 from byorn.bench.result import CellResult, Curve
+from byorn.pipeline.settings import FLAGGING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

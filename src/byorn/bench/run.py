@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byorn.bench.apart import run_apart
-from byorn.bench.experiment import AVERAGING, FLAGGING, Cell, Experiment, Group, plain, without_none
+from byorn.bench.experiment import AVERAGING, Cell, Experiment, Group, plain, without_none
 from byorn.errors import ConfigError, DataError, MismatchError
+from byorn.pipeline.settings import FLAGGING
 from byorn.plugins import load_plugins
 from byorn.runs.narrate import quiet_libraries, say, seconds
 

@@ -54,7 +54,7 @@ def build_config(spec: TrainSpec, checkpoints: Path, of_defense: Mapping[str, An
 
 def build_lora(model: "PreTrainedModel", spec: LoraSpec) -> "LoraConfig":
     """The `LoraConfig`: on the language model, with `spec.vision` on the vision tower too, or on `spec.targets`."""
-    lora = default_lora(model, rank=spec.rank, alpha=spec.alpha, dropout=spec.dropout, vision=spec.vision)
+    lora: LoraConfig = default_lora(model, rank=spec.rank, alpha=spec.alpha, dropout=spec.dropout, vision=spec.vision)
     if spec.targets:
         lora.target_modules = spec.targets
     return lora

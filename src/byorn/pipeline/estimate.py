@@ -114,7 +114,8 @@ def estimate_training(
 
 def rows_a_step(config: "ByornConfig") -> int:
     """Rows of an optimizer step over all processes."""
-    return config.train_batch_size * config.world_size * config.gradient_accumulation_steps
+    rows: int = config.train_batch_size * config.world_size * config.gradient_accumulation_steps
+    return rows
 
 
 def planned_steps(rows: int, config: "ByornConfig") -> int:
@@ -198,7 +199,7 @@ def _learn(trainer: "ByornTrainer", batch: list[int]) -> float:
     inputs = trainer._prepare_inputs(trainer.data_collator(samples))
     with trainer.compute_loss_context_manager():
         loss: torch.Tensor = trainer.compute_loss(trainer.model, inputs)  # type: ignore[assignment]  # no outputs are asked for
-    loss.backward()
+    torch.autograd.backward(loss)
     loss.item()  # a GPU is waited for
     return time.perf_counter() - began
 
