@@ -216,6 +216,43 @@ def test_an_adapter_that_is_not_there_or_does_not_fit_is_refused(processor: Any,
     assert "does not load" in refusal(load_adapter, base, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:Could not find a config file:UserWarning")  # PEFT's, of bases that are only names
+def test_an_adapter_of_another_base_is_named_with_both(
+    processor: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from peft import get_peft_model
+
+    from byorn.embedded.architecture import build_model
+
+    def saved(model: Any, name: str) -> Path:
+        model.name_or_path = name
+        get_peft_model(model, default_lora(model, rank=2)).save_pretrained(tmp_path / Path(name).name)
+        return tmp_path / Path(name).name
+
+    def base(name: str) -> Any:
+        model = tiny_model(processor=processor)
+        model.config._name_or_path = name
+        return model
+
+    wider = saved(build_model(processor.tokenizer, vision=(32, 2), text=(96, 2)), "lab/wide-7b")
+    assert "trained on 'lab/wide-7b', not 'lab/tiny-2b'" in refusal(load_adapter, base("lab/tiny-2b"), wider)
+    fits = saved(tiny_model(processor=processor), "lab/tiny-1b")
+    load_adapter(base("lab/tiny-2b"), fits)
+    assert "trained on 'lab/tiny-1b', not 'lab/tiny-2b'" in capsys.readouterr().err
+    load_adapter(base("/models/tiny-1b"), fits)  # the same one, from a folder
+    assert "trained on" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "[" * 100_000, '{"base_model_name_or_path": 7}'])
+def test_an_adapter_with_a_broken_configuration_is_refused_in_one_line(
+    processor: Any, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "adapter_config.json").write_text(content)
+    base = tiny_model(processor=processor)
+    base.config._name_or_path = "lab/tiny-2b"
+    assert "does not load" in refusal(load_adapter, base, tmp_path)
+
+
 def test_the_default_device_is_the_cpu_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert default_device() == "cpu"

@@ -195,7 +195,9 @@ def test_the_same_command_goes_on_and_another_one_is_refused(place, trained, cap
     assert main([*command, *QUICK]) == 0
     assert "from checkpoint-4" in capsys.readouterr().err
     assert main([*command, *QUICK, "--seed", "7"]) == 2
-    assert "started with" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "it was started with other settings (seed: " in said
+    assert "then, 7 now); use another --out" in said
 
 
 def test_an_unknown_training_argument_names_the_nearest(place, capsys):

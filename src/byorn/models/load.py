@@ -12,10 +12,10 @@ from byorn.errors import ModelError
 from byorn.models.quantize import keep_differentiable, quantization_config
 from byorn.models.spec import ModelSpec
 from byorn.runs.narrate import for_machines, say
-from byorn.text import first_line
+from byorn.text import first_line, shown
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, ProcessorMixin
+    from transformers import PretrainedConfig, PreTrainedModel, ProcessorMixin
 
 
 def resolve_model(model: str) -> str:
@@ -154,10 +154,31 @@ def load_adapter(model: Any, adapter: str | Path) -> Any:
 
     if not (Path(adapter) / "adapter_config.json").is_file() and os.sep in str(adapter):
         raise ModelError(f"adapter: no adapter_config.json in {str(adapter)!r}; give the folder that training exported")
+    mismatch = _other_base(Path(adapter), model)
     try:
-        return PeftModel.from_pretrained(model, str(adapter)).eval()
+        adapted = PeftModel.from_pretrained(model, str(adapter)).eval()
     except Exception as error:  # a foreign folder fails in every way there is
-        raise ModelError(f"adapter {str(adapter)!r} does not load onto this model: {first_line(error)}") from error
+        reason = f"it {mismatch} ({first_line(error)})" if mismatch else first_line(error)
+        raise ModelError(f"adapter {str(adapter)!r} does not load onto this model: {reason}") from error
+    if mismatch:
+        say(f"  warning: adapter {str(adapter)!r} {mismatch}; it fits, but its figures mean little there")
+    return adapted
+
+
+def _other_base(adapter: Path, model: "PreTrainedModel") -> str:
+    """`trained on X, not Y` where an adapter in a folder names another base than `model`, else an empty string.
+
+    Only the last parts of the names are compared, since a model may be loaded from the hub once and from a folder later.
+    """
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # an adapter on the hub, or a broken one, of which PEFT complains
+        return ""
+    trained = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    used = getattr(model.config, "_name_or_path", None)
+    if not isinstance(trained, str) or not trained or not used or Path(trained).name == Path(used).name:
+        return ""
+    return f"was trained on {shown(trained)}, not {shown(used)}"
 
 
 def default_device() -> str:

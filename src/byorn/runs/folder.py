@@ -18,8 +18,13 @@ from typing import Any
 from byorn.errors import ConfigError, MismatchError
 from byorn.runs.atomic import atomic_path
 from byorn.runs.ranks import is_main
+from byorn.text import shown
 
 PACKAGES = ("byorn", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "pillow", "numpy")
+
+
+SHOWN = 5
+"""How many settings that differ are listed."""
 
 
 def make_folder(folder: Path) -> None:
@@ -91,19 +96,37 @@ def same_config(folder: Path, settings: dict[str, Any]) -> None:
     """Refuse to go on with a run that was started with other settings.
 
     Raises:
-        MismatchError: Naming the first setting that differs.
+        MismatchError: Naming the settings that differ, with both values.
     """
     import yaml
 
     path = folder / "config.yaml"
     before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
     now = json.loads(json.dumps(settings, default=str))
-    changed = [key for key in now if key in before and before[key] != now[key]]
+    then = _flat({key: before[key] for key in now if key in before})
+    now = _flat({key: now[key] for key in now if key in before})
+    changed = [
+        f"{name.rpartition('arguments.')[2]}: {_spoken(then, name)} then, {_spoken(now, name)} now"
+        for name in dict.fromkeys([*then, *now])
+        if name not in then or name not in now or then[name] != now[name]
+    ]
     if changed:
-        key = changed[0]
+        more = f", and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
         raise MismatchError(
-            f"{folder}: it was started with {key}={before[key]!r}, not {now[key]!r}; use another --out, or --overwrite"
+            f"{folder}: it was started with other settings ({'; '.join(changed[:SHOWN])}{more}); use another --out, or those settings again"
         )
+
+
+def _flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested settings by dotted names: `train.lora.rank`."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return found
+
+
+def _spoken(settings: dict[str, Any], name: str) -> str:
+    return shown(settings[name]) if name in settings else "not set"
 
 
 def write_environment(folder: Path, **facts: Any) -> None:
