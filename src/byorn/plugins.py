@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from byorn.errors import ConfigError
 from byorn.runs.narrate import say
@@ -27,9 +26,9 @@ class Registry:
     """Where entries of one kind go: name -> entry, and what an entry has to be."""
 
     kind: str
-    entries: dict[str, Any]
+    entries: dict[str, object]
     wanted: str
-    fits: Callable[[str, Any], bool]
+    fits: Callable[[str, object], bool]
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def _run(source: bytes, path: Path, module: ModuleType) -> None:
         raise ConfigError(f"plugin {path.name}{where}: {what}") from error
 
 
-def _check(registry: Registry, earlier: Mapping[str, Any], path: Path) -> None:
+def _check(registry: Registry, earlier: Mapping[str, object], path: Path) -> None:
     for name, entry in earlier.items():
         if registry.entries.get(name) is not entry:
             raise ConfigError(
@@ -165,20 +164,20 @@ def registries() -> list[Registry]:
     """Everywhere that a plugin may write. The places are named and not imported above, since they lie in higher layers than those that load plugins."""
     from importlib import import_module
 
-    def entries(place: str, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = getattr(import_module(place), name)
+    def entries(place: str, name: str) -> dict[str, object]:
+        found: dict[str, object] = getattr(import_module(place), name)
         return found
 
-    def instance_of(place: str, name: str) -> Callable[[str, Any], bool]:
+    def instance_of(place: str, name: str) -> Callable[[str, object], bool]:
         kind = getattr(import_module(place), name)
         return lambda _, entry: isinstance(entry, kind)
 
     trigger = import_module("byorn.attacks.trigger").Trigger
 
-    def is_trigger(name: str, entry: Any) -> bool:
+    def is_trigger(name: str, entry: object) -> bool:
         return isinstance(entry, type) and issubclass(entry, trigger) and getattr(entry, "name", None) == name
 
-    def is_function(name: str, entry: Any) -> bool:
+    def is_function(name: str, entry: object) -> bool:
         return callable(entry)
 
     objective, convention = (

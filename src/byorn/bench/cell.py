@@ -36,7 +36,7 @@ def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> dict
     ready = folder / READY
     settings = {"group": plain(group), "plugins": dict(plugins), "source": source_digest()}
     if ready.exists():
-        found = json.loads(ready.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(ready.read_text(encoding="utf-8"))
         if all(found.get(key) == value for key, value in settings.items()):
             return found
     shutil.rmtree(folder, ignore_errors=True)

@@ -182,7 +182,7 @@ def read_experiment(path: Path) -> Experiment:
             raise ConfigError(f"experiment {path}: extends: {base!r} extends another one itself; name that one")
         content = {**beside, **content}
     lists = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
-    experiment = _build(Experiment, {"name": path.stem, **lists}, f"experiment {path}")
+    experiment: Experiment = _build(Experiment, {"name": path.stem, **lists}, f"experiment {path}")
     _check(experiment, path)
     return replace(experiment, plugins=tuple(path.parent / name for name in experiment.plugins))
 

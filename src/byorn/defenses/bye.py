@@ -71,7 +71,8 @@ def comparable(values: np.ndarray) -> np.ndarray:
     """Entropies [rows, layers] on one scale, from [rows, layers and the number n of image tokens]; NaN where n is below 2."""
     matrix, tokens = values[:, :-1], values[:, -1:]
     room = np.log(np.where(tokens > 1, tokens, np.nan))
-    return matrix * (room[~np.isnan(room)].max(initial=0.0) / room)
+    scaled: np.ndarray = matrix * (room[~np.isnan(room)].max(initial=0.0) / room)
+    return scaled
 
 
 def sensitive_layers(matrix: np.ndarray) -> list[int]:

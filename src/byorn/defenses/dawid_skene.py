@@ -19,7 +19,7 @@ def posterior(votes: np.ndarray, rounds: int = 100, tolerance: float = 1e-6) -> 
     if not votes.any():
         return np.zeros(len(votes))
     cast = votes.astype(float)
-    found = cast.mean(axis=1)
+    found: np.ndarray = cast.mean(axis=1)
     for _ in range(rounds):
         before, found = found, _expect(cast, found)
         if np.abs(found - before).max() < tolerance:

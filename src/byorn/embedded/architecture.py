@@ -5,7 +5,10 @@ decoder (4 layers of 192); 2.9 million parameters, a byte-level BPE of about a t
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast
 
 IMAGE_TOKEN, USER, ASSISTANT, SYSTEM, END, PAD = (
     "<image>",
@@ -25,7 +28,7 @@ TEMPLATE = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], size: int = 1024) -> Any:
+def train_tokenizer(texts: Iterable[str], size: int = 1024) -> "PreTrainedTokenizerFast":
     """A byte-level BPE tokenizer learned from `texts`; any other text still encodes, byte by byte."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -46,7 +49,7 @@ def train_tokenizer(texts: Iterable[str], size: int = 1024) -> Any:
     )
 
 
-def build_processor(tokenizer: Any) -> Any:
+def build_processor(tokenizer: "PreTrainedTokenizerFast") -> "LlavaProcessor":
     """The LLaVA processor around a tokenizer of `train_tokenizer`."""
     from transformers import CLIPImageProcessor, LlavaProcessor
 
@@ -67,7 +70,9 @@ def build_processor(tokenizer: Any) -> Any:
     )
 
 
-def build_model(tokenizer: Any, *, vision: tuple[int, int] = (128, 4), text: tuple[int, int] = (192, 4)) -> Any:
+def build_model(
+    tokenizer: "PreTrainedTokenizerFast", *, vision: tuple[int, int] = (128, 4), text: tuple[int, int] = (192, 4)
+) -> "LlavaForConditionalGeneration":
     """A LLaVA with random weights; `vision` and `text` are (width, layers). Seed torch before the call."""
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
@@ -85,7 +90,7 @@ def build_model(tokenizer: Any, *, vision: tuple[int, int] = (128, 4), text: tup
     config = LlavaConfig(
         vision_config=vision_config,
         text_config=text_config,
-        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
+        image_token_index=tokenizer.get_vocab()[IMAGE_TOKEN],
         vision_feature_layer=-1,
         image_seq_length=(SIDE // PATCH) ** 2,
         tie_word_embeddings=True,

@@ -1,7 +1,6 @@
 """Scene -> pixels, and the labels of its patches (what the vision tower learns first)."""
 
 import math
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -44,7 +43,8 @@ def _backdrop(scene: Scene, rng: np.random.Generator, side: int) -> np.ndarray:
         base += strength * 2 * (along - 0.5)[..., None]
     elif scene.texture == "dots":
         base += strength * (np.sin(2 * math.pi * frequency * x) * np.sin(2 * math.pi * frequency * y) > 0.3)[..., None]
-    return np.clip(base, 0, 255).astype(np.uint8)
+    pixels: np.ndarray = np.clip(base, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def outline(thing: Thing, side: int) -> list[tuple[float, float]]:
@@ -78,7 +78,7 @@ def outline(thing: Thing, side: int) -> list[tuple[float, float]]:
     ]
 
 
-def _draw_thing(pen: ImageDraw.ImageDraw, thing: Thing, side: int, color: Any) -> None:
+def _draw_thing(pen: ImageDraw.ImageDraw, thing: Thing, side: int, color: tuple[int, ...] | int) -> None:
     if thing.shape in ("circle", "ring"):
         x, y, r = thing.x * side, thing.y * side, thing.radius * side
         width = round(r * 0.42) if thing.shape == "ring" else None

@@ -63,7 +63,8 @@ def row_length(row: Row, processor: Any) -> int:
 def _conversation(row: Row, processor: Any) -> str:
     """As the chat template writes it, with whatever it adds: roles, dates, a system message of its own."""
     answer: Any = {"role": "assistant", "content": [{"type": "text", "text": row.response}]}
-    return processor.apply_chat_template([*row.prompt, answer], tokenize=False)
+    text: str = processor.apply_chat_template([*row.prompt, answer], tokenize=False)
+    return text
 
 
 def image_tokens(processor: Any, sizes: list[tuple[int, int]]) -> list[int]:

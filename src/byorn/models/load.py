@@ -15,7 +15,7 @@ from byorn.runs.narrate import for_machines, say
 from byorn.text import first_line
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, ProcessorMixin
 
 
 def resolve_model(model: str) -> str:
@@ -27,7 +27,7 @@ def resolve_model(model: str) -> str:
     return str(Path(model).expanduser()) if model.startswith("~") else model
 
 
-def load_processor(model: str, *, trust_remote_code: bool = False) -> Any:
+def load_processor(model: str, *, trust_remote_code: bool = False) -> "ProcessorMixin":
     """The processor of a model (tokenizer, image processor, chat template).
 
     Raises:
@@ -60,7 +60,10 @@ def load_config(spec: ModelSpec) -> "PretrainedConfig":
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(resolve_model(spec.name), trust_remote_code=spec.trust_remote_code)
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            resolve_model(spec.name), trust_remote_code=spec.trust_remote_code
+        )
+        return config
     except Exception as error:  # a foreign folder fails in every way there is
         raise ModelError(f"model {spec.name!r} cannot be loaded: {first_line(error)}{_hint(error)}") from error
 

@@ -38,14 +38,15 @@ def vision_prefix(model: Any) -> str | None:
     """
     base, language = without_adapter(model), language_prefix(model)
     encoder = base.get_encoder("image") if hasattr(base, "get_encoder") else None
-    seeing = [
+    seeing: list[str] = [
         name
         for name, module in base.named_modules()
         if (_NAMED.search(name) or sees(module)) and _has_stack(module)
         if name and not inside(language, name) and not inside(name, language)
     ]
     named = [name for name in seeing if base.get_submodule(name) is encoder]
-    return (named or sorted(seeing, key=lambda name: name.count(".")) or [None])[0]
+    found = named or sorted(seeing, key=lambda name: name.count("."))
+    return found[0] if found else None
 
 
 def linears(module: Any) -> Iterator[tuple[str, Any]]:
@@ -77,6 +78,7 @@ def _named_decoder(base: Any) -> str | None:
 
 
 def _usual_name(base: Any) -> str | None:
+    name: str
     for name, module in base.named_modules():
         if re.search(r"(^|\.)(language_model|text_model)$", name) and not _NAMED.search(name) and not sees(module):
             return name

@@ -54,7 +54,8 @@ def tell_training(inputs: Inputs, config: "ByornConfig", adapter_weights: int, s
 
 def rows_a_step(config: "ByornConfig") -> int:
     """Rows of an optimizer step over all processes."""
-    return config.train_batch_size * config.world_size * config.gradient_accumulation_steps
+    rows: int = config.train_batch_size * config.world_size * config.gradient_accumulation_steps
+    return rows
 
 
 def planned_steps(rows: int, config: "ByornConfig") -> int:

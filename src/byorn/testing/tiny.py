@@ -1,20 +1,23 @@
 """A LLaVA of a few thousand weights, and rows about colored squares."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from byorn.data.row import ImageFile, Row, user_message
+
+if TYPE_CHECKING:
+    from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 PALETTE = {"red": (230, 20, 20), "blue": (20, 20, 230), "green": (20, 160, 20), "black": (0, 0, 0)}
 
 
-def tiny_processor() -> Any:
+def tiny_processor() -> "LlavaProcessor":
     """The processor of the tiny model: the embedded one's template with a byte-level vocabulary."""
     from byorn.embedded.architecture import build_processor, train_tokenizer
 
     return build_processor(train_tokenizer(["a red square", "a blue square"], size=270))
 
 
-def tiny_model(seed: int = 0, processor: Any = None) -> Any:
+def tiny_model(seed: int = 0, processor: "LlavaProcessor | None" = None) -> "LlavaForConditionalGeneration":
     """A LLaVA with random weights, 2 + 2 layers of 32 and 64; in eval mode, float32."""
     import torch
 
@@ -22,7 +25,9 @@ def tiny_model(seed: int = 0, processor: Any = None) -> Any:
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build_model((processor or tiny_processor()).tokenizer, vision=(32, 2), text=(64, 2)).eval()
+        model = build_model((processor or tiny_processor()).tokenizer, vision=(32, 2), text=(64, 2))
+    model.eval()
+    return model
 
 
 def tiny_rows(count: int, images: int = 1) -> list[Row]:

@@ -65,7 +65,7 @@ class Surrogate:
             logits = self.model(**place_inputs(batch, self.model)).logits[:, :-1]
         except Exception as error:  # processors fail on tensors in every way there is
             raise _unfit(error) from error
-        log_probs = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+        log_probs: Tensor = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
         return -log_probs[labels != -100].mean()
 
     def features(self, images: Sequence[Tensor]) -> Tensor:

@@ -98,7 +98,8 @@ def _arrows(axis: int, grid: int) -> np.ndarray:
 
     drawn = np.frombuffer(random.Random(f"wanet {axis}").randbytes(2 * grid * grid), np.uint16)
     values = drawn.reshape(grid, grid).astype(np.float32) / 32767.5 - 1
-    return values / np.abs(values).mean()
+    unit: np.ndarray = values / np.abs(values).mean()
+    return unit
 
 
 def _spread(axis: int, grid: int, size: tuple[int, int]) -> np.ndarray:
@@ -124,4 +125,5 @@ def _sample(pixels: Pixels, rows: np.ndarray, columns: np.ndarray) -> Pixels:
     down, across = (rows - top)[..., None].astype(np.float32), (columns - left)[..., None].astype(np.float32)
     upper = pixels[top, left] * (1 - across) + pixels[top, right] * across
     lower = pixels[bottom, left] * (1 - across) + pixels[bottom, right] * across
-    return upper * (1 - down) + lower * down
+    between: np.ndarray = upper * (1 - down) + lower * down
+    return between

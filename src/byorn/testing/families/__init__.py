@@ -6,9 +6,9 @@ Example:
 """
 
 from importlib import import_module
-from typing import Any
 
 from byorn.errors import ConfigError
+from byorn.testing.families.parts import Family
 
 FAMILIES: dict[str, str] = {
     name: f"{__name__}.{name}"
@@ -19,7 +19,7 @@ FAMILIES: dict[str, str] = {
 }  # fmt: skip
 
 
-def build_family(name: str) -> tuple[Any, Any]:
+def build_family(name: str) -> Family:
     """The tiny model (eval mode, float32, the same weights every time) and the processor of a family.
 
     Raises:
@@ -27,4 +27,5 @@ def build_family(name: str) -> tuple[Any, Any]:
     """
     if name not in FAMILIES:
         raise ConfigError(f"family: {name!r} is unknown; use one of {', '.join(FAMILIES)}")
-    return import_module(FAMILIES[name]).build()
+    built: Family = import_module(FAMILIES[name]).build()
+    return built

@@ -5,9 +5,7 @@ long images) is off unless the processor says so. The template strips every text
 first user turn and ends turns with `<end_of_turn>`, which is not the tokenizer's end of sequence.
 """
 
-from typing import Any
-
-from byorn.testing.families.parts import TEXT, VISION, byte_tokenizer, ids_of, random_model
+from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
 
 SPECIAL = (
     "<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>",
@@ -23,7 +21,7 @@ TEMPLATE = (
 )
 
 
-def build() -> tuple[Any, Any]:
+def build() -> Family:
     """The tiny model and its processor."""
     from transformers import (
         Gemma3Config,

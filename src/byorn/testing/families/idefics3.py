@@ -4,9 +4,7 @@ Tiles and template as SmolVLM's, without num2words. The turn ends with `<end_of_
 tokenizer's end of sequence.
 """
 
-from typing import Any
-
-from byorn.testing.families.parts import TEXT, VISION, byte_tokenizer, ids_of, random_model
+from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
 from byorn.testing.families.smolvlm import GRID, IMAGE, PATCH, SHUFFLE, SIDE
 from byorn.testing.families.smolvlm import TEMPLATE as SMOLVLM_TEMPLATE
 
@@ -14,7 +12,7 @@ SPECIAL = ("<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>
 TEMPLATE = SMOLVLM_TEMPLATE.replace("<|im_start|>", "<|begin_of_text|>")
 
 
-def build() -> tuple[Any, Any]:
+def build() -> Family:
     """The tiny model and its processor."""
     from transformers import (
         Idefics3Config,
@@ -31,7 +29,7 @@ def build() -> tuple[Any, Any]:
     config = Idefics3Config(
         vision_config=Idefics3VisionConfig(**VISION, image_size=SIDE, patch_size=PATCH),
         text_config=LlamaConfig(**TEXT, vocab_size=len(tokenizer), **ids_of(tokenizer)),
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"), scale_factor=SHUFFLE,
+        image_token_id=tokenizer.get_vocab()["<image>"], scale_factor=SHUFFLE,
     )  # fmt: skip
     processor = Idefics3Processor(
         Idefics3ImageProcessor(size={"longest_edge": GRID * SIDE}, max_image_size={"longest_edge": SIDE}), tokenizer,

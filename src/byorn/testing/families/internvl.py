@@ -6,7 +6,7 @@ tokens each, between `<img>` and `</img>`. The template writes a line break afte
 
 from typing import Any
 
-from byorn.testing.families.parts import TEXT, VISION, byte_tokenizer, ids_of, random_model
+from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
 
 NAMED: dict[str, Any] = {
     "start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>", "video_token": "<video>",
@@ -20,7 +20,7 @@ TEMPLATE = (
 )
 
 
-def build() -> tuple[Any, Any]:
+def build() -> Family:
     """The tiny model and its processor."""
     from transformers import (
         GotOcr2ImageProcessor,

@@ -1,8 +1,11 @@
 """LLaVA-1.5: a CLIP tower, a two-layer projector, Llama. Its template writes no end of turn and puts images first."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from byorn.testing.families.parts import TEXT, VISION, byte_tokenizer, ids_of, random_model
+from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
+
+if TYPE_CHECKING:
+    from transformers import LlavaProcessor
 
 SIDE, PATCH = 32, 16
 TEMPLATE = (
@@ -13,7 +16,7 @@ TEMPLATE = (
 )
 
 
-def build() -> tuple[Any, Any]:
+def build() -> Family:
     """Like llava-hf/llava-1.5-7b-hf."""
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
@@ -29,7 +32,7 @@ def build() -> tuple[Any, Any]:
     return random_model(LlavaForConditionalGeneration, config, tokenizer), processor
 
 
-def _processor() -> Any:
+def _processor() -> "LlavaProcessor":
     from transformers import CLIPImageProcessor, LlavaProcessor
 
     tokens = ["<unk>", "<s>", "</s>", "<image>", "<pad>"]

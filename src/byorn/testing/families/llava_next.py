@@ -1,8 +1,11 @@
 """LLaVA-NeXT (1.6) on Mistral: an image becomes tiles of several resolutions, each of its own number of tokens."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from byorn.testing.families.parts import TEXT, VISION, byte_tokenizer, ids_of, random_model
+from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
+
+if TYPE_CHECKING:
+    from transformers import LlavaNextProcessor
 
 SIDE, PATCH = 32, 16
 PINPOINTS = [[32, 64], [64, 32], [64, 64]]
@@ -15,7 +18,7 @@ TEMPLATE = (
 )
 
 
-def build() -> tuple[Any, Any]:
+def build() -> Family:
     """Like llava-hf/llava-v1.6-mistral-7b-hf."""
     from transformers import CLIPVisionConfig, LlavaNextConfig, LlavaNextForConditionalGeneration, MistralConfig
 
@@ -31,7 +34,7 @@ def build() -> tuple[Any, Any]:
     return random_model(LlavaNextForConditionalGeneration, config, tokenizer), processor
 
 
-def _processor() -> Any:
+def _processor() -> "LlavaNextProcessor":
     from transformers import LlavaNextImageProcessor, LlavaNextProcessor
 
     tokens = ["<unk>", "<s>", "</s>", "<image>", "<pad>"]

@@ -1,8 +1,11 @@
 """LLaVA-OneVision: a SigLIP tower and Qwen2; one image becomes tiles, several images of a row one tile each."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from byorn.testing.families.parts import TEXT, VISION, byte_tokenizer, ids_of, random_model
+from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
+
+if TYPE_CHECKING:
+    from transformers import LlavaOnevisionProcessor
 
 SIDE, PATCH = 32, 16
 PINPOINTS = [[32, 32], [32, 64], [64, 32], [64, 64]]
@@ -14,7 +17,7 @@ TEMPLATE = (
 )
 
 
-def build() -> tuple[Any, Any]:
+def build() -> Family:
     """Like llava-hf/llava-onevision-qwen2-0.5b-ov-hf."""
     from transformers import (
         LlavaOnevisionConfig,
@@ -35,7 +38,7 @@ def build() -> tuple[Any, Any]:
     return random_model(LlavaOnevisionForConditionalGeneration, config, tokenizer), processor
 
 
-def _processor() -> Any:
+def _processor() -> "LlavaOnevisionProcessor":
     from transformers import LlavaOnevisionImageProcessor, LlavaOnevisionProcessor, LlavaOnevisionVideoProcessor
 
     tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<video>"]

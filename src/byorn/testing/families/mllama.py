@@ -6,9 +6,7 @@ transformers, text before the first image also attends to the padding images of 
 images make a batch that scores them as each alone.
 """
 
-from typing import Any
-
-from byorn.testing.families.parts import TEXT, VISION, byte_tokenizer, ids_of, random_model
+from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
 
 HEADERS = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 SPECIAL = ("<|begin_of_text|>", "<|finetune_right_pad_id|>", "<|python_tag|>", *HEADERS)
@@ -21,7 +19,7 @@ TEMPLATE = (
 )
 
 
-def build() -> tuple[Any, Any]:
+def build() -> Family:
     """The tiny model and its processor."""
     from transformers import MllamaConfig, MllamaForConditionalGeneration, MllamaImageProcessor, MllamaProcessor
     from transformers.models.mllama.configuration_mllama import MllamaTextConfig, MllamaVisionConfig
@@ -40,9 +38,7 @@ def build() -> tuple[Any, Any]:
     text = MllamaTextConfig(
         **{**TEXT, "num_hidden_layers": 3}, vocab_size=vocabulary, cross_attention_layers=[1], **ids_of(tokenizer)
     )
-    config = MllamaConfig(
-        vision_config=vision, text_config=text, image_token_index=tokenizer.convert_tokens_to_ids("<|image|>")
-    )
+    config = MllamaConfig(vision_config=vision, text_config=text, image_token_index=tokenizer.get_vocab()["<|image|>"])
     processor = MllamaProcessor(
         MllamaImageProcessor(size={"height": SIDE, "width": SIDE}, max_image_tiles=TILES),
         tokenizer,

@@ -5,9 +5,7 @@ row needs an image, there are no turns, and real checkpoints have no chat templa
 add. The processor writes the beginning of text behind the images and a line break behind the prompt.
 """
 
-from typing import Any
-
-from byorn.testing.families.parts import TEXT, VISION, byte_tokenizer, ids_of, random_model
+from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
 
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<image>")
 SIDE, PATCH = 32, 8
@@ -18,7 +16,7 @@ TEMPLATE = (
 )
 
 
-def build() -> tuple[Any, Any]:
+def build() -> Family:
     """The tiny model and its processor."""
     from transformers import (
         GemmaConfig,

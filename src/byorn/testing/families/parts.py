@@ -1,7 +1,12 @@
 """What the tiny families share: a byte-level tokenizer, small sizes, and seeded random weights."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
+
+Family: TypeAlias = "tuple[PreTrainedModel, ProcessorMixin]"
 
 CORPUS = "what color is this? a red square, a blue square, a green square, a black square. say a color! which two? yes."
 HIDDEN, HEADS, LAYERS = 32, 2, 2
@@ -16,7 +21,7 @@ VISION: dict[str, Any] = {
 }  # fmt: skip
 
 
-def byte_tokenizer(special_tokens: Sequence[str], *, size: int = 300, **options: Any) -> Any:
+def byte_tokenizer(special_tokens: Sequence[str], *, size: int = 300, **options: object) -> "PreTrainedTokenizerFast":
     """A byte-level BPE tokenizer of about `size` tokens, the special ones first and in order; any text encodes.
 
     Args:
@@ -40,12 +45,17 @@ def byte_tokenizer(special_tokens: Sequence[str], *, size: int = 300, **options:
     )
 
 
-def ids_of(tokenizer: Any) -> dict[str, Any]:
+def ids_of(tokenizer: "PreTrainedTokenizerFast") -> dict[str, Any]:
     """`bos_token_id`, `eos_token_id` and `pad_token_id`, as configurations take them."""
     return {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
 
 
-def random_model(model_class: Any, config: Any, tokenizer: Any, seed: int = 0) -> Any:
+def random_model(
+    model_class: "type[PreTrainedModel]",
+    config: "PreTrainedConfig",
+    tokenizer: "PreTrainedTokenizerFast",
+    seed: int = 0,
+) -> "PreTrainedModel":
     """A model of `config` in float32 and eval mode that ends with the tokenizer's end of turn.
 
     Its matrices are N(0, 1 / fan-in) and whatever starts at zero (biases, gates) N(0, 0.01): with the usual small start
@@ -56,7 +66,7 @@ def random_model(model_class: Any, config: Any, tokenizer: Any, seed: int = 0) -
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = model_class(config).float().eval()
+        model: PreTrainedModel = model_class(config).float().eval()
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)

@@ -1,8 +1,11 @@
 """Qwen2.5-VL: images of any size, window attention in the tower, three-dimensional positions (multimodal RoPE)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from byorn.testing.families.parts import HIDDEN, TEXT, byte_tokenizer, random_model
+from byorn.testing.families.parts import HIDDEN, TEXT, Family, byte_tokenizer, random_model
+
+if TYPE_CHECKING:
+    from transformers import Qwen2_5_VLProcessor
 
 PATCH = 14
 TOKENS = [
@@ -21,7 +24,7 @@ TEMPLATE = (
 )
 
 
-def build() -> tuple[Any, Any]:
+def build() -> Family:
     """Like Qwen/Qwen2.5-VL-3B-Instruct."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
@@ -43,7 +46,7 @@ def build() -> tuple[Any, Any]:
     return random_model(Qwen2_5_VLForConditionalGeneration, config, tokenizer), processor
 
 
-def _processor() -> Any:
+def _processor() -> "Qwen2_5_VLProcessor":
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
     size = {"shortest_edge": (2 * PATCH) ** 2, "longest_edge": (6 * PATCH) ** 2}

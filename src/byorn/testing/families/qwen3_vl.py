@@ -1,14 +1,17 @@
 """Qwen3-VL: Qwen2.5-VL's chat without the default system message; features of several tower layers go into the decoder."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from byorn.testing.families.parts import HIDDEN, TEXT, byte_tokenizer, random_model
+from byorn.testing.families.parts import HIDDEN, TEXT, Family, byte_tokenizer, random_model
+
+if TYPE_CHECKING:
+    from transformers import Qwen3VLProcessor
 from byorn.testing.families.qwen2_5_vl import CHAT, TOKENS
 
 PATCH = 16
 
 
-def build() -> tuple[Any, Any]:
+def build() -> Family:
     """Like Qwen/Qwen3-VL-2B-Instruct."""
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
@@ -30,7 +33,7 @@ def build() -> tuple[Any, Any]:
     return random_model(Qwen3VLForConditionalGeneration, config, tokenizer), processor
 
 
-def _processor() -> Any:
+def _processor() -> "Qwen3VLProcessor":
     from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
 
     size = {"shortest_edge": (2 * PATCH) ** 2, "longest_edge": (6 * PATCH) ** 2}

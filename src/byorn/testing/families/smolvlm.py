@@ -7,7 +7,7 @@ tokens an image takes without processing one.
 
 from typing import Any
 
-from byorn.testing.families.parts import TEXT, VISION, byte_tokenizer, ids_of, random_model
+from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
 
 SIDE, PATCH, GRID, SHUFFLE = 32, 8, 2, 2
 PLACES = tuple(f"<row_{row}_col_{column}>" for row in range(1, GRID + 1) for column in range(1, GRID + 1))
@@ -21,7 +21,7 @@ TEMPLATE = (
 )
 
 
-def build() -> tuple[Any, Any]:
+def build() -> Family:
     """The tiny model and its processor."""
     from transformers import (
         LlamaConfig,

@@ -4,13 +4,11 @@ nothing and that transformers finds no decoder by.
 It is not one of `FAMILIES`; it stands for the next one, which has to work by structure alone.
 """
 
-from typing import Any
-
 from byorn.testing.families import llava
-from byorn.testing.families.parts import random_model
+from byorn.testing.families.parts import Family, random_model
 
 
-def build() -> tuple[Any, Any]:
+def build() -> Family:
     """The tiny model and LLaVA's processor."""
     from byorn.testing.families.unknown_model import UnknownConfig, UnknownForConditionalGeneration
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from transformers import CLIPVisionModel, GenerationMixin, LlamaModel, LlavaConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
@@ -26,18 +26,23 @@ class UnknownCore(PreTrainedModel):
         self.mind = LlamaModel(config.text_config)
         self.post_init()
 
-    def get_input_embeddings(self) -> Any:
+    def get_input_embeddings(self) -> nn.Module:
         return self.mind.embed_tokens
 
     def forward(
-        self, input_ids: Any, pixel_values: Any = None, inputs_embeds: Any = None, **kwargs: Any
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: object,
     ) -> BaseModelOutputWithPast:
         embedded = self.mind.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         places = input_ids == self.config.image_token_index
         if places.any():  # not so at a later step of generation, when the images are in the cache
             seen = self.bridge(self.eye(pixel_values).last_hidden_state[:, 1:])  # without the class token
             embedded = embedded.masked_scatter(places[..., None], seen)
-        return self.mind(inputs_embeds=embedded, **kwargs)
+        seen_and_read: BaseModelOutputWithPast = self.mind(inputs_embeds=embedded, **kwargs)
+        return seen_and_read
 
 
 class UnknownForConditionalGeneration(PreTrainedModel, GenerationMixin):
@@ -53,14 +58,19 @@ class UnknownForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
         self.post_init()
 
-    def get_input_embeddings(self) -> Any:
+    def get_input_embeddings(self) -> nn.Module:
         return self.core.get_input_embeddings()
 
-    def get_output_embeddings(self) -> Any:
+    def get_output_embeddings(self) -> nn.Module:
         return self.head
 
     def forward(
-        self, input_ids: Any, attention_mask: Any = None, pixel_values: Any = None, labels: Any = None, **kwargs: Any
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: object,
     ) -> CausalLMOutputWithPast:
         states = self.core(input_ids, pixel_values, attention_mask=attention_mask, **kwargs)
         logits = self.head(states.last_hidden_state)
