@@ -142,10 +142,15 @@ def test_an_experiment_that_is_named_twice_counts_once(bench, capsys):
     assert [row["seeds"] for row in json.loads(capsys.readouterr().out)] == [1, 1, 1]
 
 
+def format_of(picture):
+    with Image.open(picture) as opened:
+        return opened.format
+
+
 def test_plots_are_png_when_asked_and_no_table(bench, capsys):
     assert call(bench, "plot", "mine", "--format", "png") == 0
     pictures = capsys.readouterr().out.split()
-    assert [Image.open(picture).format for picture in pictures] == ["PNG", "PNG"]
+    assert [format_of(picture) for picture in pictures] == ["PNG", "PNG"]
     assert call(bench, "plot", "mine", "--format", "html") == 2
     assert "--format html: plot writes svg or png" in capsys.readouterr().err
     assert call(bench, "run", "mine", "--format", "html") == 2

@@ -145,19 +145,19 @@ def test_the_first_process_waits_while_others_write_and_not_for_ever(
     monkeypatch.setattr(stage, "PATIENCE", 0.3)
     monkeypatch.setattr(stage, "POLL", 0.01)
     record = {"id": "a", "turn": 0, **dict.fromkeys(STATISTICS, 1.0), "tokens": 1, "reason": None}
-    other, mine = process(1, 2), process(0, 2)
     pause = threading.Event()
 
-    def write() -> None:
+    def write(other: Journal) -> None:
         for index in range(5):
             pause.wait(0.15)  # in all longer than the patience
             other.add(index, record)
             other.flush()
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    assert len(all_records(mine, 5)) == 5
-    thread.join()
-    with pytest.raises(ByornError, match="no process has finished a batch") as refusal:
-        all_records(mine, 6)
+    with process(1, 2) as other, process(0, 2) as mine:
+        thread = threading.Thread(target=write, args=[other])
+        thread.start()
+        assert len(all_records(mine, 5)) == 5
+        thread.join()
+        with pytest.raises(ByornError, match="no process has finished a batch") as refusal:
+            all_records(mine, 6)
     assert "\n" not in str(refusal.value)

@@ -98,6 +98,7 @@ def test_the_average_of_a_bfloat16_student_is_float32_and_moves_by_a_thousandth(
         assert torch.isfinite(model(**inputs).logits).all()
 
 
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")
 def test_embedding_adapters_are_averaged_too():
     """PEFT names those `lora_embedding_A.default`, without a `.weight`."""
     model = tiny_model()
