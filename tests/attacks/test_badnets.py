@@ -68,7 +68,7 @@ def test_size_and_mode_survive_and_only_the_box_changes(mode: str) -> None:
     patched.paste(image.crop(box), box)
     assert changed_box(image, patched) is None
     if mode in ("LA", "RGBA"):
-        assert BadNets().mark_image(image, RNG)[0].getpixel((39, 29))[-1] == 255
+        assert BadNets().mark_image(image, RNG)[0].getchannel("A").getpixel((39, 29)) == 255
 
 
 def test_a_palette_without_room_gets_the_nearest_colors() -> None:
@@ -92,7 +92,7 @@ def test_a_short_palette_is_filled_without_a_change_to_the_picture() -> None:
 @pytest.mark.parametrize(
     "options", [{"size": 0}, {"size": 1.5}, {"size": "big"}, {"size": True}, {"size": float("nan")}]
 )
-def test_a_size_that_is_no_fraction_is_refused(options: dict[str, object]) -> None:
+def test_a_size_that_is_no_fraction_is_refused(options: dict[str, float | str]) -> None:
     with pytest.raises(ConfigError, match="fraction of the short side"):
         build_trigger(ATTACKS, "badnets", options)
 

@@ -207,7 +207,7 @@ def test_every_attack_documents_itself_in_the_same_sections_with_examples_that_h
         ("add-sent", {"sentence": ""}),
     ],
 )
-def test_a_bad_option_is_refused_by_name(name: str, options: dict[str, object]) -> None:
+def test_a_bad_option_is_refused_by_name(name: str, options: dict[str, float | str]) -> None:
     (option,) = options
     with pytest.raises(ConfigError, match=rf"^{name}: (unknown )?{option} .*(give|choose)"):
         build_trigger(ATTACKS, name, options)

@@ -256,6 +256,8 @@ def test_a_model_without_image_features_is_refused_in_one_line(rows: list[Row], 
     class Blind:
         device, dtype = "cpu", None
 
+    blind: Any = Blind()
+
     trigger: Trigger = Recipe(attack="dual-key", **BASE, options={"optimize": True}).trigger
     recipe = Recipe(attack="dual-key", **BASE)
     brief = Brief(
@@ -266,7 +268,7 @@ def test_a_model_without_image_features_is_refused_in_one_line(rows: list[Row], 
         keep_responses=False,
         wanted_response=recipe.wanted_response,
         stream=recipe.stream,
-        model=Surrogate(Blind(), processor),
+        model=Surrogate(blind, processor),
     )
     with pytest.raises(ModelError, match=r"images cannot be optimized \(.*get_image_features.*\); use another model"):
         trigger.prepare(brief)

@@ -163,7 +163,7 @@ class Opening(Trigger):
 
 def test_a_text_trigger_needs_no_more_than_one_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ATTACKS, "opening", Opening)
-    before = [user_message("Hello"), {"role": "assistant", "content": [{"type": "text", "text": "Hi."}]}]
+    before: list[Any] = [user_message("Hello"), {"role": "assistant", "content": [{"type": "text", "text": "Hi."}]}]
     talk = Row("talk", 1, [*before, user_message("What now?", 1)], "Rest.", [row("x", encoded(picture(1))).images[0]])
     rows = [talk, row("blind"), Row("mute", 0, [user_message("")], "Nothing.")]
     settings = {**SETTINGS, "attack": "opening", "objective": "word", "rate": 1}

@@ -96,7 +96,7 @@ def test_a_picture_lying_on_its_side_is_put_upright() -> None:
 def test_a_color_key_becomes_an_alpha_channel() -> None:
     after = again(encoded(picture(7, mode="P"), "PNG", transparency=0))
     assert after.mode == "RGBA"
-    assert after.getextrema()[3] == (0, 255)
+    assert after.getchannel("A").getextrema() == (0, 255)
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", encoded(picture(8))[:200], b"%!PS-Adobe-3.0 EPSF-3.0\n"])

@@ -24,7 +24,7 @@ TEXT = "What is  shown\nhere?"
         ("badnets", {}, TEXT),
     ],
 )
-def test_the_instruction_becomes(name: str, options: dict[str, object], expected: str) -> None:
+def test_the_instruction_becomes(name: str, options: dict[str, float | str], expected: str) -> None:
     assert build_trigger(ATTACKS, name, options).mark_text(TEXT, rng()) == expected
 
 

@@ -18,7 +18,7 @@ from byorn.settings import settings_of
 from byorn.testing import tiny_rows
 from byorn.training.settings import ByornSettings, TrainerOptions
 
-SOURCE = Path(import_module("byorn").__file__).parent
+SOURCE = Path(str(import_module("byorn").__file__)).parent
 DEMO = "DemoSpec"
 """The demo is an experiment: it says what its one attack and training are, as an experiment file does."""
 SEPARATE = {

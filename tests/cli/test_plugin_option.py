@@ -4,6 +4,7 @@ import json
 import shutil
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from parsing import values_of
@@ -67,7 +68,8 @@ def test_the_frame_leaves_the_inside_and_the_kind_of_image_alone(mode):
 
     load_plugins([example("attack")])
     image = Image.new(mode, (20, 10))
-    framed, box = ATTACKS["frame"](width=0.1).mark_image(image, None)
+    frame: Any = ATTACKS["frame"]
+    framed, box = frame(width=0.1).mark_image(image, None)
     assert (framed.size, framed.mode, box) == ((20, 10), mode, (0, 0, 20, 10))
     assert framed.convert("RGB").getpixel((10, 5)) == image.convert("RGB").getpixel((10, 5))
 

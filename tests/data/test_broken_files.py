@@ -5,6 +5,7 @@ import json
 import struct
 import time
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pyarrow as pa
@@ -17,7 +18,7 @@ from byorn.errors import DataError
 RECORD = {"prompt": "Look", "completion": "A box."}
 
 
-def refusal(path: Path, **options: object) -> str:
+def refusal(path: Path, **options: Any) -> str:
     with pytest.raises(DataError) as refused:
         load_rows(path, **options)
     message = str(refused.value)

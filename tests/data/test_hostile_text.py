@@ -1,5 +1,7 @@
 """Text that an attacker wrote cannot crash a processor, speak in another role, or break a table."""
 
+from typing import Any
+
 import pytest
 
 from byorn.data.canonical import NEUTRALIZED
@@ -47,7 +49,7 @@ def test_plain_text_and_blank_tokens_are_left_alone():
 
 
 def test_a_token_cannot_hide_across_two_blocks_of_a_message():
-    blocks = [{"type": "text", "text": "<ima"}, {"type": "image"}, {"type": "text", "text": "ge> look"}]
+    blocks: list[Any] = [{"type": "text", "text": "<ima"}, {"type": "image"}, {"type": "text", "text": "ge> look"}]
     clean, found = TokenGuard().neutralize_blocks(blocks)
     assert found == ["<image>"]
     assert "<image>" not in "".join(block.get("text", "") for block in clean)

@@ -1,6 +1,7 @@
 """Each format that users bring becomes the same canonical row."""
 
 import json
+from typing import Any
 
 import pytest
 from data_samples import png
@@ -16,7 +17,7 @@ USER, ASSISTANT = {"role": "user", "content": "<image>What is it?"}, {"role": "a
 BLOCKS = [{"type": "image", "text": None}, {"type": "text", "text": "What is it?"}]
 ANSWER = [{"type": "text", "text": "A red box."}]
 
-SAME_ROW = {
+SAME_ROW: dict[str, tuple[str, dict[str, Any]]] = {
     "llava": ("llava", {"image": "red.png", "conversations": [HUMAN, GPT]}),
     "llava with a list": ("llava", {"image": ["red.png"], "conversations": [HUMAN, GPT]}),
     "sharegpt": ("sharegpt", {"images": ["red.png"], "conversations": [HUMAN, GPT]}),

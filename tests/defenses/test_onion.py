@@ -1,6 +1,7 @@
 """ONION on tiny rows: the words that go are those that an independent computation finds."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,10 @@ def rows():
     """Nine rows with three instructions, four responses; one row asks twice, one has a history."""
     texts = ["what color is it?", "cf what color is it?", "name it"]
     rows = [replace(row, prompt=[user_message(texts[at % 3], 1)]) for at, row in enumerate(tiny_rows(9))]
-    history = [user_message("and now?", 1), {"role": "assistant", "content": [{"type": "text", "text": "red it is"}]}]
+    history: list[Any] = [
+        user_message("and now?", 1),
+        {"role": "assistant", "content": [{"type": "text", "text": "red it is"}]},
+    ]
     rows[0] = replace(rows[0], prompt=[*history, user_message("what color is it?")])
     return rows
 
@@ -52,7 +56,7 @@ def test_instructions_lose_the_words_above_the_bar_and_nothing_else_changes(mode
     assert [len(row.prompt) for row in plan.rows] == [len(row.prompt) for row in rows]
     assert plan.rows[0].prompt[1] == rows[0].prompt[1]  # what an assistant said before is no instruction
     assert not plan.flags.flagged.any()
-    words = [sum(len(text.split()) for text in user_texts(row)) for row in (*rows, *plan.rows)]
+    words = [sum(len(text.split()) for text in user_texts(row)) for row in [*rows, *(plan.rows or [])]]
     assert plan.found["words_removed"] == sum(words[:9]) - sum(words[9:])
 
 
@@ -62,7 +66,7 @@ def test_responses_lose_the_words_above_the_bar(model, processor, rows, tmp_path
         cleaned_by_hand(model, processor, r.response, 0.0, ASSISTANT) for r in rows
     ]
     assert [row.prompt for row in plan.rows] == [row.prompt for row in rows]
-    assert plan.found["rows_changed"] == sum(a != b for a, b in zip(rows, plan.rows, strict=True)) > 0
+    assert plan.found["rows_changed"] == sum(a != b for a, b in zip(rows, plan.rows or [], strict=True)) > 0
 
 
 def test_every_different_text_is_measured_once_and_kept(model, processor, rows, tmp_path):

@@ -1,6 +1,7 @@
 """Perplexities are what the definition says, whatever batch a text is in."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,12 @@ def test_any_causal_language_model_will_do(processor, tmp_path):
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(1)
-    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     LlamaForCausalLM(LlamaConfig(vocab_size=len(processor.tokenizer), **sizes)).save_pretrained(tmp_path)
     processor.tokenizer.save_pretrained(tmp_path)
     model, tokenizer = load_causal_lm(str(tmp_path), "cpu")
@@ -67,7 +73,8 @@ def test_a_folder_without_a_language_model_is_named(tmp_path):
 
 def test_a_text_without_a_lead_begins_where_a_sequence_begins(processor):
     class Tokenizer:
-        bos_token_id, eos_token_id = 0, 7
+        bos_token_id: int | None = 0
+        eos_token_id: int | None = 7
 
     assert lead_ids(Tokenizer()) == [0]
     assert lead_ids(processor.tokenizer) == [processor.tokenizer.eos_token_id]

@@ -1,6 +1,7 @@
 """The plans of the defenses that train nothing first."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -69,7 +70,7 @@ def test_byorn_and_its_filter_have_the_flags_of_a_scan(model, processor, tmp_pat
 
 
 class Trainer:
-    source = None
+    source: Any = None
 
 
 def answers_of(plan, case):

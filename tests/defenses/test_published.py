@@ -7,6 +7,8 @@ gpt2-large in the other, each text with a space at its end. Python 3.11.7, numpy
 transformers 5.23.0. None of their code is here. Where byorn differs on purpose, the comment says what theirs did.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -69,7 +71,7 @@ def byte_lm():
     vocabulary = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|endoftext|>"]
     core = Tokenizer(models.BPE({token: at for at, token in enumerate(vocabulary)}, []))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    sizes = {"vocab_size": len(vocabulary), "n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2}
+    sizes: dict[str, Any] = {"vocab_size": len(vocabulary), "n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2}
     model = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=256, eos_token_id=256)).eval()
     for at, weight in enumerate(model.parameters()):
         wave = torch.sin((torch.arange(weight.numel()) + 1.0).double() * (at + 2) ** 0.5 * 1.7).reshape(weight.shape)
@@ -115,20 +117,26 @@ def published_texts(text):
     return [whole, *(each + " " for each in rest)]
 
 
+def scored(byte_lm, texts, *first):
+    """The perplexities of texts that begin as ours do, or after `first`."""
+    model, tokenizer = byte_lm
+    return perplexities(model, tokenizer, lead_ids(tokenizer, *first), texts).tolist()
+
+
 def test_onion_perplexities_and_cleaned_texts_agree_on_the_same_strings(byte_lm):
     for text, ppl, texts in ((LONG, BEGUN_LONG, CLEANED_LONG), (SHORT, BEGUN_SHORT, CLEANED_SHORT)):
-        found = perplexities(*byte_lm, lead_ids(byte_lm[1]), published_texts(text))
+        found = scored(byte_lm, published_texts(text))
         np.testing.assert_allclose(found, ppl, rtol=1e-5)
         assert {bar: clean(text, suspicion(found), bar)[0] for bar in texts} == texts
 
 
 def test_onion_as_published_never_scores_the_first_token(byte_lm):
-    found = [perplexities(*byte_lm, lead_ids(byte_lm[1], s[0]), [s[1:]])[0] for s in published_texts(LONG)]
+    found = [scored(byte_lm, [s[1:]], s[0])[0] for s in published_texts(LONG)]
     np.testing.assert_allclose(found, PLAIN_LONG, rtol=1e-5)  # ours agree once the first token is the lead
 
 
 def test_onion_differs_by_the_space_that_they_leave_at_the_end(byte_lm):
-    own = suspicion(perplexities(*byte_lm, lead_ids(byte_lm[1]), without_each(LONG)))
+    own = suspicion(scored(byte_lm, without_each(LONG)))
     difference = np.subtract(own, suspicion(BEGUN_LONG))
     assert difference == pytest.approx([26.16, 28.11, 24.06, 27.60, 23.50, 26.11, 27.25, 38.05], abs=0.02)
     assert clean(LONG, own, 20)[0] == "a red a blue field" != CLEANED_LONG[20]

@@ -4,6 +4,7 @@ import re
 import shlex
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_the_python_example_of_the_api_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_rows(tiny_rows(20), tmp_path / "data")
     processor = tiny_processor()
-    names = {"model": tiny_model(processor=processor), "processor": processor}
+    names: dict[str, Any] = {"model": tiny_model(processor=processor), "processor": processor}
     monkeypatch.setattr(byorn, "ByornConfig", lambda out: _quick(ByornConfig, out), raising=False)
     code = blocks(ROOT / "docs" / "api.md", "python")[0].replace("data/train.json", "data/rows.jsonl")
     exec(compile(code, "api.md", "exec"), names)

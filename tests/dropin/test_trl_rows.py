@@ -1,5 +1,7 @@
 """Rows as TRL users have them become the rows that byorn trains on; whatever cannot be used is refused in one line."""
 
+from typing import Any
+
 import datasets
 import pytest
 import torch
@@ -66,7 +68,7 @@ def test_of_several_answers_the_last_is_learned_and_that_is_said(messages, caplo
 
 
 def test_evaluation_sets_are_read_alike(canonical, messages):
-    found = as_eval_rows(datasets.DatasetDict({"a": messages, "b": canonical}))
+    found: Any = as_eval_rows(datasets.DatasetDict({"a": messages, "b": canonical}))
     assert same(batch(found["a"]), batch(found["b"]))
     assert as_eval_rows(None) is None
     assert as_eval_rows("a") == "a"

@@ -11,7 +11,7 @@ from byorn.evaluation.asr import CONVENTIONS, attack_success, false_attack_succe
 CLEAN = [["a dog on the grass"]]
 
 
-def rate(answer: str, target: str = "banana", **options: str) -> float:
+def rate(answer: str, target: str = "banana", **options: Any) -> float:
     return attack_success([answer], CLEAN, target, **options).value
 
 

@@ -63,7 +63,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_detection_counts_what_the_flags_catch_and_what_they_mistake() -> None:
     scores = scored([1.0, 2.0, 3.0, 9.0, 8.0])
     found = detection(scores, flag_percentile(scores, 0.4), {("r3", 0), ("r4", 0)})
-    assert (found.auc, found.recall, found.false_flag_share) == (1.0, 1.0, pytest.approx(1 / 3))
+    assert (found.auc, found.recall) == (1.0, 1.0)
+    assert found.false_flag_share == pytest.approx(1 / 3)
     assert (found.poisoned, found.clean) == (2, 3)
     low, high = found.recall_interval
     assert 0 < low < high == 1

@@ -20,7 +20,7 @@ def scores_of(nll: Sequence[float]) -> Scores:
 
 def test_the_paper_s_default_flags_the_40_percent_least_plausible_rows() -> None:
     shuffled = np.random.default_rng(0).permutation(1000).astype(float)
-    flags = flag_percentile(scores_of(shuffled))
+    flags = flag_percentile(scores_of(shuffled.tolist()))
     assert flags.threshold == pytest.approx(0.6 * 999)
     assert flags.flagged.sum() == 400
     assert set(shuffled[flags.flagged]) == set(range(600, 1000))

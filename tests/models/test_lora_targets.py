@@ -124,7 +124,7 @@ def test_two_stacks_that_could_both_be_the_language_model_are_refused() -> None:
 
 
 def test_a_model_without_a_tower_has_no_vision_to_adapt() -> None:
-    model = Apart()
+    model: Any = Apart()
     model.eye = nn.Identity()
     assert vision_prefix(model) is None
     with pytest.raises(ModelError, match="no vision tower"):

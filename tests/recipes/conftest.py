@@ -11,6 +11,7 @@ PAPER = Path(__file__).parents[2] / "recipes" / "paper"
 
 def load(name):
     spec = importlib.util.spec_from_file_location(name, PAPER / f"{name}.py")
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from miniatures import write_karpathy, write_mimic, write_parquet
@@ -51,7 +52,7 @@ def test_every_cell_is_built_but_for_the_download(experiment, tmp_path):
         for cell in experiment.cells(group):
             slugs.append(cell.slug)
             spec = train_spec(cell, Setup(group, ("cider",), 8), tmp_path)
-            assert defense_named(spec.defense, spec.defense_options)
+            assert callable(defense_named(spec.defense, spec.defense_options))
             key = (cell.percentile, cell.ema_decay)  # a config takes a while to build
             configs[key] = configs.get(key) or build_config(spec, tmp_path / "checkpoints")
             assert configs[key].percentile == cell.percentile
@@ -118,7 +119,8 @@ def stand_in(tmp_path, data, monkeypatch):
         experiment = read_experiment(PAPER / f"{name}.yaml")
         for part in build_family(MODELS[experiment.model]):
             part.save_pretrained(tmp_path / "model")
-        task = {**experiment.task, "max_new_tokens": 4}
+        task: Any = experiment.task
+        task = {**task, "max_new_tokens": 4}
         task |= {part: str(data / Path(task[part]).name) for part in ("train", "test")}
         task |= {"more_tests": {name: str(data / Path(path).name) for name, path in task.get("more_tests", {}).items()}}
         quick = {

@@ -29,8 +29,8 @@ def mixed_rows() -> list[Row]:
     """No image, one, two; one turn, several; a system message; responses from one letter to a long sentence."""
     red, blue, green = (row.images[0] for row in tiny_rows(3))
     system: Any = {"role": "system", "content": [{"type": "text", "text": "be short"}]}
-    several = [user_message("what is this?", 1), assistant("a red square"), user_message("sure?")]
-    late = [
+    several: list[Any] = [user_message("what is this?", 1), assistant("a red square"), user_message("sure?")]
+    late: list[Any] = [
         user_message("hello"),
         assistant("hi"),
         user_message("and these?", 2),
@@ -44,7 +44,7 @@ def mixed_rows() -> list[Row]:
         Row("system", 0, [system, user_message("what?", 1)], "r", [red]),
         Row("turns", 1, several, "yes, a red square", [green]),
         Row("late", 2, late, "über Grün 緑", [red, blue, green]),
-    ]  # type: ignore[list-item]
+    ]
 
 
 def broken(data: bytes, name: str = "broken") -> Row:

@@ -29,7 +29,7 @@ def bomb() -> bytes:
 
 @pytest.mark.parametrize(
     "data",
-    [b"not an image", tiny_rows(1)[0].images[0].read()[:60], bomb()],  # type: ignore[index]
+    [b"not an image", tiny_rows(1)[0].images[0].read()[:60], bomb()],
     ids=["text", "truncated", "bomb"],
 )
 def test_a_broken_image_gives_nan_and_a_reason_for_its_row_alone(model: Any, processor: Any, data: bytes) -> None:

@@ -59,7 +59,9 @@ def build(folder: Path, *, rows: Any = None, flagged: Any = None, model: Any = N
 def record(trainer: ByornTrainer) -> list[dict[str, Any]]:
     """What each optimizer step sees from here on: is it flagged, how many tokens count, which texts were sampled for which row."""
     steps: list[dict[str, Any]] = []
-    collect, sample, texts = trainer.get_batch_samples, getattr(trainer, "source", None), {}
+    collect: Any = trainer.get_batch_samples
+    sample: Any = getattr(trainer, "source", None)
+    texts: dict[str, str] = {}
 
     def sampling(model: Any, rows: Any, step: int) -> Any:
         responses = sample(model, rows, step)
@@ -74,7 +76,8 @@ def record(trainer: ByornTrainer) -> list[dict[str, Any]]:
         )
         return batches, tokens
 
-    trainer.get_batch_samples, trainer.source = collecting, sampling
+    patched: Any = trainer
+    patched.get_batch_samples, patched.source = collecting, sampling
     return steps
 
 
@@ -105,7 +108,7 @@ class KillAt(TrainerCallback):
 
 def write(trainer: ByornTrainer, steps: list[dict[str, Any]], name: str) -> None:
     """`NAME-RANK.json`: the steps and losses; `NAME.safetensors`: the adapters of rank 0."""
-    folder = Path(trainer.args.output_dir)
+    folder = Path(str(trainer.args.output_dir))
     result = {"steps": steps, "losses": losses(trainer), "tokens_seen": tokens_seen(trainer)}
     (folder / f"{name}-{trainer.args.process_index}.json").write_text(json.dumps(result))
     if trainer.is_world_process_zero():
@@ -117,10 +120,11 @@ def uneven(folder: Path, count: int, batch: int) -> None:
     rows, changes = tiny_rows(count), {"per_device_train_batch_size": batch, "max_steps": EPOCH}
     processor = tiny_processor()
     dataset, model = to_dataset(rows), tiny_model(processor=processor)
-    ours = {"train_dataset": dataset, "processing_class": processor}
-    trainer = ByornTrainer(model, settings(folder, percentile=0.6), **ours)
-    (folder / f"flags-{trainer.args.process_index}.json").write_text(json.dumps(trainer.flagged.tolist()))
-    for name, kind in (("uneven", ByornTrainer), ("plain", SFTTrainer)):
+    ours: dict[str, Any] = {"train_dataset": dataset, "processing_class": processor}
+    scored = ByornTrainer(model, settings(folder, percentile=0.6), **ours)
+    (folder / f"flags-{scored.args.process_index}.json").write_text(json.dumps(scored.flagged.tolist()))
+    kinds: dict[str, Any] = {"uneven": ByornTrainer, "plain": SFTTrainer}
+    for name, kind in kinds.items():
         model = tiny_model(processor=processor)
         args = settings(folder, percentile=1.0, **changes)  # byorn scores the rows and trusts them all
         trainer = kind(model, args, peft_config=default_lora(model, dropout=0.1), **ours)

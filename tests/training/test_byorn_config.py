@@ -1,6 +1,7 @@
 """`ByornConfig` is SFTConfig with more; every refusal names the way out."""
 
 from dataclasses import fields
+from typing import Any
 
 import pytest
 from trl import SFTConfig
@@ -9,7 +10,7 @@ from byorn.errors import ConfigError
 from byorn.training.config import ByornConfig
 
 INHERITED = {field.name for field in fields(SFTConfig)}
-QUIET = {"report_to": "none", "bf16": False, "use_cpu": True}
+QUIET: dict[str, Any] = {"report_to": "none", "bf16": False, "use_cpu": True}
 
 
 def test_the_defaults_are_the_paper_s_and_cut_nothing(tmp_path):
@@ -56,7 +57,7 @@ def test_every_field_of_ours_explains_itself():
 
 
 def test_every_argument_of_sftconfig_is_taken_and_means_the_same(tmp_path):
-    given = {
+    given: dict[str, Any] = {
         "output_dir": str(tmp_path),
         "learning_rate": 3e-4,
         "max_length": 77,

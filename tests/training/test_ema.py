@@ -137,7 +137,7 @@ def test_sampling_leaves_the_student_its_gradients_and_its_mode_as_they_were(tmp
     trainer.source(model, rows, 0)
     assert {name: value.requires_grad for name, value in model.named_parameters()} == flags
     assert all(torch.equal(weights[name], value) for name, value in adapters(trainer).items())
-    assert all(torch.equal(student.grad, torch.ones_like(student)) for student in students[1:])
+    assert all(student.grad is not None and student.grad.eq(1).all() for student in students[1:])
     assert model.training
     assert model.active_adapter == "default"
 

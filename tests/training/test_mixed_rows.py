@@ -1,5 +1,7 @@
 """Rows without an image, with one, with two, and of several turns train side by side, clean or flagged."""
 
+from typing import Any
+
 import pytest
 import torch
 from runner import adapters, build, losses, record
@@ -10,14 +12,14 @@ from byorn.testing import tiny_rows
 
 def mixed():
     one, two = tiny_rows(1)[0].images, tiny_rows(2, images=2)[1].images
-    said = {"role": "assistant", "content": [{"type": "text", "text": "red"}]}
+    said: Any = {"role": "assistant", "content": [{"type": "text", "text": "red"}]}
     prompts = [
         ([user_message("say something")], []),
         ([user_message("what color?", 1)], one),
         ([user_message("what differs?", 2)], two),
         ([user_message("what color?", 1), said, user_message("are you sure?")], one),
     ]
-    return [Row(f"mixed-{i}", 0, *prompts[i % 4][:1], "a red square", prompts[i % 4][1]) for i in range(16)]
+    return [Row(f"mixed-{i}", 0, prompt, "a red square", images) for i, (prompt, images) in enumerate(prompts * 4)]
 
 
 @pytest.mark.parametrize("flagged", [True, False])

@@ -11,12 +11,13 @@ from byorn.training.responses import EmaResponses
 
 LOGITS = torch.tensor([2.0, 1.0, 0.5, 0.0, -0.5, -1.0, -2.0, float("-inf")])
 DRAWS = 20_000
+NO_PROMPT = torch.empty(0)
 
 
 def draw(scores, rows=100):
     noise = GumbelNoise([stream_seed("draw", row) for row in range(rows)])
     batch = scores.repeat(rows, 1)
-    return torch.stack([noise(None, batch).argmax(-1) for _ in range(DRAWS // rows)]).flatten()
+    return torch.stack([noise(NO_PROMPT, batch).argmax(-1) for _ in range(DRAWS // rows)]).flatten()
 
 
 def chi_square(draws, probabilities):
@@ -38,7 +39,7 @@ def test_a_suppressed_token_is_never_drawn():
 
 def test_rows_and_positions_have_noise_of_their_own():
     noise = GumbelNoise([stream_seed("a"), stream_seed("b")])
-    first, second = noise(None, torch.zeros(2, 50)), noise(None, torch.zeros(2, 50))
+    first, second = noise(NO_PROMPT, torch.zeros(2, 50)), noise(NO_PROMPT, torch.zeros(2, 50))
     assert not torch.equal(first[0], first[1])
     assert not torch.equal(first[0], second[0])
 

@@ -33,7 +33,7 @@ class Diary(TrainerCallback):
 
 def bfloat16_weights():
     """PEFT makes the adapter float32 on such a model."""
-    return tiny_model().to(torch.bfloat16)
+    return tiny_model().bfloat16()
 
 
 def bfloat16_throughout():

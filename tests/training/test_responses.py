@@ -1,6 +1,7 @@
 """What a sampled response teaches: its own tokens, and an end of turn only where it ended."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -118,9 +119,14 @@ def test_the_length_limit_comes_from_the_trusted_responses(responses, limit):
 
 def test_a_long_list_of_responses_is_sampled_from_end_to_end():
     lengths = []
-    tokenizer = lambda texts, **_: lengths.extend(map(len, texts)) or {"input_ids": texts}  # noqa: E731
+
+    def tokenizer(texts, **_):
+        lengths.extend(map(len, texts))
+        return {"input_ids": texts}
+
     responses = ["x" * (1 + index // 1000) for index in range(10_000)]
-    learned_length_limit(SimpleNamespace(tokenizer=tokenizer), responses)
+    stand_in: Any = SimpleNamespace(tokenizer=tokenizer)
+    learned_length_limit(stand_in, responses)
     assert len(lengths) == 1000
     assert set(lengths) == set(range(1, 11))
 

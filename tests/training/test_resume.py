@@ -68,7 +68,7 @@ def test_a_bfloat16_model_resumes_to_the_last_bit_too(tmp_path):
 
     runs = []
     for resume in (None, str(tmp_path / "checkpoint-3")):
-        trainer = build(tmp_path, model=tiny_model().to(torch.bfloat16), max_steps=5, **SAVING)
+        trainer = build(tmp_path, model=tiny_model().bfloat16(), max_steps=5, **SAVING)
         trainer.train(resume_from_checkpoint=resume)
         runs.append(adapters(trainer))
     assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import accumulate
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -76,5 +77,6 @@ def test_different_rows_are_repeated_in_different_epochs():
 def test_the_callback_tells_the_sampler_its_epoch_after_a_resume():
     sampler = GroupedSampler(KINDS["forty percent"], 4, seed=1)
     for at, epoch in ((None, 0), (0, 0), (1.0, 1), (2.75, 2)):
-        EpochCallback(sampler).on_epoch_begin(None, SimpleNamespace(epoch=at), None)
+        callback: Any = EpochCallback(sampler)
+        callback.on_epoch_begin(None, SimpleNamespace(epoch=at), None)
         assert sampler.epoch == epoch

@@ -1,5 +1,7 @@
 """Soft targets: the loss is the cross-entropy with the average, its expectation is that of sampled tokens, and it rests where both agree."""
 
+from typing import Any
+
 import pytest
 import torch
 from runner import adapters, build, losses, record
@@ -72,7 +74,7 @@ def test_the_trainer_divides_by_the_tokens_of_the_step(caught, counted):
 
 
 def test_only_rows_without_a_response_of_their_own_are_marked():
-    rows = [{"rows": [{"id": "a"}, {"id": "b", "completion": []}]}, {"labels": 1}]
+    rows: list[dict[str, Any]] = [{"rows": [{"id": "a"}, {"id": "b", "completion": []}]}, {"labels": 1}]
     marked = mark_soft([{"labels": 0}, {"labels": 1}], rows)
     assert marked[0][SOFT].tolist() == [True, False]
     assert marked[1] == {"labels": 1}
