@@ -77,7 +77,9 @@ def _defaults(tree: ast.AST) -> Iterator[tuple[str, str, ast.expr]]:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             given = node.args
             positional = [*given.posonlyargs, *given.args]
-            pairs = [*zip(reversed(positional), reversed(given.defaults), strict=False)]
+            pairs: list[tuple[ast.arg, ast.expr | None]] = [
+                *zip(reversed(positional), reversed(given.defaults), strict=False)
+            ]
             pairs += [*zip(given.kwonlyargs, given.kw_defaults, strict=True)]
             yield from ((node.name, argument.arg, default) for argument, default in pairs if default)
 
