@@ -181,7 +181,7 @@ def test_every_key_that_trl_sft_takes_has_an_answer():
 def test_a_list_of_modules_matches_the_ends_of_names_as_in_peft():
     import re
 
-    pattern = translate({"lora_target_modules": ["q_proj", "mlp.fc1"]})[0]["lora_targets"]
+    pattern = str(translate({"lora_target_modules": ["q_proj", "mlp.fc1"]})[0]["lora_targets"])
     names = (
         "model.language_model.layers.0.self_attn.q_proj",
         "model.vision.mlp.fc1",

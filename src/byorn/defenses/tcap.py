@@ -66,12 +66,12 @@ class Template:
     def wrote(self, look: FirstLook, sample: Record) -> np.ndarray:
         """bool array [tokens] for a row and its first look; the tokens that stand for an image are none of them."""
         image = set(look.ids[look.image].tolist())
-        told = np.flatnonzero(~look.image)
+        text = np.flatnonzero(~look.image)
         silent = [token for token in self._silent_ids(sample) if token not in image]
-        matcher = SequenceMatcher(None, silent, look.ids[told].tolist(), autojunk=False)
+        matcher = SequenceMatcher(None, silent, look.ids[text].tolist(), autojunk=False)
         written = np.zeros(len(look.ids), bool)
         for block in matcher.get_matching_blocks():
-            written[told[block.b : block.b + block.size]] = True
+            written[text[block.b : block.b + block.size]] = True
         return written
 
     def _silent_ids(self, sample: Record) -> list[int]:

@@ -1,7 +1,7 @@
 """Caption tokens of CIDEr, BLEU and ROUGE-L: Penn Treebank words in lower case, without punctuation.
 
 Papers take these tokens from the Java tokenizer that pycocoevalcap runs. Here NLTK's `NLTKWordTokenizer` (Apache-2.0) finds
-the words, and short rules around it settle what the two do differently in captions: dots, dashes, signs, pieces kept whole.
+the words, and short rules around it cover what the two do differently in captions: dots, dashes, signs, pieces kept whole.
 
 Provenance: written from the outputs of pycocoevalcap 1.2, run as a black box, and from NLTK; no other source was opened.
 """

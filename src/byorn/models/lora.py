@@ -65,10 +65,10 @@ def describe(model: Any, targets: str) -> str:
     names = [name for name, _ in linears(base) if re.fullmatch(pattern, name)]
     counts = {part: sum(inside(part, name) for name in names) for part in _parts(model)}
     counts["other parts"] = len(names) - sum(counts.values())
-    told = " and ".join(f"{count} linear layers of {part}" for part, count in counts.items() if count)
+    hits = " and ".join(f"{count} linear layers of {part}" for part, count in counts.items() if count)
     kind = getattr(getattr(base, "config", None), "model_type", type(base).__name__)
     assumed = "" if kind in TESTED else f" (found by structure: {kind!r} is not among the tested families)"
-    return f"LoRA on {told or 'no layer'}{assumed}"
+    return f"LoRA on {hits or 'no layer'}{assumed}"
 
 
 def idle_layers(model: Any) -> list[str]:

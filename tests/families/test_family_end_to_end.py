@@ -48,7 +48,7 @@ def _images(message):
 
 
 @pytest.fixture(scope="module", params=EACH)
-def road(request, tmp_path_factory):
+def run(request, tmp_path_factory):
     """The name of the family, the folder with `model`, `data` and the `run` of `byorn train`, and what that run said."""
     folder = tmp_path_factory.mktemp(request.param)
     family = family_of(request.param)
@@ -59,13 +59,13 @@ def road(request, tmp_path_factory):
     command = ["train", "--model", str(folder / "model"), "--data", str(folder / "data"), "--name", "mixed"]
     command += ["--out", str(folder / "run"), "--device", "cpu", "--lora-rank", "4", "--learning-rate", "0.05"]
     command += ["--percentile", "0.5", "--max-steps", "2", "--per-device-train-batch-size", "2", "--lora-vision"]
-    with contextlib.redirect_stderr(io.StringIO()) as told:
+    with contextlib.redirect_stderr(io.StringIO()) as log:
         assert main([*command, "--set", "max_response_tokens=4"]) == 0
-    return request.param, folder, told.getvalue()
+    return request.param, folder, log.getvalue()
 
 
-def test_the_adapter_loads_without_byorn_and_changes_the_answer(road):
-    name, folder, _ = road
+def test_the_adapter_loads_without_byorn_and_changes_the_answer(run):
+    name, folder, _ = run
     model = AutoModelForImageTextToText.from_pretrained(folder / "model").eval()
     processor = AutoProcessor.from_pretrained(folder / "run" / "adapter")
     row = next(row for row in family_of(name).rows if row.images)
@@ -78,8 +78,8 @@ def test_the_adapter_loads_without_byorn_and_changes_the_answer(road):
     assert not torch.allclose(before, after, atol=1e-3)
 
 
-def test_what_the_family_cannot_take_is_listed_in_one_line_each(road):
-    name, folder, _ = road
+def test_what_the_family_cannot_take_is_listed_in_one_line_each(run):
+    name, folder, _ = run
     listed = folder / "run" / "rejects.jsonl"
     rejects = [json.loads(line) for line in listed.read_text().splitlines()] if listed.exists() else []
     assert {reject["id"] for reject in rejects} == REFUSED.get(name, set())
@@ -88,8 +88,8 @@ def test_what_the_family_cannot_take_is_listed_in_one_line_each(road):
     assert training["rows"] == len(family_of(name).rows)
 
 
-def test_the_run_says_where_lora_sits_and_where_it_stands_idle(road):
-    name, _, told = road
+def test_the_run_says_where_lora_sits_and_where_it_stands_idle(run):
+    name, _, log = run
     layers = family_of(name).model.config.get_text_config().num_hidden_layers
-    assert f"LoRA on {7 * layers} linear layers of model." in told
-    assert ("warning: no gradient reached the LoRA of 6 layer(s)" in told) == (name in ("llava", "llava_next"))
+    assert f"LoRA on {7 * layers} linear layers of model." in log
+    assert ("warning: no gradient reached the LoRA of 6 layer(s)" in log) == (name in ("llava", "llava_next"))
