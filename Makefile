@@ -57,7 +57,7 @@ embedded: $(READY)  ## pretrain the embedded model again (about an hour on 2 cor
 embedded-check: $(READY)  ## measure the embedded model on scenes that it never saw
 	HF_HUB_OFFLINE=1 $(BIN)/python recipes/embedded/measure.py
 
-easy-vqa: $(READY)  ## the whole road on easy-VQA (data that nobody here drew)
+easy-vqa: $(READY)  ## the comparison of the demo on easy-VQA (data that nobody here drew)
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/easy_vqa/run.py
 
 demo-seeds: $(READY)  ## the demo with seeds 0, 1 and 2, and the table of the README

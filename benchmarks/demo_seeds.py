@@ -5,6 +5,7 @@ A finished run folder (`runs/demo-seed-N/summary.json`) is not run again.
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -46,14 +47,14 @@ def table(summaries: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None, result: Path = RESULT) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     quiet_libraries()
     summaries = [run(seed) for seed in args.seeds]
-    RESULT.parent.mkdir(exist_ok=True)
-    write_json(RESULT, {"command": "make demo-seeds", "seeds": args.seeds, "summaries": summaries})
+    result.parent.mkdir(exist_ok=True)
+    write_json(result, {"command": "make demo-seeds", "seeds": args.seeds, "summaries": summaries})
     print(table(summaries))
 
 

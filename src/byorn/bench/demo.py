@@ -1,35 +1,19 @@
-"""`byorn demo`: an experiment of the bench with one attack, told as it happens: the pretrained model, fine-tuned without a defense, on the truly
-clean rows, and with byorn. Everything is computed anew from the options.
+"""`byorn demo`: a small experiment of the bench on freshly drawn captions, narrated. Everything is computed anew from the options."""
 
-    data/{clean,poisoned,test,test_triggered}   scan/   pretrained/  undefended/  oracle/  byorn/   summary.json
-"""
-
-import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from byorn.bench.experiment import AttackEntry, Cell, Group
-from byorn.models.spec import LoraSpec
 from byorn.settings import check_settings, fraction, positive, setting
 from byorn.training.settings import ByornSettings
 
 if TYPE_CHECKING:
-    from byorn.evaluation.detection import Detection
-    from byorn.evaluation.result import Evaluation
+    from byorn.bench.comparison import Comparison, Summary
 
-RUNS = {
-    "undefended": ("sft", "fine-tune without a defense"),
-    "oracle": ("oracle", "fine-tune on the truly clean rows only (the ceiling: nobody has this list in practice)"),
-    "byorn": ("byorn", "fine-tune with byorn: flagged responses are replaced by the model's own"),
-}
-PARTS = ("data", "drawn", "scan", "pretrained", *RUNS)
 FILES = (
     "summary.json", "byorn/scores.parquet", "byorn/flags.parquet", "byorn/adapter", "undefended/predictions_triggered.jsonl",
     "byorn/predictions_triggered.jsonl", "data/poisoned/manifest.jsonl",
 )  # fmt: skip
-SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,38 +38,25 @@ class DemoSpec:
         check_settings(self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """A comparison of the four models: one group, one budget."""
-
-    group: Group
-    percentile: float
-    ema_decay: float = ByornSettings.ema_decay
-    lora_rank: int = LoraSpec.rank
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-    def cell(self, defense: str) -> Cell:
-        """The fine-tune with a defense."""
-        return Cell(
-            group=self.group, defense=defense, options={}, percentile=self.percentile, ema_decay=self.ema_decay, lora_rank=self.lora_rank,
-            arguments=self.arguments,
-        )  # fmt: skip
-
-
-def demo(spec: DemoSpec, out: Path) -> dict[str, Any]:
+def demo(spec: DemoSpec, out: Path) -> "Summary":
     """Run the demo into `out`; returns the content of `summary.json`."""
+    from byorn.bench.comparison import PARTS, compare
     from byorn.runs.folder import start_anew, write_config
     from byorn.runs.narrate import say
 
     start_anew(out, "demo", PARTS)
     write_config(out, {"command": "demo", "demo": spec})
+    say(f"drawing {spec.rows} training and {spec.test_rows} test scenes into {out / 'data'}")
     summary = compare(comparison(spec), out)
     say("\n" + "\n".join(f"  {out / name}" for name in FILES))
     return summary
 
 
-def comparison(spec: DemoSpec) -> "Told":
+def comparison(spec: DemoSpec) -> "Comparison":
     """The demo's settings; a model this small wants ten times a big model's learning rate."""
+    from byorn.bench.comparison import Comparison
+    from byorn.bench.experiment import AttackEntry, Group
+
     attack = AttackEntry(
         attack="badnets", target=spec.target, options={"size": spec.trigger_size}, convention="substring"
     )
@@ -96,82 +67,4 @@ def comparison(spec: DemoSpec) -> "Told":
         "num_train_epochs": spec.epochs, "learning_rate": spec.learning_rate, "per_device_train_batch_size": 16, "lr_scheduler_type": "cosine",
         "warmup_steps": 20, "logging_steps": 25,
     }  # fmt: skip
-    return Told(group=group, percentile=spec.percentile, ema_decay=spec.ema_decay, arguments=arguments)
-
-
-def compare(told: Told, out: Path) -> dict[str, Any]:
-    """Run a comparison into `out`; returns the content of `summary.json`."""
-    from byorn.bench.cell import train_spec
-    from byorn.bench.group import judge, plant, poisoned_data, setup_of
-    from byorn.bench.tasks import load_task
-    from byorn.evaluation.tables import table, verdict
-    from byorn.pipeline.train import train
-    from byorn.runs.folder import write_environment, write_json
-    from byorn.runs.narrate import say
-    from byorn.runs.timer import Timer
-
-    group, timer, results = told.group, Timer(3 + len(RUNS)), {}
-    task = load_task(group.task, group.rows, group.test_rows, group.seed, out / "drawn")
-    setup = setup_of(group, task)
-    with timer.phase(
-        "poison", f"poison {group.rate:.0%} of {len(task.train)} training rows with {group.attack.attack}"
-    ):
-        manifest = plant(setup, task, out / "data")
-        first = manifest.poisoned[0]
-        say(f"   {len(manifest.poisoned)} rows carry a trigger and say {group.attack.target!r}:")
-        say(f"   {first.new_response!r} instead of {first.original_response!r}")
-    with timer.phase("scan", "score every response under the pretrained model, before any training"):
-        found = scan_and_compare(setup, told.percentile, out, manifest.keys)
-    for name, (defense, headline) in RUNS.items():
-        with timer.phase(f"train_{name}", headline):
-            if name == "byorn":
-                (out / name).mkdir(exist_ok=True)
-                shutil.copy(out / "scan" / "scores.parquet", out / name)
-            train(poisoned_data(out), setup.model, out / name, train_spec(told.cell(defense), setup, out))
-    with timer.phase("evaluate", f"ask all four models about {len(task.test)} clean and as many triggered test inputs"):
-        for name in ("pretrained", *RUNS):
-            results[name] = judge(setup, out, name)
-    summary = {
-        **figures(results, setup.metrics[0]), **detected(found), "utility_metric": setup.metrics[0], "seconds": timer.seconds,
-        "settings": asdict(told), "detection": asdict(found), "metrics": {name: result.as_dict() for name, result in results.items()},
-    }  # fmt: skip
-    write_json(out / "summary.json", summary)
-    write_environment(out, seed=group.seed, model=group.model)
-    utility = setup.metrics[0]
-    say("\n" + table(results, utility, found) + "\n\n" + verdict(group.attack.target, utility, summary))
-    return summary
-
-
-def scan_and_compare(setup: Any, percentile: float, out: Path, poisoned: set[tuple[str, int]]) -> "Detection":
-    """Scan the poisoned set, and compare the flags with the truth, which only the experimenter knows."""
-    from byorn.bench.group import poisoned_data
-    from byorn.evaluation.detection import detection
-    from byorn.flagging.settings import FlagSettings
-    from byorn.pipeline.scan import scan, show_ends
-    from byorn.runs.narrate import say
-
-    settings = FlagSettings(percentile=percentile, score_batch_size=setup.batch_size)
-    result = scan(poisoned_data(out), setup.model, out / "scan", settings)
-    assert result is not None  # no dry run
-    say(show_ends(result, SHOWN))
-    found = detection(result.scores, result.flags, poisoned)
-    say(
-        f"   truth: AUC {found.auc:.4f}; {found.recall:.1%} of the poisoned and {found.false_flag_share:.1%} of the clean rows are flagged"
-    )
-    return found
-
-
-def figures(results: "Mapping[str, Evaluation]", utility: str) -> dict[str, float | None]:
-    """The figures of a summary: attack rates and shares in [0, 1], utility in the unit of its metric."""
-    summary = {f"asr_{name}": result.asr.defined if result.asr else None for name, result in results.items()}
-    for name, result in results.items():
-        summary[f"utility_{name}"] = result.clean[utility].defined
-        summary[f"utility_triggered_{name}"] = result.triggered[utility].defined
-    kept, ceiling = summary["utility_byorn"], summary["utility_oracle"]
-    summary["utility_byorn_over_oracle"] = kept / ceiling if ceiling and kept is not None else None
-    return summary
-
-
-def detected(found: "Detection") -> dict[str, float]:
-    """What a summary says of detection."""
-    return {"detection_auc": found.auc, "detection_recall": found.recall}
+    return Comparison(group=group, percentile=spec.percentile, ema_decay=spec.ema_decay, arguments=arguments)
