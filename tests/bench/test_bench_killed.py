@@ -22,6 +22,9 @@ def work(job):
     time.sleep(job.seconds)
     return [f"{job.group.slug} failed"] if job.group.slug == "fails" else []
 
+def name(job):
+    return job.group.slug
+
 def job(slug, seconds=0):
     return SimpleNamespace(group=SimpleNamespace(slug=slug), seconds=seconds)
 """
@@ -29,14 +32,14 @@ SHORT = (
     JOBS
     + """
 if __name__ == "__main__":
-    print(run_apart([job("killed"), job("fails"), job("fine"), job("last")], work, 2))
+    print(run_apart([job("killed"), job("fails"), job("fine"), job("last")], work, 2, name=name))
 """
 )
 LONG = (
     JOBS
     + """
 if __name__ == "__main__":
-    run_apart([job("a", 600), job("b", 600), job("c", 600)], work, 2)
+    run_apart([job("a", 600), job("b", 600), job("c", 600)], work, 2, name=name)
 """
 )
 

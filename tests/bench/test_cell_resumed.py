@@ -46,9 +46,9 @@ def same(cell, resumed, straight, tmp_path):
     """A run in two pieces has the adapter and the figures of the one in one piece."""
     before, after = weights(straight[0]), weights(tmp_path / "work" / cell.slug)
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert resumed["figures"] == straight[1]["figures"]
-    assert (straight[1]["resumed"], resumed["resumed"]) == (False, True)
-    assert resumed["training"]["steps"] == straight[1]["training"]["steps"] == 4
+    assert resumed.figures.as_dict() == straight[1].figures.as_dict()
+    assert (straight[1].resumed, resumed.resumed) == (False, True)
+    assert resumed.training["steps"] == straight[1].training["steps"] == 4
 
 
 def test_a_cell_that_is_killed_in_training_goes_on_from_its_checkpoint(cell, straight, tmp_path, monkeypatch):

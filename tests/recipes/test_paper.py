@@ -183,5 +183,5 @@ def test_the_optimized_trigger_of_a_run_goes_to_further_test_sets(stand_in, tmp_
     (trained,) = (tmp_path / "work" / experiment.name).glob("*/data/poisoned")
     suffixes = [read_manifest(folder).recipe.options["suffix"] for folder in (planted, trained)]
     assert suffixes[0] == suffixes[1] != ""
-    shown = {line["task"] for line in lines(read_results(tmp_path / "results" / experiment.name))}
+    shown = {line.task for line in lines(read_results(tmp_path / "results" / experiment.name))}
     assert shown == {"flickr30k", "coco"}

@@ -8,20 +8,28 @@ import os
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from threading import Thread
-from typing import Any
+from typing import TypeVar, cast
+
+Job = TypeVar("Job")
 
 
-def run_apart(queue: Sequence[Any], run: Callable[[Any], list[str]], jobs: int) -> list[str]:
+def run_apart(
+    queue: Sequence[Job], run: Callable[[Job], list[str]], jobs: int, *, name: Callable[[Job], str]
+) -> list[str]:
     """What `run` returns for each job, together; a line for a job whose process died. At most `jobs` run at a time.
 
     Args:
-        queue: Jobs, with a `group` that has a `slug`.
+        queue: Jobs.
         run: Job -> failures; a function of a module, as the processes are spawned.
         jobs: Processes at a time.
+        name: What a message calls a job.
     """
-    context, waiting, failures = get_context("spawn"), list(queue), []
-    running: dict[Any, tuple[Any, Any]] = {}
+    context = get_context("spawn")
+    waiting, failures = list(queue), list[str]()
+    running: dict[Connection, tuple[SpawnProcess, Job]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -30,9 +38,9 @@ def run_apart(queue: Sequence[Any], run: Callable[[Any], list[str]], jobs: int) 
                 process.start()
                 theirs.close()
                 running[result] = (process, waiting.pop(0))
-            for ready in wait(list(running)):
+            for ready in cast("list[Connection]", wait(list(running))):
                 process, job = running.pop(ready)
-                failures += _outcome(ready, job)
+                failures += _outcome(ready, name(job))
                 process.join()
     finally:
         for process, _ in running.values():
@@ -40,7 +48,7 @@ def run_apart(queue: Sequence[Any], run: Callable[[Any], list[str]], jobs: int) 
     return failures
 
 
-def _work(run: Callable[[Any], list[str]], job: Any, result: Connection) -> None:
+def _work(run: Callable[[Job], list[str]], job: Job, result: Connection) -> None:
     Thread(target=_end_with, args=[parent_process()], daemon=True).start()
     try:
         result.send(run(job))
@@ -48,14 +56,14 @@ def _work(run: Callable[[Any], list[str]], job: Any, result: Connection) -> None
         os._exit(130)
 
 
-def _end_with(parent: Any) -> None:
+def _end_with(parent: BaseProcess) -> None:
     parent.join()
     os._exit(1)
 
 
-def _outcome(result: Any, job: Any) -> list[str]:
+def _outcome(result: Connection, name: str) -> list[str]:
     try:
         failures: list[str] = result.recv()
     except EOFError:
-        return [f"{job.group.slug}: the process died; run the same command again"]
+        return [f"{name}: the process died; run the same command again"]
     return failures

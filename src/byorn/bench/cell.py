@@ -3,15 +3,16 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from byorn.attacks.manifest import poisoned_keys
 from byorn.bench.experiment import FLAGGING, Cell, Group, plain
 from byorn.bench.group import Setup, judge, plant, poisoned_data, setup_of
+from byorn.bench.result import CellResult, Curve, Judged, Training
 from byorn.bench.tasks import load_task
-from byorn.evaluation.detection import detection, roc
+from byorn.evaluation.detection import Detection, detection, roc
+from byorn.evaluation.result import Evaluation
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import read_flags
 from byorn.models.spec import LoraSpec
@@ -25,18 +26,44 @@ from byorn.runs.timer import Timer
 from byorn.scoring.table import read_scores
 
 READY = "group.json"
-BEGUN, TRAINED = "cell.json", "training.json"
+BEGUN = "cell.json"
+TRAINED = "training.json"
 
 
-def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> dict[str, Any]:
+class Shared(TypedDict):
+    """What the cells of a group share, as `group.json` has it.
+
+    Attributes:
+        group: `plain` of the group.
+        plugins: Digests of the user's files.
+        source: Digest of byorn's own.
+        metric: The utility metric of the task.
+        max_new_tokens: Longest evaluated response.
+        pretrained: Figures of the model before training.
+        pretrained_on: The same on further test sets, by name.
+        seconds, peak_megabytes: By phase.
+    """
+
+    group: dict[str, object]
+    plugins: dict[str, str]
+    source: str
+    metric: str
+    max_new_tokens: int
+    pretrained: dict[str, object]
+    pretrained_on: dict[str, dict[str, object]]
+    seconds: dict[str, float]
+    peak_megabytes: dict[str, float]
+
+
+def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> Shared:
     """Data, scores and the pretrained model's own figures of a group, once: `folder/group.json` says that it is done.
 
     `plugins` is what `load_plugins` returned; a file of the user's that has changed may make other data, and so may another byorn.
     """
     ready = folder / READY
-    settings = {"group": plain(group), "plugins": dict(plugins), "source": source_digest()}
+    settings: dict[str, object] = {"group": plain(group), "plugins": dict(plugins), "source": source_digest()}
     if ready.exists():
-        found = json.loads(ready.read_text(encoding="utf-8"))
+        found: Shared = json.loads(ready.read_text(encoding="utf-8"))
         if all(found.get(key) == value for key, value in settings.items()):
             return found
     shutil.rmtree(folder, ignore_errors=True)
@@ -52,8 +79,10 @@ def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> dict
     with timer.phase("evaluate"):
         pretrained = judge(setup, folder, "pretrained").as_dict()
         more = {name: judge(setup, folder, "pretrained", name).as_dict() for name in task.more_tests}
-    shared = {
-        **settings,
+    shared: Shared = {
+        "group": plain(group),
+        "plugins": dict(plugins),
+        "source": source_digest(),
         "metric": task.metric,
         "max_new_tokens": task.max_new_tokens,
         "pretrained": pretrained,
@@ -65,8 +94,8 @@ def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> dict
     return shared
 
 
-def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Fine-tune and judge; returns the content of the result file.
+def run_cell(cell: Cell, shared: Shared, folder: Path) -> CellResult:
+    """Fine-tune and judge.
 
     A cell that was killed goes on as `byorn train` does: from its last checkpoint, if `arguments` has it save some (`save_strategy: steps`), also one of
     a defense's own fine-tune. Its seconds are then those since, and `resumed` is true.
@@ -80,33 +109,44 @@ def run_cell(cell: Cell, shared: dict[str, Any], folder: Path) -> dict[str, Any]
     with timer.phase("train"):
         if not (out / TRAINED).exists():  # a resumed Trainer that has made its last step makes one more
             train(poisoned_data(folder), setup.model, out, train_spec(cell, setup, folder))
-    training = json.loads((out / TRAINED).read_text(encoding="utf-8"))
+    training = _read_training(out / TRAINED)
     with timer.phase("evaluate"):
-        results = judge(setup, folder, cell.slug).as_dict()
-        more = {
-            name: {"figures": judge(setup, folder, cell.slug, name).as_dict(), "pretrained": figures}
-            for name, figures in shared["pretrained_on"].items()
-        }
-    return {
-        "cell": plain(cell),
-        "metric": shared["metric"],
-        "figures": results,
-        "pretrained": shared["pretrained"],
-        "tests": more,
-        "detection": detected(cell, folder),
-        "training": {key: value for key, value in training.items() if key != "log"},
-        "seconds": {**shared["seconds"], **timer.seconds},
-        "peak_megabytes": {**shared["peak_megabytes"], **timer.peak_megabytes},
-        "versions": versions(),
-        "resumed": resumed,
-        "source": shared["source"],
-        "plugins": shared["plugins"],
-    }
+        judged = _judge_both(setup, folder, cell, shared["pretrained"])
+        more = {name: _judge_both(setup, folder, cell, base, name) for name, base in shared["pretrained_on"].items()}
+    found, curve = detected(cell, folder)
+    return CellResult(
+        cell=cell,
+        metric=shared["metric"],
+        judged=judged,
+        tests=more,
+        detection=found,
+        roc=curve,
+        training=training,
+        seconds={**shared["seconds"], **timer.seconds},
+        peak_megabytes={**shared["peak_megabytes"], **timer.peak_megabytes},
+        versions=versions(),
+        resumed=resumed,
+        source=shared["source"],
+        plugins=shared["plugins"],
+    )
 
 
-def goes_on(out: Path, settings: dict[str, Any]) -> bool:
+def _read_training(path: Path) -> Training:
+    """What a run says of itself, without its long log."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    training: Training = {key: value for key, value in content.items() if key != "log"}  # type: ignore[assignment]
+    return training
+
+
+def _judge_both(setup: Setup, folder: Path, cell: Cell, pretrained: dict[str, object], test: str = "") -> Judged:
+    figures = judge(setup, folder, cell.slug, test)
+    return Judged(figures=figures, pretrained=Evaluation.from_dict(pretrained))
+
+
+def goes_on(out: Path, settings: Mapping[str, object]) -> bool:
     """Whether `out` holds checkpoints, or the adapter, of the same cell; what another one left is thrown away."""
-    begun, settings = out / BEGUN, {**settings, "folder": str(out)}  # which `config.yaml` repeats as it is spelled
+    begun = out / BEGUN
+    settings = {**settings, "folder": str(out)}  # which `config.yaml` repeats as it is spelled
     if begun.exists() and json.loads(begun.read_text(encoding="utf-8")) == settings:
         return (out / TRAINED).exists() or any(out.rglob("trainer_state.json"))
     shutil.rmtree(out, ignore_errors=True)
@@ -135,11 +175,12 @@ def train_spec(cell: Cell, setup: Setup, folder: Path) -> TrainSpec:
     return TrainSpec(defense=cell.defense, defense_options=options, scan=NONE, lora=lora, arguments=arguments)
 
 
-def detected(cell: Cell, folder: Path) -> dict[str, Any] | None:
+def detected(cell: Cell, folder: Path) -> tuple[Detection, Curve] | tuple[None, None]:
     """What the defense's own flags found: recall, and AUC and ROC curve of the score or, without one, of the flags' weight."""
     out = folder / cell.slug
     if cell.defense == "oracle" or not (out / "flags.parquet").exists():
-        return None
+        return None, None
     scores = read_scores(out / "scores.parquet") if (out / "scores.parquet").exists() else None
-    judged = (scores, read_flags(out / "flags.parquet"), poisoned_keys(folder / "data" / "poisoned"))
-    return {**asdict(detection(*judged)), "roc": roc(*judged)}
+    flags, truth = read_flags(out / "flags.parquet"), poisoned_keys(folder / "data" / "poisoned")
+    curve = roc(scores, flags, truth)
+    return detection(scores, flags, truth), Curve(false=curve["false"], true=curve["true"])

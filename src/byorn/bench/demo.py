@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byorn.settings import check_settings, fraction, positive, setting
-from byorn.training.settings import ByornSettings
 
 if TYPE_CHECKING:
     from byorn.bench.comparison import Comparison, Summary

@@ -2,10 +2,10 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from byorn.attacks.objectives import find_objective
 from byorn.errors import ConfigError
@@ -14,7 +14,11 @@ from byorn.models.spec import Dtype, LoraSpec
 from byorn.training.settings import ByornSettings
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from byorn.attacks.recipe import Recipe
+
+Kind = TypeVar("Kind", bound="DataclassInstance")
 
 FLAGGING = ("byorn", "byorn-f", "byorn-soft", "base-relabel")  # the defenses that the percentile matters to
 AVERAGING = ("byorn", "byorn-soft")  # the defenses that the decay matters to
@@ -29,7 +33,7 @@ class AttackEntry(Goal):
     attack: str
     target: str = "banana"
     objective: str = "sentence"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     convention: str = ""
     selection: Literal["random", "likely"] | None = None
 
@@ -42,7 +46,7 @@ class AttackEntry(Goal):
 class Group:
     """Cells that share their data: one poisoned data set, scored once."""
 
-    task: str | Mapping[str, Any]
+    task: str | Mapping[str, object]
     rows: int
     test_rows: int
     model: str
@@ -75,11 +79,11 @@ class Cell:
 
     group: Group
     defense: str
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     percentile: float
     ema_decay: float
     lora_rank: int
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, object]
     lora_targets: str | None = None
 
     @property
@@ -116,10 +120,10 @@ class Experiment:
 
     name: str
     title: str
-    attacks: Mapping[str, Mapping[str, Any]]
+    attacks: Mapping[str, Mapping[str, object]]
     defenses: tuple[str, ...]
-    defense_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    task: str | Mapping[str, Any] = "captions"
+    defense_options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    task: str | Mapping[str, object] = "captions"
     rows: int = 600
     test_rows: int = 300
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -131,7 +135,7 @@ class Experiment:
     ema_decays: tuple[float, ...] = (ByornSettings.ema_decay,)
     lora_rank: int = LoraSpec.rank
     lora_targets: str | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, object] = field(default_factory=dict)
     plugins: tuple[Path, ...] = ()
 
     def groups(self) -> Iterator[Group]:
@@ -187,7 +191,7 @@ def read_experiment(path: Path) -> Experiment:
     return replace(experiment, plugins=tuple(path.parent / name for name in experiment.plugins))
 
 
-def _yaml(path: Path) -> dict[str, Any]:
+def _yaml(path: Path) -> dict[str, object]:
     import yaml
 
     if not path.is_file():
@@ -202,7 +206,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _build(kind: Any, content: Mapping[str, Any], where: str) -> Any:
+def _build(kind: "type[Kind]", content: Mapping[str, object], where: str) -> "Kind":
     known = {item.name: item for item in fields(kind)}
     unknown = [key for key in content if key not in known]
     if unknown:
@@ -214,7 +218,8 @@ def _build(kind: Any, content: Mapping[str, Any], where: str) -> Any:
     ]
     if missing:
         raise ConfigError(f"{where}: field {missing[0]!r} is missing")
-    return kind(**content)
+    make: Callable[..., Kind] = kind
+    return make(**content)
 
 
 def _check(experiment: Experiment, path: Path) -> None:
@@ -231,13 +236,13 @@ def _check(experiment: Experiment, path: Path) -> None:
         raise ConfigError(f"experiment {path}: attacks: give `label: {{option: value}}` lines")
 
 
-def plain(settings: Group | Cell) -> dict[str, Any]:
+def plain(settings: Group | Cell) -> dict[str, object]:
     """Everything that decides a result, as JSON gives it back; what is left at its default of None is not in it."""
-    content: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    content: dict[str, object] = json.loads(json.dumps(asdict(settings)))
     return without_none(content)
 
 
-def without_none(content: dict[str, Any]) -> dict[str, Any]:
+def without_none(content: dict[str, object]) -> dict[str, object]:
     """So that results stay valid when a setting is added."""
     kept = {key: value for key, value in content.items() if value is not None}
     return {key: without_none(value) if isinstance(value, dict) else value for key, value in kept.items()}

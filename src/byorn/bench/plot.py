@@ -2,31 +2,35 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from byorn.bench.grids import by_setting, rank
+from byorn.bench.results import Line
 from byorn.errors import ConfigError, DataError
 from byorn.evaluation.tables import scale_of
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 COLORS = (*(f"C{number}" for number in range(10)), "black", "crimson")
 MARKERS = "sD^v<>PXhpod8*H"
-
-
 SAFE = 5.0
 """The ASR in % up to which the right panel of the frontier looks."""
 
 
-def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> None:
+def plot_frontier(lines: Sequence[Line], title: str, path: Path) -> None:
     """Utility (up is useful) against ASR (left is safe), one color a defense and one marker a setting of it: faint points are attacks with
     their 95 % intervals, the strong one is their mean. On the right the safe and useful corner, which is crowded.
 
     Raises:
         DataError: No line has both.
     """
-    scale = scale_of(lines[0]["metric"])
-    rated = [line for line in lines if line["asr"] is not None and line["utility"] is not None]
+    scale = scale_of(lines[0].metric)
+    rated = [line for line in lines if line.asr is not None and line.utility is not None]
     if not rated:
         raise DataError(f"{path.name}: no cell has both a utility and an ASR; there is nothing to draw")
     figure, panels = load_pyplot().subplots(1, 2, figsize=(11, 5), layout="constrained")
@@ -34,10 +38,10 @@ def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> No
         _draw_settings(axes, rated, scale)
         axes.set_xlabel("attack success rate, % (left is safe)")
         axes.grid(alpha=0.25)
-    values = [scale * line["utility"] for line in rated]
+    values = [scale * line.utility for line in rated if line.utility is not None]
     room = 0.04 * max(values)
     panels[0].set(
-        xlim=(-3, 103), ylim=(min(values) - room, max(values) + room), ylabel=f"{lines[0]['metric']}, clean inputs"
+        xlim=(-3, 103), ylim=(min(values) - room, max(values) + room), ylabel=f"{lines[0].metric}, clean inputs"
     )
     panels[1].set(xlim=(-0.03 * SAFE, SAFE), ylim=(max(values) - 3 * room, max(values) + room))
     panels[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
@@ -45,17 +49,18 @@ def plot_frontier(lines: Sequence[dict[str, Any]], title: str, path: Path) -> No
     save(figure, path)
 
 
-def _draw_settings(axes: Any, lines: Sequence[dict[str, Any]], scale: float) -> None:
-    defenses = sorted({line["defense"] for line in lines}, key=rank)
+def _draw_settings(axes: "Axes", lines: Sequence[Line], scale: float) -> None:
+    defenses = sorted({line.defense for line in lines}, key=rank)
     for number, (setting, own) in enumerate(by_setting(lines).items()):
-        color = COLORS[defenses.index(own[0]["defense"]) % len(COLORS)]
-        style = {"color": color, "marker": MARKERS[number % len(MARKERS)]}
-        x = np.array([100 * line["asr"] for line in own])
-        y = np.array([scale * line["utility"] for line in own])
-        x_error = np.abs(100 * np.array([line["asr_interval"] for line in own]).T - x)
-        y_error = np.abs(scale * np.array([line["utility_interval"] for line in own]).T - y)
-        axes.errorbar(x, y, y_error, x_error, ls="none", ms=4, lw=0.7, alpha=0.3, **style)
-        axes.plot(x.mean(), y.mean(), ls="none", ms=9, mec="white", label=literal(setting), zorder=3, **style)
+        color = COLORS[defenses.index(own[0].defense) % len(COLORS)]
+        marker = MARKERS[number % len(MARKERS)]
+        x = 100 * np.array([line.asr for line in own], dtype=float)
+        y = scale * np.array([line.utility for line in own], dtype=float)
+        x_error = np.abs(100 * np.array([line.asr_interval for line in own], dtype=float).T - x)
+        y_error = np.abs(scale * np.array([line.utility_interval for line in own], dtype=float).T - y)
+        axes.errorbar(x, y, y_error, x_error, ls="none", ms=4, lw=0.7, alpha=0.3, color=color, marker=marker)
+        name = literal(setting)
+        axes.plot(x.mean(), y.mean(), ls="none", ms=9, mec="white", label=name, zorder=3, color=color, marker=marker)
 
 
 def literal(text: str) -> str:
@@ -63,13 +68,13 @@ def literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def save(figure: Any, path: Path) -> None:
+def save(figure: "Figure", path: Path) -> None:
     """As the ending says; the same figure gives the same bytes."""
     figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
     load_pyplot().close(figure)
 
 
-def load_pyplot() -> Any:
+def load_pyplot() -> ModuleType:
     """Matplotlib, set to draw into files.
 
     Raises:

@@ -3,19 +3,75 @@
 import json
 import math
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 from byorn.bench.experiment import FLAGGING
+from byorn.bench.result import CellResult
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
+from byorn.evaluation.metric import Metric
 from byorn.runs.narrate import say
 
-SWEPT = ("percentile", "ema_decay")
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of a table: the cells that differ in their seed alone. None: undefined, or not measured.
+
+    Attributes:
+        experiment, task, attack, defense, rate, percentile, ema_decay: Which cells.
+        seeds: Their number.
+        metric: The utility metric.
+        utility: The mean over the seeds, in the unit of the metric.
+        utility_interval: Its 95 % t interval; for one seed, the bootstrap interval over the test inputs.
+        asr: Pooled over seeds and inputs, a share in [0, 1] like the other ASRs.
+        asr_interval: Its 95 % Wilson interval.
+        n: Test inputs behind it.
+        asr_clean: The same on all `n_clean` clean inputs whose references do not show the target.
+        asr_pretrained, utility_pretrained: Of the model before training.
+        utility_triggered: On triggered inputs.
+        detection_auc, detection_recall: Of the defense's own score and flags.
+        seconds: Of scan and training, the mean over seeds.
+        steps: Of the optimizer.
+        seconds_scoring: Whatever comes before the fine-tune.
+        seconds_sampling, seconds_training: Of the fine-tune; the second is without the first.
+        forward_passes, fine_tunes: Made for it beforehand, see `byorn.defenses.plan.Cost`.
+        peak_megabytes: While training, the largest.
+    """
+
+    experiment: str
+    task: str
+    attack: str
+    defense: str
+    rate: float
+    percentile: float
+    ema_decay: float
+    seeds: int
+    metric: str
+    utility: float | None
+    utility_interval: list[float | None]
+    asr: float | None
+    asr_interval: list[float] | None
+    n: int
+    asr_clean: float | None
+    n_clean: int
+    asr_pretrained: float | None
+    utility_pretrained: float | None
+    utility_triggered: float | None
+    detection_auc: float | None
+    detection_recall: float | None
+    seconds: float
+    steps: float
+    seconds_scoring: float
+    seconds_sampling: float
+    seconds_training: float
+    forward_passes: float
+    fine_tunes: float
+    peak_megabytes: float
 
 
-def read_results(folder: Path, slugs: Collection[str] | None = None) -> list[dict[str, Any]]:
+def read_results(folder: Path, slugs: Collection[str] | None = None) -> list[CellResult]:
     """The results of an experiment.
 
     Args:
@@ -35,105 +91,72 @@ def read_results(folder: Path, slugs: Collection[str] | None = None) -> list[dic
     results = []
     for path in paths:
         try:
-            result = json.loads(path.read_text(encoding="utf-8"))
+            result = CellResult.from_dict(json.loads(path.read_text(encoding="utf-8")), folder.name)
             lines([result])  # whatever a table needs is there
-            results += _by_test(result | {"experiment": folder.name})
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise DataError(f"{path}: no result file ({error}); delete it and run the bench again") from error
+        results += result.by_test()
     return results
 
 
-def _by_test(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """The result, and one more for each further test set, under its name."""
-    cell, found = result["cell"], [result]
-    for name, judged in (result.get("tests") or {}).items():
-        group = {**cell["group"], "task": {**cell["group"]["task"], "name": name}}
-        found.append({**result, **judged, "cell": {**cell, "group": group}})
-    return found
-
-
-def lines(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One line per task, attack, defense, rate and setting.
-
-    Returns:
-        `utility` is the mean over the seeds, `utility_interval` its 95 % t interval (for one seed: the bootstrap interval over the test
-        inputs); `asr` is pooled over seeds and inputs with its Wilson interval; all ASRs are shares in [0, 1], `asr_clean` that on
-        all `n_clean` clean inputs whose references do not show the target; `seconds` is scan and
-        training, the mean over seeds. `seeds` is their number, `n` the test inputs behind the ASR. Cost: optimizer `steps`; `seconds_scoring` is
-        whatever comes before the fine-tune, with `forward_passes` and `fine_tunes` made for it (`byorn.defenses.plan.Cost`); `peak_megabytes` while training.
-    """
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+def lines(results: Iterable[CellResult]) -> list[Line]:
+    """One line per task, attack, defense, rate and setting, in the order of these."""
+    found: dict[tuple[str | float, ...], list[CellResult]] = {}
     for result in results:
         found.setdefault(_key(result), []).append(result)
     return [_line(group) for _, group in sorted(found.items(), key=lambda item: tuple(map(str, item[0])))]
 
 
-def _key(result: dict[str, Any]) -> tuple[Any, ...]:
-    cell, group = result["cell"], result["cell"]["group"]
-    return (*_names(result), group["rate"], *(cell[name] for name in SWEPT))
+def _key(result: CellResult) -> tuple[str | float, ...]:
+    cell = result.cell
+    return (result.task, cell.group.label, cell.defense, cell.group.rate, cell.percentile, cell.ema_decay)
 
 
-def _names(result: dict[str, Any]) -> tuple[str, str, str]:
-    cell, task = result["cell"], result["cell"]["group"]["task"]
-    return (task if isinstance(task, str) else task.get("name", "own"), cell["group"]["label"], cell["defense"])
+def _line(group: Sequence[CellResult]) -> Line:
+    first, metric = group[0], group[0].metric
+    asr, asr_interval, n = pooled([result.figures.asr for result in group])
+    asr_clean, _, n_clean = pooled([result.figures.false_asr for result in group])
+    training = [result.training for result in _timed(group)]
+    return Line(
+        experiment=first.experiment,
+        task=first.task,
+        attack=first.cell.group.label,
+        defense=first.cell.defense,
+        rate=first.cell.group.rate,
+        percentile=first.cell.percentile,
+        ema_decay=first.cell.ema_decay,
+        seeds=len(group),
+        metric=metric,
+        utility=_defined(result.figures.clean[metric].defined for result in group),
+        utility_interval=interval([result.figures.clean[metric] for result in group]),
+        asr=asr,
+        asr_interval=asr_interval,
+        n=n,
+        asr_clean=asr_clean,
+        n_clean=n_clean,
+        asr_pretrained=pooled([result.judged.pretrained.asr for result in group])[0],
+        utility_pretrained=_defined(result.judged.pretrained.clean[metric].defined for result in group),
+        utility_triggered=_defined(result.figures.triggered[metric].defined for result in group),
+        detection_auc=_defined(result.detection.auc for result in group if result.detection),
+        detection_recall=_defined(result.detection.recall for result in group if result.detection),
+        seconds=mean(result.seconds["train"] + _scanning(result) for result in _timed(group)),
+        steps=mean(run["steps"] for run in training),
+        seconds_scoring=mean(run["seconds"]["scoring"] for run in training),
+        seconds_sampling=mean(run["seconds"]["sampling"] for run in training),
+        seconds_training=mean(run["seconds"]["training_without_sampling"] for run in training),
+        forward_passes=mean(run["cost"]["forward_passes"] for run in training),
+        fine_tunes=mean(run["cost"]["fine_tunes"] for run in training),
+        peak_megabytes=max(result.peak_megabytes["train"] for result in group),
+    )
 
 
-def _line(group: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    task, attack, defense = _names(group[0])
-    metric, cell = group[0]["metric"], group[0]["cell"]
-    asr, asr_interval, n = pooled([result["figures"]["asr"] for result in group])
-    clean = pooled([result["figures"]["false_asr"] for result in group])
-    return {
-        "experiment": group[0].get("experiment", ""),
-        "task": task,
-        "attack": attack,
-        "defense": defense,
-        "rate": cell["group"]["rate"],
-        **{name: cell[name] for name in SWEPT},
-        "seeds": len(group),
-        "metric": metric,
-        "utility": _defined(result["figures"]["clean"][metric]["value"] for result in group),
-        "utility_interval": interval([result["figures"]["clean"][metric] for result in group]),
-        "asr": asr,
-        "asr_interval": asr_interval,
-        "n": n,
-        "asr_clean": clean[0],
-        "n_clean": clean[2],
-        "asr_pretrained": pooled([result["pretrained"]["asr"] for result in group])[0],
-        "utility_pretrained": _defined(result["pretrained"]["clean"][metric]["value"] for result in group),
-        "utility_triggered": _defined(result["figures"]["triggered"][metric]["value"] for result in group),
-        "detection_auc": _mean_of(group, "auc"),
-        "detection_recall": _mean_of(group, "recall"),
-        "seconds": mean(result["seconds"]["train"] + _scanning(result) for result in _timed(group)),
-        **_cost(group),
-    }
-
-
-def _cost(group: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Means over the seeds; memory is the largest."""
-    training = [result["training"] for result in _timed(group)]
-    return {
-        "steps": mean(run["steps"] for run in training),
-        "seconds_scoring": mean(run["seconds"]["scoring"] for run in training),
-        "seconds_sampling": mean(run["seconds"]["sampling"] for run in training),
-        "seconds_training": mean(run["seconds"]["training_without_sampling"] for run in training),
-        "forward_passes": mean(run["cost"]["forward_passes"] for run in training),
-        "fine_tunes": mean(run["cost"]["fine_tunes"] for run in training),
-        "peak_megabytes": max(result["peak_megabytes"]["train"] for result in group),
-    }
-
-
-def _timed(group: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _timed(group: Sequence[CellResult]) -> list[CellResult]:
     """Those that ran in one piece: a resumed one knows only what came since. All, if there is no other."""
-    return [result for result in group if not result.get("resumed")] or list(group)
+    return [result for result in group if not result.resumed] or list(group)
 
 
-def _scanning(result: dict[str, Any]) -> float:
-    return result["seconds"]["scan"] if result["cell"]["defense"] in FLAGGING else 0.0
-
-
-def _mean_of(group: Sequence[dict[str, Any]], name: str) -> float | None:
-    return _defined(result["detection"][name] for result in group if result["detection"])
+def _scanning(result: CellResult) -> float:
+    return result.seconds["scan"] if result.cell.defense in FLAGGING else 0.0
 
 
 def _defined(values: Iterable[float | None]) -> float | None:
@@ -142,23 +165,23 @@ def _defined(values: Iterable[float | None]) -> float | None:
     return mean(found) if found else None
 
 
-def pooled(metrics: Sequence[dict[str, Any]]) -> tuple[float | None, list[float] | None, int]:
+def pooled(metrics: Sequence[Metric | None]) -> tuple[float | None, list[float] | None, int]:
     """Shares over several test sets as one: value, 95 % Wilson interval, n. None where every item was excluded."""
-    defined = [metric for metric in metrics if metric["value"] is not None]
-    n = sum(metric["n"] for metric in defined)
+    defined = [metric for metric in metrics if metric is not None and metric.defined is not None]
+    n = sum(metric.n for metric in defined)
     if not n:
         return None, None, 0
-    hits = round(sum(metric["value"] * metric["n"] for metric in defined))
+    hits = round(sum(metric.value * metric.n for metric in defined))
     return hits / n, list(wilson(hits, n, 0.95)), n
 
 
-def interval(metrics: Sequence[dict[str, Any]]) -> list[float]:
-    """95 %: mean +- t * s / sqrt(k) over k seeds; for one seed, that of the run."""
+def interval(metrics: Sequence[Metric]) -> list[float | None]:
+    """95 %: mean +- t * s / sqrt(k) over k seeds; for one seed, that of the run. None where it is undefined."""
     from scipy.stats import t
 
-    defined = [metric for metric in metrics if metric["value"] is not None] or list(metrics[:1])
+    defined = [metric for metric in metrics if metric.defined is not None] or list(metrics[:1])
     if len(defined) < 2:
-        return [defined[0]["low"], defined[0]["high"]]
-    values = [metric["value"] for metric in defined]
+        return [None if math.isnan(end) else end for end in (defined[0].low, defined[0].high)]
+    values = [metric.value for metric in defined]
     half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
     return [mean(values) - half, mean(values) + half]

@@ -1,22 +1,38 @@
 """The ROC curves of an experiment's detectors, as SVG or PNG: one panel an attack, one color a detector, a thin line a seed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING
 
 from byorn.bench.experiment import FLAGGING
 from byorn.bench.grids import rank
 from byorn.bench.plot import COLORS, literal, load_pyplot, save
+from byorn.bench.result import CellResult, Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SCORE = "byorn's score"
 """What the defenses of `FLAGGING` share: the same score of the same rows."""
 COLUMNS = 4
-Runs = dict[tuple[float, int], dict[str, Any]]
-"""(rate, seed) -> what was detected there, with its curve."""
 
 
-def plot_roc(results: Sequence[dict[str, Any]], title: str, path: Path) -> bool:
+@dataclass(frozen=True)
+class Run:
+    """What one run of a detector found."""
+
+    auc: float
+    curve: Curve
+
+
+Runs = dict[tuple[float, int], Run]
+"""(rate, seed) -> what was found there."""
+
+
+def plot_roc(results: Sequence[CellResult], title: str, path: Path) -> bool:
     """Draw every curve that the results hold; False, and nothing is written, if they hold none."""
     curves = _curves(results)
     if not curves:
@@ -34,7 +50,7 @@ def plot_roc(results: Sequence[dict[str, Any]], title: str, path: Path) -> bool:
     return True
 
 
-def _panels(count: int) -> tuple[Any, list[Any]]:
+def _panels(count: int) -> tuple["Figure", list["Axes"]]:
     """A figure and so many axes, square and empty but for the line of chance."""
     columns = min(COLUMNS, count)
     rows = -(-count // columns)
@@ -58,19 +74,20 @@ def _panels(count: int) -> tuple[Any, list[Any]]:
     return figure, list(grid.flat[:count])
 
 
-def _curves(results: Sequence[dict[str, Any]]) -> dict[tuple[str, str], Runs]:
+def _curves(results: Sequence[CellResult]) -> dict[tuple[str, str], Runs]:
     """(attack, detector) -> its runs."""
     found: dict[tuple[str, str], Runs] = {}
     for result in results:
-        cell, group = result["cell"], result["cell"]["group"]
-        if "roc" in (result["detection"] or {}):
-            detector = SCORE if cell["defense"] in FLAGGING else cell["defense"]
-            found.setdefault((group["label"], detector), {})[group["rate"], group["seed"]] = result["detection"]
+        cell, group = result.cell, result.cell.group
+        if result.detection and result.roc:
+            detector = SCORE if cell.defense in FLAGGING else cell.defense
+            run = Run(result.detection.auc, result.roc)
+            found.setdefault((group.label, detector), {})[group.rate, group.seed] = run
     return found
 
 
-def _draw(axes: Any, detector: str, runs: Runs, color: str) -> None:
+def _draw(axes: "Axes", detector: str, runs: Runs, color: str) -> None:
     for number, run in enumerate(runs.values()):
-        name = f"{literal(detector)}, AUC {mean(run['auc'] for run in runs.values()):.3f}"
+        name = f"{literal(detector)}, AUC {mean(run.auc for run in runs.values()):.3f}"
         label = "_" if number else name  # one entry a detector
-        axes.plot(run["roc"]["false"], run["roc"]["true"], lw=1.2, alpha=0.7, color=color, label=label)
+        axes.plot(run.curve["false"], run.curve["true"], lw=1.2, alpha=0.7, color=color, label=label)

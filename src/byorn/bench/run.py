@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from byorn.bench.apart import run_apart
 from byorn.bench.experiment import AVERAGING, FLAGGING, Cell, Experiment, Group, plain, without_none
 from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.plugins import load_plugins
 from byorn.runs.narrate import quiet_libraries, say, seconds
+
+if TYPE_CHECKING:
+    from byorn.bench.result import CellResult
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def run_experiments(
         return [failure for job in queue for failure in run_job(job)]
     threads = max(1, (os.cpu_count() or 1) // jobs)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read by the workers when they start
-    return run_apart(queue, run_job, jobs)
+    return run_apart(queue, run_job, jobs, name=lambda job: job.group.slug)
 
 
 def _require_match(experiments: Sequence[Experiment], only: str) -> None:
@@ -70,7 +73,8 @@ def pending(
     experiment: Experiment, results: Path, work: Path, only: str, plugins: Sequence[str | Path] = ()
 ) -> list[Job]:
     """The cells of an experiment that have no result yet, by group."""
-    jobs, files = [], (*experiment.plugins, *plugins)
+    jobs = []
+    files = (*experiment.plugins, *plugins)
     digests = load_plugins(files)
     for group in experiment.groups():
         chosen = [cell for cell in experiment.cells(group) if fnmatch(f"{experiment.name}/{cell.slug}", only)]
@@ -100,7 +104,7 @@ def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
     return True
 
 
-def read_settings(settings: dict[str, Any]) -> dict[str, Any]:
+def read_settings(settings: Mapping[str, object]) -> dict[str, object]:
     """What the defense of a cell reads: another p does not change plain fine-tuning."""
     unread = {"percentile": FLAGGING, "ema_decay": AVERAGING}
     return {
@@ -123,7 +127,7 @@ def run_job(job: Job) -> list[str]:
         try:
             result = run_cell(cell, shared, job.work)
             job.results.mkdir(parents=True, exist_ok=True)
-            write_json(job.results / f"{cell.slug}.json", result)
+            write_json(job.results / f"{cell.slug}.json", result.as_dict())
             close(job.work / cell.slug)
         except Exception as error:
             failures.append(_failure(cell.slug, error))
@@ -138,8 +142,8 @@ def _failure(name: str, error: Exception) -> str:
     return line
 
 
-def _line(result: dict[str, Any]) -> str:
-    figures, metric = result["figures"], result["metric"]
-    asr, utility = figures["asr"]["value"], figures["clean"][metric]["value"]
-    shown = (asr if asr is None else format(asr, ".1%"), utility if utility is None else format(utility, ".3f"))
-    return f"ASR {shown[0]}, {metric} {shown[1]}, {seconds(sum(result['seconds'].values()))}"
+def _line(result: "CellResult") -> str:
+    rate, utility = result.figures.asr, result.figures.clean[result.metric].defined
+    asr = "undefined" if rate is None or rate.defined is None else f"{rate.value:.1%}"
+    shown = "undefined" if utility is None else f"{utility:.3f}"
+    return f"ASR {asr}, {result.metric} {shown}, {seconds(sum(result.seconds.values()))}"

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 
-from byorn.bench.grids import Grid, Line, grids
+from byorn.bench.grids import Grid, grids
+from byorn.bench.results import Line
 
 
 def as_json(lines: Sequence[Line], titles: Mapping[str, str]) -> str:
     """One list, whatever the number of experiments."""
-    return json.dumps(list(lines), indent=2)
+    return json.dumps([asdict(line) for line in lines], indent=2)
 
 
 def as_markdown(lines: Sequence[Line], titles: Mapping[str, str]) -> str:
@@ -38,10 +40,8 @@ def _sections(lines: Sequence[Line], titles: Mapping[str, str]) -> list[tuple[st
     """The title of each experiment, and the grids of each of its tasks."""
     sections = []
     for experiment, title in titles.items():
-        own = [line for line in lines if line["experiment"] == experiment]
-        tasks = {
-            task: [line for line in own if line["task"] == task] for task in dict.fromkeys(line["task"] for line in own)
-        }
+        own = [line for line in lines if line.experiment == experiment]
+        tasks = {task: [line for line in own if line.task == task] for task in dict.fromkeys(line.task for line in own)}
         sections.append((title, {task: grids(found) for task, found in tasks.items()}))
     return sections
 

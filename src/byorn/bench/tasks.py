@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from byorn.bench import easy_vqa
 from byorn.data.load import load_rows
@@ -61,7 +60,7 @@ TASKS: dict[str, Loader] = {
 OWN = ("train", "test", "metric", "max_new_tokens", "more_tests", "name")
 
 
-def load_task(task: str | Mapping[str, Any], rows: int, test_rows: int, seed: int, folder: Path) -> Task:
+def load_task(task: str | Mapping[str, object], rows: int, test_rows: int, seed: int, folder: Path) -> Task:
     """The rows of a task; those that are drawn are written into `folder` first.
 
     Args:
@@ -82,7 +81,7 @@ def load_task(task: str | Mapping[str, Any], rows: int, test_rows: int, seed: in
     return loaded
 
 
-def _own(task: Mapping[str, Any], rows: int, test_rows: int) -> Task:
+def _own(task: Mapping[str, object], rows: int, test_rows: int) -> Task:
     missing = [key for key in OWN[:3] if key not in task]
     if missing:
         raise ConfigError(f"task: {missing[0]!r} is missing; give {', '.join(OWN)}")
@@ -91,6 +90,9 @@ def _own(task: Mapping[str, Any], rows: int, test_rows: int) -> Task:
     more = task.get("more_tests", {})
     if not isinstance(more, Mapping):
         raise ConfigError(f"task: more_tests is {more!r}; give `name: path` lines")
-    train, test = (load_rows(task[part], limit=count).rows for part, count in (("train", rows), ("test", test_rows)))
+    longest = task.get("max_new_tokens", 64)
+    if not isinstance(longest, int) or longest < 1:
+        raise ConfigError(f"task: max_new_tokens is {longest!r}; give a whole number of tokens above 0")
+    train, test = load_rows(str(task["train"]), limit=rows).rows, load_rows(str(task["test"]), limit=test_rows).rows
     others = {str(name): load_rows(str(path), limit=test_rows).rows for name, path in more.items()}
-    return Task(train, test, task["metric"], int(task.get("max_new_tokens", 64)), others)
+    return Task(train, test, str(task["metric"]), longest, others)

@@ -6,7 +6,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from byorn.cli.arguments import Command, Positional, Values
 from byorn.pipeline.settings import BenchSpec
@@ -14,7 +14,10 @@ from byorn.runs.settings import Common
 from byorn.settings import build
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from byorn.bench.experiment import Experiment
+    from byorn.bench.result import CellResult
 
 
 class Words(TypedDict, total=False):
@@ -88,7 +91,7 @@ def _plot(spec: BenchSpec, experiments: "list[Experiment]", form: str) -> None:
             say(f"{experiment.name}: no ROC curves; no result holds one")
 
 
-def _results(spec: BenchSpec, experiment: "Experiment") -> list[dict[str, Any]]:
+def _results(spec: BenchSpec, experiment: "Experiment") -> "list[CellResult]":
     from byorn.bench.results import read_results
 
     return read_results(spec.results / experiment.name, experiment.slugs())

@@ -1,7 +1,7 @@
 """A number that never travels alone: value, number of items, interval, and what was left out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -46,6 +46,11 @@ class Metric:
         """Plain values for strict JSON, which has no NaN: an undefined number becomes None."""
         plain = asdict(self)
         return plain | {key: None for key in ("value", "low", "high") if math.isnan(plain[key])}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Metric":
+        """The metric that `as_dict` wrote."""
+        return cls(**{**plain, **{key: math.nan for key in ("value", "low", "high") if plain[key] is None}})
 
 
 def undefined(name: str, reason: str, **fields: Any) -> Metric:

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from byorn.evaluation.metric import Metric
+
+SETS, RATES = ("clean", "triggered"), ("asr", "false_asr")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,15 @@ class Evaluation:
             plain["triggered"] = _plain(self.triggered)
         rates = {"asr": self.asr, "false_asr": self.false_asr}
         return plain | {name: rate.as_dict() for name, rate in rates.items() if rate is not None}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Evaluation":
+        """The evaluation that `as_dict` wrote."""
+        sets = {name: {key: Metric.from_dict(value) for key, value in plain.get(name, {}).items()} for name in SETS}
+        rates = {name: Metric.from_dict(plain[name]) for name in RATES if name in plain}
+        return cls(
+            clean=sets["clean"], triggered=sets["triggered"], asr=rates.get("asr"), false_asr=rates.get("false_asr")
+        )
 
 
 def _plain(metrics: Mapping[str, Metric]) -> dict[str, object]:
