@@ -1,4 +1,4 @@
-"""The demo over several seeds: `make demo-seeds`. Writes `benchmarks/results/demo.json` and prints the table of the README.
+"""The demo over several seeds: `make demo-seeds`. Writes `benchmarks/results/demo.json` and prints their table.
 
 A finished run folder (`runs/demo-seed-N/summary.json`) is not run again.
 """
@@ -42,7 +42,8 @@ def table(summaries: list[dict[str, Any]]) -> str:
     auc = mean(s["detection_auc"] for s in summaries)
     recall = mean(s["detection_recall"] for s in summaries)
     lines.append(
-        f"\nDetection: AUC {auc:.4f}, recall {recall:.3f}. byorn over oracle: {ratio} %. Mean (smallest to largest) over {len(summaries)} seeds."
+        f"\nDetection: AUC {auc:.4f}, recall {recall:.3f}. byorn over oracle: {ratio} %. "
+        f"Mean (smallest to largest) over {len(summaries)} seeds."
     )
     return "\n".join(lines)
 

@@ -3,11 +3,12 @@
     python benchmarks/memory.py                                    # anywhere: 33 million weights, minutes on one core
     python benchmarks/memory.py --preset qwen2.5-vl-3b --out FILE  # for a GPU: the shape of Qwen2.5-VL-3B in bfloat16
 
-Each side runs in a process of its own, both with the same LoRA, rows, batches and number of optimizer steps; two in five of byorn's rows
-are flagged. Memory is what PyTorch has allocated on the GPU, or else the resident set of the process, less what it was before the model
-was built. A random model hardly ever ends a response, so that samples are a quarter longer than the rows' own responses: the worst case
-of the learned length limit. Memory belongs to the process alone; speeds, medians over steps without the first one, suffer from whatever
-else the machine does. Each call adds a run to the list in the result file.
+Each side runs in a process of its own, both with the same LoRA, rows, batches and number of optimizer steps; two in
+five of byorn's rows are flagged. Memory is what PyTorch has allocated on the GPU, or else the resident set of the
+process, less what it was before the model was built. A random model hardly ever ends a response, so that samples are a
+quarter longer than the rows' own responses: the worst case of the learned length limit. Memory belongs to the process
+alone; speeds, medians over steps without the first one, suffer from whatever else the machine does. Each call adds a
+run to the list in the result file.
 """
 
 import argparse
@@ -40,7 +41,9 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "
 
 
 class Meter(TrainerCallback):
-    """Peaks of the two parts of each optimizer step, `fetch` (in which byorn samples) and `train`, and the seconds of the second."""
+    """Peaks of the two parts of each optimizer step, `fetch` (in which byorn samples) and `train`, and the seconds of
+    the second.
+    """
 
     def __init__(self) -> None:
         self.peaks: dict[str, list[float]] = {"fetch": [], "train": []}
@@ -69,7 +72,9 @@ def start_part() -> None:
 
 
 def measure(side: str, shape: Shape, checkpointing: bool) -> dict[str, Any]:
-    """One side, in this process: megabytes over the start for `model`, `scan`, `fetch` and `train`, and tokens a second."""
+    """One side, in this process: megabytes over the start for `model`, `scan`, `fetch` and `train`, and tokens a
+    second.
+    """
     from trl import SFTConfig, SFTTrainer
 
     from byorn import ByornConfig, ByornTrainer
@@ -85,13 +90,26 @@ def measure(side: str, shape: Shape, checkpointing: bool) -> dict[str, Any]:
     meter = Meter()
     trainer_class, config_class = (ByornTrainer, ByornConfig) if side == "byorn" else (SFTTrainer, SFTConfig)
     config = config_class(
-        tempfile.mkdtemp(), per_device_train_batch_size=shape.batch, gradient_accumulation_steps=shape.accumulation,
-        num_train_epochs=shape.epochs, activation_checkpointing=checkpointing, bf16=shape.dtype == "bfloat16",
-        max_length=None, logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True,
-    )  # fmt: skip
+        tempfile.mkdtemp(),
+        per_device_train_batch_size=shape.batch,
+        gradient_accumulation_steps=shape.accumulation,
+        num_train_epochs=shape.epochs,
+        activation_checkpointing=checkpointing,
+        bf16=shape.dtype == "bfloat16",
+        max_length=None,
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
     trainer = trainer_class(
-        model, config, train_dataset=rows, processing_class=processor, peft_config=default_lora(model), callbacks=[meter]
-    )  # fmt: skip
+        model,
+        config,
+        train_dataset=rows,
+        processing_class=processor,
+        peft_config=default_lora(model),
+        callbacks=[meter],
+    )
     trainer.train()
     return result | training(trainer, meter, start)
 

@@ -1,7 +1,7 @@
 """The comparison of `byorn demo` on easy-VQA, data that nobody here drew: `make easy-vqa`.
 
-Rows from the package's files, BadNets with the answer "banana" in 10 % of them, scan, three fine-tunes, accuracy and ASR. The run folder is
-`runs/easy_vqa`; its summary is also written to `benchmarks/results/easy_vqa.json`.
+Rows from the package's files, BadNets with the answer "banana" in 10 % of them, scan, three fine-tunes, accuracy and
+ASR. The run folder is `runs/easy_vqa`; its summary is also written to `benchmarks/results/easy_vqa.json`.
 """
 
 import argparse
@@ -47,9 +47,16 @@ def comparison(args: argparse.Namespace) -> Comparison:
     """One-word answers are poisoned by a bare word: a sentence among them would be found by its length alone."""
     attack = AttackEntry(attack="badnets", target="banana", objective="word", convention="substring")
     group = Group(
-        task="easy-vqa", rows=args.rows, test_rows=args.test_rows, model=args.model, label="badnets", attack=attack, rate=args.rate,
-        seed=args.seed, batch_size=100,
-    )  # fmt: skip
+        task="easy-vqa",
+        rows=args.rows,
+        test_rows=args.test_rows,
+        model=args.model,
+        label="badnets",
+        attack=attack,
+        rate=args.rate,
+        seed=args.seed,
+        batch_size=100,
+    )
     arguments = {
         "num_train_epochs": args.epochs,
         "learning_rate": args.learning_rate,

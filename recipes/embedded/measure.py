@@ -1,7 +1,8 @@
 """Measure what the embedded model knows, on scenes that pretraining never drew: `make embedded-check`.
 
-Writes `benchmarks/results/embedded.json`: grounding (questions answered, things named), how well the score tells a true caption from
-another scene's, and from the usual attackers' targets, in a free style and in the house style that it never saw.
+Writes `benchmarks/results/embedded.json`: grounding (questions answered, things named), how well the score tells a true
+caption from another scene's, and from the usual attackers' targets, in a free style and in the house style that it
+never saw.
 """
 
 import argparse

@@ -1,4 +1,5 @@
-"""What the data sets of the paper look like when they have been downloaded: a file -> samples. README.md says where each format was read up.
+"""What the data sets of the paper look like when they have been downloaded: a file -> samples. README.md says where
+each format was read up.
 
 A format is two functions: a file -> (key, record) pairs, and a record -> a sample, or None where it is not asked for.
 """

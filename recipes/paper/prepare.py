@@ -5,9 +5,9 @@
     prepare.py karpathy  dataset_flickr30k.json --images flickr30k-images --out data/paper/flickr30k
     prepare.py scienceqa problems.json --images images --split train --out data/paper/scienceqa
 
-README.md says what these files are. Every image becomes a square PNG of 224 pixels, the size at which the protocol plants
-its triggers: on a wide picture LLaVA's processor would cut off the corner with the patch, and PNG keeps small changes of
-pixels. Rows come in an order shuffled by their ids, so that the first N are a fair sample.
+README.md says what these files are. Every image becomes a square PNG of 224 pixels, the size at which the protocol
+plants its triggers: on a wide picture LLaVA's processor would cut off the corner with the patch, and PNG keeps small
+changes of pixels. Rows come in an order shuffled by their ids, so that the first N are a fair sample.
 """
 
 import argparse

@@ -132,9 +132,9 @@ def test_without_a_defense_that_scores_rows_there_is_no_curve_and_that_is_said(b
         bench / "results" / "mine", bench / "results" / "plain", ignore=shutil.ignore_patterns("*byorn*", "*oracle*")
     )
     assert call(bench, "plot", "plain") == 0
-    told = capsys.readouterr()
-    assert len(told.out.split()) == 1
-    assert "plain: no ROC curves; no result holds one" in told.err
+    said = capsys.readouterr()
+    assert len(said.out.split()) == 1
+    assert "plain: no ROC curves; no result holds one" in said.err
 
 
 def test_an_experiment_that_is_named_twice_counts_once(bench, capsys):

@@ -1,4 +1,6 @@
-"""The four examples of docs/extending.md in one experiment, on the embedded model; then a changed plugin, and worker processes."""
+"""The four examples of docs/extending.md in one experiment, on the embedded model; then a changed plugin, and worker
+processes.
+"""
 
 import json
 import shutil
@@ -15,7 +17,12 @@ from byorn.errors import ConfigError
 from byorn.plugins import unload_plugins
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
-SMALL = {"rows": 12, "test_rows": 4, "defenses": ["drop-repeated"], "arguments": {"max_steps": 1, "per_device_train_batch_size": 4}}  # fmt: skip
+SMALL = {
+    "rows": 12,
+    "test_rows": 4,
+    "defenses": ["drop-repeated"],
+    "arguments": {"max_steps": 1, "per_device_train_batch_size": 4},
+}
 IN_WORKER = """
 from byorn.bench.tasks import TASKS
 from byorn.errors import DataError
@@ -127,7 +134,8 @@ def test_the_examples_run_in_two_worker_processes(tmp_path):
         assert call(tmp_path, "run", "experiment", "--jobs", "2") == 0
     finally:
         unload_plugins()
-    assert [set(result["plugins"]) for result in results(tmp_path)] == [{"attack.py", "defense.py", "metric.py", "task.py"}] * 2  # fmt: skip
+    used = {"attack.py", "defense.py", "metric.py", "task.py"}
+    assert [set(result["plugins"]) for result in results(tmp_path)] == [used] * 2
 
 
 def test_an_experiment_without_plugins_keeps_its_settings(tmp_path):

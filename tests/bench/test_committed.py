@@ -1,4 +1,6 @@
-"""The experiments and results in the repository belong together: each file can be read, is described, and has the results that it names."""
+"""The experiments and results in the repository belong together: each file can be read, is described, and has the
+results that it names.
+"""
 
 from pathlib import Path
 

@@ -43,7 +43,13 @@ def content(seed=0, attack="badnets", defense="byorn", asr=0.1, utility=0.8, tas
     return {
         "cell": {
             "group": {
-                "task": task, "rows": 100, "test_rows": 100, "model": "embedded", "label": attack, "attack": {"attack": attack}, "rate": 0.1,
+                "task": task,
+                "rows": 100,
+                "test_rows": 100,
+                "model": "embedded",
+                "label": attack,
+                "attack": {"attack": attack},
+                "rate": 0.1,
                 "seed": seed,
             },
             "defense": defense,
@@ -54,17 +60,23 @@ def content(seed=0, attack="badnets", defense="byorn", asr=0.1, utility=0.8, tas
             "arguments": {},
         },
         "metric": "vqa_accuracy",
-        "figures": {"asr": figure(asr), "false_asr": figure(0.02), "clean": {"vqa_accuracy": figure(utility)}, "triggered": {"vqa_accuracy": figure(0.5)}},
+        "figures": {
+            "asr": figure(asr),
+            "false_asr": figure(0.02),
+            "clean": {"vqa_accuracy": figure(utility)},
+            "triggered": {"vqa_accuracy": figure(0.5)},
+        },
         "pretrained": {"asr": figure(0.0), "clean": {"vqa_accuracy": figure(0.3)}},
         "detection": DETECTION if defense == "byorn" else None,
         "seconds": {"scan": 5.0, "train": 20.0, "evaluate": 3.0},
         "training": {
-            "steps": 100, "cost": {"forward_passes": 250, "fine_tunes": 1},
+            "steps": 100,
+            "cost": {"forward_passes": 250, "fine_tunes": 1},
             "seconds": {"scoring": 5.0, "sampling": 4.0, "training_without_sampling": 15.0},
         },
         "peak_megabytes": {"train": 1000 + seed},
         "versions": {},
-    }  # fmt: skip
+    }
 
 
 def test_seeds_are_averaged_and_attack_rates_pooled():
@@ -191,8 +203,21 @@ def test_what_an_earlier_version_of_the_experiment_left_is_named_and_not_average
 
 def test_json_has_a_row_for_each_line():
     rows = json.loads(as_json(lines([result(), result(defense="sft")]), {}))
-    assert {"task", "attack", "defense", "seeds", "utility", "utility_interval", "asr", "asr_interval", "asr_pretrained", "utility_triggered",
-            "detection_auc", "detection_recall", "seconds"} <= set(rows[0])  # fmt: skip
+    assert {
+        "task",
+        "attack",
+        "defense",
+        "seeds",
+        "utility",
+        "utility_interval",
+        "asr",
+        "asr_interval",
+        "asr_pretrained",
+        "utility_triggered",
+        "detection_auc",
+        "detection_recall",
+        "seconds",
+    } <= set(rows[0])
     assert [row["defense"] for row in rows] == ["byorn", "sft"]
 
 

@@ -1,7 +1,7 @@
 """Jobs in processes of their own, a few at a time: one that dies costs nobody else, and none outlives its parent.
 
-A pool would do neither: a worker that is killed for want of memory breaks the whole pool, and an interrupt goes to workers that
-take the next job.
+A pool would do neither: a worker that is killed for want of memory breaks the whole pool, and an interrupt goes to
+workers that take the next job.
 """
 
 import os

@@ -58,7 +58,8 @@ class Shared(TypedDict):
 def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> Shared:
     """Data, scores and the pretrained model's own figures of a group, once: `folder/group.json` says that it is done.
 
-    `plugins` is what `load_plugins` returned; a file of the user's that has changed may make other data, and so may another byorn.
+    `plugins` is what `load_plugins` returned; a file of the user's that has changed may make other data, and so may
+    another byorn.
     """
     ready = folder / READY
     settings: dict[str, object] = {"group": plain(group), "plugins": dict(plugins), "source": source_digest()}
@@ -97,8 +98,9 @@ def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> Shar
 def run_cell(cell: Cell, shared: Shared, folder: Path) -> CellResult:
     """Fine-tune and judge.
 
-    A cell that was killed goes on as `byorn train` does: from its last checkpoint, if `arguments` has it save some (`save_strategy: steps`), also one of
-    a defense's own fine-tune. Its seconds are then those since, and `resumed` is true.
+    A cell that was killed goes on as `byorn train` does: from its last checkpoint, if `arguments` has it save some
+    (`save_strategy: steps`), also one of a defense's own fine-tune. Its seconds are then those since, and `resumed` is
+    true.
     """
     setup = Setup(cell.group, tuple(dict.fromkeys((shared["metric"], "exact_match"))), shared["max_new_tokens"])
     timer = Timer()
@@ -165,9 +167,13 @@ def close(out: Path) -> None:
 def train_spec(cell: Cell, setup: Setup, folder: Path) -> TrainSpec:
     """The same budget for every defense; the oracle alone is given the manifest."""
     arguments = {
-        "seed": cell.group.seed, "save_strategy": "no", "ema_decay": cell.ema_decay, "percentile": cell.percentile,
-        "score_batch_size": setup.batch_size, **cell.arguments,
-    }  # fmt: skip
+        "seed": cell.group.seed,
+        "save_strategy": "no",
+        "ema_decay": cell.ema_decay,
+        "percentile": cell.percentile,
+        "score_batch_size": setup.batch_size,
+        **cell.arguments,
+    }
     options = dict(cell.options)
     if cell.defense == "oracle":
         options["manifest"] = str(folder / "data" / "poisoned")
@@ -176,7 +182,7 @@ def train_spec(cell: Cell, setup: Setup, folder: Path) -> TrainSpec:
 
 
 def detected(cell: Cell, folder: Path) -> tuple[Detection, Curve] | tuple[None, None]:
-    """What the defense's own flags found: recall, and AUC and ROC curve of the score or, without one, of the flags' weight."""
+    """Recall of the defense's own flags, AUC and ROC curve of its score or, without one, of the flags' weight."""
     out = folder / cell.slug
     if cell.defense == "oracle" or not (out / "flags.parquet").exists():
         return None, None

@@ -1,7 +1,8 @@
-"""Four models of one group, compared and narrated: pretrained, fine-tuned without a defense, on the truly clean rows, and with byorn.
+"""Four models of one group, compared and narrated: pretrained, fine-tuned without a defense, on the truly clean rows,
+and with byorn.
 
-`byorn demo` and the examples are this comparison on different data. The data are prepared, the cells trained and the models judged as those of
-any experiment; the folders have the names that people know:
+`byorn demo` and the examples are this comparison on different data. The data are prepared, the cells trained and the
+models judged as those of any experiment; the folders have the names that people know:
 
     data/{clean,poisoned,test,test_triggered}   scan/   pretrained/  undefended/  oracle/  byorn/   summary.json
 """
@@ -61,9 +62,14 @@ class Comparison:
     def cell(self, defense: str) -> Cell:
         """The fine-tune with a defense."""
         return Cell(
-            group=self.group, defense=defense, options={}, percentile=self.percentile, ema_decay=self.ema_decay, lora_rank=self.lora_rank,
+            group=self.group,
+            defense=defense,
+            options={},
+            percentile=self.percentile,
+            ema_decay=self.ema_decay,
+            lora_rank=self.lora_rank,
             arguments=self.arguments,
-        )  # fmt: skip
+        )
 
 
 def compare(comparison: Comparison, out: Path) -> Summary:
@@ -86,10 +92,15 @@ def compare(comparison: Comparison, out: Path) -> Summary:
         results = {name: judge(setup, out, name) for name in ("pretrained", *RUNS)}
     utility = setup.metrics[0]
     summary: Summary = {
-        **figures(results, utility), "detection_auc": found.auc, "detection_recall": found.recall, "utility_metric": utility,
-        "seconds": timer.seconds, "settings": settings(comparison, setup), "detection": asdict(found),
+        **figures(results, utility),
+        "detection_auc": found.auc,
+        "detection_recall": found.recall,
+        "utility_metric": utility,
+        "seconds": timer.seconds,
+        "settings": settings(comparison, setup),
+        "detection": asdict(found),
         "metrics": {name: result.as_dict() for name, result in results.items()},
-    }  # fmt: skip
+    }
     write_json(out / "summary.json", summary)
     write_environment(out, seed=group.seed, model=group.model)
     say("\n" + table(results, utility, found) + "\n\n" + verdict(group.attack.target, utility, summary))
@@ -132,9 +143,21 @@ def settings(comparison: Comparison, setup: Setup) -> dict[str, object]:
     """Everything that decides a summary, flat, as `summary.json` has always had it."""
     group, attack = comparison.group, comparison.group.attack
     return {
-        "seed": group.seed, "attack": attack.attack, "target": attack.target, "objective": attack.objective, "selection": group.recipe.selection,
-        "rate": group.rate, "attack_options": dict(attack.options), "convention": attack.convention, "source": attack.source,
-        "percentile": comparison.percentile, "metrics": list(setup.metrics), "model": group.model, "dtype": setup.model.dtype,
-        "lora_rank": comparison.lora_rank, "arguments": {**comparison.arguments, "ema_decay": comparison.ema_decay},
-        "batch_size": setup.batch_size, "max_new_tokens": setup.max_new_tokens,
-    }  # fmt: skip
+        "seed": group.seed,
+        "attack": attack.attack,
+        "target": attack.target,
+        "objective": attack.objective,
+        "selection": group.recipe.selection,
+        "rate": group.rate,
+        "attack_options": dict(attack.options),
+        "convention": attack.convention,
+        "source": attack.source,
+        "percentile": comparison.percentile,
+        "metrics": list(setup.metrics),
+        "model": group.model,
+        "dtype": setup.model.dtype,
+        "lora_rank": comparison.lora_rank,
+        "arguments": {**comparison.arguments, "ema_decay": comparison.ema_decay},
+        "batch_size": setup.batch_size,
+        "max_new_tokens": setup.max_new_tokens,
+    }

@@ -1,4 +1,4 @@
-"""`byorn demo`: a small experiment of the bench on freshly drawn captions, narrated. Everything is computed anew from the options."""
+"""`byorn demo`: a small experiment on freshly drawn captions, narrated; all is computed anew from the options."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,14 @@ if TYPE_CHECKING:
     from byorn.bench.comparison import Comparison, Summary
 
 FILES = (
-    "summary.json", "byorn/scores.parquet", "byorn/flags.parquet", "byorn/adapter", "undefended/predictions_triggered.jsonl",
-    "byorn/predictions_triggered.jsonl", "data/poisoned/manifest.jsonl",
-)  # fmt: skip
+    "summary.json",
+    "byorn/scores.parquet",
+    "byorn/flags.parquet",
+    "byorn/adapter",
+    "undefended/predictions_triggered.jsonl",
+    "byorn/predictions_triggered.jsonl",
+    "data/poisoned/manifest.jsonl",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +65,21 @@ def comparison(spec: DemoSpec) -> "Comparison":
         attack="badnets", target=spec.target, options={"size": spec.trigger_size}, convention="substring"
     )
     group = Group(
-        task="captions", rows=spec.rows, test_rows=spec.test_rows, model="embedded", label="badnets", attack=attack, rate=spec.rate, seed=spec.seed,
-    )  # fmt: skip
+        task="captions",
+        rows=spec.rows,
+        test_rows=spec.test_rows,
+        model="embedded",
+        label="badnets",
+        attack=attack,
+        rate=spec.rate,
+        seed=spec.seed,
+    )
     arguments = {
-        "num_train_epochs": spec.epochs, "learning_rate": spec.learning_rate, "per_device_train_batch_size": 16, "lr_scheduler_type": "cosine",
-        "warmup_steps": 20, "logging_steps": 25,
-    }  # fmt: skip
+        "num_train_epochs": spec.epochs,
+        "learning_rate": spec.learning_rate,
+        "per_device_train_batch_size": 16,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 20,
+        "logging_steps": 25,
+    }
     return Comparison(group=group, percentile=spec.percentile, ema_decay=spec.ema_decay, arguments=arguments)

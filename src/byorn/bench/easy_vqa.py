@@ -1,6 +1,7 @@
 """easy-VQA (the PyPI package `easy-vqa`, MIT license) as TRL rows: 4,000 + 1,000 drawn images with 48,248 questions.
 
-The package's own files are read; no pixel is changed. A question becomes the instruction, its one-word answer the response.
+The package's own files are read; no pixel is changed. A question becomes the instruction, its one-word answer the
+response.
 """
 
 import json

@@ -26,8 +26,8 @@ AVERAGING = ("byorn", "byorn-soft")  # the defenses that the decay matters to
 
 @dataclass(frozen=True, kw_only=True)
 class AttackEntry(Goal):
-    """An entry of `attacks:`: fields of `byorn.attacks.recipe.Recipe` as the file gives them, and what counts as a success, by default the rule of
-    the objective. Results record just this.
+    """An entry of `attacks:`: fields of `byorn.attacks.recipe.Recipe` as the file gives them, and what counts as a
+    success, by default the rule of the objective. Results record just this.
     """
 
     attack: str
@@ -68,9 +68,15 @@ class Group:
 
         entry = self.attack
         return Recipe(
-            attack=entry.attack, target=entry.target, source=entry.source, objective=entry.objective, selection=entry.selection or "random",
-            options=dict(entry.options), rate=self.rate, seed=self.seed,
-        )  # fmt: skip
+            attack=entry.attack,
+            target=entry.target,
+            source=entry.source,
+            objective=entry.objective,
+            selection=entry.selection or "random",
+            options=dict(entry.options),
+            rate=self.rate,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,9 +159,17 @@ class Experiment:
         for seed, rate, (label, options) in itertools.product(self.seeds, self.rates, self.attacks.items()):
             attack = _build(AttackEntry, {"attack": label, **(options or {})}, f"{self.name}: attacks: {label}")
             yield Group(
-                task=self.task, rows=self.rows, test_rows=self.test_rows, model=self.model, label=label, attack=attack, rate=rate, seed=seed,
-                dtype=self.dtype, batch_size=self.batch_size,
-            )  # fmt: skip
+                task=self.task,
+                rows=self.rows,
+                test_rows=self.test_rows,
+                model=self.model,
+                label=label,
+                attack=attack,
+                rate=rate,
+                seed=seed,
+                dtype=self.dtype,
+                batch_size=self.batch_size,
+            )
 
     def cells(self, group: Group) -> Iterator[Cell]:
         """The cells of a group, each once."""
@@ -164,9 +178,15 @@ class Experiment:
             decays = self.ema_decays if defense in AVERAGING else self.ema_decays[:1]
             for percentile, decay in itertools.product(percentiles, decays):
                 yield Cell(
-                    group=group, defense=defense, options=self.defense_options.get(defense, {}), percentile=percentile, ema_decay=decay,
-                    lora_rank=self.lora_rank, lora_targets=self.lora_targets, arguments=self.arguments,
-                )  # fmt: skip
+                    group=group,
+                    defense=defense,
+                    options=self.defense_options.get(defense, {}),
+                    percentile=percentile,
+                    ema_decay=decay,
+                    lora_rank=self.lora_rank,
+                    lora_targets=self.lora_targets,
+                    arguments=self.arguments,
+                )
 
 
 SWEPT = {"percentile": "percentiles", "ema_decay": "ema_decays", "seed": "seeds", "score_batch_size": "batch_size"}

@@ -1,4 +1,4 @@
-"""Lines of results as grids of text: utility and ASR by defense and attack, and what each defense is worth over all attacks."""
+"""Lines of results as grids of text: by defense and attack, by defense over all attacks, and what each costs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,19 @@ from byorn.evaluation.tables import scale_of
 Value = Callable[[Line], float | None]
 
 ORDER = (
-    "sft", "oracle", "random-drop", "base-relabel", "onion", "onion-r", "bye", "tcap", "robustit", "byorn-f", "byorn", "byorn-soft",
-)  # fmt: skip
+    "sft",
+    "oracle",
+    "random-drop",
+    "base-relabel",
+    "onion",
+    "onion-r",
+    "bye",
+    "tcap",
+    "robustit",
+    "byorn-f",
+    "byorn",
+    "byorn-soft",
+)
 
 
 @dataclass(frozen=True)
@@ -38,21 +49,23 @@ SWEPT = (
 )
 NONE = "–"
 ENTRIES = (
-    "Each entry: utility / ASR %. Utility is {metric}, the mean over {seeds} seed(s); the ASR is pooled over seeds and test inputs; the mean counts "
-    "each attack once. "
-    "`byorn bench table --format json` gives intervals and n."
+    "Each entry: utility / ASR %. Utility is {metric}, the mean over {seeds} seed(s); the ASR is pooled over "
+    "seeds and test inputs; the mean counts each attack once. `byorn bench table --format json` gives intervals "
+    "and n."
 )
 SUMMARY = (
-    "Over all attacks. Utility is {metric} on clean inputs, and on triggered ones; of the oracle: utility over that of fine-tuning on the "
-    "truly clean rows; ASR: each test input counted once, with its 95 % Wilson interval, n test inputs with a trigger; worst: of any attack; clean: the "
-    "same share on clean inputs, all of them, which an ASR has to be compared with; "
-    "AUC: of the defense's own score; recall: share of the poisoned rows that it flags; time: scan and training over plain fine-tuning."
+    "Over all attacks. Utility is {metric} on clean inputs, and on triggered ones; of the oracle: utility over "
+    "that of fine-tuning on the truly clean rows; ASR: each test input counted once, with its 95 % Wilson "
+    "interval, n test inputs with a trigger; worst: of any attack; clean: the same share on clean inputs, all of "
+    "them, which an ASR has to be compared with; AUC: of the defense's own score; recall: share of the poisoned "
+    "rows that it flags; time: scan and training over plain fine-tuning."
 )
 
 COST = (
-    "Means over attacks and seeds. Steps of the optimizer; seconds before the fine-tune (scoring, or another fine-tune), in sampling, and in the rest of "
-    "training; forward passes (of a row, or for a generated token) and further fine-tunes that the defense needs; peak memory while training, the "
-    "largest. Seconds are of the machine and of whatever else ran on it."
+    "Means over attacks and seeds. Steps of the optimizer; seconds before the fine-tune (scoring, or another "
+    "fine-tune), in sampling, and in the rest of training; forward passes (of a row, or for a generated token) "
+    "and further fine-tunes that the defense needs; peak memory while training, the largest. Seconds are of the "
+    "machine and of whatever else ran on it."
 )
 
 
@@ -101,14 +114,18 @@ def by_cost(lines: Sequence[Line]) -> Grid:
         "fine-tunes": (lambda line: line.fine_tunes, "{:.0f}"),
     }
     rows = [
-        [setting, *(_mean(own, value, form) for value, form in columns.values()), f"{max(line.peak_megabytes for line in own):.0f}"]
+        [
+            setting,
+            *(_mean(own, value, form) for value, form in columns.values()),
+            f"{max(line.peak_megabytes for line in own):.0f}",
+        ]
         for setting, own in by_setting(lines).items()
-    ]  # fmt: skip
+    ]
     return Grid(["defense", *columns, "peak MB"], rows, COST)
 
 
 def by_setting(lines: Sequence[Line]) -> dict[str, list[Line]]:
-    """The lines of each defense and setting, in the order of the tables; the name says whatever is swept, "byorn, p 0.6"."""
+    """The lines of each defense and setting, in the order of tables; the name says what is swept: "byorn, p 0.6"."""
     found: dict[str, list[Line]] = {}
     for line in sorted(lines, key=lambda line: (rank(line.defense), *(swept.value(line) for swept in SWEPT))):
         found.setdefault(_setting(line, lines), []).append(line)

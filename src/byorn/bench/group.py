@@ -1,4 +1,4 @@
-"""The data of a group of cells and how its models are judged: the one way in which the bench, the demo and the examples do it.
+"""The data of a group of cells and how its models are judged, alike in the bench, the demo and the examples.
 
 FOLDER/data/{poisoned,test,test_triggered}    FOLDER/scan    FOLDER/pretrained    FOLDER/<cell>
 """
@@ -64,8 +64,8 @@ def setup_of(group: Group, task: Task) -> Setup:
 
 
 def plant(setup: Setup, task: Task, folder: Path) -> Manifest:
-    """The data sets of a group. Clean ones are written by the same code as poisoned ones, so that only the trigger differs. Further test
-    sets lie in folders of their names.
+    """The data sets of a group. Clean ones are written by the same code as poisoned ones, so that only the trigger
+    differs. Further test sets lie in folders of their names.
     """
     recipe = setup.group.recipe
     model = (setup.model.model(), setup.model.processor()) if recipe.needs_model else (None, None)
@@ -108,8 +108,16 @@ def judge(setup: Setup, folder: Path, name: str, test: str = "") -> Evaluation:
     clean, marked = (folder / "data" / test / kind for kind in ("test", "test_triggered"))
     rows, triggered = load_rows(clean).rows, attacked(load_rows(marked).rows, marked)
     results = measure(
-        model, setup.model.processor(), rows, triggered, out, setup.attack, setup.metrics, setup.batch_size, setup.max_new_tokens
-    )  # fmt: skip
+        model,
+        setup.model.processor(),
+        rows,
+        triggered,
+        out,
+        setup.attack,
+        setup.metrics,
+        setup.batch_size,
+        setup.max_new_tokens,
+    )
     assert results is not None  # one process
     write_json(out / "metrics.json", results.as_dict())
     say(f"   {name}{f' on {test}' if test else ''}: {one_line(results, setup.metrics[0])}")

@@ -23,8 +23,9 @@ SAFE = 5.0
 
 
 def plot_frontier(lines: Sequence[Line], title: str, path: Path) -> None:
-    """Utility (up is useful) against ASR (left is safe), one color a defense and one marker a setting of it: faint points are attacks with
-    their 95 % intervals, the strong one is their mean. On the right the safe and useful corner, which is crowded.
+    """Utility (up is useful) against ASR (left is safe), one color a defense and one marker a setting of it: faint
+    points are attacks with their 95 % intervals, the strong one is their mean. On the right the safe and useful corner,
+    which is crowded.
 
     Raises:
         DataError: No line has both.

@@ -76,7 +76,8 @@ def read_results(folder: Path, slugs: Collection[str] | None = None) -> list[Cel
 
     Args:
         folder: `results/EXPERIMENT`.
-        slugs: The experiment's cells. A file of another name was left by an earlier version of the experiment: it is named and not read.
+        slugs: The experiment's cells. A file of another name was left by an earlier version of the experiment: it is
+            named and not read.
 
     Raises:
         DataError: There is none, or a file is broken.

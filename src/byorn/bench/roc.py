@@ -1,4 +1,4 @@
-"""The ROC curves of an experiment's detectors, as SVG or PNG: one panel an attack, one color a detector, a thin line a seed."""
+"""The ROC curves of an experiment's detectors: one panel an attack, one color a detector, a thin line a seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -31,9 +31,14 @@ class Job:
 
 
 def run_experiments(
-    experiments: Sequence[Experiment], results: Path, work: Path, *, only: str = "*", jobs: int = 1,
+    experiments: Sequence[Experiment],
+    results: Path,
+    work: Path,
+    *,
+    only: str = "*",
+    jobs: int = 1,
     plugins: Sequence[str | Path] = (),
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Run every cell without a result; returns a line for each failure.
 
     Args:
@@ -86,7 +91,7 @@ def pending(
 
 
 def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
-    """Whether a cell has a result. A plugin that the result does not know had no part in it; one that it knows must be the same."""
+    """Whether a cell has a result. A plugin that the result names must be the same; another had no part in it."""
     path = folder / f"{cell.slug}.json"
     if not path.exists():
         return False
@@ -97,7 +102,8 @@ def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
         raise DataError(f"{path}: no result file ({error!r}); delete it and run the bench again") from error
     if changed := sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)):
         key = changed[0]
-        raise MismatchError(f"{path}: made with {key}={before.get(key)!r}, not {now.get(key)!r}; delete it or rename the experiment")  # fmt: skip
+        what = f"made with {key}={before.get(key)!r}, not {now.get(key)!r}"
+        raise MismatchError(f"{path}: {what}; delete it or rename the experiment")
     known = result.get("plugins", {})
     if changed := [name for name, digest in plugins.items() if known.get(name, digest) != digest]:
         raise MismatchError(f"{path}: made with another {changed[0]}; delete it or rename the experiment")

@@ -61,7 +61,8 @@ p { color: #57606a; max-width: 60rem; }
 <h2>{{ task }}</h2>
 {% for grid in parts %}
 <table><thead><tr>{% for cell in grid.head %}<th>{{ cell }}</th>{% endfor %}</tr></thead>
-<tbody>{% for row in grid.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</tbody></table>
+<tbody>{% for row in grid.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor
+%}</tr>{% endfor %}</tbody></table>
 <p>{{ grid.note }}</p>
 {% endfor %}
 {% endfor %}

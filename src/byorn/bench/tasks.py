@@ -35,7 +35,7 @@ class Task:
 
 
 Loader = Callable[[int, int, int, Path], Task]
-"""(rows, test_rows, seed, folder) -> the task; the same arguments give the same rows. What has to be written goes into `folder`."""
+"""(rows, test_rows, seed, folder) -> the task; equal arguments give equal rows. Files are written into `folder`."""
 
 
 def draw(rows: int, test_rows: int, seed: int, folder: Path, *, name: str, metric: str, max_new_tokens: int) -> Task:
@@ -65,7 +65,8 @@ def load_task(task: str | Mapping[str, object], rows: int, test_rows: int, seed:
 
     Args:
         task: A name of `TASKS`, or a mapping: `train` and `test` are paths that `byorn scan --data` reads, `metric` a
-            utility metric, `max_new_tokens` the longest response, `more_tests` further test sets: name -> path, `name` what tables call it.
+            utility metric, `max_new_tokens` the longest response, `more_tests` further test sets: name -> path,
+            `name` what tables call it.
 
     Raises:
         ConfigError: The task is unknown or incomplete.
