@@ -14,8 +14,6 @@ from byorn.runs.settings import Common
 from byorn.settings import build
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from byorn.bench.experiment import Experiment
     from byorn.bench.result import CellResult
 
