@@ -189,7 +189,7 @@ class Experiment:
                 )
 
 
-SWEPT = {"percentile": "percentiles", "ema_decay": "ema_decays", "seed": "seeds", "score_batch_size": "batch_size"}
+OWN_FIELDS = {"percentile": "percentiles", "ema_decay": "ema_decays", "seed": "seeds", "score_batch_size": "batch_size"}
 """Fields of `ByornConfig` that an experiment says in a field of its own."""
 
 
@@ -249,7 +249,7 @@ def _check(experiment: Experiment, path: Path) -> None:
             raise ConfigError(f"experiment {path}: {name} is {value!r}; give a list with at least one entry")
     if not isinstance(experiment.plugins, tuple) or not all(isinstance(name, str) for name in experiment.plugins):
         raise ConfigError(f"experiment {path}: plugins is {experiment.plugins!r}; give a list of Python files")
-    for name, home in SWEPT.items():
+    for name, home in OWN_FIELDS.items():
         if name in (experiment.arguments or {}):
             raise ConfigError(f"experiment {path}: arguments: {name}: write {home}, which the results are named by")
     if not isinstance(experiment.attacks, Mapping) or not experiment.attacks:
