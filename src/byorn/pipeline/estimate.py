@@ -199,7 +199,7 @@ def _learn(trainer: "ByornTrainer", batch: list[int]) -> float:
     inputs = trainer._prepare_inputs(trainer.data_collator(samples))
     with trainer.compute_loss_context_manager():
         loss: torch.Tensor = trainer.compute_loss(trainer.model, inputs)  # type: ignore[assignment]  # no outputs are asked for
-    torch.autograd.backward(loss)
+    loss.backward()
     loss.item()  # a GPU is waited for
     return time.perf_counter() - began
 
