@@ -100,11 +100,12 @@ def _export(trainer: "ByornTrainer", summary: TrainingSummary, out: Path, data: 
     """The adapter with its card, and what ran."""
     from byorn.training.card import write_card
 
-    told, spent = summary.as_dict(), summary.seconds
+    facts = summary.as_dict()
+    spent = summary.seconds
     trainer.save_model(str(out / "adapter"))
-    write_json(out / "training.json", {**told, "log": trainer.state.log_history})
+    write_json(out / "training.json", {**facts, "log": trainer.state.log_history})
     write_environment(out, model=model.name, model_digest=model_digest(trainer.model), seed=trainer.args.seed)
-    write_card(out / "adapter", told, model.name, data.source)
+    write_card(out / "adapter", facts, model.name, data.source)
     say(
         f"trained in {seconds(spent['training'])}, of which sampling {seconds(spent['sampling'])}; adapter in {out / 'adapter'}"
     )
