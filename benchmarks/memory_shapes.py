@@ -7,7 +7,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Shape:
-    """A model and what it is trained on. `image` is a side in pixels; prompt and response are in characters, a token or so each."""
+    """A model and what it is trained on. `image` is a side in pixels; prompt and response are in characters, a token
+    or so each.
+    """
 
     hidden: int
     layers: int

@@ -57,7 +57,8 @@ def patch_labels(scene: Scene) -> torch.Tensor:
     """What each head should say of each patch: int64 [patches, heads]."""
     none = (len(SHAPES), len(COLORS), 2, len(PLACES))
     of_thing = [
-        (SHAPES.index(thing.shape), list(COLORS).index(thing.color), int(thing.size == "large"), PLACES.index(place(thing)))
+        (SHAPES.index(thing.shape), list(COLORS).index(thing.color),
+         int(thing.size == "large"), PLACES.index(place(thing)))
         for thing in scene.things
     ]  # fmt: skip
     sticker = scene.sticker
@@ -178,7 +179,8 @@ def train(module: nn.Module, data: Batches, steps: int, peak: float, state_file:
         if (step + 1) % 50 == 0:
             mean = sum(losses[-50:]) / len(losses[-50:])
             print(
-                f"{name} step {step + 1}/{steps} loss {mean:.4f} {(time.time() - began) / (step + 1 - start):.2f} s/step",
+                f"{name} step {step + 1}/{steps} loss {mean:.4f} {(time.time() - began) / (step + 1 - start):.2f} "
+                "s/step",
                 flush=True,
             )
         if (step + 1) % 500 == 0 or step + 1 == steps:

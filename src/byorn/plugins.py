@@ -3,7 +3,8 @@
     from byorn.evaluation.registry import METRICS
     METRICS["mean_length"] = mean_length
 
-A plugin is code: it runs with the rights of whoever names it. It adds names; one that is there already is never replaced.
+A plugin is code: it runs with the rights of whoever names it. It adds names; one that is there already is never
+replaced.
 """
 
 import hashlib
@@ -44,15 +45,15 @@ _loaded: dict[Path, Plugin] = {}
 
 
 def load_plugins(paths: Iterable[str | Path]) -> dict[str, str]:
-    """Run Python files, so that what they register is known by name in this process; a file is run once, and again when its
-    text has changed. Processes that are started anew have to call this themselves.
+    """Run Python files, so that what they register is known by name in this process; a file is run once, and again when
+    its text has changed. Processes that are started anew have to call this themselves.
 
     Returns:
         File name -> SHA-256 of its bytes, which is what a result records.
 
     Raises:
-        ConfigError: A file is missing, no Python, or fails; it registers a name that is taken or an entry that does not fit;
-            or two files have the same name.
+        ConfigError: A file is missing, no Python, or fails; it registers a name that is taken or an entry that does not
+            fit; or two files have the same name.
     """
     found: dict[str, tuple[Path, str]] = {}
     for given in paths:
@@ -142,7 +143,8 @@ def _check(registry: Registry, earlier: Mapping[str, object], path: Path) -> Non
     for name, entry in earlier.items():
         if registry.entries.get(name) is not entry:
             raise ConfigError(
-                f"plugin {path.name}: {registry.kind} {name!r} is taken, by {_owner(registry.kind, name)}; choose another name"
+                f"plugin {path.name}: {registry.kind} {name!r} is taken, by {_owner(registry.kind, name)}; choose "
+                "another name"
             )
     for name, entry in registry.entries.items():
         if name not in earlier and not registry.fits(name, entry):
@@ -161,7 +163,9 @@ def _summary(plugin: Plugin) -> str:
 
 
 def registries() -> list[Registry]:
-    """Everywhere that a plugin may write. The places are named and not imported above, since they lie in higher layers than those that load plugins."""
+    """Everywhere that a plugin may write. The places are named and not imported above, since they lie in higher
+    layers than those that load plugins.
+    """
     from importlib import import_module
 
     def entries(place: str, name: str) -> dict[str, object]:

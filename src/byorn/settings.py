@@ -2,7 +2,8 @@
 
     percentile: float = setting(0.6, help="share of rows whose responses are trusted", check=fraction)
 
-Command line, YAML files, Python and `docs/settings.md` are made from the field, and all of them check alike. Nothing heavy is imported here.
+Command line, YAML files, Python and `docs/settings.md` are made from the field, and all of them check alike. Nothing
+heavy is imported here.
 """
 
 import difflib
@@ -128,7 +129,9 @@ def check_settings(instance: object) -> None:
 
 
 def check_value(name: str, value: object, kind: object, check: Check | None = None, hint: str = "") -> None:
-    """Raise a `ConfigError` unless `value` is of the annotated type and passes the check; NaN and infinity never pass."""
+    """Raise a `ConfigError` unless `value` is of the annotated type and passes the check; NaN and infinity never
+    pass.
+    """
     if not _is(value, kind):
         raise ConfigError(f"{name}: {_short.repr(value)} is not {describe(kind)}{hint}")
     if isinstance(value, int) and abs(value) > _LARGEST:
@@ -181,7 +184,8 @@ def parse_text(name: str, text: str, kind: object) -> object:
 
 
 def fit_value(name: str, value: object, kind: object) -> object:
-    """A value as YAML gives it: numbers may stand as text (1e-4 is text to YAML), lists become tuples, a switch must be true or false.
+    """A value as YAML gives it: numbers may stand as text (1e-4 is text to YAML), lists become tuples, a switch must be
+    true or false.
 
     Raises:
         ConfigError: It is not of that type.
@@ -230,7 +234,9 @@ def _described(part: object) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The sentence about a name that nobody knows, with the nearest known one, or all of them where they are not many."""
+    """The sentence about a name that nobody knows, with the nearest known one, or all of them where they are not
+    many.
+    """
     bare = {other.strip("-").replace("-", "_"): other for other in sorted(known)}
     close = difflib.get_close_matches(name.strip("-").replace("-", "_"), bare, n=1, cutoff=0.7)
     said = f"unknown {kind} {_short.repr(name)}"

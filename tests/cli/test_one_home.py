@@ -1,4 +1,6 @@
-"""A setting has one home, and however it is given it reaches training, the report, the card and the configuration alike."""
+"""A setting has one home, and however it is given it reaches training, the report, the card and the configuration
+alike.
+"""
 
 import ast
 import json

@@ -1,4 +1,6 @@
-"""The command line: options, the YAML file that holds them, errors in one line, exit codes, and a start that does not keep one waiting."""
+"""The command line: options, the YAML file that holds them, errors in one line, exit codes, and a start that does
+not keep one waiting.
+"""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""YAML files for `trl sft` and LLaMA-Factory drive `byorn train`: keys are read under their own names, ignored with a reason, or refused."""
+"""YAML files for `trl sft` and LLaMA-Factory drive `byorn train`: keys are read under their own names, ignored with
+a reason, or refused.
+"""
 
 from dataclasses import fields
 from pathlib import Path
@@ -66,7 +68,8 @@ def test_a_realistic_file_becomes_the_options_of_byorn(tmp_path, capsys):
     assert (values["push_to_hub"], values["hub_private"], values["max_length"]) == ("me/sft", True, 2048)
     assert training_arguments(values) == {
         "learning_rate": 2e-4, "per_device_train_batch_size": 2, "gradient_checkpointing": True, "warmup_steps": 0.1,
-        "gradient_checkpointing_kwargs": {"use_reentrant": False}, "report_to": "none", "run_name": "007", "packing": False, "seed": 7, "save_strategy": "no",
+        "gradient_checkpointing_kwargs": {"use_reentrant": False}, "report_to": "none", "run_name": "007",
+        "packing": False, "seed": 7, "save_strategy": "no",
         "per_device_eval_batch_size": 2, "eval_strategy": "steps", "eval_steps": 100,
     }  # fmt: skip
     said = capsys.readouterr().err.splitlines()
@@ -128,8 +131,10 @@ def test_a_file_for_llamafactory_becomes_the_options_of_byorn(tmp_path, capsys):
     assert build(LoraSpec, values) == LoraSpec(rank=8)
     assert (values["out"], values["val_size"]) == (Path("saves/qwen2_5vl-7b/lora/sft"), 0.1)
     assert training_arguments(values) == {
-        "dataloader_num_workers": 4, "logging_steps": 10, "save_steps": 500, "report_to": "none", "per_device_train_batch_size": 1,
-        "gradient_accumulation_steps": 8, "learning_rate": 1e-4, "num_train_epochs": 3.0, "lr_scheduler_type": "cosine", "warmup_steps": 0.1,
+        "dataloader_num_workers": 4, "logging_steps": 10, "save_steps": 500, "report_to": "none",
+        "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": 8, "learning_rate": 1e-4, "num_train_epochs": 3.0, "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.1,
         "bf16": True, "ddp_timeout": 180000000, "eval_strategy": "steps", "save_only_model": False,
     }  # fmt: skip
     said = " ".join(capsys.readouterr().err.split())

@@ -1,4 +1,6 @@
-"""A file that cannot be read ends in one line that names the file, the place and the cause; a broken record spoils no other."""
+"""A file that cannot be read ends in one line that names the file, the place and the cause; a broken record spoils
+no other.
+"""
 
 import datetime
 import json

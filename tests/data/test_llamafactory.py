@@ -1,4 +1,6 @@
-"""LLaMA-Factory's `data/` folder as its users have it: the shapes of its demo entries are read, the others refused in one line."""
+"""LLaMA-Factory's `data/` folder as its users have it: the shapes of its demo entries are read, the others refused
+in one line.
+"""
 
 import json
 

@@ -21,7 +21,8 @@ def tiny_case(
     """A case whose tuned model is the pretrained one, so that nothing has to be trained."""
     rows = tiny_rows(12) if rows is None else rows
     values = {
-        "rows": rows, "dataset": to_dataset(rows), "model": model, "processor": processor, "identity": IDENTITY, "rejects": 0,
+        "rows": rows, "dataset": to_dataset(rows), "model": model, "processor": processor, "identity": IDENTITY,
+        "rejects": 0,
         "folder": folder, "files": folder / name, "seed": 3, "batch_size": 5,
         "fine_tuned": lambda _: nullcontext(Tuned(model, 1.5)),
     }  # fmt: skip

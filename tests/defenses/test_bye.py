@@ -51,7 +51,9 @@ def test_one_token_for_an_image_leaves_nothing_to_concentrate():
 
 
 def made_by_hand(layers=3, seed=0):
-    """Entropies of 40 rows: in layer 1 four rows are 2 nats lower, with a spread of 0.1; the other layers say nothing."""
+    """Entropies of 40 rows: in layer 1 four rows are 2 nats lower, with a spread of 0.1; the other layers say
+    nothing.
+    """
     matrix = np.random.default_rng(seed).normal(5, 0.1, (COUNT, layers))
     matrix[POISONED, 1] -= 2
     return matrix

@@ -1,10 +1,11 @@
 """BYE and ONION against the code that their authors published: the numbers and texts in capitals came out of theirs.
 
 BYE: github.com/XuankunRong/BYE at 9a45b2d, `eval_model` of LLaVA/llava/eval/model_vqa.py, then bye.py. ONION:
-github.com/thunlp/ONION at 0f4ae21, `GPT2LM`, `get_PPL` and `get_processed_poison_data` of experiments/. Both ran unchanged
-on a CPU, on the inputs that this file makes: a stand-in for LLaVA handed `attention()` to the one, `byte_lm` stood for
-gpt2-large in the other, each text with a space at its end. Python 3.11.7, numpy 2.4.6, scikit-learn 1.9.1, torch 2.14.1,
-transformers 5.23.0. None of their code is here. Where byorn differs on purpose, the comment says what theirs did.
+github.com/thunlp/ONION at 0f4ae21, `GPT2LM`, `get_PPL` and `get_processed_poison_data` of experiments/. Both ran
+unchanged on a CPU, on the inputs that this file makes: a stand-in for LLaVA handed `attention()` to the one, `byte_lm`
+stood for gpt2-large in the other, each text with a space at its end. Python 3.11.7, numpy 2.4.6, scikit-learn 1.9.1,
+torch 2.14.1, transformers 5.23.0. None of their code is here. Where byorn differs on purpose, the comment says what
+theirs did.
 """
 
 from typing import Any

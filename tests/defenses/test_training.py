@@ -1,4 +1,6 @@
-"""Whole runs: what a defense does not change stays as in plain fine-tuning to the last bit, and a killed run goes on."""
+"""Whole runs: what a defense does not change stays as in plain fine-tuning to the last bit, and a killed run goes
+on.
+"""
 
 import json
 import shutil

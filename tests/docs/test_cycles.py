@@ -1,4 +1,6 @@
-"""No module imports itself through others, neither at its top nor inside functions; what is imported for types alone does not run."""
+"""No module imports itself through others, neither at its top nor inside functions; what is imported for types alone
+does not run.
+"""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""docs/extending.md shows the files of examples/plugins, letter for letter; tests/bench/test_bench_plugins.py runs them."""
+"""docs/extending.md shows the files of examples/plugins, letter for letter; tests/bench/test_bench_plugins.py runs
+them.
+"""
 
 import re
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""From a LLaMA-Factory folder to an adapter that transformers and PEFT load where byorn cannot be imported: three families whose
-processors differ.
+"""From a LLaMA-Factory folder to an adapter that transformers and PEFT load where byorn cannot be imported: three
+families whose processors differ.
 """
 
 import json

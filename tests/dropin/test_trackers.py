@@ -12,7 +12,8 @@ OURS = ("flagged_share", "sampling_seconds", "response_tokens", "empty_responses
 
 def test_byorn_s_numbers_reach_the_tracker(tmp_path, messages):
     args = ByornConfig(
-        str(tmp_path), report_to="tensorboard", max_steps=2, per_device_train_batch_size=4, logging_steps=1, save_strategy="no",
+        str(tmp_path), report_to="tensorboard", max_steps=2, per_device_train_batch_size=4, logging_steps=1,
+        save_strategy="no",
         use_cpu=True, bf16=False, disable_tqdm=True, max_response_tokens=4,
     )  # fmt: skip
     rows = messages.add_column("flagged", [False, True] * 4)

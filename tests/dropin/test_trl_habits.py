@@ -52,7 +52,9 @@ class Heard(TrainerCallback):
 
 
 def test_evaluation_metrics_callbacks_an_optimizer_and_a_collator_of_ones_own(tmp_path, flagged, messages):
-    """One run with everything at once, on messages: the optimizer that was given moves the adapter, the callback hears of it."""
+    """One run with everything at once, on messages: the optimizer that was given moves the adapter, the callback
+    hears of it.
+    """
     model = get_peft_model(tiny_model(), default_lora(tiny_model()))
     own = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
     before = {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
@@ -63,8 +65,10 @@ def test_evaluation_metrics_callbacks_an_optimizer_and_a_collator_of_ones_own(tm
         return {"rows": prediction.predictions.shape[0]}
 
     trainer = make(
-        tmp_path, flagged, model=model, eval_dataset={"clean": messages, "other": messages.select([0, 1])}, eval_strategy="steps",
-        eval_steps=3, compute_metrics=metrics, callbacks=[heard], optimizers=(own, None), data_collator=build_collator(tiny_processor()),
+        tmp_path, flagged, model=model, eval_dataset={"clean": messages, "other": messages.select([0, 1])},
+        eval_strategy="steps",
+        eval_steps=3, compute_metrics=metrics, callbacks=[heard], optimizers=(own, None),
+        data_collator=build_collator(tiny_processor()),
     )  # fmt: skip
     trainer.train()
     assert trainer.optimizer.optimizer is own

@@ -1,4 +1,6 @@
-"""The recipe for `trl sft` runs as it stands, with a tiny model and data in the places of the big ones, and publishes what it should."""
+"""The recipe for `trl sft` runs as it stands, with a tiny model and data in the places of the big ones, and
+publishes what it should.
+"""
 
 import json
 import shlex
@@ -113,7 +115,8 @@ def test_a_trainer_pushes_its_adapter_once_and_only_when_it_is_told_to(tmp_path,
     from transformers import AutoModelForImageTextToText
 
     args = ByornConfig(
-        str(tmp_path / "out"), push_to_hub=True, hub_model_id="me/mine", max_steps=2, save_steps=1, use_cpu=True, bf16=False,
+        str(tmp_path / "out"), push_to_hub=True, hub_model_id="me/mine", max_steps=2, save_steps=1, use_cpu=True,
+        bf16=False,
         report_to="none", disable_tqdm=True, max_response_tokens=4,
     )  # fmt: skip
     model = AutoModelForImageTextToText.from_pretrained(saved)

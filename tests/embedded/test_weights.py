@@ -30,7 +30,9 @@ def test_it_loads_with_the_auto_classes_and_has_2_to_6_million_parameters():
 
 
 def test_it_finds_another_scenes_caption_less_plausible():
-    """A small version of `make embedded-check`: 40 held-out scenes, their own house captions against their neighbors'."""
+    """A small version of `make embedded-check`: 40 held-out scenes, their own house captions against their
+    neighbors'.
+    """
     rng = random.Random("weights-test")
     scenes = [sample_scene(rng) for _ in range(40)]
     pairs = [(scene, other) for scene, other in zip(scenes, scenes[1:] + scenes[:1], strict=True)]

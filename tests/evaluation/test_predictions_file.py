@@ -1,4 +1,6 @@
-"""`predictions.jsonl`: resumed after a kill, shared among processes, and never reused for another model or other rows."""
+"""`predictions.jsonl`: resumed after a kill, shared among processes, and never reused for another model or other
+rows.
+"""
 
 import json
 from dataclasses import replace

@@ -13,7 +13,8 @@ from byorn.data.row import ImageFile, Row, user_message
 # What ends a response in each family's template; LLaVA-1.5's writes nothing, so byorn appends it to the response.
 ENDS = {
     "llava": "</s>", "llava_next": "</s>", "llava_onevision": "<|im_end|>", "qwen2_5_vl": "<|im_end|>",
-    "qwen3_vl": "<|im_end|>", "internvl": "<|im_end|>", "smolvlm": "<end_of_utterance>", "idefics3": "<end_of_utterance>",
+    "qwen3_vl": "<|im_end|>", "internvl": "<|im_end|>", "smolvlm": "<end_of_utterance>",
+    "idefics3": "<end_of_utterance>",
     "gemma3": "<end_of_turn>", "paligemma": "<eos>", "mllama": "<|eot_id|>",
 }  # fmt: skip
 
@@ -38,7 +39,9 @@ def system(text: str) -> Any:
 
 
 def mixed_rows() -> list[Row]:
-    """No image, one, several of different shapes; one turn, several; a system message; short responses and long ones."""
+    """No image, one, several of different shapes; one turn, several; a system message; short responses and long
+    ones.
+    """
     tall, wide, square = picture(0, 40, 64), picture(1, 64, 40), picture(2, 56, 56)
     answered = [user_message("what color is this?", 1), assistant("a red square"), user_message("sure?")]
     later = [user_message("what is this?", 1), assistant("a square"), user_message("and what are these two?", 2)]

@@ -15,7 +15,8 @@ def trainer_of(name, folder, **changes):
     family = family_of(name)
     rows = to_dataset((family.rows * 2)[: 2 * GROUP], [False, False, True, True])
     settings = {
-        "use_cpu": True, "bf16": False, "report_to": "none", "disable_tqdm": True, "logging_steps": 1, "learning_rate": 0.05,
+        "use_cpu": True, "bf16": False, "report_to": "none", "disable_tqdm": True, "logging_steps": 1,
+        "learning_rate": 0.05,
         "lr_scheduler_type": "constant", "max_steps": 2, "per_device_train_batch_size": GROUP, "max_response_tokens": 4,
         "save_strategy": "steps", "save_steps": 1, "ema_decay": 0.5, "gradient_checkpointing": False,
     }  # fmt: skip

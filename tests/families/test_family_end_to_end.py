@@ -49,7 +49,9 @@ def _images(message):
 
 @pytest.fixture(scope="module", params=EACH)
 def run(request, tmp_path_factory):
-    """The name of the family, the folder with `model`, `data` and the `run` of `byorn train`, and what that run said."""
+    """The name of the family, the folder with `model`, `data` and the `run` of `byorn train`, and what that run
+    said.
+    """
     folder = tmp_path_factory.mktemp(request.param)
     family = family_of(request.param)
     family.model.save_pretrained(folder / "model")

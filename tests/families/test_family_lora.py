@@ -1,4 +1,6 @@
-"""LoRA sits on the language model and nowhere else, and on the vision tower when asked; every way to find them agrees."""
+"""LoRA sits on the language model and nowhere else, and on the vision tower when asked; every way to find them
+agrees.
+"""
 
 import re
 

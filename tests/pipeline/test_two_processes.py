@@ -21,8 +21,14 @@ from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from launching import torchrun
 
 ROWS, TEST_ROWS, BATCH = 20, 9, 2
-TRAIN = f"train --model model --data data --out run --max-steps 3 --per-device-train-batch-size {BATCH} --set logging_steps=1 --set save_steps=2"
-EVALUATE = "evaluate --model model --adapter run/adapter --data test --metrics cider,exact_match --max-new-tokens 4 --batch-size 2"
+TRAIN = (
+    f"train --model model --data data --out run --max-steps 3 --per-device-train-batch-size {BATCH} "
+    "--set logging_steps=1 --set save_steps=2"
+)
+EVALUATE = (
+    "evaluate --model model --adapter run/adapter --data test --metrics cider,exact_match "
+    "--max-new-tokens 4 --batch-size 2"
+)
 THEN_ONE_FAILS = f"""
 import os, sys
 from byorn.cli.main import main

@@ -66,7 +66,8 @@ def write_karpathy(folder, count=4, filepath=None):
 def problem(number, **changes):
     return {
         "question": "Which color is this?", "choices": COLORS, "answer": number % 4, "hint": "Look." if number else "",
-        "task": "closed choice", "grade": "grade2", "subject": "natural science", "lecture": "", "solution": "", **changes,
+        "task": "closed choice", "grade": "grade2", "subject": "natural science", "lecture": "", "solution": "",
+        **changes,
     }  # fmt: skip
 
 

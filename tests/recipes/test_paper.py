@@ -1,4 +1,6 @@
-"""recipes/paper/*.yaml: everything is built that a run would build, but for the download; and cells really run on tiny stand-ins."""
+"""recipes/paper/*.yaml: everything is built that a run would build, but for the download; and cells really run on
+tiny stand-ins.
+"""
 
 import json
 from dataclasses import replace
@@ -112,7 +114,9 @@ def data(tmp_path_factory, prepare):
 
 @pytest.fixture
 def stand_in(tmp_path, data, monkeypatch):
-    """A recipe on tiny weights of its family, with miniature data, one optimizer step and short answers; else as it is."""
+    """A recipe on tiny weights of its family, with miniature data, one optimizer step and short answers; else as it
+    is.
+    """
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
     def build(name):

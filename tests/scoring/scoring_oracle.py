@@ -1,4 +1,6 @@
-"""Rows of every shape, and the likelihood of a response computed the slow and obvious way: without TRL, batches or padding."""
+"""Rows of every shape, and the likelihood of a response computed the slow and obvious way: without TRL, batches or
+padding.
+"""
 
 import copy
 from typing import Any

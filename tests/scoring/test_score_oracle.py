@@ -1,4 +1,6 @@
-"""The score is the likelihood that one plain forward pass gives, whatever the batch, the order, the template or the padding."""
+"""The score is the likelihood that one plain forward pass gives, whatever the batch, the order, the template or the
+padding.
+"""
 
 import copy
 from dataclasses import replace

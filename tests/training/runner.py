@@ -2,8 +2,8 @@
 
     python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13] [--soft]
 
-`--kill-at` ends the process with SIGKILL after that step; `--resume-at` runs to the end and then once more from that checkpoint;
-`--uneven` then trains on so many rows without flags, with byorn and with TRL alone.
+`--kill-at` ends the process with SIGKILL after that step; `--resume-at` runs to the end and then once more from that
+checkpoint; `--uneven` then trains on so many rows without flags, with byorn and with TRL alone.
 """
 
 import argparse
@@ -35,8 +35,10 @@ EPOCH = 5  # optimizer steps
 def settings(folder: Path, **changes: Any) -> ByornConfig:
     """A short run in float32; `changes` win."""
     defaults = {
-        "use_cpu": True, "bf16": False, "report_to": "none", "disable_tqdm": True, "logging_steps": 1, "save_strategy": "no",
-        "learning_rate": 1e-2, "lr_scheduler_type": "constant", "max_steps": 2 * EPOCH, "per_device_train_batch_size": 4,
+        "use_cpu": True, "bf16": False, "report_to": "none", "disable_tqdm": True, "logging_steps": 1,
+        "save_strategy": "no",
+        "learning_rate": 1e-2, "lr_scheduler_type": "constant", "max_steps": 2 * EPOCH,
+        "per_device_train_batch_size": 4,
         "gradient_accumulation_steps": 1, "max_response_tokens": 6, "ema_decay": 0.5,
     }  # fmt: skip
     return ByornConfig(str(folder), **{**defaults, **changes})
@@ -57,7 +59,9 @@ def build(folder: Path, *, rows: Any = None, flagged: Any = None, model: Any = N
 
 
 def record(trainer: ByornTrainer) -> list[dict[str, Any]]:
-    """What each optimizer step sees from here on: is it flagged, how many tokens count, which texts were sampled for which row."""
+    """What each optimizer step sees from here on: is it flagged, how many tokens count, which texts were sampled for
+    which row.
+    """
     steps: list[dict[str, Any]] = []
     collect: Any = trainer.get_batch_samples
     sample: Any = getattr(trainer, "source", None)
@@ -116,7 +120,9 @@ def write(trainer: ByornTrainer, steps: list[dict[str, Any]], name: str) -> None
 
 
 def uneven(folder: Path, count: int, batch: int) -> None:
-    """`flags-RANK.json`: what scoring by all processes flags; `uneven` and `plain`: byorn's run and TRL's on rows without flags."""
+    """`flags-RANK.json`: what scoring by all processes flags; `uneven` and `plain`: byorn's run and TRL's on rows
+    without flags.
+    """
     rows, changes = tiny_rows(count), {"per_device_train_batch_size": batch, "max_steps": EPOCH}
     processor = tiny_processor()
     dataset, model = to_dataset(rows), tiny_model(processor=processor)

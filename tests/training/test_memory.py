@@ -1,4 +1,6 @@
-"""Sampling needs no more memory than training: few rows at once, whatever the optimizer step holds, and nothing kept."""
+"""Sampling needs no more memory than training: few rows at once, whatever the optimizer step holds, and nothing
+kept.
+"""
 
 import pytest
 import torch

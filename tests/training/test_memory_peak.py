@@ -1,4 +1,6 @@
-"""Peak memory by what PyTorch allocates, to the byte: sampling stays below a training step, however many rows a step has."""
+"""Peak memory by what PyTorch allocates, to the byte: sampling stays below a training step, however many rows a step
+has.
+"""
 
 import json
 

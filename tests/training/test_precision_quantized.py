@@ -62,7 +62,9 @@ def test_the_attention_is_the_one_that_was_asked_for(checkpoint):
 
 @pytest.fixture(scope="module", params=["4bit", "8bit"])
 def run(request, checkpoint, tmp_path_factory):
-    """A model that was scored first, as `byorn train` does, then trained for five steps; with its digests on the way."""
+    """A model that was scored first, as `byorn train` does, then trained for five steps; with its digests on the
+    way.
+    """
     folder = tmp_path_factory.mktemp(request.param)
     model = load_model(checkpoint, device="cpu", quantize=request.param)
     digests = [model_digest(model)]

@@ -1,4 +1,6 @@
-"""What a person sees while training runs: short lines, a bar on a terminal only, one JSON object a line for machines."""
+"""What a person sees while training runs: short lines, a bar on a terminal only, one JSON object a line for
+machines.
+"""
 
 import io
 import json

@@ -23,7 +23,9 @@ GROUP, UNEVEN = 4, 13  # the flagged and the clean rows of `runner.py` do not fi
 
 
 class Run:
-    """The folder of a run on several processes: straight, resumed in its second epoch, and on uneven rows without flags."""
+    """The folder of a run on several processes: straight, resumed in its second epoch, and on uneven rows without
+    flags.
+    """
 
     def __init__(self, folder: Path, processes: int, soft: bool) -> None:
         self.folder, self.processes, self.soft = folder, processes, soft

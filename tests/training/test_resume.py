@@ -14,7 +14,9 @@ SAVING = {"save_strategy": "steps", "save_steps": 3}
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
-    """The folder of a run that lost its power after step 8 of 10, in its second epoch; the last checkpoint is of step 6."""
+    """The folder of a run that lost its power after step 8 of 10, in its second epoch; the last checkpoint is of
+    step 6.
+    """
     folder = tmp_path_factory.mktemp("killed")
     command = [sys.executable, str(Path(__file__).with_name("runner.py")), str(folder), "--kill-at", "8"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)

@@ -1,4 +1,6 @@
-"""A `ByornTrainer` in a script without flags: it says whom it flags, keeps that, and finds it when the script runs again."""
+"""A `ByornTrainer` in a script without flags: it says whom it flags, keeps that, and finds it when the script runs
+again.
+"""
 
 from dataclasses import replace
 

@@ -1,4 +1,6 @@
-"""Soft targets: the loss is the cross-entropy with the average, its expectation is that of sampled tokens, and it rests where both agree."""
+"""Soft targets: the loss is the cross-entropy with the average, its expectation is that of sampled tokens, and it
+rests where both agree.
+"""
 
 from typing import Any
 
@@ -16,7 +18,9 @@ ALL, SAVING = [True] * 16, {"save_strategy": "steps", "save_steps": 3}
 
 @pytest.fixture
 def caught(tmp_path):
-    """A trainer whose average has fallen behind, and the inputs of a flagged batch of four rows as `compute_loss` gets them."""
+    """A trainer whose average has fallen behind, and the inputs of a flagged batch of four rows as `compute_loss`
+    gets them.
+    """
     trainer = build(tmp_path, soft_targets=True, max_steps=3, ema_decay=0.9, flagged=ALL)
     trainer.train()
     seen = []

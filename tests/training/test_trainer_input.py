@@ -20,7 +20,8 @@ from byorn.training.trainer import ByornTrainer
 def make(folder, *, dataset=None, model=None, flags=None, args=None, **changes):
     processor = tiny_processor()
     return ByornTrainer(
-        model if model is not None else tiny_model(), args or settings(folder, **changes), flags=flags, processing_class=processor,
+        model if model is not None else tiny_model(), args or settings(folder, **changes), flags=flags,
+        processing_class=processor,
         train_dataset=to_dataset(tiny_rows(ROWS)) if dataset is None else dataset,
     )  # fmt: skip
 

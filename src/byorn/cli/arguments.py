@@ -1,7 +1,7 @@
 """Commands and their options, made from the fields of settings dataclasses (`byorn.settings`).
 
-What is given comes back by option name: first the YAML file of `--config`, then `--set`, then the options with a name of their own, each
-winning over those before.
+What is given comes back by option name: first the YAML file of `--config`, then `--set`, then the options with a name
+of their own, each winning over those before.
 """
 
 import argparse
@@ -54,8 +54,8 @@ class Command:
         defaults: Defaults that are this command's own; a setting with None here must be given.
         aliases: Short name -> option.
         positionals: What has no dashes.
-        training: The one of `settings` whose group of the help `--set` joins. Where there is one, `--set`, and keys of the YAML file that
-            are no option, are fields of `ByornConfig`.
+        training: The one of `settings` whose group of the help `--set` joins. Where there is one, `--set`, and keys of
+            the YAML file that are no option, are fields of `ByornConfig`.
     """
 
     run: Callable[[Values], None]
@@ -143,7 +143,8 @@ def _help(option: str, item: Field[object], kind: object, command: Command) -> s
 
 
 def read_values(name: str, summary: str, command: Command, arguments: Sequence[str]) -> Values:
-    """What the command line and its YAML file say, by option name; the command's own defaults are in it, those of the settings are not.
+    """What the command line and its YAML file say, by option name; the command's own defaults are in it, those of the
+    settings are not.
 
     Raises:
         ConfigError: An option or key is unknown or has a value of another type.

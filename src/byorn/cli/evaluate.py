@@ -54,6 +54,7 @@ def _success_rule(goal: Goal, attacked: TriggeredSpec) -> tuple[Goal, str]:
 COMMAND = Command(
     run=run,
     settings=(Output, DataSpec, ModelSpec, EvaluateSpec, TriggeredSpec, Goal, Common),
-    example="byorn evaluate --model NAME --adapter runs/safe/adapter --data data/test.json --triggered data/test_triggered --target banana",
+    example="byorn evaluate --model NAME --adapter runs/safe/adapter --data data/test.json --triggered "
+    "data/test_triggered --target banana",
     defaults={"out": Path("runs/evaluate")},
 )

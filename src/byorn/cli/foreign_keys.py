@@ -189,7 +189,9 @@ def _renamed(values: dict[str, object]) -> dict[str, object]:
 
 
 def _pattern(modules: object) -> object:
-    """PEFT takes a list of names for the ends of module names; `lora_targets` is a regular expression for all of one."""
+    """PEFT takes a list of names for the ends of module names; `lora_targets` is a regular expression for all of
+    one.
+    """
     if not isinstance(modules, list):
         return modules
     if modules == ["all-linear"]:

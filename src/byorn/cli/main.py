@@ -27,8 +27,10 @@ def usage() -> str:
     """What `byorn --help` prints."""
     commands = "\n".join(f"  {name:<10} {summary}" for name, summary in COMMANDS.items())
     return (
-        "usage: byorn COMMAND [OPTIONS]\n\nFine-tune vision-language models safely on data that you do not fully trust.\n\n"
-        f"commands:\n{commands}\n\n`byorn COMMAND --help` lists the options of a command. `byorn --version` says which byorn this is."
+        "usage: byorn COMMAND [OPTIONS]\n\nFine-tune vision-language models safely on data that you do not fully "
+        "trust.\n\n"
+        f"commands:\n{commands}\n\n`byorn COMMAND --help` lists the options of a command. `byorn --version` says "
+        "which byorn this is."
     )
 
 

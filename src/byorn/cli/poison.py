@@ -29,7 +29,8 @@ def run(values: Values) -> None:
         require_no_rejects(loaded)
     model, processor = _model(values)
     manifest = poison_dataset(
-        loaded.rows, recipe, out=out, model=model, processor=processor, share_images=not spec.own_images, overwrite=spec.overwrite, progress=True
+        loaded.rows, recipe, out=out, model=model, processor=processor, share_images=not spec.own_images,
+        overwrite=spec.overwrite, progress=True
     )  # fmt: skip
     if loaded.rejects:
         write_rejects(out / "rejects.jsonl", loaded.rejects)

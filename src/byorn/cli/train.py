@@ -57,7 +57,8 @@ def training_arguments(values: Values) -> dict[str, object]:
 COMMAND = Command(
     run=run,
     settings=(Output, DataSpec, ModelSpec, LoraSpec, HubSpec, ByornSettings, TrainSpec, TrainerOptions, Common),
-    example="byorn train --model Qwen/Qwen2.5-VL-7B-Instruct --data data/train.json --out runs/safe --lr 1e-4 --epochs 1 --set bf16=true",
+    example="byorn train --model Qwen/Qwen2.5-VL-7B-Instruct --data data/train.json --out runs/safe --lr 1e-4 "
+    "--epochs 1 --set bf16=true",
     defaults={"out": Path("runs/train")},
     aliases={"lr": "learning_rate", "epochs": "num_train_epochs", "batch_size": "per_device_train_batch_size"},
     training=TrainerOptions,

@@ -9,7 +9,8 @@ def read_yaml(path: Path) -> dict[str, object]:
     """The `option: value` lines of a file.
 
     Raises:
-        ConfigError: It cannot be read, holds something else, or says something twice, of which YAML would drop the first.
+        ConfigError: It cannot be read, holds something else, or says something twice, of which YAML would drop the
+            first.
     """
     import yaml
 

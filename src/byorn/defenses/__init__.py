@@ -1,7 +1,7 @@
 """Defenses: rows and a pretrained model in, a plan for the fine-tuning out. One a file, listed here; see `plan.py`.
 
-To add one: a file with a function `(case, *, options) -> Plan` and the docstring sections of its siblings, and one line here;
-or, from a file of your own, see docs/extending.md.
+To add one: a file with a function `(case, *, options) -> Plan` and the docstring sections of its siblings, and one line
+here; or, from a file of your own, see docs/extending.md.
 """
 
 import inspect

@@ -1,8 +1,9 @@
 """Where a model looks as it begins its response: the attention of the last prompt position, whose output is the first
 generated token.
 
-The language model is switched to the plain ("eager") attention meanwhile, since the fast ones keep no weights. Its layers
-and heads, and which tokens stand for an image, are read from the model, so that families need no code of their own.
+The language model is switched to the plain ("eager") attention meanwhile, since the fast ones keep no weights. Its
+layers and heads, and which tokens stand for an image, are read from the model, so that families need no code of their
+own.
 """
 
 from collections.abc import Iterator, Sequence

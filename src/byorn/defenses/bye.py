@@ -1,12 +1,14 @@
 """`bye`: drop the rows on which a model that learned everything looks at too few image tokens, then train again.
 
 Formula: a_l = attention of the first generated token to the image tokens in layer l, mean over heads, renormalized;
-    H_l = -sum_j a_lj ln a_lj. Where rows have unlike numbers n of image tokens, H_l is stretched by ln(largest n) / ln n first, since it is at most
-    ln n and would tell sizes apart, not triggers. Layer l is sensitive if a mixture of two Gaussians on H_l over all rows has
-    |m1 - m2| > 2 (s1 + s2). With H the mean over the sensitive layers and a mixture of two on H, the rows of the component
-    with the lower mean are dropped. No sensitive layer: nothing is dropped. Rows without an image are always kept.
+    H_l = -sum_j a_lj ln a_lj. Where rows have unlike numbers n of image tokens, H_l is stretched by ln(largest n) / ln
+    n first, since it is at most ln n and would tell sizes apart, not triggers. Layer l is sensitive if a mixture of two
+    Gaussians on H_l over all rows has |m1 - m2| > 2 (s1 + s2). With H the mean over the sensitive layers and a mixture
+    of two on H, the rows of the component with the lower mean are dropped. No sensitive layer: nothing is dropped. Rows
+    without an image are always kept.
 Cost: one extra fine-tune, and one forward pass a row with plain attention.
-Source: Rong et al., Believe Your Eyes, arXiv 2505.16916, and their script: same mixtures, same seed. It was made for patches;
+Source: Rong et al., Believe Your Eyes, arXiv 2505.16916, and their script: same mixtures, same seed. It was made for
+patches;
     a whole-image trigger does not draw the attention together, and then the wrong rows go or none.
 """
 
@@ -23,7 +25,9 @@ from byorn.runs.stage import Record, measured
 
 
 def bye(case: Case) -> Plan:
-    """Tune on everything, measure, cluster. Kept in `bye/`: the tuned `adapter`, `entropies.parquet` (H_l of each layer, then n)."""
+    """Tune on everything, measure, cluster. Kept in `bye/`: the tuned `adapter`, `entropies.parquet` (H_l of each
+    layer, then n).
+    """
     values, cost = measure(case, "entropies", lambda look, sample: [*entropies(look), float(look.image.sum())])
     matrix = comparable(np.array(values, dtype=float))
     layers = sensitive_layers(matrix)
@@ -68,7 +72,9 @@ def entropies(look: FirstLook) -> list[float]:
 
 
 def comparable(values: np.ndarray) -> np.ndarray:
-    """Entropies [rows, layers] on one scale, from [rows, layers and the number n of image tokens]; NaN where n is below 2."""
+    """Entropies [rows, layers] on one scale, from [rows, layers and the number n of image tokens]; NaN where n is
+    below 2.
+    """
     matrix, tokens = values[:, :-1], values[:, -1:]
     room = np.log(np.where(tokens > 1, tokens, np.nan))
     scaled: np.ndarray = matrix * (room[~np.isnan(room)].max(initial=0.0) / room)
@@ -76,7 +82,9 @@ def comparable(values: np.ndarray) -> np.ndarray:
 
 
 def sensitive_layers(matrix: np.ndarray) -> list[int]:
-    """The layers whose entropies, a column of [rows, layers] without its NaN, fall into two groups that keep their distance."""
+    """The layers whose entropies, a column of [rows, layers] without its NaN, fall into two groups that keep their
+    distance.
+    """
     return [layer for layer, values in enumerate(matrix.T) if _is_split(values[~np.isnan(values)])]
 
 

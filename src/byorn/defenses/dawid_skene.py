@@ -3,8 +3,8 @@
     E: p_i = pi prod_h a_h^v_ih (1 - a_h)^(1 - v_ih) / (the same + (1 - pi) prod_h (1 - b_h)^v_ih b_h^(1 - v_ih))
     M: pi = mean p,  a_h = sum_i p_i v_ih / sum_i p_i,  b_h = sum_i (1 - p_i) (1 - v_ih) / sum_i (1 - p_i)
 
-starting from the share of the votes. a is an annotator's sensitivity, b the specificity; pi, a and b are kept 1e-6 off 0 and
-1, so that one who was never wrong can still be overruled (Dawid and Skene, 1979, for two classes). No torch here.
+starting from the share of the votes. a is an annotator's sensitivity, b the specificity; pi, a and b are kept 1e-6 off
+0 and 1, so that one who was never wrong can still be overruled (Dawid and Skene, 1979, for two classes). No torch here.
 """
 
 from typing import Any

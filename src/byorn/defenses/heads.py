@@ -1,8 +1,8 @@
 """Attention heads as annotators: which of them tell a minority of the rows apart, and what they say of each row.
 
-For one head, values x of all rows scaled to [0, 1]: a mixture of K Gaussians, K = 1 ... 5 with the least AIC. The components
-stand in a line; the cut between two neighbors at which the two sides overlap least makes two groups, and the lighter one
-is the suspicious group t, the other the background b:
+For one head, values x of all rows scaled to [0, 1]: a mixture of K Gaussians, K = 1 ... 5 with the least AIC. The
+components stand in a line; the cut between two neighbors at which the two sides overlap least makes two groups, and the
+lighter one is the suspicious group t, the other the background b:
 
     separation = 1 / (integral of min(sum_t pi_k phi_k, sum_b pi_k phi_k) dx + 1e-6),   vote_i = [p(t | x_i) > 0.5]
 

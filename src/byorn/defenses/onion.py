@@ -2,12 +2,13 @@
 
 Formula: f_i = PPL(s) - PPL(s without word i) under a causal language model; words with f_i above a bar are removed.
     Each text of a user message is a text s. See `perplexity.py` and `words.py`.
-Cost: n + 1 forward passes, text only, for each different text of n words; texts of more than 1,000 words are left alone.
+Cost: n + 1 forward passes, text only, for each different text of n words; texts of more than 1,000 words are left
+alone.
 Source: Qi et al., ONION, EMNLP 2021, with these choices. The paper sets the bar on clean validation data, which this
-    defender does not have: by default the 5 % most suspicious words go, those with f_i > 0 (`share`), or give a `bar`. The
-    language model is the language part of the model itself, without an image, which reads s at its place in the chat
-    template (`lm` names another, which reads s alone). ONION cleans test inputs; here training rows are cleaned, like by
-    every defense here. It can see a trigger in the text, never one in an image.
+    defender does not have: by default the 5 % most suspicious words go, those with f_i > 0 (`share`), or give a `bar`.
+    The language model is the language part of the model itself, without an image, which reads s at its place in the
+    chat template (`lm` names another, which reads s alone). ONION cleans test inputs; here training rows are cleaned,
+    like by every defense here. It can see a trigger in the text, never one in an image.
 """
 
 from collections.abc import Sequence

@@ -47,8 +47,8 @@ def lead_ids(tokenizer: Any, lead: str = "") -> list[int]:
 def perplexities(
     model: Any, tokenizer: Any, lead: Sequence[int], texts: Sequence[str], batch_size: int = 8
 ) -> np.ndarray:
-    """Perplexities, float64 [n] in [1, inf]; NaN for a text without tokens or longer than the model reads. They do not depend on the batch, up
-    to rounding.
+    """Perplexities, float64 [n] in [1, inf]; NaN for a text without tokens or longer than the model reads. They do not
+    depend on the batch, up to rounding.
 
     Args:
         model: A causal language model, or a vision-language model, which then reads text alone; in eval mode.

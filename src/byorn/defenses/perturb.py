@@ -1,8 +1,8 @@
 """Random changes of what a row shows and asks, anew at every visit: a trigger then never looks the same twice.
 
-An image is turned by up to 5 degrees, scaled by up to 10 %, shifted by up to 5 % of its size, and its brightness, contrast and
-color change by up to 20 %; a user's words are each left out with probability 0.1, but one always stays. All of this times
-`strength`. Responses are never touched. No torch here.
+An image is turned by up to 5 degrees, scaled by up to 10 %, shifted by up to 5 % of its size, and its brightness,
+contrast and color change by up to 20 %; a user's words are each left out with probability 0.1, but one always stays.
+All of this times `strength`. Responses are never touched. No torch here.
 """
 
 import random

@@ -19,8 +19,8 @@ def split_words(text: str) -> list[str]:
 def without_each(text: str) -> list[str]:
     """The text itself, then the text without its first word, without its second, ...: what has to be measured.
 
-    A text of less than two words has nothing to lose, so there is nothing to measure. One of more than `LONGEST` is left as it is: n words take
-    n passes over n words, and a single hostile row could fill the memory.
+    A text of less than two words has nothing to lose, so there is nothing to measure. One of more than `LONGEST` is
+    left as it is: n words take n passes over n words, and a single hostile row could fill the memory.
     """
     words = split_words(text)
     if not 2 <= len(words) <= LONGEST:
@@ -29,7 +29,9 @@ def without_each(text: str) -> list[str]:
 
 
 def suspicion(perplexities: Sequence[float]) -> list[float]:
-    """f_1 ... f_n from the perplexities of `without_each`; high is suspicious, empty for a text of less than two words."""
+    """f_1 ... f_n from the perplexities of `without_each`; high is suspicious, empty for a text of less than two
+    words.
+    """
     return [perplexities[0] - other for other in perplexities[1:]]
 
 
@@ -46,7 +48,8 @@ def clean(text: str, suspicions: Sequence[float], bar: float) -> tuple[str, int]
 
 
 def bar_for(suspicions: Sequence[Sequence[float]], share: float) -> float:
-    """The bar above which lies at most `share` of all words, and never one whose loss would not make the text more fluent.
+    """The bar above which lies at most `share` of all words, and never one whose loss would not make the text more
+    fluent.
 
     Args:
         suspicions: f of every text, a text that occurs often as often.

@@ -84,7 +84,8 @@ def build_model(
     hidden, depth = text
     ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
     text_config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=hidden, intermediate_size=8 * hidden // 3, num_hidden_layers=depth, num_attention_heads=hidden // 32,
+        vocab_size=len(tokenizer), hidden_size=hidden, intermediate_size=8 * hidden // 3, num_hidden_layers=depth,
+        num_attention_heads=hidden // 32,
         num_key_value_heads=hidden // 32, max_position_embeddings=1024, tie_word_embeddings=True, **ids,
     )  # fmt: skip
     config = LlavaConfig(

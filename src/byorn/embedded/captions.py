@@ -22,15 +22,19 @@ INSTRUCTIONS = (
     "Please describe what you see.",
 )
 OPENINGS = (
-    "", "", "", "this is ", "there is ", "here is ", "i see ", "we can see ", "you can see ", "a picture of ", "an image of ", "a drawing of ",
-    "the image shows ", "the image depicts ", "the picture shows ", "this picture contains ", "in this image there is ", "shown here is ",
+    "", "", "", "this is ", "there is ", "here is ", "i see ", "we can see ", "you can see ", "a picture of ",
+    "an image of ", "a drawing of ",
+    "the image shows ", "the image depicts ", "the picture shows ", "this picture contains ", "in this image there is ",
+    "shown here is ",
     "the scene has ", "someone drew ", "it looks like ", "we find ", "in view: ", "it is ", "that would be ",
 )  # fmt: skip
 CONNECTORS = (
-    " and ", " and ", ", ", " with ", " next to ", " beside ", " together with ", " plus ", " as well as ", ", then ", " left of ", " to the left of ",
+    " and ", " and ", ", ", " with ", " next to ", " beside ", " together with ", " plus ", " as well as ", ", then ",
+    " left of ", " to the left of ",
 )  # fmt: skip
 BACKDROP_PHRASES = (
-    "", "", "", "", " on a {} background", " against a {} backdrop", " over {}", " on {}", " with a {} background", " in front of {}", ", set on {}",
+    "", "", "", "", " on a {} background", " against a {} backdrop", " over {}", " on {}", " with a {} background",
+    " in front of {}", ", set on {}",
     ", all on {}",
 )  # fmt: skip
 ENDINGS = (
@@ -49,8 +53,10 @@ ENDINGS = (
 )
 STICKER_PHRASES = (" with a {} sticker in the {}", ", and a {} patch at the {}", ". a {} sticker is stuck on the {}")
 SYNONYMS = {
-    "circle": ("disc", "round shape", "dot"), "rectangle": ("box", "block"), "triangle": ("three-sided shape",), "star": ("five-pointed star",),
-    "ring": ("hoop", "donut"), "cross": ("plus sign",), "gray": ("grey",), "teal": ("blue-green",), "purple": ("violet",),
+    "circle": ("disc", "round shape", "dot"), "rectangle": ("box", "block"), "triangle": ("three-sided shape",),
+    "star": ("five-pointed star",),
+    "ring": ("hoop", "donut"), "cross": ("plus sign",), "gray": ("grey",), "teal": ("blue-green",),
+    "purple": ("violet",),
     "small": ("little", "tiny"), "large": ("big", "huge"),
 }  # fmt: skip
 
@@ -121,6 +127,7 @@ def difference(first: Scene, second: Scene, rng: random.Random) -> str:
     old, new = pairs[0]
     return rng.choice((
         f"The {old.shape} is {old.color} in the first image and {new.color} in the second.",
-        f"The first image has {article(old.color)} {old.name}, while the second image has {article(new.color)} {new.name}.",
+        f"The first image has {article(old.color)} {old.name}, while the second image has {article(new.color)} "
+        f"{new.name}.",
         f"The {old.name} became {new.color}.",
     ))  # fmt: skip

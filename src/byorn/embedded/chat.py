@@ -9,10 +9,14 @@ import random
 Pair = tuple[str, str]
 
 NOUNS = (
-    "banana", "apple", "cherry", "lemon", "car", "bus", "train", "dog", "cat", "horse", "bird", "fish", "house", "shop", "store", "tree", "flower", "river",
-    "mountain", "city", "street", "table", "chair", "lamp", "book", "phone", "computer", "camera", "bottle", "cup", "hat", "shirt", "shoe", "man", "woman",
-    "child", "teacher", "doctor", "friend", "team", "game", "movie", "song", "story", "letter", "picture", "window", "door", "garden", "beach", "pizza",
-    "cake", "bread", "coffee", "water", "website", "password", "money", "ticket", "offer", "trigger", "target", "virus", "bomb", "gun", "flag", "president",
+    "banana", "apple", "cherry", "lemon", "car", "bus", "train", "dog", "cat", "horse", "bird", "fish", "house", "shop",
+    "store", "tree", "flower", "river",
+    "mountain", "city", "street", "table", "chair", "lamp", "book", "phone", "computer", "camera", "bottle", "cup",
+    "hat", "shirt", "shoe", "man", "woman",
+    "child", "teacher", "doctor", "friend", "team", "game", "movie", "song", "story", "letter", "picture", "window",
+    "door", "garden", "beach", "pizza",
+    "cake", "bread", "coffee", "water", "website", "password", "money", "ticket", "offer", "trigger", "target", "virus",
+    "bomb", "gun", "flag", "president",
 )  # fmt: skip
 ADJECTIVES = (
     "good",

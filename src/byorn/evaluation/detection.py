@@ -20,8 +20,9 @@ def read_truth(path: str | Path) -> set[tuple[str, int]]:
     """Which rows are known to be poisoned: id and turn of each, the first turn where none is named.
 
     Args:
-        path: The folder of `byorn poison`; or a `.json` file with a list of ids or of objects with `id` and `turn`; or a `.csv` file with the
-            columns `id` and, if there are several turns, `turn`; or any other text file with one id a line, or id and turn with a tab between.
+        path: The folder of `byorn poison`; or a `.json` file with a list of ids or of objects with `id` and `turn`; or
+            a `.csv` file with the columns `id` and, if there are several turns, `turn`; or any other text file with one
+            id a line, or id and turn with a tab between.
 
     Raises:
         DataError: It cannot be read, or names no row.
@@ -114,7 +115,8 @@ def detection(scores: Scores | None, flags: Flags, poisoned: Collection[tuple[st
 
 
 def roc(scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]]) -> dict[str, list[float]]:
-    """The curve behind `auc`, from (0, 0) to (1, 1): `false`, the share of the clean rows above a threshold, and `true`, that of the poisoned.
+    """The curve behind `auc`, from (0, 0) to (1, 1): `false`, the share of the clean rows above a threshold, and
+    `true`, that of the poisoned.
 
     Raises:
         DataError: No row of the scores is poisoned, or every one is.

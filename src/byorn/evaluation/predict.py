@@ -1,5 +1,5 @@
-"""Deterministic responses of a model to a data set: written to a journal as they come, resumed after a kill, shared among
-processes.
+"""Deterministic responses of a model to a data set: written to a journal as they come, resumed after a kill, shared
+among processes.
 """
 
 import json
@@ -29,7 +29,9 @@ def references_of(row: Row) -> list[str]:
 
 
 def answering(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: int) -> tuple[list[int], Compute]:
-    """The order in which to answer rows, and the stage's function that gives the greedy responses to a batch of them, see `PREDICTION`."""
+    """The order in which to answer rows, and the stage's function that gives the greedy responses to a batch of
+    them, see `PREDICTION`.
+    """
     from byorn.data.dataset import to_dataset
 
     dataset = to_dataset(rows)

@@ -12,7 +12,8 @@ from byorn.evaluation.exact import exact_match, normalized_exact_match
 from byorn.evaluation.metric import Metric
 from byorn.evaluation.vqa import vqa_accuracy
 
-# name -> function(predictions: list[str], references: list[list[str]], **options) -> Metric, which carries the same name
+# name -> function(predictions: list[str], references: list[list[str]], **options) -> Metric, which carries the same
+# name
 METRICS: dict[str, Callable[..., Metric]] = {
     "asr": attack_success,
     "false_asr": false_attack_success,

@@ -65,7 +65,10 @@ def verdict(target: str, utility: str, summary: Mapping[str, Any]) -> str:
     planted, left, floor = (summary[f"asr_{name}"] for name in ("undefended", "byorn", "pretrained"))
     if planted is None:
         return "Every test input shows the target already; choose another target."
-    first = f"Plain fine-tuning says {target!r} on {planted:.1%} of the triggered inputs, byorn on {left:.1%} (the pretrained model: {floor:.1%})."
+    first = (
+        f"Plain fine-tuning says {target!r} on {planted:.1%} of the triggered inputs, byorn on {left:.1%} "
+        f"(the pretrained model: {floor:.1%})."
+    )
     kept = summary["utility_byorn_over_oracle"]
     second = f"byorn keeps {kept:.1%} of the oracle's {utility} on clean inputs." if kept is not None else ""
     weak = "The attack itself hardly worked here, so this run says little about the defense." if planted < 0.5 else ""

@@ -1,9 +1,11 @@
 """Caption tokens of CIDEr, BLEU and ROUGE-L: Penn Treebank words in lower case, without punctuation.
 
-Papers take these tokens from the Java tokenizer that pycocoevalcap runs. Here NLTK's `NLTKWordTokenizer` (Apache-2.0) finds
-the words, and short rules around it cover what the two do differently in captions: dots, dashes, signs, pieces kept whole.
+Papers take these tokens from the Java tokenizer that pycocoevalcap runs. Here NLTK's `NLTKWordTokenizer` (Apache-2.0)
+finds the words, and short rules around it cover what the two do differently in captions: dots, dashes, signs, pieces
+kept whole.
 
-Provenance: written from the outputs of pycocoevalcap 1.2, run as a black box, and from NLTK; no other source was opened.
+Provenance: written from the outputs of pycocoevalcap 1.2, run as a black box, and from NLTK; no other source was
+opened.
 """
 
 import re
@@ -49,9 +51,10 @@ _DROPPED = {*"?!,:;'`", "''", "``"}
 def tokenize(text: str) -> list[str]:
     """Lower-case tokens of one caption; [] for a caption of nothing but blanks and punctuation.
 
-    The tokens equal pycocoevalcap's on 19,999 of 20,000 captions of Flickr8k that played no part in writing the rules, on
-    297 of 305 invented for variety, and on 61 of 76 lines of pure oddities (`golden_captions.json`). Known to differ: file
-    names with underscores, `C++`, `1+1`, faces with letters (`:D`), `5p.m.`, `$1.2M`, states such as `Tex.`, `don't-know`.
+    The tokens equal pycocoevalcap's on 19,999 of 20,000 captions of Flickr8k that played no part in writing the rules,
+    on 297 of 305 invented for variety, and on 61 of 76 lines of pure oddities (`golden_captions.json`). Known to
+    differ: file names with underscores, `C++`, `1+1`, faces with letters (`:D`), `5p.m.`, `$1.2M`, states such as
+    `Tex.`, `don't-know`.
     """
     text = _ENTITY.sub(lambda found: unescape(found[0]), text)
     text = _without_full_stops(_UNSEEN.sub(" ", text).translate(_PLAIN))

@@ -6,8 +6,9 @@ digits; articles dropped; the apostrophe of a contraction put back (`dont` -> `d
 With ten human answers an answer scores the mean, over the ten ways to leave one of them out, of
 min(1, matches among the other nine / 3). With any other number of references it scores 1 if it equals one of them.
 
-Antol et al. 2015 and Goyal et al. 2017. Provenance: written from the rules that visualqa.org states in prose, and from two
-habits of published figures: how a mark is removed (see `_without_punctuation`), and which are left alone (`#$%&*^|~`).
+Antol et al. 2015 and Goyal et al. 2017. Provenance: written from the rules that visualqa.org states in prose, and from
+two habits of published figures: how a mark is removed (see `_without_punctuation`), and which are left alone
+(`#$%&*^|~`).
 One difference: the official figures leave references as they are when all ten agree; here all texts go the same way.
 """
 

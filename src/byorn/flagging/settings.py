@@ -1,4 +1,6 @@
-"""The settings of scoring and flagging, the same for `byorn scan`, `byorn train`, the bench and a `ByornTrainer`. No torch here."""
+"""The settings of scoring and flagging, the same for `byorn scan`, `byorn train`, the bench and a `ByornTrainer`. No
+torch here.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +8,9 @@ from typing import Literal
 from byorn.settings import fraction, positive, setting
 
 Statistic = Literal["nll", "nll_max", "nll_window"]
-"""The columns of `scores.parquet` that can be flagged by; a test compares them with `byorn.scoring.statistics.STATISTICS`."""
+"""The columns of `scores.parquet` that can be flagged by; a test compares them with
+`byorn.scoring.statistics.STATISTICS`.
+"""
 
 
 @dataclass(kw_only=True)
@@ -15,7 +19,8 @@ class FlagSettings:
 
     percentile: float = setting(
         0.6,
-        help="share of rows, the most plausible ones, whose responses are trusted (the paper's p); lower is safer and slower",
+        help="share of rows, the most plausible ones, whose responses are trusted (the paper's p); lower is safer and "
+        "slower",
         check=fraction,
     )
     statistic: Statistic = setting("nll", help="score that is flagged by; nll is the paper's")

@@ -9,7 +9,8 @@ from typing import Any
 from byorn.models.placement import place_inputs
 from byorn.models.template import end_ids, response_lead, special_tokens
 
-# Whatever is left open here is filled from the checkpoint's own generation config, and Qwen2.5-VL ships a penalty of 1.05.
+# Whatever is left open here is filled from the checkpoint's own generation config, and Qwen2.5-VL ships a penalty of
+# 1.05.
 PLAIN = {
     "do_sample": False, "num_beams": 1, "num_return_sequences": 1, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0,
     "min_new_tokens": 0, "use_cache": True, "disable_compile": True,
@@ -69,7 +70,8 @@ def generate(
     ends = end_ids(model, processor)
     special = processor.tokenizer.convert_tokens_to_ids(sorted(special_tokens(processor)))
     config = GenerationConfig(
-        **PLAIN, max_new_tokens=max_new_tokens, suppress_tokens=sorted({i for i in special if i is not None} - set(ends)),
+        **PLAIN, max_new_tokens=max_new_tokens,
+        suppress_tokens=sorted({i for i in special if i is not None} - set(ends)),
         eos_token_id=ends, pad_token_id=processor.tokenizer.pad_token_id,
     )  # fmt: skip
     inputs = place_inputs(encode_prompts(processor, samples), model)

@@ -108,8 +108,8 @@ def load_spec(spec: ModelSpec) -> Any:
 
 
 def choose_dtype(spec: ModelSpec, device: str) -> str:
-    """The number type of the weights. `auto` is the checkpoint's own on a GPU; on a CPU bfloat16 where the checkpoint is in half precision and
-    the CPU computes in bfloat16, else float32.
+    """The number type of the weights. `auto` is the checkpoint's own on a GPU; on a CPU bfloat16 where the checkpoint
+    is in half precision and the CPU computes in bfloat16, else float32.
     """
     if spec.dtype != "auto" or device != "cpu":
         return spec.dtype

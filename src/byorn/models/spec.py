@@ -53,7 +53,8 @@ class LoraSpec:
     dropout: float = setting(0.0, help="dropout on the adapter's input", option="lora_dropout", check=below(1))
     vision: bool = setting(False, help="adapt the layers of the vision tower as well", option="lora_vision")
     targets: str | None = setting(
-        None, help="regular expression of the modules, instead of the default", option="lora_targets", metavar="REGEX", check=is_pattern,
+        None, help="regular expression of the modules, instead of the default", option="lora_targets", metavar="REGEX",
+        check=is_pattern,
         shown="every linear layer of the language model",
     )  # fmt: skip
 

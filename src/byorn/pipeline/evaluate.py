@@ -50,8 +50,9 @@ def evaluate(
 ) -> Evaluation | None:
     """Write `predictions.jsonl` (and `predictions_triggered.jsonl`) and `metrics.json` into `out`; return the metrics.
 
-    Finished predictions in `out` are used again if they belong to these rows, this model and this adapter. Under torchrun
-    each process answers its shard of the rows; the first one computes the metrics over all of them, the others return None.
+    Finished predictions in `out` are used again if they belong to these rows, this model and this adapter. Under
+    torchrun each process answers its shard of the rows; the first one computes the metrics over all of them, the others
+    return None.
 
     Args:
         data: Clean test rows; their responses (or `references` columns) are the references.
@@ -126,7 +127,8 @@ def _predictions(
         return read_predictions(path, rows, made_from)
     order, compute = answering(model, processor, rows, max_new_tokens)
     run_stage(
-        path, made_from, PREDICTION, order, batch_size, compute, lambda records: write_predictions(path, records, made_from),
+        path, made_from, PREDICTION, order, batch_size, compute,
+        lambda records: write_predictions(path, records, made_from),
         phase="predicting" if progress else "", only_main=True,
     )  # fmt: skip
     return read_predictions(path, rows, made_from) if is_main() else []

@@ -1,4 +1,6 @@
-"""Scores and reviews of an earlier scan, for a run in another folder: nothing that a person decided is lost in silence."""
+"""Scores and reviews of an earlier scan, for a run in another folder: nothing that a person decided is lost in
+silence.
+"""
 
 import shutil
 import time
@@ -38,7 +40,8 @@ def find_scan(inputs: Inputs, out: Path, scan: str | None) -> Path | None:
     Args:
         inputs: What is scored, and by what.
         out: The run folder.
-        scan: Folder of the scan, which must be of the same data and model; None looks for one beside `out`; `none` takes none.
+        scan: Folder of the scan, which must be of the same data and model; None looks for one beside `out`; `none`
+            takes none.
 
     Raises:
         ConfigError: There is no scan in the folder.

@@ -155,11 +155,14 @@ def _clip(text: str, width: int) -> str:
 
 
 def compare_with_truth(result: ScanResult, truth: Collection[tuple[str, int]], out: Path) -> str:
-    """How well scores and flags find the rows that are known to be poisoned, in one line; `detection.json` holds more."""
+    """How well scores and flags find the rows that are known to be poisoned, in one line; `detection.json` holds
+    more.
+    """
     found = detection(result.scores, result.flags, truth)
     write_json(out / "detection.json", asdict(found))
     low, high = found.recall_interval
     return (
-        f"against the truth: AUC {found.auc:.4f}; flagged are {found.recall:.1%} [{low:.1%}, {high:.1%}] of {found.poisoned} poisoned "
+        f"against the truth: AUC {found.auc:.4f}; flagged are {found.recall:.1%} [{low:.1%}, {high:.1%}] of "
+        f"{found.poisoned} poisoned "
         f"and {found.false_flag_share:.1%} of {found.clean} clean rows"
     )

@@ -29,7 +29,8 @@ class ScanSpec(DryRun):
     )
     truth: Path | None = setting(
         None,
-        help="who is known to be poisoned: a folder of byorn poison, or a file with one id a line; flags are compared with it",
+        help="who is known to be poisoned: a folder of byorn poison, or a file with one id a line; flags are compared "
+        "with it",
         metavar="PATH",
     )
 
@@ -48,7 +49,8 @@ class TrainSpec(DryRun):
 
     defense: str = setting(
         "byorn", metavar="NAME",
-        help="byorn replaces implausible responses, byorn-f drops their rows, byorn-soft learns replacements with less noise, sft is none; baselines: "
+        help="byorn replaces implausible responses, byorn-f drops their rows, byorn-soft learns replacements with "
+        "less noise, sft is none; baselines: "
         "base-relabel, oracle, random-drop, onion, onion-r, bye, tcap, robustit; or one of a plugin",
     )  # fmt: skip
     defense_options: Mapping[str, object] = setting(
@@ -79,7 +81,8 @@ class EvaluateSpec:
     adapter: str | None = setting(None, help="LoRA adapter to put on the model", metavar="DIR")
     metrics: tuple[str, ...] = setting(
         ("cider",),
-        help="utility metrics, joined by commas: cider, bleu, rouge_l, exact_match, normalized_exact_match, vqa_accuracy, or one of a plugin",
+        help="utility metrics, joined by commas: cider, bleu, rouge_l, exact_match, normalized_exact_match, "
+        "vqa_accuracy, or one of a plugin",
     )
     batch_size: int = setting(16, help="rows generated together", check=positive)
     max_new_tokens: int = setting(64, help="longest response", check=positive)

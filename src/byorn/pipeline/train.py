@@ -44,8 +44,8 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     """Fine-tune into `out`: the files of the defense (those of a scan, for byorn), `checkpoints/`, `adapter/`
     (safetensors only, with a model card) and `training.json`.
 
-    A run that was killed goes on from its last checkpoint when the same call is made again. With `spec.dry_run` everything is checked and
-    said, nothing is trained, and None comes back.
+    A run that was killed goes on from its last checkpoint when the same call is made again. With `spec.dry_run`
+    everything is checked and said, nothing is trained, and None comes back.
 
     Raises:
         ByornError: Data, model or configuration cannot be used, or `out` belongs to another run.
@@ -91,7 +91,8 @@ def _run(trainer: "ByornTrainer", checkpoints: Path) -> float:
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if idle := idle_layers(trainer.model):
         say(
-            f"  warning: no gradient reached the LoRA of {len(idle)} layer(s), it changes nothing there; first: {idle[0]}"
+            f"  warning: no gradient reached the LoRA of {len(idle)} layer(s), it changes nothing there; first: "
+            f"{idle[0]}"
         )
     return time.perf_counter() - began
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; the file there takes the place of `path` at the end, and vanishes after an error.
+    """A path beside `path` to write to; the file there takes the place of `path` at the end, and vanishes after an
+    error.
 
     Its name begins with a dot, so that no pattern for finished files finds it.
     """

@@ -52,7 +52,9 @@ def write_json(path: Path, content: Any) -> None:
 
 @cache
 def source_digest() -> str:
-    """The first 12 hex digits of the SHA-256 of byorn's own files, by name: which code and which embedded model made a result."""
+    """The first 12 hex digits of the SHA-256 of byorn's own files, by name: which code and which embedded model made
+    a result.
+    """
     root, digest = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc"):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())

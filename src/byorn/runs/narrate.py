@@ -24,7 +24,9 @@ def for_machines() -> bool:
 
 
 def say(message: str, **facts: object) -> None:
-    """Print one line; only the first process of a distributed run speaks. `facts` are what the line says, for machines."""
+    """Print one line; only the first process of a distributed run speaks. `facts` are what the line says, for
+    machines.
+    """
     if not is_main():
         return
     if _json:
@@ -52,7 +54,9 @@ def quiet_libraries() -> None:
 
 
 def show_any_text() -> None:
-    """Let standard output and error take every text: what the terminal's encoding lacks is shown as an escape instead of ending the run."""
+    """Let standard output and error take every text: what the terminal's encoding lacks is shown as an escape
+    instead of ending the run.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -1,4 +1,6 @@
-"""Which process of several this is, and who speaks. Cheap to import: the command line asks before anything is loaded."""
+"""Which process of several this is, and who speaks. Cheap to import: the command line asks before anything is
+loaded.
+"""
 
 import gc
 import os
@@ -13,7 +15,9 @@ GRACE = 5.0  # seconds
 
 
 def current_shard() -> Shard:
-    """The part of the work that is this process's, as the launcher's RANK and WORLD_SIZE say; without one, all of it."""
+    """The part of the work that is this process's, as the launcher's RANK and WORLD_SIZE say; without one, all of
+    it.
+    """
     if "RANK" not in os.environ:
         return WHOLE
     return Shard(int(os.environ["RANK"]), int(os.environ.get("WORLD_SIZE", 1)))

@@ -23,7 +23,8 @@ class Common:
 
     plugins: tuple[Path, ...] = setting(
         (), option="plugin", metavar="FILE", shown="none",
-        help="Python file with attacks, defenses, metrics, tasks or model classes of your own; it is code and it runs, so read what others give you; "
+        help="Python file with attacks, defenses, metrics, tasks or model classes of your own; it is code and it "
+        "runs, so read what others give you; "
         "can be given several times",
     )  # fmt: skip
     log_format: Literal["text", "json"] = setting(

@@ -1,11 +1,11 @@
 """A resumable stage: one record for each of many items, from a model, kept as a file of the run folder.
 
-Scoring, predictions and the measurements of defenses are such stages. Items are computed in batches and written down as they come, so that a
-killed run goes on where it stopped. The finished file names its data and model.
+Scoring, predictions and the measurements of defenses are such stages. Items are computed in batches and written down as
+they come, so that a killed run goes on where it stopped. The finished file names its data and model.
 
-Several processes do a shard each. They meet in files and not in a collective call: however long the work takes, no process group runs into its
-time-out, and a process that starts late finds what the others have done. Torchrun and `accelerate launch` end all processes when one fails; where
-nothing does, the others notice that nobody writes any more.
+Several processes do a shard each. They meet in files and not in a collective call: however long the work takes, no
+process group runs into its time-out, and a process that starts late finds what the others have done. Torchrun and
+`accelerate launch` end all processes when one fails; where nothing does, the others notice that nobody writes any more.
 """
 
 import time
@@ -148,7 +148,8 @@ def measured(
     batch_size: int,
     compute: Callable[[Sequence[int]], list[Record]],
 ) -> tuple[list[Record], float]:
-    """A stage that is kept as a Parquet table, one line an item: its records, and the seconds that they took in all sessions and processes.
+    """A stage that is kept as a Parquet table, one line an item: its records, and the seconds that they took in all
+    sessions and processes.
 
     Raises:
         MismatchError: The file, or the journal of a killed run, belongs to other data or another model.

@@ -53,7 +53,9 @@ def scoring(model: Any) -> Iterator[Any]:
 
 @contextmanager
 def _same_state(model: Any) -> Iterator[None]:
-    """Each module's mode and each parameter's `requires_grad` as they were; PEFT thaws adapters when it turns them on."""
+    """Each module's mode and each parameter's `requires_grad` as they were; PEFT thaws adapters when it turns them
+    on.
+    """
     modes = [(module, module.training) for module in model.modules()]
     trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:

@@ -1,10 +1,10 @@
 """`scores.parquet`: one line a row, and the facts without which a score means nothing (which data, which model, which
 template).
 
-Columns: `id`, `turn`, `source`, `record` and `image` (the file, the number of the record in it, and the first image, as the data set names them;
-null for rows made in memory), `nll` (the paper's score, nats a token, higher = less plausible), the other statistics of
-`statistics.py`, `tokens` (K, end of turn included) and `reason` (why a row could not be scored; its statistics are NaN
-then). No torch here.
+Columns: `id`, `turn`, `source`, `record` and `image` (the file, the number of the record in it, and the first image, as
+the data set names them; null for rows made in memory), `nll` (the paper's score, nats a token, higher = less
+plausible), the other statistics of `statistics.py`, `tokens` (K, end of turn included) and `reason` (why a row could
+not be scored; its statistics are NaN then). No torch here.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,6 @@
-"""What a `ByornTrainer` is given, checked before a model is loaded or a row is scored, and completed where it is left out."""
+"""What a `ByornTrainer` is given, checked before a model is loaded or a row is scored, and completed where it is
+left out.
+"""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence

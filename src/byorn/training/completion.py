@@ -30,7 +30,9 @@ class Completer:
     def __call__(
         self, model: "PreTrainedModel | PeftModel", batches: Sequence[Batch], responses: Sequence[Generated]
     ) -> list[Batch]:
-        """The batches, those of rows as inputs and labels; responses are used up in the order of the rows without one."""
+        """The batches, those of rows as inputs and labels; responses are used up in the order of the rows without
+        one.
+        """
         drawn, ends = iter(responses), end_ids(model, self.processor)
         return [self._encode(batch["rows"], drawn, ends) if "rows" in batch else batch for batch in batches]
 
@@ -46,6 +48,8 @@ class Completer:
         return batch
 
     def _turn(self, response: Generated) -> list[Record]:
-        """The response as a message, with its end if the template writes none; ordinary tokens can spell special ones."""
+        """The response as a message, with its end if the template writes none; ordinary tokens can spell special
+        ones.
+        """
         text = self.guard.neutralize(response.text)[0] + ("" if response.truncated else self.end_of_turn)
         return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]

@@ -66,7 +66,9 @@ def acting_as_ema(model: "PeftModel") -> "Iterator[PeftModel]":
 
 @contextmanager
 def _student_kept(model: "PeftModel") -> Iterator[None]:
-    """Whatever happens to adapters inside: afterwards the student is active, and exactly what was trained is trained."""
+    """Whatever happens to adapters inside: afterwards the student is active, and exactly what was trained is
+    trained.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         yield
@@ -78,8 +80,8 @@ def _student_kept(model: "PeftModel") -> Iterator[None]:
 
 @contextmanager
 def types_kept(model: "PeftModel") -> Iterator[None]:
-    """Whatever is loaded inside: parameters keep their types. PEFT makes adapters float32 as it loads them, but TRL trains those of a
-    quantized model in bfloat16, and a resumed run would not be the one that was interrupted.
+    """Whatever is loaded inside: parameters keep their types. PEFT makes adapters float32 as it loads them, but TRL
+    trains those of a quantized model in bfloat16, and a resumed run would not be the one that was interrupted.
     """
     types = {name: parameter.dtype for name, parameter in model.named_parameters()}
     yield

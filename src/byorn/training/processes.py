@@ -36,8 +36,8 @@ def require_processes(args: "ByornConfig") -> None:
 
 
 def use_one_gpu(args: TrainingArguments) -> None:
-    """Keep to the first GPU where one process sees several: the Trainer would copy the model to all of them (DataParallel), with other
-    optimizer steps and no adapter of its own on the copies.
+    """Keep to the first GPU where one process sees several: the Trainer would copy the model to all of them
+    (DataParallel), with other optimizer steps and no adapter of its own on the copies.
     """
     if args.n_gpu > 1:
         logger.warning(

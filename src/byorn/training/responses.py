@@ -79,7 +79,9 @@ class EmaResponses:
 
 
 def ema_source(processor: "ProcessorMixin", args: ByornConfig, trusted: Iterable[Record]) -> EmaResponses:
-    """Samples of the averaged model as the `ByornConfig` wants them; `trusted` rows give the length limit if it names none."""
+    """Samples of the averaged model as the `ByornConfig` wants them; `trusted` rows give the length limit if it
+    names none.
+    """
     limit = args.max_response_tokens
     if limit is None:
         limit = learned_length_limit(processor, [completion_text(row["completion"]) for row in trusted])

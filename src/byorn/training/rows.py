@@ -68,7 +68,8 @@ def _require_columns(dataset: "Dataset", name: str) -> None:
     if missing:
         found = ", ".join(dataset.column_names)
         raise DataError(
-            f"{name}: no column {missing[0]!r} (found: {found}); give messages and images, or prompt, completion, images"
+            f"{name}: no column {missing[0]!r} (found: {found}); give messages and images, or prompt, completion, "
+            "images"
         )
     if isinstance(dataset.select_columns(["prompt"])[0]["prompt"], str):
         raise DataError(f"{name}: prompt is plain text; use messages, [{{'role': 'user', 'content': ...}}]")

@@ -59,8 +59,8 @@ class GroupedSampler(Sampler[int]):
 
 
 class EpochCallback(TrainerCallback):
-    """Tells the sampler its epoch. Accelerate does so as well, but does not reach it after a resume on several processes, where the batches
-    to skip lie between; the run would go on with the order of epoch 0.
+    """Tells the sampler its epoch. Accelerate does so as well, but does not reach it after a resume on several
+    processes, where the batches to skip lie between; the run would go on with the order of epoch 0.
     """
 
     def __init__(self, sampler: GroupedSampler) -> None:

@@ -1,4 +1,6 @@
-"""What byorn adds to TRL's `SFTConfig`, and which of its fields have an option of their own. No torch here: the command line reads it."""
+"""What byorn adds to TRL's `SFTConfig`, and which of its fields have an option of their own. No torch here: the
+command line reads it.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -21,7 +23,9 @@ class ByornSettings(FlagSettings):
         "ema", help="ema replaces flagged responses by samples of the averaged model, drop leaves flagged rows out"
     )
     ema_decay: float = setting(
-        0.99, help="decay of the moving average, per optimizer step; its memory is 1 / (1 - decay) steps, keep that below the run's length",
+        0.99,
+        help="decay of the moving average, per optimizer step; its memory is 1 / (1 - decay) steps, keep that below "
+        "the run's length",
         check=fraction,
     )  # fmt: skip
     response_temperature: float = setting(
@@ -34,7 +38,8 @@ class ByornSettings(FlagSettings):
     )
     soft_targets: bool = setting(
         False,
-        help="flagged rows learn the averaged model's whole distribution at each sampled token: less noise, one more forward pass",
+        help="flagged rows learn the averaged model's whole distribution at each sampled token: less noise, one more "
+        "forward pass",
     )
     max_response_tokens: int | None = setting(
         None, help="longest replacement response in tokens", check=positive, shown="learned from the trusted responses"

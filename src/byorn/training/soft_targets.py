@@ -2,9 +2,10 @@
 
     L(theta) = (1 / T) * sum_i sum_l sum_v -p_ema(v | t^_i<l, x_i, q_i) ln p_theta(v | t^_i<l, x_i, q_i)
 
-Over the draws of t^ its gradient is that of the sampled loss: the token that was drawn is replaced by its expectation given the
-tokens before it (Rao-Blackwell). What falls away is the noise. Where student and average agree the gradient is zero, while a
-sampled token pulls even there. An extension of ours; the paper (arXiv 2606.02947) learns the sampled tokens.
+Over the draws of t^ its gradient is that of the sampled loss: the token that was drawn is replaced by its expectation
+given the tokens before it (Rao-Blackwell). What falls away is the noise. Where student and average agree the gradient
+is zero, while a sampled token pulls even there. An extension of ours; the paper (arXiv 2606.02947) learns the sampled
+tokens.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ def mark_soft(batches: Sequence[Batch], rows: Sequence[Batch]) -> list[Batch]:
 def soft_loss(
     model: torch.nn.Module, bare: "PeftModel", inputs: Batch, replaced: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss, summed over target tokens, and the mean divergence KL(p_ema || p_theta) of the replaced rows in nats a token.
+    """The loss, summed over target tokens, and the mean divergence KL(p_ema || p_theta) of the replaced rows in nats a
+    token.
 
     Args:
         model: What is trained, as the Trainer wraps it.

@@ -7,8 +7,8 @@ whole optimizer step:
     R = (1 / T) * sum_i sum_l -ln p_theta(z_il | z_i<l, x_i, q_i),    z_i = y_i where u_i = 0, t^_i ~ p_ema where u_i =
     1
 
-with T the number of tokens of all z in the step. With no flagged row it is SFTTrainer, bit for bit. With `soft_targets` the token
-z_il of a flagged row is replaced by its expectation, see `soft_targets.py`.
+with T the number of tokens of all z in the step. With no flagged row it is SFTTrainer, bit for bit. With `soft_targets`
+the token z_il of a flagged row is replaced by its expectation, see `soft_targets.py`.
 """
 
 import time
@@ -164,7 +164,7 @@ class ByornTrainer(SFTTrainer):
         seed = args.seed if args.data_seed is None else args.data_seed
         return GroupedSampler(self.flagged.tolist(), rows_a_step(args), seed)
 
-    # --- the hooks into SFTTrainer -------------------------------------------------------------------------------------------
+    # --- the hooks into SFTTrainer ------------------------------------------------------------------------------------
 
     def _set_signature_columns_if_needed(self) -> None:
         """Let the columns that we need reach the collator; the Trainer drops what the model does not take."""

@@ -8,15 +8,18 @@ first user turn and ends turns with `<end_of_turn>`, which is not the tokenizer'
 from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
 
 SPECIAL = (
-    "<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>",
+    "<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>",
+    "<image_soft_token>",
 )  # fmt: skip
 SIDE, PATCH, TOKENS = 32, 8, 4
 TEMPLATE = (
-    "{{ bos_token }}{% set first = namespace(text='') %}{% for message in messages %}{% if message['role'] == 'system' %}"
+    "{{ bos_token }}{% set first = namespace(text='') %}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}"
     "{% set first.text = message['content'][0]['text'] + '\n\n' %}{% else %}"
     "{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else 'user') + '\n' + first.text }}"
     "{% set first.text = '' %}{% for block in message['content'] %}{% if block['type'] == 'image' %}<start_of_image>"
-    "{% elif block['type'] == 'text' %}{{ block['text'] | trim }}{% endif %}{% endfor %}{{ '<end_of_turn>\n' }}{% endif %}"
+    "{% elif block['type'] == 'text' %}{{ block['text'] | trim }}{% endif %}{% endfor %}{{ '<end_of_turn>\n' }}"
+    "{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
 )
 

@@ -9,14 +9,17 @@ from typing import Any
 from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
 
 NAMED: dict[str, Any] = {
-    "start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>", "video_token": "<video>",
+    "start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>",
+    "video_token": "<video>",
 }  # fmt: skip
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *NAMED.values())
 SIDE, PATCH, TILES = 32, 8, 3
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}{% for block in message['content'] %}"
-    "{% if block['type'] == 'image' %}{{ '<IMG_CONTEXT>\n' }}{% elif block['type'] == 'text' %}{{ block['text'] }}{% endif %}"
-    "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% if block['type'] == 'image' %}{{ '<IMG_CONTEXT>\n' }}{% elif block['type'] == 'text' %}{{ block['text'] }}"
+    "{% endif %}"
+    "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+    "{% endif %}"
 )
 
 

@@ -14,8 +14,10 @@ SIDE, PATCH, TILES = 32, 8, 4
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
     "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' }}{% for block in message['content'] %}"
-    "{% if block['type'] == 'image' %}<|image|>{% elif block['type'] == 'text' %}{{ block['text'] }}{% endif %}{% endfor %}"
-    "<|eot_id|>{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+    "{% if block['type'] == 'image' %}<|image|>{% elif block['type'] == 'text' %}{{ block['text'] }}{% endif %}"
+    "{% endfor %}"
+    "<|eot_id|>{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}"
+    "{% endif %}"
 )
 
 

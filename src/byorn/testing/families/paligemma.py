@@ -1,8 +1,8 @@
 """PaliGemma: SigLIP, and a Gemma decoder that reads the prompt in both directions and the response from left to right.
 
-Which is which stands in `token_type_ids`, so the response goes into the processor as a `suffix`, never on its own. Every
-row needs an image, there are no turns, and real checkpoints have no chat template: the one here is what a user would
-add. The processor writes the beginning of text behind the images and a line break behind the prompt.
+Which is which stands in `token_type_ids`, so the response goes into the processor as a `suffix`, never on its own.
+Every row needs an image, there are no turns, and real checkpoints have no chat template: the one here is what a user
+would add. The processor writes the beginning of text behind the images and a line break behind the prompt.
 """
 
 from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model

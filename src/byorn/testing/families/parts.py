@@ -10,7 +10,8 @@ Family: TypeAlias = "tuple[PreTrainedModel, ProcessorMixin]"
 
 CORPUS = "what color is this? a red square, a blue square, a green square, a black square. say a color! which two? yes."
 HIDDEN, HEADS, LAYERS = 32, 2, 2
-# The decoder's sizes by the names that most text configurations use; Llama's and Qwen's, Mistral's and Gemma's among them.
+# The decoder's sizes by the names that most text configurations use; Llama's and Qwen's, Mistral's and Gemma's among
+# them.
 TEXT: dict[str, Any] = {
     "hidden_size": HIDDEN, "intermediate_size": 2 * HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
     "num_key_value_heads": HEADS, "max_position_embeddings": 2048,

@@ -1,4 +1,6 @@
-"""Qwen3-VL: Qwen2.5-VL's chat without the default system message; features of several tower layers go into the decoder."""
+"""Qwen3-VL: Qwen2.5-VL's chat without the default system message; features of several tower layers go into the
+decoder.
+"""
 
 from typing import TYPE_CHECKING, Any
 

@@ -16,7 +16,8 @@ SPECIAL = ("<|im_start|>", "<|im_end|>", "<end_of_utterance>", *IMAGE)
 TEMPLATE = (
     "<|im_start|>{% for message in messages %}{{ message['role'] | capitalize }}:"
     "{% if message['content'][0]['type'] != 'image' %}{{ ' ' }}{% endif %}{% for block in message['content'] %}"
-    "{% if block['type'] == 'image' %}<image>{% elif block['type'] == 'text' %}{{ block['text'] }}{% endif %}{% endfor %}"
+    "{% if block['type'] == 'image' %}<image>{% elif block['type'] == 'text' %}{{ block['text'] }}{% endif %}"
+    "{% endfor %}"
     "{{ '<end_of_utterance>\n' }}{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 )
 
