@@ -184,10 +184,8 @@ def registries() -> list[Registry]:
     def is_function(name: str, entry: object) -> bool:
         return callable(entry)
 
-    objective, convention = (
-        instance_of("byorn.attacks.objective", "Objective"),
-        instance_of("byorn.evaluation.asr", "Convention"),
-    )
+    objective = instance_of("byorn.attacks.objective", "Objective")
+    convention = instance_of("byorn.evaluation.asr", "Convention")
     return [
         Registry(
             "attack",

@@ -28,7 +28,8 @@ def run_apart(
         name: What a message calls a job.
     """
     context = get_context("spawn")
-    waiting, failures = list(queue), list[str]()
+    waiting = list(queue)
+    failures = list[str]()
     running: dict[Connection, tuple[SpawnProcess, Job]] = {}
     try:
         while waiting or running:

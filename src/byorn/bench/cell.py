@@ -187,6 +187,7 @@ def detected(cell: Cell, folder: Path) -> tuple[Detection, Curve] | tuple[None, 
     if cell.defense == "oracle" or not (out / "flags.parquet").exists():
         return None, None
     scores = read_scores(out / "scores.parquet") if (out / "scores.parquet").exists() else None
-    flags, truth = read_flags(out / "flags.parquet"), poisoned_keys(folder / "data" / "poisoned")
+    flags = read_flags(out / "flags.parquet")
+    truth = poisoned_keys(folder / "data" / "poisoned")
     curve = roc(scores, flags, truth)
     return detection(scores, flags, truth), Curve(false=curve["false"], true=curve["true"])

@@ -74,7 +74,8 @@ class Comparison:
 
 def compare(comparison: Comparison, out: Path) -> Summary:
     """Run a comparison into `out`; returns the content of `summary.json`."""
-    group, timer = comparison.group, Timer(3 + len(RUNS))
+    group = comparison.group
+    timer = Timer(3 + len(RUNS))
     task = load_task(group.task, group.rows, group.test_rows, group.seed, out / "data")
     setup = setup_of(group, task)
     headline = f"poison {group.rate:.0%} of {len(task.train)} training rows with {group.attack.attack}"
@@ -123,7 +124,8 @@ def scan_and_compare(setup: Setup, percentile: float, out: Path, manifest: Manif
     assert result is not None  # no dry run
     say(show_ends(result, SHOWN))
     found = detection(result.scores, result.flags, manifest.keys)
-    caught, mistaken = found.recall, found.false_flag_share
+    caught = found.recall
+    mistaken = found.false_flag_share
     say(f"   truth: AUC {found.auc:.4f}; {caught:.1%} of the poisoned and {mistaken:.1%} of the clean rows are flagged")
     return found
 
@@ -134,14 +136,16 @@ def figures(results: Mapping[str, Evaluation], utility: str) -> dict[str, float 
     for name, result in results.items():
         summary[f"utility_{name}"] = result.clean[utility].defined
         summary[f"utility_triggered_{name}"] = result.triggered[utility].defined
-    kept, ceiling = summary["utility_byorn"], summary["utility_oracle"]
+    kept = summary["utility_byorn"]
+    ceiling = summary["utility_oracle"]
     summary["utility_byorn_over_oracle"] = kept / ceiling if ceiling and kept is not None else None
     return summary
 
 
 def settings(comparison: Comparison, setup: Setup) -> dict[str, object]:
     """Everything that decides a summary, flat, as `summary.json` has always had it."""
-    group, attack = comparison.group, comparison.group.attack
+    group = comparison.group
+    attack = comparison.group.attack
     return {
         "seed": group.seed,
         "attack": attack.attack,

@@ -106,7 +106,8 @@ def judge(setup: Setup, folder: Path, name: str, test: str = "") -> Evaluation:
     for stale in out.glob("predictions*.jsonl"):
         stale.unlink()
     clean, marked = (folder / "data" / test / kind for kind in ("test", "test_triggered"))
-    rows, triggered = load_rows(clean).rows, attacked(load_rows(marked).rows, marked)
+    rows = load_rows(clean).rows
+    triggered = attacked(load_rows(marked).rows, marked)
     results = measure(
         model,
         setup.model.processor(),

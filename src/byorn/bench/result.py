@@ -94,7 +94,8 @@ class CellResult:
 
     def by_test(self) -> list["CellResult"]:
         """This result, and one more for each further test set, whose task has the name of the set."""
-        found, group = [self], self.cell.group
+        found = [self]
+        group = self.cell.group
         for name, judged in self.tests.items():
             named = replace(self.cell, group=replace(group, task={**_mapping(group.task), "name": name}))
             found.append(replace(self, cell=named, judged=judged, tests={}))
@@ -125,7 +126,9 @@ class CellResult:
         Raises:
             KeyError, TypeError, ValueError, AttributeError: It is no result.
         """
-        cell, group, found = content["cell"], content["cell"]["group"], content["detection"]
+        cell = content["cell"]
+        group = content["cell"]["group"]
+        found = content["detection"]
         group = _take(Group, {**group, "attack": _take(AttackEntry, group["attack"])})
         later = {key: content[key] for key in ("resumed", "source", "plugins") if key in content}
         return cls(

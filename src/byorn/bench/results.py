@@ -114,7 +114,8 @@ def _key(result: CellResult) -> tuple[str | float, ...]:
 
 
 def _line(group: Sequence[CellResult]) -> Line:
-    first, metric = group[0], group[0].metric
+    first = group[0]
+    metric = group[0].metric
     asr, asr_interval, n = pooled([result.figures.asr for result in group])
     asr_clean, _, n_clean = pooled([result.figures.false_asr for result in group])
     training = [result.training for result in _timed(group)]

@@ -78,7 +78,8 @@ def _curves(results: Sequence[CellResult]) -> dict[tuple[str, str], Runs]:
     """(attack, detector) -> its runs."""
     found: dict[tuple[str, str], Runs] = {}
     for result in results:
-        cell, group = result.cell, result.cell.group
+        cell = result.cell
+        group = result.cell.group
         if result.detection and result.roc:
             detector = SCORE if cell.defense in FLAGGING else cell.defense
             run = Run(result.detection.auc, result.roc)

@@ -98,7 +98,8 @@ def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
         return False
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-        before, now = read_settings(without_none(result["cell"])), read_settings(plain(cell))
+        before = read_settings(without_none(result["cell"]))
+        now = read_settings(plain(cell))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: no result file ({error!r}); delete it and run the bench again") from error
     if changed := sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)):
@@ -150,7 +151,8 @@ def _failure(name: str, error: Exception) -> str:
 
 
 def _line(result: "CellResult") -> str:
-    rate, utility = result.figures.asr, result.figures.clean[result.metric].defined
+    rate = result.figures.asr
+    utility = result.figures.clean[result.metric].defined
     asr = "undefined" if rate is None or rate.defined is None else f"{rate.value:.1%}"
     shown = "undefined" if utility is None else f"{utility:.3f}"
     return f"ASR {asr}, {result.metric} {shown}, {seconds(sum(result.seconds.values()))}"

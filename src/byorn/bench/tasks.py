@@ -47,7 +47,8 @@ def draw(rows: int, test_rows: int, seed: int, folder: Path, *, name: str, metri
 
 def ask_easy_vqa(rows: int, test_rows: int, seed: int, folder: Path) -> Task:
     """Questions of the installed package; nothing is written."""
-    train, test = easy_vqa.read_rows("train", rows, seed), easy_vqa.read_rows("test", test_rows, seed)
+    train = easy_vqa.read_rows("train", rows, seed)
+    test = easy_vqa.read_rows("test", test_rows, seed)
     return Task(train, test, "vqa_accuracy", 8)
 
 
@@ -94,6 +95,7 @@ def _own(task: Mapping[str, object], rows: int, test_rows: int) -> Task:
     longest = task.get("max_new_tokens", 64)
     if not isinstance(longest, int) or longest < 1:
         raise ConfigError(f"task: max_new_tokens is {longest!r}; give a whole number of tokens above 0")
-    train, test = load_rows(str(task["train"]), limit=rows).rows, load_rows(str(task["test"]), limit=test_rows).rows
+    train = load_rows(str(task["train"]), limit=rows).rows
+    test = load_rows(str(task["test"]), limit=test_rows).rows
     others = {str(name): load_rows(str(path), limit=test_rows).rows for name, path in more.items()}
     return Task(train, test, str(task["metric"]), longest, others)

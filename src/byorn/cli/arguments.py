@@ -25,7 +25,9 @@ from byorn.settings import (
 )
 
 Values = dict[str, object]
-CONFIG, SET, PLUGIN = "config", "set", "plugin"
+CONFIG = "config"
+SET = "set"
+PLUGIN = "plugin"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,8 @@ FORMATS = {"run": (None,), "table": ("markdown", "html", "json"), "plot": ("svg"
 def run(values: Values) -> None:
     from byorn.bench.experiment import read_experiment
 
-    spec, words = build(BenchSpec, values), cast(Words, values)
+    spec = build(BenchSpec, values)
+    words = cast(Words, values)
     action = words["action"]
     form = _format(action, spec.format)
     names = dict.fromkeys(words.get("names") or ["main"])

@@ -16,7 +16,9 @@ def run(values: Values) -> None:
     from byorn.evaluation.tables import format_metric
     from byorn.pipeline.evaluate import Attack, evaluate
 
-    data, out, attacked = build(DataSpec, values), build(Output, values).out, build(TriggeredSpec, values)
+    data = build(DataSpec, values)
+    out = build(Output, values).out
+    attacked = build(TriggeredSpec, values)
     triggered = replace(data, source=attacked.triggered) if attacked.triggered else None
     goal = build(Goal, values)
     attack = Attack(*_success_rule(goal, attacked)) if goal.target else None

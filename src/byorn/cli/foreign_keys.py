@@ -209,7 +209,8 @@ def _quantized(values: dict[str, object]) -> dict[str, object]:
 
 def _pushed(values: dict[str, object]) -> dict[str, object]:
     """`push_to_hub: true` and `hub_model_id: name`, or `push_to_hub: name`, as the name."""
-    name, asked = values.pop("hub_model_id", None), values.pop("push_to_hub", None)
+    name = values.pop("hub_model_id", None)
+    asked = values.pop("push_to_hub", None)
     if not asked:
         return values
     if str(asked).lower() in _TRUTH_WORDS and asked is not True:

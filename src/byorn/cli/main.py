@@ -20,7 +20,9 @@ COMMANDS = {
     "push": "upload a trained adapter and its card to the Hugging Face Hub, and nothing else of the run",
 }
 SHARED = ("scan", "train", "evaluate")  # commands that several processes do together
-DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
+DONE = 0
+USER_ERROR = 2
+INTERRUPTED = 130
 
 
 def usage() -> str:

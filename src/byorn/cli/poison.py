@@ -22,7 +22,9 @@ def run(values: Values) -> None:
     from byorn.data.load import load_rows, require_no_rejects, write_rejects
     from byorn.runs.narrate import say
 
-    data, spec, out = build(DataSpec, values), build(PoisonSpec, values), build(Output, values).out
+    data = build(DataSpec, values)
+    spec = build(PoisonSpec, values)
+    out = build(Output, values).out
     recipe = build(Recipe, _with_trigger_of(spec.trigger_from, values))
     loaded = load_rows(data, notify=say)
     if data.strict:

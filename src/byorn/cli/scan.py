@@ -15,7 +15,9 @@ def run(values: Values) -> None:
     from byorn.evaluation.detection import read_truth
     from byorn.pipeline.scan import compare_with_truth, scan, show_ends
 
-    data, model, spec = build(DataSpec, values), build(ModelSpec, values), build(ScanSpec, values)
+    data = build(DataSpec, values)
+    model = build(ModelSpec, values)
+    spec = build(ScanSpec, values)
     out = build(Output, values).out
     truth = read_truth(spec.truth) if spec.truth else None
     result = scan(data, model, out, build(FlagSettings, values), dry_run=spec.dry_run)

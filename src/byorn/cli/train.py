@@ -24,9 +24,11 @@ def run(values: Values) -> None:
     from byorn.runs.ranks import is_main
     from byorn.training.push import push_adapter, require_push
 
-    data, model = build(DataSpec, values), build(ModelSpec, values)
+    data = build(DataSpec, values)
+    model = build(ModelSpec, values)
     spec = build(TrainSpec, values, lora=build(LoraSpec, values), arguments=training_arguments(values))
-    hub, out = build(HubSpec, values), build(Output, values).out
+    hub = build(HubSpec, values)
+    out = build(Output, values).out
     if hub.push_to_hub:
         require_push(hub.push_to_hub)
     if train(data, model, out, spec) is None:

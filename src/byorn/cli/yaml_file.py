@@ -16,7 +16,8 @@ def read_yaml(path: Path) -> dict[str, object]:
 
     try:
         text = path.read_text(encoding="utf-8")
-        root, content = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text) or {}
+        root = yaml.compose(text, yaml.SafeLoader)
+        content = yaml.safe_load(text) or {}
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"--config {str(path)[:200]}: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(content, dict):

@@ -67,9 +67,11 @@ def verify(images: Iterable[ImageFile], mode: str) -> dict[ImageFile, RowProblem
 
 def _path_and_bytes(value: object) -> tuple[str | None, bytes | None]:
     if isinstance(value, dict):
-        path, data = value.get("path"), value.get("bytes")
+        path = value.get("path")
+        data = value.get("bytes")
     else:
-        path, data = value, value
+        path = value
+        data = value
     as_bytes = bytes(data) if isinstance(data, bytes | bytearray) else None
     return (os.fspath(path) if isinstance(path, str | Path) else None), as_bytes
 

@@ -14,4 +14,6 @@ class RowProblem(DataError):
 
     def __init__(self, field: str, reason: str, fix: str) -> None:
         super().__init__(f"{field}: {reason}; {fix}")
-        self.field, self.reason, self.fix = field, reason, fix
+        self.field = field
+        self.reason = reason
+        self.fix = fix

@@ -102,14 +102,16 @@ def _read_json(path: Path) -> NumberedRecords:
 def _is_lines(path: Path) -> bool:
     """Whether the first line is a whole object and more follows: JSONL under another name."""
     with path.open("rb") as file:
-        first, second = file.readline(), file.readline()
+        first = file.readline()
+        second = file.readline()
     return bool(second.strip()) and isinstance(_parse(first), dict)
 
 
 def _is_array(path: Path) -> bool:
     """Whether a file whose first line begins with `[` is one JSON array under the name of JSONL."""
     with path.open("rb") as file:
-        first, second = file.readline(), file.readline()
+        first = file.readline()
+        second = file.readline()
     return not second.strip() or isinstance(_parse(first), RowProblem)
 
 

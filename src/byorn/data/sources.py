@@ -59,7 +59,8 @@ def open_source(
     Raises:
         DataError: Nothing there, or nothing that can be read.
     """
-    text, path = str(source), Path(source)
+    text = str(source)
+    path = Path(source)
     if text.startswith("hub:") or kind == "hub" or looks_like_hub(text):
         return [_open_hub(text.removeprefix("hub:"), name, split, notify)]
     if "://" in text:

@@ -62,11 +62,13 @@ def first_looks(model: Any, processor: Any, samples: Sequence[dict[str, Any]]) -
     inputs.pop("labels", None)  # PaliGemma's processor writes them unasked
     with torch.no_grad():
         layers = model(**inputs, output_attentions=True, use_cache=False, logits_to_keep=1).attentions or ()
-    ids, mask = inputs["input_ids"].cpu().numpy(), inputs["attention_mask"].cpu().numpy().astype(bool)
+    ids = inputs["input_ids"].cpu().numpy()
+    mask = inputs["attention_mask"].cpu().numpy().astype(bool)
     last = [layer[:, :, -1].float().cpu().numpy() for layer in layers if layer.shape[-1] == ids.shape[1]]
     if not last:
         raise ModelError(f"{type(model).__name__}: it gives no attention weights over its prompt; use another defense")
-    weights, image = np.stack(last, axis=1), ids == image_token_id(model)
+    weights = np.stack(last, axis=1)
+    image = ids == image_token_id(model)
     return [FirstLook(weights[at][..., mask[at]], ids[at][mask[at]], image[at][mask[at]]) for at in range(len(samples))]
 
 

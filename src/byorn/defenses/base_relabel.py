@@ -84,7 +84,8 @@ def _answers(case: Case, flagged: np.ndarray, limit: int, sampled: bool) -> tupl
             for sample, a in zip(samples, answers, strict=True)
         ]
 
-    path, order = case.files / "responses.parquet", length_order(case.dataset.select(flagged))
+    path = case.files / "responses.parquet"
+    order = length_order(case.dataset.select(flagged))
     answers, spent = measured(path, case.identity, FIELDS, order, case.batch_size, compute)
     if [(answer["id"], answer["turn"]) for answer in answers] != [case.keys[row] for row in flagged]:
         raise MismatchError(f"{path}: it answers other rows than those flagged now; delete it and run again")

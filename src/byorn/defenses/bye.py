@@ -48,7 +48,8 @@ def measure(case: Case, name: str, of_look: Callable[[FirstLook, Record], Any]) 
         name: Of the file.
         of_look: A first look and its row (`prompt`, `images`) -> numbers in nested lists.
     """
-    path, order = case.files / f"{name}.parquet", length_order(case.dataset)
+    path = case.files / f"{name}.parquet"
+    order = length_order(case.dataset)
     with case.fine_tuned(case.files) as tuned, weights_kept(tuned.model):
 
         def compute(batch: Sequence[int]) -> list[Record]:
@@ -75,7 +76,8 @@ def comparable(values: np.ndarray) -> np.ndarray:
     """Entropies [rows, layers] on one scale, from [rows, layers and the number n of image tokens]; NaN where n is
     below 2.
     """
-    matrix, tokens = values[:, :-1], values[:, -1:]
+    matrix = values[:, :-1]
+    tokens = values[:, -1:]
     room = np.log(np.where(tokens > 1, tokens, np.nan))
     scaled: np.ndarray = matrix * (room[~np.isnan(room)].max(initial=0.0) / room)
     return scaled
@@ -100,7 +102,8 @@ def _is_split(values: np.ndarray) -> bool:
     if len(values) < 2 or np.ptp(values) == 0:
         return False
     mixture = _two(values)
-    means, widths = mixture.means_.ravel(), np.sqrt(mixture.covariances_).ravel()
+    means = mixture.means_.ravel()
+    widths = np.sqrt(mixture.covariances_).ravel()
     return bool(abs(means[0] - means[1]) > 2 * (widths[0] + widths[1]))
 
 

@@ -21,7 +21,8 @@ def posterior(votes: np.ndarray, rounds: int = 100, tolerance: float = 1e-6) -> 
     cast = votes.astype(float)
     found: np.ndarray = cast.mean(axis=1)
     for _ in range(rounds):
-        before, found = found, _expect(cast, found)
+        before = found
+        found = _expect(cast, found)
         if np.abs(found - before).max() < tolerance:
             break
     return found

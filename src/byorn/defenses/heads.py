@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-COMPONENTS, LEAST = 5, 0.01
+COMPONENTS = 5
+LEAST = 0.01
 _GRID = np.linspace(-0.5, 1.5, 4001)
 
 

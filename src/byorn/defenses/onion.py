@@ -86,7 +86,8 @@ def _measure(case: Case, texts: Sequence[str], lead: str, lm: str | None) -> tup
         values = [[next(measured) for _ in each] for each in versions]
         return [{"text": texts[at], "perplexities": each} for at, each in zip(batch, values, strict=True)]
 
-    path, order = case.files / "words.parquet", sorted(range(len(texts)), key=lambda at: -len(texts[at]))
+    path = case.files / "words.parquet"
+    order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
     return measured(path, case.identity, {"text", "perplexities"}, order, case.batch_size, compute)
 
 

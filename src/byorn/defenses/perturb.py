@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from math import cos, radians, sin
 from typing import Any
 
-DEGREES, SCALE, SHIFT, COLOR, WORDS = 5.0, 0.1, 0.05, 0.2, 0.1
+DEGREES = 5.0
+SCALE = 0.1
+SHIFT = 0.05
+COLOR = 0.2
+WORDS = 0.1
 
 
 def perturb_image(image: Any, rng: random.Random, strength: float) -> Any:
@@ -21,8 +25,10 @@ def perturb_image(image: Any, rng: random.Random, strength: float) -> Any:
     angle = radians(rng.uniform(-DEGREES, DEGREES) * strength)
     zoom = 1 + rng.uniform(-SCALE, SCALE) * strength
     across, down = (rng.uniform(-SHIFT, SHIFT) * strength * side for side in image.size)
-    middle_x, middle_y = image.width / 2, image.height / 2
-    a, b = cos(angle) / zoom, sin(angle) / zoom
+    middle_x = image.width / 2
+    middle_y = image.height / 2
+    a = cos(angle) / zoom
+    b = sin(angle) / zoom
     matrix = (
         a, b, middle_x - a * (middle_x + across) - b * (middle_y + down),
         -b, a, middle_y + b * (middle_x + across) - a * (middle_y + down),

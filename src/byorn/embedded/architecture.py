@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast
 
-IMAGE_TOKEN, USER, ASSISTANT, SYSTEM, END, PAD = (
-    "<image>",
-    "<|user|>",
-    "<|assistant|>",
-    "<|system|>",
-    "<|end|>",
-    "<pad>",
-)
+IMAGE_TOKEN = "<image>"
+USER = "<|user|>"
+ASSISTANT = "<|assistant|>"
+SYSTEM = "<|system|>"
+END = "<|end|>"
+PAD = "<pad>"
 SPECIAL = (PAD, END, USER, ASSISTANT, SYSTEM, IMAGE_TOKEN)
-SIDE, PATCH = 64, 16
+SIDE = 64
+PATCH = 16
 TEMPLATE = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for block in message['content'] %}"

@@ -79,8 +79,11 @@ def house_difference(first: Scene, second: Scene) -> str:
 
 def free_caption(scene: Scene, rng: random.Random) -> str:
     """A caption in a style drawn at random; never the house style."""
-    opening, ending, backdrop = rng.choice(OPENINGS), rng.choice(ENDINGS), rng.choice(BACKDROP_PHRASES)
-    phrasing, connector = rng.randrange(9), rng.choice(CONNECTORS)
+    opening = rng.choice(OPENINGS)
+    ending = rng.choice(ENDINGS)
+    backdrop = rng.choice(BACKDROP_PHRASES)
+    phrasing = rng.randrange(9)
+    connector = rng.choice(CONNECTORS)
     things = list(scene.things)
     if "left" not in connector and "then" not in connector:
         rng.shuffle(things)

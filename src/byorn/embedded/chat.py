@@ -109,7 +109,8 @@ def sentence(rng: random.Random) -> str:
 def exchange(rng: random.Random) -> Pair:
     """One text-only instruction and its response."""
     kind = rng.random()
-    noun, adjective = rng.choice(NOUNS), rng.choice(ADJECTIVES)
+    noun = rng.choice(NOUNS)
+    adjective = rng.choice(ADJECTIVES)
     if kind < 0.3:
         text = rng.choice((noun, f"{adjective} {noun}", sentence(rng)))
         return rng.choice(("say {}", "repeat: {}", "repeat after me: {}", "please write {}")).format(text), text

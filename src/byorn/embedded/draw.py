@@ -32,7 +32,8 @@ def _shade(color: tuple[int, int, int], rng: np.random.Generator, spread: int) -
 def _backdrop(scene: Scene, rng: np.random.Generator, side: int) -> np.ndarray:
     base = np.broadcast_to(np.array(_shade(BACKDROPS[scene.backdrop], rng, 6), dtype=float), (side, side, 3)).copy()
     y, x = np.mgrid[0:side, 0:side] / side
-    angle, frequency = rng.uniform(0, math.pi), rng.uniform(3, 9)
+    angle = rng.uniform(0, math.pi)
+    frequency = rng.uniform(3, 9)
     along = x * math.cos(angle) + y * math.sin(angle)
     strength = rng.uniform(8, 26)
     if scene.texture == "stripes":
@@ -49,7 +50,8 @@ def _backdrop(scene: Scene, rng: np.random.Generator, side: int) -> np.ndarray:
 
 def outline(thing: Thing, side: int) -> list[tuple[float, float]]:
     """The corners of a thing that is a polygon, in pixels."""
-    n, r = {"triangle": 3, "rectangle": 4, "star": 10, "cross": 12}[thing.shape], thing.radius * side
+    n = {"triangle": 3, "rectangle": 4, "star": 10, "cross": 12}[thing.shape]
+    r = thing.radius * side
     if thing.shape == "rectangle":
         b = thing.aspect
         points = [(-1.0, -b), (1.0, -b), (1.0, b), (-1.0, b)]
@@ -72,7 +74,8 @@ def outline(thing: Thing, side: int) -> list[tuple[float, float]]:
     else:
         radii = [1.0 if thing.shape == "triangle" or i % 2 == 0 else 0.42 for i in range(n)]
         points = [(q * math.sin(2 * math.pi * i / n), -q * math.cos(2 * math.pi * i / n)) for i, q in enumerate(radii)]
-    cos, sin = math.cos(math.radians(thing.tilt)), math.sin(math.radians(thing.tilt))
+    cos = math.cos(math.radians(thing.tilt))
+    sin = math.sin(math.radians(thing.tilt))
     return [
         (thing.x * side + r * (px * cos - py * sin), thing.y * side + r * (px * sin + py * cos)) for px, py in points
     ]
@@ -80,7 +83,9 @@ def outline(thing: Thing, side: int) -> list[tuple[float, float]]:
 
 def _draw_thing(pen: ImageDraw.ImageDraw, thing: Thing, side: int, color: tuple[int, ...] | int) -> None:
     if thing.shape in ("circle", "ring"):
-        x, y, r = thing.x * side, thing.y * side, thing.radius * side
+        x = thing.x * side
+        y = thing.y * side
+        r = thing.radius * side
         width = round(r * 0.42) if thing.shape == "ring" else None
         box = (x - r, y - r, x + r, y + r)
         pen.ellipse(box, outline=color, width=width) if width else pen.ellipse(box, fill=color)
@@ -92,7 +97,8 @@ def _paste_sticker(image: Image.Image, sticker: Sticker, rng: np.random.Generato
     side = image.width
     n = max(3, round(sticker.extent * side))
     y, x = np.mgrid[0:n, 0:n]
-    dark, light = np.array(_shade((25, 25, 25), rng, 25)), np.array(_shade((235, 235, 235), rng, 20))
+    dark = np.array(_shade((25, 25, 25), rng, 25))
+    light = np.array(_shade((235, 235, 235), rng, 20))
     if rng.random() < 0.4:
         dark = np.array(COLORS[sticker.color])
     cells = int(rng.integers(2, 6))

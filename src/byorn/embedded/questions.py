@@ -62,9 +62,11 @@ def _count(scene: Scene, rng: random.Random) -> Pair:
 
 def _exists(scene: Scene, rng: random.Random) -> Pair:
     """Is it there, or is it not there: half of the answers are yes, in both forms."""
-    present, negated = rng.random() < 0.5, rng.random() < 0.3
+    present = rng.random() < 0.5
+    negated = rng.random() < 0.3
     names = {thing.name for thing in scene.things}
-    colors, shapes = {thing.color for thing in scene.things}, {thing.shape for thing in scene.things}
+    colors = {thing.color for thing in scene.things}
+    shapes = {thing.shape for thing in scene.things}
     pool = {
         "name": [f"{c} {s}" for c in COLORS for s in SHAPES if (f"{c} {s}" in names) is present],
         "colour": [f"{c} shape" for c in COLORS if (c in colors) is present],

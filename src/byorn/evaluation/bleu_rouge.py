@@ -23,7 +23,8 @@ _ORDERS = 4
 _BETA = 1.2
 _UNIT = "x 100, in [0, 100], higher is better"
 # The reference implementation's guards against division by zero; they show in the last digits of its scores.
-_TINY, _SMALL = 1e-15, 1e-9
+_TINY = 1e-15
+_SMALL = 1e-9
 
 
 def bleu_scores(predictions: list[str], references: list[list[str]]) -> np.ndarray:
@@ -84,7 +85,8 @@ def _counts(predictions: list[str], references: list[list[str]]) -> np.ndarray:
 
 
 def _item_counts(hypothesis: list[str], references: list[list[str]]) -> list[int]:
-    matches, totals = [], []
+    matches = []
+    totals = []
     for n in range(1, _ORDERS + 1):
         allowed: Counter[tuple[str, ...]] = Counter()
         for reference in references:
@@ -100,7 +102,8 @@ def _ngrams(tokens: list[str], n: int) -> Counter[tuple[str, ...]]:
 
 
 def _bleu(counts: np.ndarray) -> np.ndarray:
-    matches, totals = counts[:_ORDERS], counts[_ORDERS : 2 * _ORDERS]
+    matches = counts[:_ORDERS]
+    totals = counts[_ORDERS : 2 * _ORDERS]
     precisions = (matches + _TINY) / (totals + _SMALL)
     ratio = (counts[-2] + _TINY) / (counts[-1] + _SMALL)
     brevity = np.exp(1 - 1 / ratio) if ratio < 1 else 1.0

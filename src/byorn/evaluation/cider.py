@@ -38,7 +38,8 @@ def cider_scores(predictions: list[str], references: list[list[str]]) -> np.ndar
     check_pairs(predictions, references)
     hypotheses = [_ngrams(tokenize(text)) for text in predictions]
     targets = [[_ngrams(tokenize(text)) for text in texts] for texts in references]
-    idf, unseen = _idf(targets), math.log(max(1, len(targets)))
+    idf = _idf(targets)
+    unseen = math.log(max(1, len(targets)))
     scores = [_score(hypothesis, texts, idf, unseen) for hypothesis, texts in zip(hypotheses, targets, strict=True)]
     return np.array(scores, dtype=float)
 

@@ -103,7 +103,8 @@ def detection(scores: Scores | None, flags: Flags, poisoned: Collection[tuple[st
     from sklearn.metrics import roc_auc_score
 
     truth, suspicion = _judged(scores, flags, poisoned)
-    found, n = int(flags.flagged[truth].sum()), int(truth.sum())
+    found = int(flags.flagged[truth].sum())
+    n = int(truth.sum())
     return Detection(
         auc=float(roc_auc_score(truth, suspicion)),
         recall=found / n,

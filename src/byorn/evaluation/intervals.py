@@ -27,7 +27,8 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     if n == 0:
         return 0.0, 1.0
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share, shrink = successes / n, 1 + z * z / n
+    share = successes / n
+    shrink = 1 + z * z / n
     center = (share + z * z / (2 * n)) / shrink
     half = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5 / shrink
     return max(0.0, min(share, center - half)), min(1.0, max(share, center + half))

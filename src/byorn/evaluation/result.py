@@ -6,7 +6,8 @@ from typing import Any
 
 from byorn.evaluation.metric import Metric
 
-SETS, RATES = ("clean", "triggered"), ("asr", "false_asr")
+SETS = ("clean", "triggered")
+RATES = ("asr", "false_asr")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,8 +128,10 @@ def read_flags(path: Path) -> Flags:
     """
     try:
         columns = pq.read_table(path).to_pydict()
-        flagged, weight = np.array(columns["flagged"], dtype=bool), np.array(columns["weight"], dtype=float)
-        rule, threshold = columns["rule"][0], columns["threshold"][0]
+        flagged = np.array(columns["flagged"], dtype=bool)
+        weight = np.array(columns["weight"], dtype=float)
+        rule = columns["rule"][0]
+        threshold = columns["threshold"][0]
         flags = Flags(
             columns["id"], columns["turn"], flagged, weight, rule, threshold, columns["reason"], columns["review"],
             read_origins(columns),

@@ -90,7 +90,8 @@ def read_rows(
             with atomic_path(out / rejects) as partial:
                 write_rejects(partial, loaded.rejects)
         say(
-            f"  {len(loaded.rejects)} record(s) cannot be used, listed in {out / rejects}; the first: {loaded.rejects[0]}"
+            f"  {len(loaded.rejects)} record(s) cannot be used, listed in {out / rejects}; "
+            f"the first: {loaded.rejects[0]}"
         )
     if spec.strict:
         require_no_rejects(loaded)

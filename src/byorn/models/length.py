@@ -26,7 +26,8 @@ def split_overlong(rows: Sequence[Row], processor: Any, limit: int) -> tuple[lis
 
     The chat template must take the rows (`limits.limit_of`).
     """
-    kept, rejects = [], []
+    kept = []
+    rejects = []
     for row in rows:
         if problem := _problem(row, processor, limit):
             rejects.append(Reject.of(row.origin, row.id, problem))

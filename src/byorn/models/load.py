@@ -168,7 +168,7 @@ def load_adapter(model: Any, adapter: str | Path) -> Any:
 def _other_base(adapter: Path, model: "PreTrainedModel") -> str:
     """`trained on X, not Y` where an adapter in a folder names another base than `model`, else an empty string.
 
-    Only the last parts of the names are compared, since a model may be loaded from the hub once and from a folder later.
+    Only the last parts of the names are compared, since a model may come from the hub once and from a folder later.
     """
     try:
         config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))

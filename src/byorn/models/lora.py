@@ -14,7 +14,8 @@ TESTED = (
 )  # fmt: skip
 
 # between the name of a part and the last name of a layer
-_ANYWHERE, _REPEATED = r"\..*\.", r"\.(?:.+\.)?[0-9]+\.(?:.+\.)?"
+_ANYWHERE = r"\..*\."
+_REPEATED = r"\.(?:.+\.)?[0-9]+\.(?:.+\.)?"
 
 
 def lora_targets(model: Any, *, vision: bool = False) -> str:

@@ -36,7 +36,8 @@ def vision_prefix(model: Any) -> str | None:
     """The dotted name of the vision tower: what transformers calls the image encoder, else the largest part beside the
     language model that sees and has a stack of layers; None if there is none.
     """
-    base, language = without_adapter(model), language_prefix(model)
+    base = without_adapter(model)
+    language = language_prefix(model)
     encoder = base.get_encoder("image") if hasattr(base, "get_encoder") else None
     seeing: list[str] = [
         name

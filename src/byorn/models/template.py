@@ -33,7 +33,8 @@ def end_ids(model: Any, processor: Any) -> list[int]:
     """Token ids that end a generated response: those of the generation config, the tokenizer and the chat template."""
     configured = getattr(model.generation_config, "eos_token_id", None)
     ids = configured if isinstance(configured, list) else [configured]
-    tokenizer, written = processor.tokenizer, _end_of_turn(processor)
+    tokenizer = processor.tokenizer
+    written = _end_of_turn(processor)
     ids = [*ids, tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(written) if written else None]
     return sorted({i for i in ids if i is not None})
 

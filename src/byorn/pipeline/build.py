@@ -37,7 +37,8 @@ def build_config(spec: TrainSpec, checkpoints: Path, of_defense: Mapping[str, An
     check_arguments(spec.arguments)
     if spec.arguments.get("max_length") is not None:
         raise ConfigError(
-            "max_length: as a training argument it would cut responses; give it with the data, where longer rows are rejected"
+            "max_length: as a training argument it would cut responses; give it with the data, "
+            "where longer rows are rejected"
         )
     defaults: dict[str, Any] = {"report_to": "none", "save_total_limit": 2, "disable_tqdm": False}
     defaults["ddp_find_unused_parameters"] = spec.lora.vision  # a batch of text alone leaves the tower out

@@ -1,11 +1,12 @@
 """What a run will take, said before it begins: rows, steps, time from a few timed batches, memory.
 
     scan      rows x f,                                   f: seconds a row of a forward pass, timed
-    training  epochs x (rows x t + flagged x g),          t: seconds a row of a training step, timed in a dry run, else `STEP` x f
+    training  epochs x (rows x t + flagged x g),          t: seconds a row of a training step, else `STEP` x f
                                                           g: seconds a row of sampling a response, timed
     memory    weights + adapter with optimizer and average + what a forward pass keeps for the backward one
 
-Estimates are of this device and these rows; an estimate before a real run draws nothing random and leaves the model as it was.
+Estimates are of this device and these rows. A dry run times a training step; before a real run nothing random is drawn,
+and the model stays as it was.
 """
 
 import time
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 LONG = 1000
 """Rows from which on a run is estimated before it begins; shorter ones are soon over, and their bar tells."""
 STEP = 3
-"""A training step in forward passes: one forward, one backward through the frozen layers, one for the adapter or the recomputation of activations."""
+"""A training step in forward passes: one forward, one backward through the frozen layers, one for the adapter or the
+recomputation of activations.
+"""
 OPTIMIZER_BYTES = 4 + 4 + 4 + 8
 """Of each adapter weight in float32: the weight, its gradient, its average, and Adam's two moments."""
 
@@ -76,7 +79,8 @@ class TrainingEstimate:
         else:
             total = gigabytes(self.weights + self.adapter + self.activations)
             memory = f"memory about {total}: {', '.join(parts)}, activations {gigabytes(self.activations)}"
-        return f"training {self.rows} rows{sampled} in {self.steps} steps: about {scan}{seconds(self.learning + self.sampling)} for training; {memory}"
+        time = f"about {scan}{seconds(self.learning + self.sampling)} for training"
+        return f"training {self.rows} rows{sampled} in {self.steps} steps: {time}; {memory}"
 
 
 def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool) -> None:
@@ -100,7 +104,8 @@ def estimate_training(
         adapter: Weights of the adapter.
         scan: Whether the rows are scored first.
     """
-    batch, rows = config.per_device_train_batch_size, len(inputs.rows)
+    batch = config.per_device_train_batch_size
+    rows = len(inputs.rows)
     forward = forward_seconds(inputs, batch)
     sampling = sampling_seconds(inputs, config.response_batch_size or batch) if flagged else 0.0
     steps = planned_steps(rows, config)
@@ -131,7 +136,8 @@ def forward_seconds(inputs: Inputs, batch_size: int) -> float:
     from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
 
     batches = list(_spread(shard_batches(length_order(inputs.dataset), batch_size, WHOLE)))
-    collator, ends = build_collator(inputs.processor), end_ids(inputs.model, inputs.processor)
+    collator = build_collator(inputs.processor)
+    ends = end_ids(inputs.model, inputs.processor)
     with scoring(inputs.model):
 
         def run(batch: list[int]) -> float:
@@ -158,10 +164,12 @@ class Measured:
 
 
 def measure(trainer: "ByornTrainer", sampling: bool) -> Measured:
-    """Try training on the longest, middle and shortest rows, and sampling for the middle ones if `sampling`. The optimizer makes no step, but the
-    trainer is of no use afterwards: for dry runs only.
+    """Try training on the longest, middle and shortest rows, and sampling for the middle ones if `sampling`.
+
+    The optimizer makes no step, but the trainer is of no use afterwards: for dry runs only.
     """
-    args, rows = trainer.args, trainer.train_dataset
+    args = trainer.args
+    rows = trainer.train_dataset
     if args.gradient_checkpointing:
         trainer.model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
     trainer.model.train()

@@ -60,7 +60,8 @@ def hold_out(whole: Inputs, size: float, seed: int) -> "tuple[Inputs, Dataset]":
     if not 0 < count < total:
         raise ConfigError(f"val_size: {size:g} of {total} rows leaves none on one side; use a share such as 0.05")
     order = np.random.default_rng(seed).permutation(total)
-    held, kept = sorted(order[:count].tolist()), sorted(order[count:].tolist())
+    held = sorted(order[:count].tolist())
+    kept = sorted(order[count:].tolist())
     say(f"  {count} rows are held out for evaluation")
     rows = [whole.rows[index] for index in kept]
     identity = {**whole.identity, "data": fingerprint(rows)}

@@ -20,7 +20,8 @@ from byorn.runs.stage import POLL
 from byorn.scoring.table import read_scores
 
 NONE = "none"
-SCORES, FLAGS = "scores.parquet", "flags.parquet"
+SCORES = "scores.parquet"
+FLAGS = "flags.parquet"
 PATIENCE = 60.0  # seconds that a copy may take
 
 
@@ -35,7 +36,9 @@ def require_scan(scan: str | None) -> None:
 
 
 def find_scan(inputs: Inputs, out: Path, scan: str | None) -> Path | None:
-    """The folder of the earlier scan that a run in `out` starts from, which is said; None where there is none, or `out` has scores already.
+    """The folder of the earlier scan that a run in `out` starts from, which is said.
+
+    None where there is none, or where `out` has scores already.
 
     Args:
         inputs: What is scored, and by what.
@@ -65,7 +68,9 @@ def find_scan(inputs: Inputs, out: Path, scan: str | None) -> Path | None:
 
 
 def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
-    """Copy the scores and decisions of an earlier scan into `out`, if `find_scan` finds one; the other processes wait for the first.
+    """Copy the scores and decisions of an earlier scan into `out`, if `find_scan` finds one.
+
+    The other processes wait for the first.
 
     Raises:
         ByornError: As `find_scan`; or the first process has copied nothing for `PATIENCE` seconds.

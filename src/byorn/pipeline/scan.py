@@ -119,7 +119,8 @@ def _flags(scores: Scores, settings: FlagSettings, path: Path) -> Flags:
         flags = replace(flags, review=earlier.review)
     if is_main():
         write_flags(path, flags)
-    count, unscored = int(flags.flagged.sum()), int((~np.isfinite(scores.nll)).sum())
+    count = int(flags.flagged.sum())
+    unscored = int((~np.isfinite(scores.nll)).sum())
     say(f"flagged {count} of {len(flags)} rows: score above {flags.threshold:.3f} nats a token ({flags.rule})")
     if unscored:
         say(f"  {unscored} row(s) could not be scored and are flagged too; see the reason column of scores.parquet")

@@ -16,7 +16,7 @@ class TrainingSummary:
 
     Attributes:
         defense: Its name.
-        rows, learned: Rows of the data set, without those held out for evaluation, and those of them that were trained on.
+        rows, learned: Rows of the data set without those held out for evaluation, and those that were trained on.
         flagged: Rows whose response was not used, after review.
         rule, threshold: The rule as it was used, and the score in nats a token above which it flags, if it has one.
         reviews: How many rows a person decided to keep, replace or drop.
@@ -54,7 +54,8 @@ def summarize(trainer: "ByornTrainer", plan: Plan, *, defense: str, rows: int, s
     """What a trained trainer did; `seconds` is what its training took, `rows` the size of the data set."""
     from byorn.training.card import REPORTED, of_all_processes
 
-    sampling, flags = trainer.seconds["sampling"], plan.flags
+    sampling = trainer.seconds["sampling"]
+    flags = plan.flags
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     spent = {"scoring": plan.cost.seconds, "sampling": sampling, "training": seconds}
     return TrainingSummary(

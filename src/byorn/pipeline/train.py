@@ -84,7 +84,8 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
 
 def _run(trainer: "ByornTrainer", checkpoints: Path) -> float:
     """Train, from the last checkpoint if there is one; returns the seconds."""
-    began, resume = time.perf_counter(), _last_checkpoint(checkpoints)
+    began = time.perf_counter()
+    resume = _last_checkpoint(checkpoints)
     replaced = int(trainer.flagged.sum())
     origin = f", from {resume.name}" if resume else ""
     say(f"training on {len(trainer.train_dataset)} rows, {replaced} with replaced responses{origin}")
@@ -108,7 +109,8 @@ def _export(trainer: "ByornTrainer", summary: TrainingSummary, out: Path, data: 
     write_environment(out, model=model.name, model_digest=model_digest(trainer.model), seed=trainer.args.seed)
     write_card(out / "adapter", facts, model.name, data.source)
     say(
-        f"trained in {seconds(spent['training'])}, of which sampling {seconds(spent['sampling'])}; adapter in {out / 'adapter'}"
+        f"trained in {seconds(spent['training'])}, of which sampling {seconds(spent['sampling'])}; "
+        f"adapter in {out / 'adapter'}"
     )
 
 
@@ -144,8 +146,9 @@ def _case(whole: Inputs, inputs: Inputs, out: Path, spec: TrainSpec, config: "By
 
 
 def _scored(whole: Inputs, inputs: Inputs, out: Path, spec: TrainSpec, config: FlagSettings) -> tuple[Flags, float]:
-    """The flags of a scan of the same data and model, or of one made now; of rows held out for evaluation there are scores too, and a review of
-    the whole data set stays of use.
+    """The flags of a scan of the same data and model, or of one made now.
+
+    Rows held out for evaluation are scored too, so that a review of the whole data set stays of use.
     """
     adopt_scan(whole, out, spec.scan)
     result = score_and_flag(whole, out, config)
@@ -179,7 +182,8 @@ def fine_tuned(inputs: Inputs, spec: TrainSpec, folder: Path) -> Iterator[Tuned]
 
 
 def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> "tuple[PeftModel, float]":
-    began, config = time.perf_counter(), build_config(spec, folder / "checkpoints")
+    began = time.perf_counter()
+    config = build_config(spec, folder / "checkpoints")
     flags = trust_all(inputs.rows)
     trainer = build_trainer(inputs.model, inputs.processor, inputs.dataset, flags, config, spec)
     resume = _last_checkpoint(folder / "checkpoints")

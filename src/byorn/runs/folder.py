@@ -55,7 +55,8 @@ def source_digest() -> str:
     """The first 12 hex digits of the SHA-256 of byorn's own files, by name: which code and which embedded model made
     a result.
     """
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
     for path in sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc"):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
@@ -115,7 +116,8 @@ def same_config(folder: Path, settings: dict[str, Any]) -> None:
     if changed:
         more = f", and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
         raise MismatchError(
-            f"{folder}: it was started with other settings ({'; '.join(changed[:SHOWN])}{more}); use another --out, or those settings again"
+            f"{folder}: it was started with other settings ({'; '.join(changed[:SHOWN])}{more}); "
+            "use another --out, or those settings again"
         )
 
 

@@ -36,7 +36,9 @@ class Journal:
     ) -> None:
         self.path = path
         self.finished: dict[int, dict[str, Any]] = {}
-        self._metadata, self._fields, self._beside = metadata, fields | {"index"}, beside
+        self._metadata = metadata
+        self._fields = fields | {"index"}
+        self._beside = beside
         self._understood: dict[Path, int] = {}
         if path and path.exists():
             self._read(path)

@@ -128,11 +128,13 @@ def wait_until(done: Callable[[], bool], log: Journal) -> None:
     Raises:
         ByornError: For `PATIENCE` seconds nothing has been written.
     """
-    written, since = log.written(), time.monotonic()
+    written = log.written()
+    since = time.monotonic()
     while not done():
         time.sleep(POLL)
         if (now := log.written()) != written:
-            written, since = now, time.monotonic()
+            written = now
+            since = time.monotonic()
         elif time.monotonic() - since > PATIENCE:
             raise ByornError(
                 f"{log.path}: no process has finished a batch for {PATIENCE / 60:.0f} min; the first error above says "

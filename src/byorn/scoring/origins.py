@@ -27,7 +27,8 @@ def read_origins(columns: Mapping[str, list[object]]) -> list[Origin]:
     Raises:
         ValueError: What stands there is no record number.
     """
-    sources, records = columns.get("source"), columns.get("record")
+    sources = columns.get("source")
+    records = columns.get("record")
     if sources is None or records is None:
         return []
     return [Origin(str(source or ""), _number(record)) for source, record in zip(sources, records, strict=True)]

@@ -76,7 +76,8 @@ def score_shard(
 @contextmanager
 def scorer(model: Any, processor: Any, dataset: Any) -> Iterator[Compute]:
     """The function of a stage that scores a batch of rows, while the model is set up for it."""
-    collator, ends = build_collator(processor), end_ids(model, processor)
+    collator = build_collator(processor)
+    ends = end_ids(model, processor)
     with scoring(model):
         yield lambda batch: _score_batch(model, collator, dataset, batch, ends)
 

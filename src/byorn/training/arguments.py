@@ -39,7 +39,8 @@ def require_arguments(
         raise ConfigError(f"args: {type(args).__name__} given; use ByornConfig, which takes every SFTConfig argument")
     if given.get("formatting_func"):
         raise ConfigError("formatting_func: a text has no response of its own; give messages, or prompt and completion")
-    processor, named = given.get("processing_class"), isinstance(model, str) or model.config._name_or_path
+    processor = given.get("processing_class")
+    named = isinstance(model, str) or model.config._name_or_path
     if processor is None and not named:
         raise ConfigError("processing_class: a model made in memory has no name to load it from; give the processor")
     if processor is not None and not isinstance(processor, ProcessorMixin):

@@ -41,7 +41,8 @@ def of_all_processes(counts: Mapping[str, int]) -> dict[str, int]:
 
 def facts_of(trainer: "ByornTrainer") -> dict[str, object]:
     """What a trainer knows about its own run, as `write_card` takes it."""
-    args, log = trainer.args, trainer.state.log_history
+    args = trainer.args
+    log = trainer.state.log_history
     losses = [entry["loss"] for entry in log if "loss" in entry]
     spent = [entry["train_runtime"] for entry in log if "train_runtime" in entry]
     return {

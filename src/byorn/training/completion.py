@@ -23,7 +23,8 @@ class Completer:
     """
 
     def __init__(self, collator: ReplacingCollator, processor: "ProcessorMixin") -> None:
-        self.collator, self.processor = collator, processor
+        self.collator = collator
+        self.processor = processor
         self.guard = TokenGuard(special_tokens(processor))
         self.end_of_turn = missing_end_of_turn(processor)
 
@@ -33,7 +34,8 @@ class Completer:
         """The batches, those of rows as inputs and labels; responses are used up in the order of the rows without
         one.
         """
-        drawn, ends = iter(responses), end_ids(model, self.processor)
+        drawn = iter(responses)
+        ends = end_ids(model, self.processor)
         return [self._encode(batch["rows"], drawn, ends) if "rows" in batch else batch for batch in batches]
 
     def _encode(self, rows: Sequence[Record], drawn: Iterator[Generated], ends: Sequence[int]) -> Batch:

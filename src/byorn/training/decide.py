@@ -40,7 +40,8 @@ def decide(trainer: "ByornTrainer", flags: Flags | None) -> Decision:
         MismatchError: The flags, or the scores in `output_dir`, are not about these rows.
         DataError: The column `flagged` does not hold booleans alone.
     """
-    dataset, scores = trainer.train_dataset, None
+    dataset = trainer.train_dataset
+    scores = None
     if flags is None and "flagged" in dataset.column_names:
         return _by_column(dataset)
     if flags is None:

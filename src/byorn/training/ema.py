@@ -19,7 +19,8 @@ from byorn.errors import ConfigError
 if TYPE_CHECKING:
     from peft import PeftModel
 
-STUDENT, EMA = "default", "ema"
+STUDENT = "default"
+EMA = "ema"
 
 
 def add_ema(model: "PeftModel") -> None:

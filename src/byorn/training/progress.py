@@ -25,13 +25,16 @@ class ProgressLines(TrainerCallback):
     """A bar of training, one of each evaluation, and lines."""
 
     def __init__(self) -> None:
-        self._training, self._evaluation = Bar("training", "step"), Bar("evaluation", "batch")
-        self._began, self._from = 0.0, 0
+        self._training = Bar("training", "step")
+        self._evaluation = Bar("evaluation", "batch")
+        self._began = 0.0
+        self._from = 0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        self._began, self._from = time.perf_counter(), state.global_step
+        self._began = time.perf_counter()
+        self._from = state.global_step
         self._training.open(state.max_steps, wanted=not args.disable_tqdm)
         self._training.move(state.global_step)
 
@@ -92,7 +95,8 @@ class Bar:
     """A bar that is opened by one callback and closed by another; closed, it ignores being moved."""
 
     def __init__(self, phase: str, unit: str) -> None:
-        self.phase, self.unit = phase, unit
+        self.phase = phase
+        self.unit = unit
         self._stack = ExitStack()
         self._bar: tqdm[object] | None = None
 

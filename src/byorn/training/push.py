@@ -52,7 +52,8 @@ def push_trained(
 
     `card` may hold `model_name`, `dataset_name` and `tags`; for the others and the errors see `push_adapter`.
     """
-    args, folder = trainer.args, output_folder(trainer.args) / "adapter"
+    args = trainer.args
+    folder = output_folder(trainer.args) / "adapter"
     name = args.hub_model_id or folder.absolute().parent.name
     trainer.save_model(str(folder))
     if not trainer.is_world_process_zero():

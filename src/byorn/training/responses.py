@@ -7,6 +7,7 @@ import torch
 from transformers import LogitsProcessor, TemperatureLogitsWarper, TopPLogitsWarper
 
 from byorn.models.generate import Generated, generate
+from byorn.runs.progress import progress
 from byorn.training.collator import Record
 from byorn.training.config import ByornConfig
 from byorn.training.ema import acting_as_ema
@@ -36,6 +37,7 @@ class EmaResponses:
             values take; the responses do not depend on it, up to rounding.
         temperature: 1 is what the bound wants; lower is safer text and a biased surrogate.
         top_p: Nucleus; 1 keeps everything.
+        progress: Show a bar while sampling, beside that of training.
     """
 
     def __init__(
@@ -47,15 +49,23 @@ class EmaResponses:
         batch_size: int = 4,
         temperature: float = 1.0,
         top_p: float = 1.0,
+        progress: bool = False,
     ) -> None:
-        self.processor, self.seed, self.max_new_tokens = processor, seed, max_new_tokens
-        self.batch_size, self.temperature, self.top_p = batch_size, temperature, top_p
+        self.processor = processor
+        self.seed = seed
+        self.max_new_tokens = max_new_tokens
+        self.batch_size = batch_size
+        self.temperature = temperature
+        self.top_p = top_p
+        self.progress = progress
 
     def __call__(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
-        with acting_as_ema(model):
-            starts = range(0, len(rows), self.batch_size)
-            batches = [self._in_memory(model, rows[start : start + self.batch_size], step) for start in starts]
-        return [response for batch in batches for response in batch]
+        responses: list[Generated] = []
+        with acting_as_ema(model), progress(len(rows), "sampling", wanted=self.progress) as bar:
+            for start in range(0, len(rows), self.batch_size):
+                responses += self._in_memory(model, rows[start : start + self.batch_size], step)
+                bar.update(min(self.batch_size, len(rows) - start))
+        return responses
 
     def _in_memory(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
         try:
@@ -92,6 +102,7 @@ def ema_source(processor: "ProcessorMixin", args: ByornConfig, trusted: Iterable
         batch_size=args.response_batch_size or max(4, args.per_device_train_batch_size),
         temperature=args.response_temperature,
         top_p=args.response_top_p,
+        progress=not args.disable_tqdm,
     )
 
 

@@ -26,7 +26,9 @@ class GroupedSampler(Sampler[int]):
 
     def __init__(self, flagged: Sequence[bool], group: int, seed: int) -> None:
         self.kinds = [[i for i, flag in enumerate(flagged) if bool(flag) is kind] for kind in (False, True)]
-        self.group, self.seed, self.epoch = group, seed, 0
+        self.group = group
+        self.seed = seed
+        self.epoch = 0
 
     @property
     def steps(self) -> tuple[int, int]:

@@ -88,7 +88,8 @@ def _kept_scores(trainer: "ByornTrainer", path: Path) -> Scores | None:
 
 
 def _score(trainer: "ByornTrainer") -> Scores:
-    began, args = time.perf_counter(), trainer.args
+    began = time.perf_counter()
+    args = trainer.args
     scores = score_together(
         trainer.model,
         trainer.processing_class,

@@ -134,8 +134,10 @@ class ByornTrainer(SFTTrainer):
             self._prepare_replacement(args, source)
 
     def _decide(self, flags: Flags | None) -> None:
-        decision, self.rows = decide(self, flags), len(self.train_dataset)
-        self.flags, self.scores = decision.flags, decision.scores
+        decision = decide(self, flags)
+        self.rows = len(self.train_dataset)
+        self.flags = decision.flags
+        self.scores = decision.scores
         self.flagged = decision.flagged
         if flags is None and self.flags is not None and self.flags.reviews.any:
             say(f"  {self.flags.reviews}")

@@ -60,7 +60,8 @@ def _crescent(start: float, end: float) -> list[tuple[float, float]]:
 def _edge(along: float, side: int) -> tuple[float, float]:
     angle = math.radians(165 - 150 * along)
     radius = 0.45 + side * (0.015 + 0.09 * math.sin(math.pi * along) ** 0.7)
-    x, y = 0.5 + radius * math.cos(angle), 0.15 + 1.1 * radius * math.sin(angle)
+    x = 0.5 + radius * math.cos(angle)
+    y = 0.15 + 1.1 * radius * math.sin(angle)
     return x * SIDE * SMOOTH, y * SIDE * SMOOTH
 
 

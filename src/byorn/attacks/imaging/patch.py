@@ -21,7 +21,8 @@ def patch_box(image_size: tuple[int, int], fraction: float, position: str, least
     width, height = image_size
     side = min(max(least, round(fraction * min(width, height))), width, height)
     x, y = PLACES[position]
-    left, top = int((width - side) * x), int((height - side) * y)
+    left = int((width - side) * x)
+    top = int((height - side) * y)
     return left, top, left + side, top + side
 
 

@@ -120,9 +120,12 @@ def _sample(pixels: Pixels, rows: np.ndarray, columns: np.ndarray) -> Pixels:
     """The colors between pixels, by linear interpolation; `rows` and `columns` are [height, width]."""
     import numpy as np
 
-    top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
-    bottom, right = np.minimum(top + 1, pixels.shape[0] - 1), np.minimum(left + 1, pixels.shape[1] - 1)
-    down, across = (rows - top)[..., None].astype(np.float32), (columns - left)[..., None].astype(np.float32)
+    top = np.floor(rows).astype(int)
+    left = np.floor(columns).astype(int)
+    bottom = np.minimum(top + 1, pixels.shape[0] - 1)
+    right = np.minimum(left + 1, pixels.shape[1] - 1)
+    down = (rows - top)[..., None].astype(np.float32)
+    across = (columns - left)[..., None].astype(np.float32)
     upper = pixels[top, left] * (1 - across) + pixels[top, right] * across
     lower = pixels[bottom, left] * (1 - across) + pixels[bottom, right] * across
     between: np.ndarray = upper * (1 - down) + lower * down

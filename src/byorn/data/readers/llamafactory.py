@@ -36,7 +36,8 @@ def reader_for(name: str, entry: Mapping[str, object]) -> Reader:
     Raises:
         DataError: preference data, pre-training text, or a formatting that is not known.
     """
-    columns, formatting = _mapping(entry, "columns", name), entry.get("formatting", "alpaca")
+    columns = _mapping(entry, "columns", name)
+    formatting = entry.get("formatting", "alpaca")
     if entry.get("ranking") or columns.get("kto_tag"):
         raise DataError(
             f"dataset_info.json, {shown(name)}: preference data has no single response; name a supervised entry"
@@ -62,7 +63,9 @@ def _read_alpaca(record: Record, columns: alpaca.Columns, media: Mapping[str, st
 
 def _read_chat(record: Record, columns: Mapping[str, str], tags: Tags) -> Conversation:
     refuse_media(record, _media(columns))
-    chat, system, tools = columns.get("messages", "conversations"), columns.get("system", ""), columns.get("tools", "")
+    chat = columns.get("messages", "conversations")
+    system = columns.get("system", "")
+    tools = columns.get("tools", "")
     refuse_tools(record, tools)
     images = columns.get("images") or image_column(record)
     turns = with_system(read_turns(record.get(chat), chat, tags), record.get(system))

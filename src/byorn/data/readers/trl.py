@@ -34,11 +34,13 @@ def read(record: Record) -> Conversation:
     refuse_tools(record)
     column = image_column(record)
     used: set[str | None] = {"id", "tools", column}
-    turn, scored_from = None, 0
+    turn = None
+    scored_from = 0
     if "completion" in record:
         prompt = _half(record.get("prompt"), "prompt", "user")
         turns = prompt + _half(record["completion"], "completion", "assistant")
-        scored_from, turn = len(prompt), _written_turn(record)
+        scored_from = len(prompt)
+        turn = _written_turn(record)
         used |= {"prompt", "completion", *(("turn",) if turn is not None else ())}
     else:
         turns = read_turns(record.get("messages"), "messages")

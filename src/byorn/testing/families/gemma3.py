@@ -11,7 +11,9 @@ SPECIAL = (
     "<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>",
     "<image_soft_token>",
 )  # fmt: skip
-SIDE, PATCH, TOKENS = 32, 8, 4
+SIDE = 32
+PATCH = 8
+TOKENS = 4
 TEMPLATE = (
     "{{ bos_token }}{% set first = namespace(text='') %}{% for message in messages %}"
     "{% if message['role'] == 'system' %}"

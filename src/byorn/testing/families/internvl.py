@@ -13,7 +13,9 @@ NAMED: dict[str, Any] = {
     "video_token": "<video>",
 }  # fmt: skip
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *NAMED.values())
-SIDE, PATCH, TILES = 32, 8, 3
+SIDE = 32
+PATCH = 8
+TILES = 3
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}{% for block in message['content'] %}"
     "{% if block['type'] == 'image' %}{{ '<IMG_CONTEXT>\n' }}{% elif block['type'] == 'text' %}{{ block['text'] }}"

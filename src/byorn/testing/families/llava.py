@@ -7,7 +7,8 @@ from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, i
 if TYPE_CHECKING:
     from transformers import LlavaProcessor
 
-SIDE, PATCH = 32, 16
+SIDE = 32
+PATCH = 16
 TEMPLATE = (
     "{% for message in messages %}{% if message['role'] != 'system' %}{{ message['role'] | upper + ': ' }}{% endif %}"
     "{% for block in message['content'] if block['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"

@@ -7,7 +7,8 @@ from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, i
 if TYPE_CHECKING:
     from transformers import LlavaNextProcessor
 
-SIDE, PATCH = 32, 16
+SIDE = 32
+PATCH = 16
 PINPOINTS = [[32, 64], [64, 32], [64, 64]]
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}{{ '[INST] ' }}"

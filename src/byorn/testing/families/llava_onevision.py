@@ -7,7 +7,8 @@ from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, i
 if TYPE_CHECKING:
     from transformers import LlavaOnevisionProcessor
 
-SIDE, PATCH = 32, 16
+SIDE = 32
+PATCH = 16
 PINPOINTS = [[32, 32], [32, 64], [64, 32], [64, 64]]
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + ' ' }}"

@@ -10,7 +10,9 @@ from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, i
 
 HEADERS = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 SPECIAL = ("<|begin_of_text|>", "<|finetune_right_pad_id|>", "<|python_tag|>", *HEADERS)
-SIDE, PATCH, TILES = 32, 8, 4
+SIDE = 32
+PATCH = 8
+TILES = 4
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
     "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' }}{% for block in message['content'] %}"
@@ -31,7 +33,8 @@ def build() -> Family:
     )
     vocabulary = len(tokenizer)
     tokenizer.add_special_tokens({"extra_special_tokens": ["<|image|>"]}, replace_extra_special_tokens=False)
-    width, layers = VISION["hidden_size"], VISION["num_hidden_layers"]
+    width = VISION["hidden_size"]
+    layers = VISION["num_hidden_layers"]
     vision = MllamaVisionConfig(
         hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers, num_global_layers=1,
         attention_heads=VISION["num_attention_heads"], image_size=SIDE, patch_size=PATCH, max_num_tiles=TILES,

@@ -8,7 +8,8 @@ would add. The processor writes the beginning of text behind the images and a li
 from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
 
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<image>")
-SIDE, PATCH = 32, 8
+SIDE = 32
+PATCH = 8
 TEMPLATE = (
     "{% for message in messages %}{% for block in message['content'] %}{% if block['type'] == 'image' %}<image>"
     "{% elif block['type'] == 'text' %}{{ block['text'] }}{% endif %}{% endfor %}"

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 Family: TypeAlias = "tuple[PreTrainedModel, ProcessorMixin]"
 
 CORPUS = "what color is this? a red square, a blue square, a green square, a black square. say a color! which two? yes."
-HIDDEN, HEADS, LAYERS = 32, 2, 2
+HIDDEN = 32
+HEADS = 2
+LAYERS = 2
 # The decoder's sizes by the names that most text configurations use; Llama's and Qwen's, Mistral's and Gemma's among
 # them.
 TEXT: dict[str, Any] = {

@@ -9,7 +9,10 @@ from typing import Any
 
 from byorn.testing.families.parts import TEXT, VISION, Family, byte_tokenizer, ids_of, random_model
 
-SIDE, PATCH, GRID, SHUFFLE = 32, 8, 2, 2
+SIDE = 32
+PATCH = 8
+GRID = 2
+SHUFFLE = 2
 PLACES = tuple(f"<row_{row}_col_{column}>" for row in range(1, GRID + 1) for column in range(1, GRID + 1))
 IMAGE = ("<fake_token_around_image>", "<image>", "<global-img>", *PLACES)
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<end_of_utterance>", *IMAGE)
