@@ -4,6 +4,7 @@
     ├── ConfigError           an option or a configuration value is wrong
     ├── DataError             the data set cannot be read, or holds no usable row
     ├── ModelError            the model or its processor cannot be used as asked
+    ├── TrainingError         a training cannot go on: its numbers are no longer finite
     ├── MismatchError         two files of a run do not belong together (scores of another data set or model)
     └── BenchError            some cells of a bench failed; the others are done
 
@@ -26,6 +27,10 @@ class DataError(ByornError):
 
 class ModelError(ByornError):
     """The model or its processor cannot be used as asked."""
+
+
+class TrainingError(ByornError):
+    """A training cannot go on."""
 
 
 class MismatchError(ByornError):

@@ -37,7 +37,7 @@ def test_the_summary_of_the_demo_has_every_figure_and_what_decided_it(demo):
     assert set(summary) == FIGURES | rest | {"detection", "metrics"}
     assert tuple(summary["seconds"]) == PHASES
     assert summary["settings"]["attack_options"] == {"size": 0.25}
-    assert summary["settings"]["arguments"]["ema_decay"] == 0.99
+    assert summary["settings"]["arguments"]["ema_decay"] is None
     assert summary["metrics"]["byorn"]["clean"]["cider"]["value"] == summary["utility_byorn"]
 
 

@@ -59,7 +59,7 @@ def test_the_defaults_on_the_page_are_those_of_the_code(page: str) -> None:
     from byorn.training.config import ByornConfig
 
     defaults = dict(re.findall(r"`(\w+)` = ([\d.]+)", page.partition("\nDefaults:")[2]))
-    assert set(defaults) == {"percentile", "ema_decay", "response_temperature", "response_top_p"}
+    assert set(defaults) == {"percentile", "response_temperature", "response_top_p"}
     for name, value in defaults.items():
         assert getattr(ByornConfig, name) == float(value), name
 

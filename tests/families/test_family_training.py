@@ -32,7 +32,7 @@ def test_a_clean_and_a_flagged_step_are_learned(trained):
     log = trained.trainer.state.log_history
     assert [entry["flagged_share"] for entry in log if "loss" in entry] == [0.0, 1.0]
     assert all(math.isfinite(entry["loss"]) and entry["grad_norm"] > 0 for entry in log if "loss" in entry)
-    assert trained.trainer.counts["replaced"] == GROUP
+    assert trained.trainer.tally.counts["replaced"] == GROUP
     after = adapters(trained.trainer)
     for adapter in ("default", "ema"):
         outer = [key for key in after if f".lora_B.{adapter}." in key]

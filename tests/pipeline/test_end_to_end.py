@@ -1,6 +1,7 @@
 """Everything through the commands that a user types: poison, scan, train, evaluate, each leaving its files."""
 
 import json
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -114,6 +115,8 @@ def test_train_exports_an_adapter_without_pickles_and_says_what_ran(trained):
     assert report["flagged"] == 10
     assert report["responses"]["replaced"] > 0
     assert f"{report['responses']['replaced']}" in card
+    assert report["arguments"]["ema_decay"] == 0
+    assert "a memory of 1" in report["arguments"]["ema_decay_from"]
     assert set(report["seconds"]) == {"scoring", "sampling", "training", "training_without_sampling"}
     assert (trained / "config.yaml").read_text().startswith("command: train")
 
@@ -190,10 +193,48 @@ def test_the_other_defenses_train_too(place, defense):
     assert report["flagged"] == (0 if defense == "sft" else 10)
 
 
-def test_the_same_command_goes_on_and_another_one_is_refused(place, trained, capsys):
-    command = [*common(place, "train"), "--out", str(trained), "--set", "save_steps=2"]
-    assert main([*command, *QUICK]) == 0
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_finished_run_given_again_changes_nothing_and_says_so(place, trained, capsys):
+    before = contents(trained)
+    assert main([*common(place, "train"), "--out", str(trained), "--set", "save_steps=2", *QUICK]) == 0
+    said = capsys.readouterr()
+    assert "finished before: 4 steps" in said.err
+    assert "loading" not in said.err
+    assert str(trained / "adapter") in said.out
+    assert contents(trained) == before
+
+
+def test_a_finished_run_whose_data_have_changed_is_refused(place, trained, tmp_path, capsys):
+    run, data = tmp_path / "run", tmp_path / "poisoned"
+    shutil.copytree(place / "poisoned", data)
+    config = (trained / "config.yaml").read_text().replace(str(place / "poisoned"), str(data))
+    shutil.copytree(trained, run)
+    (run / "config.yaml").write_text(config)
+    rows = (data / "rows.jsonl").read_text().splitlines()
+    (data / "rows.jsonl").write_text("\n".join(rows[:-1]))
+    command = [*common(place, "train"), "--out", str(run), "--set", "save_steps=2", *QUICK]
+    assert main([str(data) if part == str(place / "poisoned") else part for part in command]) == 2
+    assert "it is finished, and the data have changed since" in capsys.readouterr().err
+
+
+def test_a_run_killed_before_its_export_exports_the_same_adapter(place, trained, tmp_path, capsys):
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / "training.json").unlink()
+    shutil.rmtree(run / "adapter")
+    assert main([*common(place, "train"), "--out", str(run), "--set", "save_steps=2", *QUICK]) == 0
     assert "from checkpoint-4" in capsys.readouterr().err
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (run / "adapter" / name).read_bytes() == (trained / "adapter" / name).read_bytes()
+    told = [json.loads((folder / "training.json").read_text()) for folder in (run, trained)]
+    assert told[0]["responses"] == told[1]["responses"]
+    assert (told[0]["steps"], told[0]["final_loss"]) == (told[1]["steps"], told[1]["final_loss"])
+
+
+def test_another_command_in_the_folder_of_a_run_is_refused(place, trained, capsys):
+    command = [*common(place, "train"), "--out", str(trained), "--set", "save_steps=2"]
     assert main([*command, *QUICK, "--seed", "7"]) == 2
     said = capsys.readouterr().err
     assert "it was started with other settings (seed: " in said

@@ -84,7 +84,9 @@ def test_the_report_counts_the_responses_of_both_processes(place, trained):
 
 def test_another_number_of_processes_does_not_go_on_with_the_run(place, trained, monkeypatch, capsys):
     monkeypatch.chdir(place)
+    (place / "run" / "training.json").rename(place / "kept.json")  # as if it had been killed before its end
     assert main(TRAIN.split()) == 2
+    (place / "kept.json").rename(place / "run" / "training.json")
     refusal = f"error: checkpoint: made with {2 * BATCH} rows an optimizer step, now {BATCH}"
     assert refusal in capsys.readouterr().err
 

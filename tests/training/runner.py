@@ -76,7 +76,12 @@ def record(trainer: ByornTrainer) -> list[dict[str, Any]]:
         texts.clear()
         batches, tokens = collect(*args)
         steps.append(
-            {"step": trainer.state.global_step, "flagged": bool(texts), "tokens": int(tokens), "texts": dict(texts)}
+            {
+                "step": trainer.state.global_step,
+                "flagged": bool(texts),
+                "tokens": int(tokens or 0),
+                "texts": dict(texts),
+            }
         )
         return batches, tokens
 

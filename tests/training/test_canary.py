@@ -57,7 +57,7 @@ def test_no_flagged_response_is_collated_or_learned(tmp_path, grouping):
     )
     seen = watch(trainer)
     trainer.train()
-    assert trainer.counts["replaced"] > 0
+    assert trainer.tally.counts["replaced"] > 0
     assert len(seen) == 4 * 10 * accumulation
     assert not holds_canary(seen)
 
@@ -76,7 +76,7 @@ def test_a_sampler_that_mixes_the_kinds_does_not_leak_either(tmp_path):
     trainer._get_train_sampler = lambda dataset=None: torch.utils.data.SequentialSampler(trainer.train_dataset)
     seen = watch(trainer)
     trainer.train()
-    assert trainer.counts["replaced"] == sum(FLAGGED)
+    assert trainer.tally.counts["replaced"] == sum(FLAGGED)
     assert not holds_canary(seen)
 
 

@@ -83,7 +83,7 @@ def test_the_trainer_overrides_these_hooks_and_no_others():
 def test_no_attribute_of_ours_hides_one_of_the_trainer(tmp_path):
     from runner import build
 
-    ours = {"flagged", "flags", "scores", "rows", "seconds", "counts", "summed", "source", "sampler", "complete"}
+    ours = {"flagged", "flags", "scores", "rows", "tally", "average", "source", "sampler", "complete"}
     trainer = build(tmp_path)
     assert ours <= vars(trainer).keys()
     assert not [name for name in ours if hasattr(SFTTrainer, name)]

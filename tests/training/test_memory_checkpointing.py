@@ -71,7 +71,7 @@ def test_steps_recompute_and_samples_use_the_cache_without_a_word(tmp_path, fami
     calls = layer_calls(trainer)
     trainer.train()
     trained, drawn = ([tokens for training, tokens in calls if training is kind] for kind in (True, False))
-    assert trainer.counts["replaced"] == 2
+    assert trainer.tally.counts["replaced"] == 2
     assert drawn[0] > 10
     assert set(drawn[1:]) == {1}
     assert len(trained) == 4  # two steps, each forward and once more on the way back, the one after sampling too

@@ -57,6 +57,6 @@ def test_sampling_takes_less_memory_than_training(tmp_path):
 
     trainer.get_batch_samples, trainer.training_step = measured("sampling", collect), measured("training", learn)
     trainer.train()
-    assert trainer.counts["replaced"] == 16
+    assert trainer.tally.counts["replaced"] == 16
     assert (len(peaks["sampling"]), len(peaks["training"])) == (1, 8)
     assert max(peaks["sampling"]) < max(peaks["training"])

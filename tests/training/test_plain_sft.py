@@ -49,7 +49,7 @@ def test_scoring_first_leaves_no_trace_in_the_training_that_follows(tmp_path):
     args = settings(tmp_path / "a", percentile=1.0, **GROUPING)  # trusts every row, after scoring it
     dataset = to_dataset(tiny_rows(ROWS))
     ours = ByornTrainer(model, args, train_dataset=dataset, processing_class=processor, peft_config=lora(model))
-    assert ours.seconds["scoring"] > 0
+    assert ours.tally.seconds["scoring"] > 0
     assert_same_run(trained(ours), trained(plain(tmp_path / "b", tiny_rows(ROWS))))
 
 

@@ -87,7 +87,7 @@ def test_autocast_is_really_on_while_training_and_off_while_sampling(tmp_path):
     layer = next(module for name, module in trainer.model.named_modules() if name.endswith("q_proj.base_layer"))
     layer.register_forward_hook(lambda module, args, output: types[module.training].add(output.dtype))
     trainer.train()
-    assert trainer.counts["replaced"] == 4
+    assert trainer.tally.counts["replaced"] == 4
     assert types == {True: {torch.bfloat16}, False: {torch.float32}}
 
 

@@ -93,7 +93,7 @@ def test_after_scoring_and_sampling_each_adapter_is_still_trained(run):
     weights = {name: value for name, value in adapters(run["trainer"]).items() if "lora_B.default" in name}
     assert len(weights) == 14
     assert all(value.any() for value in weights.values())
-    assert run["trainer"].counts["replaced"] > 0
+    assert run["trainer"].tally.counts["replaced"] > 0
 
 
 @needs_bitsandbytes

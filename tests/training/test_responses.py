@@ -55,7 +55,7 @@ def test_empty_and_truncated_responses_are_counted(tmp_path):
         Generated("red", 2, False),
     ]
     trainer, seen = taught(tmp_path, *responses)
-    assert trainer.counts == {"replaced": 4, "empty": 2, "truncated": 2}
+    assert trainer.tally.counts == {"replaced": 4, "empty": 2, "truncated": 2}
     assert seen[1] == []
     entry = next(entry for entry in trainer.state.log_history if "empty_responses" in entry)
     assert (entry["empty_responses"], entry["truncated_responses"], entry["response_tokens"]) == (0.5, 0.5, 1.25)

@@ -75,3 +75,22 @@ def test_a_bfloat16_model_resumes_to_the_last_bit_too(tmp_path):
         runs.append(adapters(trainer))
     assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
     assert {value.dtype for name, value in runs[1].items() if ".ema." in name} == {torch.float32}
+
+
+def test_a_resumed_run_counts_the_responses_of_the_whole_run(straight, resumed):
+    assert straight[0].tally.total["replaced"] == 4 * 4  # two flagged steps an epoch
+    assert resumed[0].tally.total == straight[0].tally.total
+
+
+@pytest.mark.parametrize("length", [{"max_steps": 4}, {"max_steps": -1, "num_train_epochs": 1.4}])
+def test_a_run_that_has_made_its_last_step_makes_no_other(tmp_path, length):
+    trainer = build(tmp_path, **SAVING, **length)
+    trainer.train()
+    last = trainer.state.global_step
+    again = build(tmp_path, **SAVING, **length)
+    steps = record(again)
+    again.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{last}"))
+    assert again.state.global_step == last
+    assert not [step for step in steps if step["tokens"]]
+    assert again.tally.total == trainer.tally.total
+    assert all(torch.equal(value, adapters(again)[name]) for name, value in adapters(trainer).items())

@@ -98,7 +98,7 @@ def test_the_card_is_byorn_s_and_has_the_numbers_of_the_run(tmp_path):
     card = (tmp_path / "adapter" / "README.md").read_text()
     assert "4 rows (40.0 %) had implausible responses" in card
     assert "percentile(p=0.6)" in card
-    assert f"at each of {trainer.counts['replaced']}\nvisits" in card
+    assert f"at each of {trainer.tally.counts['replaced']}\nvisits" in card
     assert "Limits: responses that are poisoned and yet plausible" in card
     assert "fine-tuned with byorn (byorn)" in (tmp_path / "README.md").read_text()  # a checkpoint's, with TRL's hook
 

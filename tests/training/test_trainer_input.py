@@ -45,7 +45,7 @@ def test_without_flags_the_rows_are_scored_first_and_flagged_at_the_percentile(t
     expected = flag_percentile(score_dataset(tiny_model(), tiny_processor(), dataset), 0.6).flagged
     assert trainer.flagged.tolist() == expected.tolist()
     assert trainer.flagged.sum() == 4
-    assert trainer.seconds["scoring"] > 0
+    assert trainer.tally.seconds["scoring"] > 0
 
 
 def test_flagging_first_or_beforehand_trains_the_same(tmp_path):

@@ -109,8 +109,7 @@ def run_cell(cell: Cell, shared: Shared, folder: Path) -> CellResult:
     if cell.defense in FLAGGING:
         shutil.copy(folder / "scan" / "scores.parquet", out)
     with timer.phase("train"):
-        if not (out / TRAINED).exists():  # a resumed Trainer that has made its last step makes one more
-            train(poisoned_data(folder), setup.model, out, train_spec(cell, setup, folder))
+        train(poisoned_data(folder), setup.model, out, train_spec(cell, setup, folder))
     training = _read_training(out / TRAINED)
     with timer.phase("evaluate"):
         judged = _judge_both(setup, folder, cell, shared["pretrained"])

@@ -48,14 +48,14 @@ class Comparison:
     Attributes:
         group: Task, model, attack and seed.
         percentile: The paper's p.
-        ema_decay: Decay of byorn's moving average.
+        ema_decay: Decay of byorn's moving average; None: from the length of the run.
         lora_rank: Of every adapter.
         arguments: Fields of `ByornConfig`.
     """
 
     group: Group
     percentile: float
-    ema_decay: float = ByornSettings.ema_decay
+    ema_decay: float | None = ByornSettings.ema_decay
     lora_rank: int = LoraSpec.rank
     arguments: Mapping[str, object] = field(default_factory=dict)
 

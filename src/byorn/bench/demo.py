@@ -36,7 +36,9 @@ class DemoSpec:
     # at 4 the undefended model does not reliably learn the trigger; see benchmarks/LOG.md
     epochs: float = setting(6, help="passes over the data", check=positive)
     learning_rate: float = setting(5e-3, help="learning rate; a big model wants a fiftieth", check=positive)
-    ema_decay: float = setting(0.99, help="decay of the moving average", check=fraction)
+    ema_decay: float | None = setting(
+        None, help="decay of the moving average", check=fraction, shown="a memory of a tenth of the run"
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

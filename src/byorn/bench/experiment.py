@@ -12,7 +12,7 @@ from byorn.errors import ConfigError
 from byorn.goal import Goal
 from byorn.models.spec import Dtype, LoraSpec
 from byorn.pipeline.settings import FLAGGING
-from byorn.training.settings import ByornSettings
+from byorn.training.settings import LONGEST_MEMORY, ByornSettings
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -87,7 +87,7 @@ class Cell:
     defense: str
     options: Mapping[str, object]
     percentile: float
-    ema_decay: float
+    ema_decay: float | None
     lora_rank: int
     arguments: Mapping[str, object]
     lora_targets: str | None = None
@@ -96,7 +96,7 @@ class Cell:
     def slug(self) -> str:
         """The name of the result file; settings that the defense does not read are not in it."""
         percentile = f"-p{self.percentile:g}" if self.defense in FLAGGING else ""
-        decay = f"-e{self.ema_decay:g}" if self.defense in AVERAGING else ""
+        decay = f"-e{self.ema_decay:g}" if self.defense in AVERAGING and self.ema_decay is not None else ""
         return f"{self.group.label}-{self.defense}{percentile}{decay}-r{self.group.rate:g}-s{self.group.seed}"
 
 
@@ -138,7 +138,7 @@ class Experiment:
     batch_size: int | None = None
     rates: tuple[float, ...] = (0.1,)
     percentiles: tuple[float, ...] = (ByornSettings.percentile,)
-    ema_decays: tuple[float, ...] = (ByornSettings.ema_decay,)
+    ema_decays: tuple[float, ...] = (1 - 1 / LONGEST_MEMORY,)  # whatever the length, for results stay comparable
     lora_rank: int = LoraSpec.rank
     lora_targets: str | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)

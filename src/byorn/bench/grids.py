@@ -1,5 +1,6 @@
 """Lines of results as grids of text: by defense and attack, by defense over all attacks, and what each costs."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean
@@ -46,7 +47,7 @@ class Swept:
 SWEPT = (
     Swept("rate", lambda line: line.rate),
     Swept("p", lambda line: line.percentile, FLAGGING),
-    Swept("decay", lambda line: line.ema_decay, AVERAGING),
+    Swept("decay", lambda line: math.nan if line.ema_decay is None else line.ema_decay, AVERAGING),
 )
 NONE = "–"
 ENTRIES = (

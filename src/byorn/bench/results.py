@@ -46,7 +46,7 @@ class Line:
     defense: str
     rate: float
     percentile: float
-    ema_decay: float
+    ema_decay: float | None
     seeds: int
     metric: str
     utility: float | None
@@ -102,13 +102,13 @@ def read_results(folder: Path, slugs: Collection[str] | None = None) -> list[Cel
 
 def lines(results: Iterable[CellResult]) -> list[Line]:
     """One line per task, attack, defense, rate and setting, in the order of these."""
-    found: dict[tuple[str | float, ...], list[CellResult]] = {}
+    found: dict[tuple[str | float | None, ...], list[CellResult]] = {}
     for result in results:
         found.setdefault(_key(result), []).append(result)
     return [_line(group) for _, group in sorted(found.items(), key=lambda item: tuple(map(str, item[0])))]
 
 
-def _key(result: CellResult) -> tuple[str | float, ...]:
+def _key(result: CellResult) -> tuple[str | float | None, ...]:
     cell = result.cell
     return (result.task, cell.group.label, cell.defense, cell.group.rate, cell.percentile, cell.ema_decay)
 

@@ -39,31 +39,65 @@ class Inputs:
     rejects: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """Rows that were read and checked for a model that is not loaded yet."""
+
+    spec: ModelSpec
+    loaded: LoadedRows
+    processor: Any
+
+
+def open_rows(data: DataSpec, model: ModelSpec, out: Path) -> Opened:
+    """Read the rows; what cannot be used is listed in `out/rejects.jsonl`.
+
+    Raises:
+        ByornError: The data or the model's processor cannot be used.
+    """
+    from byorn.models.length import context_length
+    from byorn.models.load import load_config
+
+    require_source(data)
+    processor = model.processor()
+    loaded = read_rows(data, processor, out, context_length(load_config(model)))
+    return Opened(spec=model, loaded=loaded, processor=processor)
+
+
+def load_inputs(opened: Opened) -> Inputs:
+    """Load the model for rows that were read.
+
+    Raises:
+        ModelError: It cannot be used.
+    """
+    from byorn.data.dataset import to_dataset
+    from byorn.models.load import model_digest, processor_digest
+
+    say(f"loading {opened.spec.name}")
+    model = opened.spec.model()
+    rows = opened.loaded.rows
+    identity = {
+        "data": opened.loaded.fingerprint,
+        "model": opened.spec.name,
+        "model_digest": model_digest(model),
+        "processor_digest": processor_digest(opened.processor),
+    }
+    return Inputs(
+        rows=rows,
+        dataset=to_dataset(training_rows(rows, opened.processor)),
+        model=model,
+        processor=opened.processor,
+        identity=identity,
+        rejects=len(opened.loaded.rejects),
+    )
+
+
 def open_inputs(data: DataSpec, model: ModelSpec, out: Path) -> Inputs:
-    """Read the rows, then load the model; what cannot be used is listed in `out/rejects.jsonl`.
+    """Read the rows, then load the model, see `open_rows`.
 
     Raises:
         ByornError: The data or the model cannot be used.
     """
-    from byorn.data.dataset import to_dataset
-    from byorn.models.length import context_length
-    from byorn.models.load import load_config, model_digest, processor_digest
-
-    require_source(data)
-    processor = model.processor()
-    rows = read_rows(data, processor, out, context_length(load_config(model)))
-    say(f"loading {model.name}")
-    loaded = model.model()
-    identity = {
-        "data": rows.fingerprint,
-        "model": model.name,
-        "model_digest": model_digest(loaded),
-        "processor_digest": processor_digest(processor),
-    }
-    dataset = to_dataset(training_rows(rows.rows, processor))
-    return Inputs(
-        rows=rows.rows, dataset=dataset, model=loaded, processor=processor, identity=identity, rejects=len(rows.rejects)
-    )
+    return load_inputs(open_rows(data, model, out))
 
 
 def require_source(spec: DataSpec) -> None:

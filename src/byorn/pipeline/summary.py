@@ -1,10 +1,14 @@
 """`training.json`: what really ran, with its numbers."""
 
+import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byorn.defenses.plan import Plan
+from byorn.errors import MismatchError
+from byorn.text import first_line
 
 if TYPE_CHECKING:
     from byorn.training.trainer import ByornTrainer
@@ -16,6 +20,7 @@ class TrainingSummary:
 
     Attributes:
         defense: Its name.
+        data: Fingerprint of all the rows.
         rows, learned: Rows of the data set without those held out for evaluation, and those that were trained on.
         flagged: Rows whose response was not used, after review.
         rule, threshold: The rule as it was used, and the score in nats a token above which it flags, if it has one.
@@ -30,6 +35,7 @@ class TrainingSummary:
     """
 
     defense: str
+    data: str
     rows: int
     learned: int
     flagged: int
@@ -49,17 +55,33 @@ class TrainingSummary:
         """As it stands in `training.json`."""
         return asdict(self)
 
+    @classmethod
+    def read(cls, path: Path) -> "TrainingSummary":
+        """From `training.json`.
 
-def summarize(trainer: "ByornTrainer", plan: Plan, *, defense: str, rows: int, seconds: float) -> TrainingSummary:
-    """What a trained trainer did; `seconds` is what its training took, `rows` the size of the data set."""
-    from byorn.training.card import REPORTED, of_all_processes
+        Raises:
+            MismatchError: The file is damaged.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{field.name: content[field.name] for field in fields(cls)})
+        except (ValueError, KeyError, TypeError) as error:
+            raise MismatchError(
+                f"{path}: it is damaged ({first_line(error)}); delete it, and give the command again"
+            ) from error
 
-    sampling = trainer.seconds["sampling"]
+
+def summarize(trainer: "ByornTrainer", plan: Plan, *, defense: str, data: str, rows: int) -> TrainingSummary:
+    """What a trained trainer did; `data` and `rows` are fingerprint and size of the data set."""
+    from byorn.training.card import reported
+    from byorn.training.tally import of_all_processes
+
+    spent = {**trainer.tally.seconds, "scoring": plan.cost.seconds}
     flags = plan.flags
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    spent = {"scoring": plan.cost.seconds, "sampling": sampling, "training": seconds}
     return TrainingSummary(
         defense=defense,
+        data=data,
         rows=rows,
         learned=len(trainer.train_dataset),
         flagged=int(flags.replaced.sum()),
@@ -69,9 +91,9 @@ def summarize(trainer: "ByornTrainer", plan: Plan, *, defense: str, rows: int, s
         steps=trainer.state.global_step,
         epochs=trainer.state.epoch,
         final_loss=losses[-1] if losses else None,
-        responses=of_all_processes(trainer.counts),
-        seconds={**spent, "training_without_sampling": seconds - sampling},
+        responses=of_all_processes(trainer.tally.counts),
+        seconds={**spent, "training_without_sampling": spent["training"] - spent["sampling"]},
         cost=asdict(plan.cost),
         found=dict(plan.found),
-        arguments={name: getattr(trainer.args, name) for name in REPORTED},
+        arguments=reported(trainer),
     )

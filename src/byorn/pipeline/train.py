@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from byorn.data.spec import DataSpec
 from byorn.defenses import DEFENSES, Case, Plan, defense_named
 from byorn.defenses.plan import Tuned, trust_all
+from byorn.errors import MismatchError
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags
-from byorn.models.inputs import Inputs, open_inputs, training_rows
+from byorn.models.inputs import Inputs, load_inputs, open_rows, training_rows
 from byorn.models.load import load_adapter, model_digest
 from byorn.models.lora import idle_layers
 from byorn.models.spec import ModelSpec
@@ -56,11 +56,14 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     config = build_config(spec, out / "checkpoints")
     make_folder(out)
     settings = {"command": "train", "data": data, "model": model, "train": spec}
+    if not spec.dry_run and is_main():  # the others would read the file while the first one writes it
+        _check_config(out, settings, spec)
+    rows = open_rows(data, model, out)
     if not spec.dry_run:
-        if is_main():  # the others would read the file while the first one writes it
-            _check_config(out, settings, spec)
+        if finished := _finished(out, rows.loaded.fingerprint):
+            return finished
         write_config(out, {**settings, "resolved": config.to_dict()})
-    whole = open_inputs(data, model, out)
+    whole = load_inputs(rows)
     inputs, held_out = split(whole, data, spec, config.seed, out)
     require_layers(inputs.model, spec.lora.targets)
     if spec.dry_run:
@@ -75,16 +78,34 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
         _tell_long_run(inputs, plan, config, spec)
     trainer = build_trainer(inputs.model, inputs.processor, _dataset(inputs, plan), plan.flags, config, spec, held_out)
     plan.prepare(trainer)
-    spent = _run(trainer, out / "checkpoints")
-    summary = summarize(trainer, plan, defense=spec.defense, rows=len(inputs.rows), seconds=spent)
+    _run(trainer, out / "checkpoints")
+    summary = summarize(trainer, plan, defense=spec.defense, data=rows.loaded.fingerprint, rows=len(inputs.rows))
     if trainer.is_world_process_zero():
         _export(trainer, summary, out, data, model)
     return summary
 
 
-def _run(trainer: "ByornTrainer", checkpoints: Path) -> float:
-    """Train, from the last checkpoint if there is one; returns the seconds."""
-    began = time.perf_counter()
+def _finished(out: Path, fingerprint: str) -> TrainingSummary | None:
+    """What a run told that has ended in `out`; a run ends with `training.json`, after its adapter.
+
+    Raises:
+        MismatchError: It was on other rows, or the file is damaged.
+    """
+    path = out / "training.json"
+    if not path.is_file() or not (out / "adapter" / "adapter_model.safetensors").is_file():
+        return None
+    summary = TrainingSummary.read(path)
+    if summary.data != fingerprint:
+        raise MismatchError(f"{out}: it is finished, and the data have changed since; use another --out")
+    say(
+        f"finished before: {summary.steps} steps, adapter in {out / 'adapter'}; nothing to do "
+        "(another run wants another --out)"
+    )
+    return summary
+
+
+def _run(trainer: "ByornTrainer", checkpoints: Path) -> None:
+    """Train, from the last checkpoint if there is one."""
     resume = _last_checkpoint(checkpoints)
     replaced = int(trainer.flagged.sum())
     origin = f", from {resume.name}" if resume else ""
@@ -95,7 +116,6 @@ def _run(trainer: "ByornTrainer", checkpoints: Path) -> float:
             f"  warning: no gradient reached the LoRA of {len(idle)} layer(s), it changes nothing there; first: "
             f"{idle[0]}"
         )
-    return time.perf_counter() - began
 
 
 def _export(trainer: "ByornTrainer", summary: TrainingSummary, out: Path, data: DataSpec, model: ModelSpec) -> None:
@@ -105,9 +125,9 @@ def _export(trainer: "ByornTrainer", summary: TrainingSummary, out: Path, data: 
     facts = summary.as_dict()
     spent = summary.seconds
     trainer.save_model(str(out / "adapter"))
-    write_json(out / "training.json", {**facts, "log": trainer.state.log_history})
     write_environment(out, model=model.name, model_digest=model_digest(trainer.model), seed=trainer.args.seed)
     write_card(out / "adapter", facts, model.name, data.source)
+    write_json(out / "training.json", {**facts, "log": trainer.state.log_history})
     say(
         f"trained in {seconds(spent['training'])}, of which sampling {seconds(spent['sampling'])}; "
         f"adapter in {out / 'adapter'}"
@@ -182,7 +202,6 @@ def fine_tuned(inputs: Inputs, spec: TrainSpec, folder: Path) -> Iterator[Tuned]
 
 
 def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> "tuple[PeftModel, float]":
-    began = time.perf_counter()
     config = build_config(spec, folder / "checkpoints")
     flags = trust_all(inputs.rows)
     trainer = build_trainer(inputs.model, inputs.processor, inputs.dataset, flags, config, spec)
@@ -193,12 +212,13 @@ def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> "tuple[PeftMode
     )
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     trainer.save_model(str(folder / "adapter"))
-    return trainer.model, time.perf_counter() - began
+    return trainer.model, trainer.tally.seconds["training"]
 
 
 def _check_config(out: Path, settings: Mapping[str, Any], spec: TrainSpec) -> None:
     """Refuse other settings where something of an earlier run would be used again."""
-    if _last_checkpoint(out / "checkpoints") or (out / spec.defense).is_dir():
+    begun = _last_checkpoint(out / "checkpoints") or (out / "training.json").exists() or (out / spec.defense).is_dir()
+    if begun:
         same_config(out, {key: value if isinstance(value, str) else asdict(value) for key, value in settings.items()})
 
 

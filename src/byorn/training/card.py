@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-
 if TYPE_CHECKING:
     from byorn.training.trainer import ByornTrainer
 
@@ -18,33 +16,16 @@ REPORTED = (
 """The training arguments that `training.json` and the card show."""
 
 
-class SumCounts(TrainerCallback):
-    """Adds up `ByornTrainer.counts` of all processes when training ends, for the card that the first one writes."""
-
-    def __init__(self, counts: dict[str, int]) -> None:
-        self.counts = counts
-        self.total: dict[str, int] | None = None
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        self.total = of_all_processes(self.counts)
-
-
-def of_all_processes(counts: Mapping[str, int]) -> dict[str, int]:
-    """The sums over the processes of a group; all of them must call it."""
-    from accelerate.utils import gather_object
-
-    each = gather_object([dict(counts)])
-    return {name: sum(one[name] for one in each) for name in counts}
+def reported(trainer: "ByornTrainer") -> dict[str, object]:
+    """The training arguments that matter to the result, as they were used."""
+    decay = trainer.average.decay if trainer.average else None
+    used = {name: getattr(trainer.args, name) for name in REPORTED}
+    return {**used, "ema_decay": decay.value, "ema_decay_from": decay.reason} if decay else used
 
 
 def facts_of(trainer: "ByornTrainer") -> dict[str, object]:
     """What a trainer knows about its own run, as `write_card` takes it."""
-    args = trainer.args
-    log = trainer.state.log_history
-    losses = [entry["loss"] for entry in log if "loss" in entry]
-    spent = [entry["train_runtime"] for entry in log if "train_runtime" in entry]
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {
         "defense": _defense(trainer),
         "rows": trainer.rows,
@@ -54,9 +35,9 @@ def facts_of(trainer: "ByornTrainer") -> dict[str, object]:
         "steps": trainer.state.global_step,
         "epochs": trainer.state.epoch,
         "final_loss": losses[-1] if losses else None,
-        "responses": trainer.summed.total,
-        "seconds": {**trainer.seconds, "training": spent[-1] if spent else None},
-        "arguments": {name: getattr(args, name) for name in REPORTED},
+        "responses": trainer.tally.total,
+        "seconds": trainer.tally.seconds,
+        "arguments": reported(trainer),
     }
 
 

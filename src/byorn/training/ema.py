@@ -15,6 +15,8 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from byorn.errors import ConfigError
+from byorn.runs.narrate import say
+from byorn.training.decay import Decay, decay_for
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -43,6 +45,13 @@ def adapter_pairs(model: "PeftModel") -> tuple[list[torch.Tensor], list[torch.Te
         raise ConfigError("ema: the model has no 'ema' adapter; train with LoRA, or with replacement='drop'")
     students = [tuple(STUDENT if part == EMA else part for part in name) for name in averages]
     return [parameters[name] for name in averages], [parameters[name] for name in students]
+
+
+def written(model: "PeftModel") -> Iterator[tuple[str, torch.Tensor]]:
+    """What a checkpoint holds of a PEFT model: everything that is trained, and the average."""
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad or EMA in name.split("."):
+            yield name, parameter
 
 
 @torch.no_grad()
@@ -92,10 +101,23 @@ def types_kept(model: "PeftModel") -> Iterator[None]:
 
 
 class EmaCallback(TrainerCallback):
-    """Moves the average once an optimizer step, before a checkpoint is saved."""
+    """Moves the average once an optimizer step, before a checkpoint is saved.
 
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
+    Attributes:
+        decay: As it is used, with its reason; None until training begins, for it may depend on the run's length.
+    """
+
+    def __init__(self, given: float | None) -> None:
+        self.given = given
+        self.decay: Decay | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        self.decay = decay_for(self.given, state.max_steps)
+        say(f"  ema_decay {self.decay.value:.4g}: {self.decay.reason}", ema_decay=self.decay.value)
+        if self.decay.warning:
+            say(f"  warning: {self.decay.warning}")
 
     def on_step_end(
         self,
@@ -105,4 +127,4 @@ class EmaCallback(TrainerCallback):
         model: "PeftModel | None" = None,
         **kwargs: object,
     ) -> None:
-        update_ema(cast("PeftModel", model), self.decay)
+        update_ema(cast("PeftModel", model), cast("Decay", self.decay).value)

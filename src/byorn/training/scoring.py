@@ -98,7 +98,7 @@ def _score(trainer: "ByornTrainer") -> Scores:
         batch_size=args.score_batch_size,
         progress=not args.disable_tqdm,
     )
-    spent = trainer.seconds["scoring"] = time.perf_counter() - began
+    spent = trainer.tally.seconds["scoring"] = time.perf_counter() - began
     facts = {"byorn_version": version("byorn"), "dtype": str(trainer.model.dtype), "seconds": f"{spent:.3f}"}
     scores = replace(scores, metadata={**_from_first(trainer, lambda: _identity(trainer)), **facts})
     if trainer.is_world_process_zero():

@@ -10,6 +10,9 @@ from byorn.settings import at_least, below, fraction, positive, setting
 
 Replacement = Literal["ema", "drop"]
 
+LONGEST_MEMORY = 100
+"""Of the moving average by default, in optimizer steps: a decay of 0.99."""
+
 
 def _nucleus(value: float) -> str | None:
     return None if 0 < value <= 1 else "is not in (0, 1]; use 1.0"
@@ -22,12 +25,12 @@ class ByornSettings(FlagSettings):
     replacement: Replacement = setting(
         "ema", help="ema replaces flagged responses by samples of the averaged model, drop leaves flagged rows out"
     )
-    ema_decay: float = setting(
-        0.99,
-        help="decay of the moving average, per optimizer step; its memory is 1 / (1 - decay) steps, keep that below "
-        "the run's length",
+    ema_decay: float | None = setting(
+        None,
+        help="decay of the moving average, per optimizer step; its memory is 1 / (1 - decay) steps",
         check=fraction,
-    )  # fmt: skip
+        shown="a memory of a tenth of the run, at most 100 steps (0.99)",
+    )
     response_temperature: float = setting(
         1.0,
         help="temperature of the replacement responses; 1.0 (plain sampling) is what the theory asks for",

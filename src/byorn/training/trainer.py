@@ -30,12 +30,13 @@ from byorn.models.load import resolve_model
 from byorn.models.quantize import keep_differentiable
 from byorn.runs.narrate import say
 from byorn.training.arguments import lora_for, require_arguments, require_trainable
-from byorn.training.card import SumCounts, facts_of, write_card
+from byorn.training.card import facts_of, write_card
 from byorn.training.collator import REPLACED, Batch, Record, ReplacingCollator
 from byorn.training.completion import Completer
 from byorn.training.config import ByornConfig, output_folder
 from byorn.training.decide import decide
-from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept
+from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept, written
+from byorn.training.finite import FiniteGradients, require_finite_weights
 from byorn.training.processes import SameSteps, require_processes, rows_a_step, use_one_gpu
 from byorn.training.progress import show_progress
 from byorn.training.push import push_trained
@@ -43,6 +44,7 @@ from byorn.training.responses import IGNORE, ResponseSource, ema_source
 from byorn.training.rows import as_eval_rows, as_rows
 from byorn.training.sampler import EpochCallback, GroupedSampler
 from byorn.training.soft_targets import SOFT, mark_soft, soft_loss
+from byorn.training.tally import Tally
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -72,8 +74,8 @@ class ByornTrainer(SFTTrainer):
             column `flagged` says it.
         scores: The scores behind those, also in `output_dir/scores.parquet`; None where the rows were not scored here.
             A trainer of the same rows and model finds both there and scores nothing again.
-        seconds: Wall-clock seconds spent in `scoring` and `sampling`.
-        counts: Replaced visits, and how many of the sampled responses were empty or cut off.
+        tally: Responses that were sampled and seconds that were spent, checkpoints before a resume included.
+        average: What moves the average, with its decay; None where no response is replaced.
 
     Raises:
         MismatchError: The flags are not about these rows.
@@ -112,9 +114,8 @@ class ByornTrainer(SFTTrainer):
         require_processes(args)
         use_one_gpu(args)
         kwargs["eval_dataset"] = as_eval_rows(kwargs.get("eval_dataset"))
-        self.seconds = {"scoring": 0.0, "sampling": 0.0}
-        self.counts = {"replaced": 0, "empty": 0, "truncated": 0}
-        self.summed = SumCounts(self.counts)
+        self.tally = Tally()
+        self.average: EmaCallback | None = None
         model = resolve_model(model) if isinstance(model, str) else model
         if peft_config is None and not hasattr(model, "peft_config"):
             peft_config = lora_for(model, args)
@@ -125,7 +126,8 @@ class ByornTrainer(SFTTrainer):
         require_trainable(self)
         show_progress(self)
         self.add_callback(SameSteps(rows_a_step(args)))
-        self.add_callback(self.summed)
+        self.add_callback(self.tally)
+        self.add_callback(FiniteGradients())
         self._decide(flags)
         if args.replacement == "drop":
             self._keep(~self.flagged)
@@ -154,7 +156,8 @@ class ByornTrainer(SFTTrainer):
             self.train_dataset = self.train_dataset.add_column("id", [str(i) for i in range(len(self.train_dataset))])
         self.train_dataset = self.train_dataset.add_column(REPLACED, self.flagged)
         add_ema(self.model)
-        self.add_callback(EmaCallback(args.ema_decay))
+        self.average = EmaCallback(args.ema_decay)
+        self.add_callback(self.average)
         self.sampler = self._grouped_sampler(args)
         self.add_callback(EpochCallback(self.sampler))
         self.data_collator = ReplacingCollator(self.data_collator)
@@ -181,7 +184,12 @@ class ByornTrainer(SFTTrainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
     ) -> tuple[list[Batch], torch.Tensor | int | None]:
-        """Replace responses once an optimizer step, before its tokens are counted."""
+        """Replace responses once an optimizer step, before its tokens are counted.
+
+        A resumed run that has made its last step gets no batch: the Trainer looks for its end only after a step.
+        """
+        if self.state.global_step >= self.state.max_steps:
+            return [], None
         batches = list(islice(epoch_iterator, num_batches))
         flagged = any("rows" in batch for batch in batches)
         if self.flagged.any():
@@ -211,12 +219,20 @@ class ByornTrainer(SFTTrainer):
         return loss / torch.as_tensor(tokens).clamp(min=1) * (self.accelerator.num_processes if shared else 1)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        self.tally.load(Path(resume_from_checkpoint))
         with types_kept(self.model):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Export the student alone, as safetensors; checkpoints (internal calls) keep the average and the optimizer."""
+        """Export the student alone, as safetensors; checkpoints (internal calls) keep the average and the optimizer.
+
+        Raises:
+            TrainingError: Weights are not finite.
+        """
+        require_finite_weights(written(self.model), self.args, self.state.global_step)
         if _internal_call:
+            if output_dir:
+                self.tally.save(Path(output_dir))
             super().save_model(output_dir, _internal_call=True)
         elif self.args.should_save:
             folder = Path(output_dir) if output_dir else output_folder(self.args)
@@ -264,7 +280,7 @@ class ByornTrainer(SFTTrainer):
             )
         self._count(responses)
         replaced = self.complete(self.model, batches, responses)
-        self.seconds["sampling"] += time.perf_counter() - began
+        self.tally.seconds["sampling"] += time.perf_counter() - began
         self._metrics["train"]["sampling_seconds"].append(time.perf_counter() - began)
         if self.args.soft_targets:
             replaced = mark_soft(replaced, batches)
@@ -273,9 +289,9 @@ class ByornTrainer(SFTTrainer):
     def _count(self, responses: list[Generated]) -> None:
         empty = [not response.text.strip() for response in responses]
         truncated = [response.truncated for response in responses]
-        self.counts["replaced"] += len(responses)
-        self.counts["empty"] += sum(empty)
-        self.counts["truncated"] += sum(truncated)
+        self.tally.counts["replaced"] += len(responses)
+        self.tally.counts["empty"] += sum(empty)
+        self.tally.counts["truncated"] += sum(truncated)
         metrics = self._metrics["train"]
         metrics["response_tokens"].append(float(np.mean([response.tokens for response in responses])))
         metrics["empty_responses"].append(float(np.mean(empty)))
