@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from byorn.scoring.statistics import STATISTICS, WINDOW, nll, nll_max, nll_window, summarize
+from byorn.scoring.statistics import STATISTICS, WINDOW, nll, nll_max, nll_window, statistics_of
 
 BY_HAND = np.array([-1.0, -2.0, -6.0, -3.0, -0.5, -0.5])
 
@@ -42,10 +42,10 @@ def test_every_statistic_is_higher_for_a_less_plausible_response() -> None:
 
 @pytest.mark.parametrize("values", [[], [-1.0, np.nan], [-np.inf, -1.0], [np.inf]])
 def test_no_token_or_no_finite_value_gives_nan_everywhere(values: list[float]) -> None:
-    summary = summarize(np.array(values))
+    summary = statistics_of(np.array(values))
     assert summary.keys() == STATISTICS.keys()
     assert all(np.isnan(value) for value in summary.values())
 
 
 def test_the_summary_holds_every_statistic() -> None:
-    assert summarize(BY_HAND) == {"nll": nll(BY_HAND), "nll_max": 6.0, "nll_window": 3.0}
+    assert statistics_of(BY_HAND) == {"nll": nll(BY_HAND), "nll_max": 6.0, "nll_window": 3.0}

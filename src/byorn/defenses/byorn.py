@@ -1,8 +1,7 @@
 """`byorn`: replace the responses that the pretrained model finds implausible by samples of the model's own average.
 
-Formula: u_i = [s_i > Q_p(s)], s the mean negative log-likelihood under the pretrained model; flagged rows are learned
-with
-    t^_i ~ p_ema(. | x_i, q_i) in place of y_i, drawn anew at every visit.
+Formula: u_i = [s_i > Q_p(s)], s the mean negative log-likelihood under the pretrained model. Flagged rows are learned
+    with t^_i ~ p_ema(. | x_i, q_i) in place of y_i, drawn anew at every visit.
 Cost: one forward pass a row before training; sampling while training is counted in `seconds.sampling`.
 Source: Sabolić et al., ICML 2026, arXiv 2606.02947; `docs/method.md`. The sibling without replacement: `byorn-f`.
 """

@@ -47,7 +47,7 @@ def best_cut(values: np.ndarray) -> Cut | None:
     density = _densities(mixture)[order]
     member = mixture.predict_proba(scaled[:, None])[:, order]
     weights = mixture.weights_[order]
-    cuts = [_cut(density, member, weights, at) for at in range(1, len(order))]
+    cuts = [_cut(density, member, weights, first) for first in range(1, len(order))]
     return max((cut for cut in cuts if cut is not None), key=lambda cut: cut.separation, default=None)
 
 
@@ -69,9 +69,9 @@ def _densities(mixture: Any) -> np.ndarray:
     return density
 
 
-def _cut(density: np.ndarray, member: np.ndarray, weights: np.ndarray, at: int) -> Cut | None:
-    """The two groups on both sides of component `at`; None if the lighter one is too light."""
-    light = slice(None, at) if weights[:at].sum() < weights[at:].sum() else slice(at, None)
+def _cut(density: np.ndarray, member: np.ndarray, weights: np.ndarray, first: int) -> Cut | None:
+    """The two groups below component `first` and from it on; None if the lighter one is too light."""
+    light = slice(None, first) if weights[:first].sum() < weights[first:].sum() else slice(first, None)
     share = float(weights[light].sum())
     if share < LEAST:
         return None

@@ -84,10 +84,10 @@ def _measure(case: Case, texts: Sequence[str], lead: str, lm: str | None) -> tup
         versions = [without_each(texts[at]) for at in batch]
         measured = iter(perplexities(*reader(), [text for each in versions for text in each], case.batch_size).tolist())
         values = [[next(measured) for _ in each] for each in versions]
-        return [{"text": texts[at], "perplexities": each} for at, each in zip(batch, values, strict=True)]
+        return [{"text": texts[index], "perplexities": each} for index, each in zip(batch, values, strict=True)]
 
     path = case.files / "words.parquet"
-    order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
+    order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
     return measured(path, case.identity, {"text", "perplexities"}, order, case.batch_size, compute)
 
 

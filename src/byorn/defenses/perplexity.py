@@ -59,7 +59,8 @@ def perplexities(
     """
     encoded = [[*lead, *ids] for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None) or float("inf")
-    order = sorted((at for at, row in enumerate(encoded) if len(row) <= limit), key=lambda at: -len(encoded[at]))
+    fitting = [index for index, row in enumerate(encoded) if len(row) <= limit]
+    order = sorted(fitting, key=lambda index: -len(encoded[index]))
     result = np.full(len(encoded), np.nan)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]

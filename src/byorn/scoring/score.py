@@ -12,7 +12,7 @@ from byorn.runs.batches import WHOLE, Shard, length_order
 from byorn.runs.journal import Journal
 from byorn.runs.stage import Compute, fill
 from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
-from byorn.scoring.statistics import STATISTICS, summarize
+from byorn.scoring.statistics import STATISTICS, statistics_of
 from byorn.scoring.table import Scores, from_records
 from byorn.text import first_line
 
@@ -117,7 +117,7 @@ def _score_batch(
 
 
 def _record(sample: dict[str, Any], index: int, log_probs: np.ndarray) -> dict[str, Any]:
-    statistics = summarize(log_probs)
+    statistics = statistics_of(log_probs)
     failure = "the model gave no finite likelihood" if len(log_probs) else "the response has no tokens"
     reason = None if np.isfinite(statistics["nll"]) else failure
     return {**_key(sample, index), **statistics, "tokens": len(log_probs), "reason": reason}
@@ -127,7 +127,7 @@ def _failure(dataset: Any, index: int, error: Exception) -> dict[str, Any]:
     columns = [name for name in ("id", "turn") if name in dataset.column_names]
     sample = dataset.select_columns(columns)[index] if columns else {}
     reason = f"{type(error).__name__}: {first_line(error)}"
-    return {**_key(sample, index), **summarize(np.empty(0)), "tokens": 0, "reason": reason}
+    return {**_key(sample, index), **statistics_of(np.empty(0)), "tokens": 0, "reason": reason}
 
 
 def _key(sample: dict[str, Any], index: int) -> dict[str, Any]:

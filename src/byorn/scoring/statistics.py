@@ -36,7 +36,7 @@ def nll_window(log_probs: np.ndarray) -> float:
 STATISTICS: dict[str, Statistic] = {"nll": nll, "nll_max": nll_max, "nll_window": nll_window}
 
 
-def summarize(log_probs: np.ndarray) -> dict[str, float]:
+def statistics_of(log_probs: np.ndarray) -> dict[str, float]:
     """All statistics of one response; every one is NaN where there is no token or a value is not finite."""
     if len(log_probs) == 0 or not np.isfinite(log_probs).all():
         return dict.fromkeys(STATISTICS, float("nan"))

@@ -4,8 +4,8 @@ Flagged rows keep their images and instruction; their response is thrown away an
 moving average of the model. The loss is SFT's on whatever response a row has then, normalized by the tokens of the
 whole optimizer step:
 
-    R = (1 / T) * sum_i sum_l -ln p_theta(z_il | z_i<l, x_i, q_i),    z_i = y_i where u_i = 0, t^_i ~ p_ema where u_i =
-    1
+    R = (1 / T) * sum_i sum_l -ln p_theta(z_il | z_i<l, x_i, q_i)
+    z_i = y_i where u_i = 0,  z_i = t^_i ~ p_ema(. | x_i, q_i) where u_i = 1
 
 with T the number of tokens of all z in the step. With no flagged row it is SFTTrainer, bit for bit. With `soft_targets`
 the token z_il of a flagged row is replaced by its expectation, see `soft_targets.py`.
