@@ -94,6 +94,8 @@ def test_a_killed_bye_goes_on_from_its_first_fine_tune(place, plain, cleaned, ca
 
 def test_a_finished_bye_trains_and_measures_nothing_again(place, cleaned, capsys):
     before = (place / "bye" / "bye" / "entropies.parquet").stat().st_mtime_ns
+    assert run(place, "bye", "bye") == cleaned  # nothing at all
+    (place / "bye" / "training.json").unlink()  # as if killed while it exported
     again = run(place, "bye", "bye")
     said = capsys.readouterr().err
     assert "first fine-tuning" not in said
