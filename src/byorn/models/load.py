@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from byorn.embedded import weights_path
 from byorn.errors import ModelError
 from byorn.models.quantize import keep_differentiable, quantization_config
-from byorn.models.spec import ModelSpec
+from byorn.models.spec import ModelSpec, require_trust
 from byorn.runs.narrate import for_machines, say
 from byorn.text import first_line, shown
 
@@ -32,12 +32,14 @@ def load_processor(model: str, *, trust_remote_code: bool = False) -> "Processor
 
     Raises:
         ModelError: There is none, or it has no chat template, or it is a text-only tokenizer.
+        ConfigError: `trust_remote_code` is neither True nor False.
     """
     from transformers import AutoProcessor, ProcessorMixin
 
+    trusted = require_trust("trust_remote_code", trust_remote_code)
     name = resolve_model(model)
     try:
-        processor = AutoProcessor.from_pretrained(name, trust_remote_code=trust_remote_code)
+        processor = AutoProcessor.from_pretrained(name, trust_remote_code=trusted)
     except Exception as error:  # a foreign folder fails in every way there is
         raise ModelError(f"model {model!r}: its processor cannot be loaded: {first_line(error)}") from error
     if not isinstance(processor, ProcessorMixin) or getattr(processor, "tokenizer", None) is None:

@@ -25,9 +25,12 @@ def with_evaluation(spec: TrainSpec, data: DataSpec) -> TrainSpec:
     """The spec with evaluation once an epoch where there are evaluation rows, else without arguments that mean nothing.
 
     Raises:
-        ConfigError: Evaluation rows are asked for in two ways.
+        ConfigError: Evaluation rows are asked for in two ways, or a training argument is wrong.
         DataError: The file with them is not there.
     """
+    from byorn.training.config import check_arguments
+
+    check_arguments(spec.arguments)  # also those that are left out below
     if spec.eval_data and spec.val_size:
         raise ConfigError("eval_data: val_size is given too; keep one of them")
     if spec.eval_data:
