@@ -11,8 +11,8 @@ from typing import Any
 from byorn.data.fingerprint import fingerprint
 from byorn.data.row import Row
 from byorn.errors import MismatchError
+from byorn.models.digest import model_digest, processor_digest
 from byorn.models.generate import Generated, generate_bounded
-from byorn.models.load import model_digest, processor_digest
 from byorn.runs.atomic import atomic_path
 from byorn.runs.batches import length_order
 from byorn.runs.stage import Compute, Record

@@ -46,8 +46,9 @@ def open_inputs(data: DataSpec, model: ModelSpec, out: Path) -> Inputs:
         ByornError: The data or the model cannot be used.
     """
     from byorn.data.dataset import to_dataset
+    from byorn.models.digest import model_digest, processor_digest
     from byorn.models.length import context_length
-    from byorn.models.load import load_config, model_digest, processor_digest
+    from byorn.models.load import load_config
 
     require_source(data)
     processor = model.processor()

@@ -1,9 +1,7 @@
 """Load a vision-language model and its processor, and say exactly which one it was."""
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,41 +186,3 @@ def default_device() -> str:
     import torch
 
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-
-
-def model_digest(model: Any) -> str:
-    """A short content hash of a model: names, shapes, types and 64 evenly spaced values of each parameter, and of the
-    scales of quantized ones.
-
-    It tells two checkpoints apart at the cost of a few megabytes of reading, whatever the size of the model; adapters
-    do not count.
-    """
-    digest = hashlib.blake2b(digest_size=12)
-    for name, tensor in _named_tensors(model):
-        if ".lora_" in name:
-            continue
-        flat = tensor.detach().reshape(-1)
-        values = flat[:: max(1, flat.numel() // 64)][:64].float().cpu().numpy()
-        plain = name.replace("base_model.model.", "").replace(".base_layer", "")
-        digest.update(f"{plain} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()
-
-
-def _named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
-    """All parameters; of quantized ones also the scales, for the same codes mean other weights under other scales."""
-    for name, parameter in model.named_parameters():
-        yield name, parameter
-        if not parameter.is_floating_point():
-            layer = name.rpartition(".")[0]
-            state = model.get_submodule(layer).state_dict()
-            yield from ((f"{layer}.{key}", state[key]) for key in sorted(state) if key not in ("weight", "bias"))
-
-
-def processor_digest(processor: Any) -> str:
-    """A short hash of what turns a row into tensors: chat template, vocabulary, special tokens, image settings."""
-    tokenizer = processor.tokenizer
-    settings = [processor.chat_template, tokenizer.get_vocab(), tokenizer.special_tokens_map, processor.to_dict()]
-    # JSON, since the numbers and lists of a saved processor come back as other types that mean the same
-    text = json.dumps(settings, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
