@@ -79,7 +79,8 @@ def test_other_weights_make_another_digest(model: Any, processor: Any) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_one_weight_among_all_makes_another_digest(processor: Any, dtype: torch.dtype) -> None:
     """By the smallest step that its number type knows: in the embedding, where 64 samples of a matrix missed it."""
-    model = tiny_model(0, processor).to(dtype)
+    model: Any = tiny_model(0, processor)
+    model.to(dtype)
     before = model_digest(model)
     with torch.no_grad():
         bits = model.get_input_embeddings().weight.view(torch.int16 if dtype == torch.bfloat16 else torch.int32)
