@@ -105,6 +105,22 @@ def test_a_hub_name_does_ask(place):
     assert heard
 
 
+def test_a_slip_of_the_keyboard_asks_nobody(place):
+    """Neither a model nor an adapter nor data, where only a folder can have been meant."""
+    data = ["--data", "data"]
+    slips = [
+        ["scan", "--model", "model/trian", *data],
+        ["scan", "--model", "trian", *data],
+        ["scan", "--model", "model", "--data", "data/trian"],
+        ["evaluate", *MODEL, "--adapter", "trian"],
+        ["evaluate", *MODEL, "--adapter", "model/trian"],
+    ]
+    done, heard = run(place, RUN.replace("code == 0", "code == 2"), json.dumps(slips))
+    assert heard == ""
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr.count("error: ") == len(slips)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_socket_is_opened(place, name):
     if name == "scan, train, evaluate" and not (place / "marked").exists():

@@ -1,4 +1,4 @@
-"""What scanners of models say to a run folder. `make scanners` installs them apart: with our pins they do not resolve."""
+"""What scanners of models say to a run folder. `make scanners` installs them apart: beside our pins they do not fit."""
 
 import json
 import os

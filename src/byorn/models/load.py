@@ -20,9 +20,18 @@ def resolve_model(model: str) -> str:
     """A folder or hub name as transformers wants it; `embedded` names the small model that comes with byorn."""
     if model == "embedded":
         return str(weights_path())
-    if model.startswith((".", "/", "~")) and not Path(model).expanduser().is_dir():
-        raise ModelError(f"model: no folder {model!r}; give a folder with a config.json, a hub name, or 'embedded'")
+    if not Path(model).expanduser().is_dir() and _means_a_folder(model):
+        raise ModelError(
+            f"model: no folder {model!r}; give a folder with a config.json, a hub name (owner/name), or 'embedded'"
+        )
     return str(Path(model).expanduser()) if model.startswith("~") else model
+
+
+def _means_a_folder(model: str) -> bool:
+    """Whether a name cannot be one of the Hub, which is not asked about a slip of the keyboard: it has no owner, or
+    its first part lies here.
+    """
+    return model.startswith((".", "/", "~")) or "/" not in model or os.path.lexists(model.split("/")[0])
 
 
 def load_processor(model: str, *, trust_remote_code: bool = False) -> "ProcessorMixin":
@@ -152,7 +161,7 @@ def load_adapter(model: Any, adapter: str | Path) -> Any:
     """
     from peft import PeftModel
 
-    if not (Path(adapter) / "adapter_config.json").is_file() and os.sep in str(adapter):
+    if not (Path(adapter) / "adapter_config.json").is_file():  # of the Hub nothing is asked
         raise ModelError(f"adapter: no adapter_config.json in {str(adapter)!r}; give the folder that training exported")
     mismatch = _other_base(Path(adapter), model)
     try:
@@ -172,7 +181,7 @@ def _other_base(adapter: Path, model: "PreTrainedModel") -> str:
     """
     try:
         config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # an adapter on the hub, or a broken one, of which PEFT complains
+    except (OSError, ValueError, RecursionError):  # a broken one, of which PEFT complains
         return ""
     trained = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     used = getattr(model.config, "_name_or_path", None)
