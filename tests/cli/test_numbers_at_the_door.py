@@ -127,12 +127,22 @@ def test_the_numbers_of_an_attack_are_checked_when_it_is_named(name):
                     build_trigger(ATTACKS, name, {field.name: value})
 
 
-def test_the_answer_is_there_within_twenty_seconds(tmp_path):
-    """For the command that loads most before it can answer."""
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        ("scan", ["--batch-size", "-1"]),
+        ("train", ["--batch-size", "0"]),
+        ("train", ["--lora-rank", "0"]),
+        ("train", ["--set", "dataloader_num_workers=-1"]),
+        ("evaluate", ["--max-new-tokens", "0"]),
+        ("poison", ["--seed", "-1"]),
+    ],
+)
+def test_the_answer_is_there_at_once(command, given, tmp_path):
+    """Twenty seconds were asked for; nothing that takes long to import is needed to say it."""
+    code = f"import sys; from byorn.cli.main import main; assert main({[command, *ENOUGH[command], *given]!r}) == 2\n"
+    code += "assert not {'torch', 'transformers', 'trl'} & set(sys.modules)"
     began = os.times()
-    command = [sys.executable, "-m", "byorn", "train", *ENOUGH["train"], "--set", "dataloader_num_workers=-1"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=tmp_path)
     ended = os.times()
-    assert done.returncode == 2
-    assert done.stderr == "error: dataloader_num_workers: -1 is not in [0, 1000)\n"
     assert ended.children_user + ended.children_system - began.children_user - began.children_system < 20

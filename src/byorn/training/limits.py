@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from byorn.errors import ConfigError
-from byorn.settings import Check, at_least, below, inside, positive, settings_of
+from byorn.settings import Check, at_least, below, check_value, inside, positive, settings_of
 from byorn.training.settings import TrainerOptions
 
 LIMITS: Mapping[str, Check] = {
@@ -42,6 +42,17 @@ LIMITS: Mapping[str, Check] = {
 TRUTHS = ("true", "false", "yes", "no", "on", "off")
 TEXTS = {"include_num_input_tokens_seen": "no"}
 """Switches that SFTConfig turns off by a word too."""
+
+
+def check_numbers(values: Mapping[str, object]) -> None:
+    """Check what is known to be a number, before SFTConfig, which knows the types, is imported: that takes seconds.
+
+    Raises:
+        ConfigError: A number is out of range, or none.
+    """
+    for name, value in values.items():
+        if name in LIMITS and value is not None and not isinstance(value, str):
+            check_value(name, value, int | float, LIMITS[name])
 
 
 def require_switches(values: Mapping[str, object], kinds: Mapping[str, object]) -> None:
