@@ -1,17 +1,22 @@
 """Nothing but a real true runs the Python code of a model folder, whichever way it is said."""
 
 import json
+from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
 
+from byorn.attacks.trigger import Trigger, build_trigger
 from byorn.bench.experiment import read_experiment
 from byorn.bench.run import run_experiments
 from byorn.cli.main import main
 from byorn.data.files import write_rows
+from byorn.defenses.options import fitted
 from byorn.defenses.perplexity import load_causal_lm
 from byorn.errors import ByornError, ConfigError
 from byorn.models.load import load_config, load_model, load_processor
 from byorn.models.spec import ModelSpec
+from byorn.settings import fraction
 from byorn.testing import tiny_rows
 from byorn.training.config import ByornConfig
 
@@ -104,6 +109,32 @@ def test_an_experiment_runs_no_code_of_a_model(trap, tmp_path, capsys):
     with pytest.raises(ConfigError, match="unknown field 'trust_remote_code'"):
         read_experiment(file)
     assert not ran(trap)
+
+
+@dataclass(frozen=True)
+class Mine(Trigger):
+    """A trigger of a plug-in, which checks nothing itself."""
+
+    name = "mine"
+    loud: bool = False
+
+
+def answered(case: object, *, loud: bool = False, share: Annotated[float, fraction] = 0.1) -> None:
+    """A defense of a plug-in."""
+
+
+@pytest.mark.parametrize("value", ["false", "true", 0, 1, None])
+def test_a_switch_of_a_plug_in_is_true_or_false(value):
+    """Its code would take any text for true."""
+    for call in (
+        lambda: build_trigger({"mine": Mine}, "mine", {"loud": value}),
+        lambda: fitted("mine", answered, {"loud": value}),
+    ):
+        with pytest.raises(ConfigError, match="loud"):
+            call()
+    assert fitted("mine", answered, {"loud": True, "share": 1}) == {"loud": True, "share": 1.0}
+    with pytest.raises(ConfigError, match="share"):
+        fitted("mine", answered, {"share": 2})
 
 
 @pytest.mark.parametrize(
