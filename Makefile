@@ -31,6 +31,13 @@ test-slow: $(READY)  ## the tests that take minutes: training on four processes,
 test-families: $(READY)  ## every model family: scores, sampling, training, resume, export (slow tests included)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/families -m "slow or not slow"
 
+.PHONY: scanners
+SCANNERS := .venv-scanners
+scanners: $(READY)  ## what modelscan and modelaudit say to a run folder; they are installed apart, without telemetry
+	test -x $(SCANNERS)/bin/modelaudit || $(PYTHON) -m venv $(SCANNERS)
+	$(SCANNERS)/bin/python -m pip install --quiet --disable-pip-version-check modelscan==0.8.8 modelaudit==0.2.54
+	BYORN_SCANNERS=$(CURDIR)/$(SCANNERS)/bin HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/security/test_scanners.py -m slow
+
 check: $(READY) lint test  ## lint, types and tests
 
 .PHONY: lint

@@ -63,6 +63,16 @@ def positive(value: float) -> str | None:
     return None if value > 0 else "is not above 0"
 
 
+def each(check: Check) -> Check:
+    """Every entry of a list passes; what is said is about the first that does not."""
+
+    def of_all(values: Iterable[Any]) -> str | None:
+        said = ((value, check(value)) for value in values)
+        return next((f"holds {value!r}, which {problem}" for value, problem in said if problem), None)
+
+    return of_all
+
+
 def at_least(low: float) -> Check:
     """`low` or more."""
     return lambda value: None if value >= low else f"is below {low:g}"
@@ -129,17 +139,20 @@ def check_settings(instance: object) -> None:
 
 
 def check_value(name: str, value: object, kind: object, check: Check | None = None, hint: str = "") -> None:
-    """Raise a `ConfigError` unless `value` is of the annotated type and passes the check; NaN and infinity never
-    pass.
+    """Raise a `ConfigError` unless `value` is of the annotated type and passes the check; NaN, infinity and numbers
+    beyond what a tensor can count to never pass, nor in a list or mapping.
     """
     if not _is(value, kind):
         raise ConfigError(f"{name}: {_short.repr(value)} is not {describe(kind)}{hint}")
-    if isinstance(value, int) and abs(value) > _LARGEST:
+    if isinstance(value, int | float) and not abs(value) <= _LARGEST:
         raise ConfigError(f"{name}: {_short.repr(value)} is too large{hint}")
     if isinstance(value, str | Path) and "\0" in str(value):
         raise ConfigError(f"{name}: {_short.repr(str(value))} has a null character in it")
     if value is not None and check is not None and (problem := check(value)):
         raise ConfigError(f"{name}: {_short.repr(value)} {problem}{hint}")
+    for place, inner in inside(name, value):
+        if isinstance(inner, int | float) and not abs(inner) <= _LARGEST:
+            raise ConfigError(f"{place}: {_short.repr(inner)} is too large, or no number")
 
 
 def build(kind: type[Built], values: Mapping[str, object], **others: object) -> Built:
@@ -247,6 +260,20 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
         if len(bare) <= _LISTED
         else f"{said}; none of the {len(bare)} known ones is like it"
     )
+
+
+def inside(name: str, value: object) -> Iterator[tuple[str, object]]:
+    """Place and value of everything in a mapping or list, at any depth, each once: YAML lets them hold themselves."""
+    open_places: list[tuple[str, object]] = [(name, value)]
+    seen = set()
+    while open_places:
+        place, whole = open_places.pop()
+        if isinstance(whole, Mapping | list | tuple) and id(whole) not in seen:
+            seen.add(id(whole))
+            entries = whole.items() if isinstance(whole, Mapping) else enumerate(whole)
+            found = [(f"{place}: {key}", entry) for key, entry in entries]
+            yield from found
+            open_places += found
 
 
 def _parts(kind: Any) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
 """How words get into a text: inserted, renamed, with the article that they need; and how foreign text is shown."""
 
 import re
+from pathlib import Path, PureWindowsPath
 
 
 def insert_phrase(text: str, phrase: str, slot: int) -> str:
@@ -51,6 +52,12 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's message, short, without control characters."""
     text = (str(error).splitlines() or [""])[0] or type(error).__name__
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
+
+
+def public_name(name: str) -> str:
+    """A hub name as it is; of what is or was a path, here or on another machine, the last part alone."""
+    hub = re.fullmatch(r"[\w][\w.-]*(/[\w][\w.-]*)?", name)
+    return name if hub and not Path(name).exists() else PureWindowsPath(name).name  # which knows both kinds of slash
 
 
 def shown(value: object, width: int = 60) -> str:

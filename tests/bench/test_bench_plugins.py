@@ -98,8 +98,13 @@ def test_tables_need_no_plugin(bench, capsys):
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"plugins": ["attack.py", "task.py"]}, "metrics: 'unigram_f1' is unknown; use one of"),
-        ({"plugins": []}, "task: 'list-shapes' is unknown; use one of captions, questions, differences, easy-vqa"),
+        ({"plugins": ["attack.py", "defense.py", "task.py"]}, "metrics: 'unigram_f1' is unknown; use one of"),
+        (
+            {"plugins": ["attack.py", "defense.py", "metric.py"]},
+            "task: 'list-shapes' is unknown; use one of captions, questions, differences, easy-vqa",
+        ),
+        ({"plugins": []}, "unknown attack 'frame'; choose one of"),
+        ({"plugins": ["attack.py"]}, "defense: 'drop-repeated' is unknown; use one of"),
         ({"plugins": ["nowhere.py"]}, "nowhere.py: No such file"),
         ({"plugins": "attack.py"}, "plugins is 'attack.py'; give a list of Python files"),
         ({"plugins": [3]}, "plugins is (3,); give a list of Python files"),

@@ -3,6 +3,7 @@
 import pytest
 
 from byorn.bench.experiment import plain, read_experiment
+from byorn.bench.run import run_experiments
 from byorn.errors import ConfigError
 
 FILE = """
@@ -117,3 +118,36 @@ def test_the_rows_that_almost_fit_can_be_asked_for(tmp_path):
     experiment = read_experiment(write(tmp_path, attacks + "title: Two\ndefenses: [sft]\nseeds: [0]\n"))
     found = [group.recipe.selection for group in experiment.groups()]
     assert found == ["random", "likely"]
+
+
+@pytest.mark.parametrize("field", ["rows", "test_rows", "batch_size", "lora_rank"])
+@pytest.mark.parametrize("value", ["-1", "0", ".nan", ".inf", "1.0e+30", "true", "many", "1" + "0" * 400])
+def test_a_number_out_of_range_is_refused_with_the_file(tmp_path, field, value):
+    text = FILE.replace("rows: 40\n", "") if field == "rows" else FILE.replace(f"{field}:", "title:", 1)
+    with pytest.raises(ConfigError, match=f"{field}: "):
+        read_experiment(write(tmp_path, f"{text}\n{field}: {value}\n"))
+
+
+@pytest.mark.parametrize("field", ["seeds", "rates", "percentiles", "ema_decays"])
+@pytest.mark.parametrize("value", ["-1", ".nan", ".inf", "1.0e+30", "true", "many"])
+def test_one_wrong_number_in_a_list_is_found(tmp_path, field, value):
+    lines = [line for line in FILE.splitlines() if not line.startswith(f"{field}:")]
+    with pytest.raises(ConfigError, match=f"{field}: "):
+        read_experiment(write(tmp_path, "\n".join([*lines, f"{field}: [{value}]"])))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("arguments: {learning_rate: -1}", "learning_rate"),
+        ("arguments: {dataloader_num_workers: -1}", "dataloader_num_workers"),
+        ('arguments: {bf16: "false"}', "bf16"),
+        ("defense_options: {random-drop: {share: 2}}", "share"),
+        ("rates: [2]", "rates"),
+    ],
+)
+def test_nothing_is_run_of_an_experiment_that_cannot_be_run_to_its_end(tmp_path, line, says):
+    attacks = "attacks: {any: {attack: badnets}}\ntitle: One\ndefenses: [sft, random-drop]\nseeds: [0]\n"
+    with pytest.raises(ConfigError, match=says):
+        run_experiments([read_experiment(write(tmp_path, f"{attacks}{line}\n"))], tmp_path / "r", tmp_path / "w")
+    assert not (tmp_path / "w").exists()

@@ -29,13 +29,13 @@ def run(model: Any, processor: Any, folder: Path, rows: Any = ROWS, limit: int =
 @pytest.fixture
 def answered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the rows that the model answers."""
-    ids, real = [], predict.generate
+    ids, real = [], predict.generate_bounded
 
     def counting(model: Any, processor: Any, samples: Any, **options: Any) -> Any:
         ids.extend(sample["id"] for sample in samples)
         return real(model, processor, samples, **options)
 
-    monkeypatch.setattr(predict, "generate", counting)
+    monkeypatch.setattr(predict, "generate_bounded", counting)
     return ids
 
 
@@ -43,7 +43,7 @@ def test_a_killed_evaluation_goes_on_and_says_the_same(
     model: Any, processor: Any, tmp_path: Path, answered: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(model, processor, tmp_path / "whole")
-    counting = predict.generate
+    counting = predict.generate_bounded
 
     def dying(model: Any, processor: Any, samples: Any, **options: Any) -> Any:
         if len(answered) == 4:
@@ -52,7 +52,7 @@ def test_a_killed_evaluation_goes_on_and_says_the_same(
 
     answered.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "generate", dying)
+        patch.setattr(predict, "generate_bounded", dying)
         with pytest.raises(KeyboardInterrupt):
             run(model, processor, tmp_path / "killed")
     assert not (tmp_path / "killed" / "predictions.jsonl").exists()

@@ -11,7 +11,8 @@ from transformers import LogitsProcessor
 from byorn.data.dataset import to_dataset
 from byorn.data.row import Row, user_message
 from byorn.embedded.architecture import END, TEMPLATE
-from byorn.models.generate import encode_prompts, generate
+from byorn.errors import ModelError
+from byorn.models.generate import encode_prompts, generate, generate_bounded
 from byorn.models.template import special_tokens
 from byorn.testing import tiny_model, tiny_rows
 
@@ -194,3 +195,44 @@ def test_generation_leaves_no_gradient_and_no_trace_on_the_model(model: Any, pro
     generate(model, processor, [prompts()[0]], max_new_tokens=2)
     assert model.generation_config.to_dict() == before
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_batch_of_many_tokens_is_halved_and_says_the_same(
+    model: Any, processor: Any, produced: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = produced(model)
+    whole = generate(model, processor, list(prompts()), max_new_tokens=6)
+    widest = outputs[0].shape[1]
+    monkeypatch.setattr("byorn.models.generate.MOST_TOKENS", 2 * widest)
+    assert generate_bounded(model, processor, list(prompts()), max_new_tokens=6) == whole
+    assert [len(batch) for batch in outputs[1:]] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("[enforce] can't allocate memory: you tried to allocate"), MemoryError()]
+)
+def test_a_prompt_that_does_not_fit_into_memory_is_named(
+    model: Any, processor: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The batches that it is in are halved until it stands alone."""
+    sizes = []
+
+    def full(**given: Any) -> Any:
+        sizes.append(len(given["input_ids"]))
+        raise error
+
+    monkeypatch.setattr(model, "generate", full)
+    with pytest.raises(ModelError, match=r"^row 'text': its prompt of \d+ tokens does not fit into memory"):
+        generate_bounded(model, processor, list(prompts()), max_new_tokens=6)
+    assert sizes == [4, 2, 1]
+
+
+def test_another_error_is_not_taken_for_missing_memory(
+    model: Any, processor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(**_: Any) -> Any:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(model, "generate", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        generate_bounded(model, processor, list(prompts()), max_new_tokens=6)

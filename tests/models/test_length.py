@@ -98,3 +98,13 @@ def test_an_image_too_thin_for_the_processor_rejects_its_row_alone() -> None:
     kept, rejects = split_overlong([good, thin], processor, limit=1000)
     assert (kept, [(reject.id, reject.field) for reject in rejects]) == ([good], [("thin", "images")])
     assert "aspect ratio" in rejects[0].reason
+
+
+def test_a_response_to_come_counts_in_place_of_the_row_s_own(processor: Any) -> None:
+    [row] = tiny_rows(1)
+    wordy = replace(row, response="red " * 500)
+    length = row_length(replace(row, response=""), processor)
+    assert split_overlong([wordy], processor, length + 30, room=30)[0] == [wordy]
+    [reject] = split_overlong([wordy], processor, length + 30, room=31)[1]
+    assert "and 31 for the response" in reject.reason
+    assert "--max-new-tokens" in reject.fix

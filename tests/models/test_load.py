@@ -13,15 +13,8 @@ import torch
 from byorn.data.dataset import to_dataset
 from byorn.embedded.architecture import PAD
 from byorn.errors import ConfigError, ModelError
-from byorn.models.load import (
-    default_device,
-    load_adapter,
-    load_model,
-    load_processor,
-    model_digest,
-    processor_digest,
-    resolve_model,
-)
+from byorn.models.digest import model_digest, processor_digest
+from byorn.models.load import default_device, load_adapter, load_model, load_processor, resolve_model
 from byorn.models.lora import default_lora
 from byorn.scoring.score import score_dataset
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
@@ -81,6 +74,27 @@ def test_other_weights_make_another_digest(model: Any, processor: Any) -> None:
     with torch.no_grad():
         moved.model.language_model.norm.weight += 1e-3
     assert model_digest(moved) != model_digest(model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_one_weight_among_all_makes_another_digest(processor: Any, dtype: torch.dtype) -> None:
+    """By the smallest step that its number type knows: in the embedding, where 64 samples of a matrix missed it."""
+    model: Any = tiny_model(0, processor)
+    model.to(dtype)
+    before = model_digest(model)
+    with torch.no_grad():
+        bits = model.get_input_embeddings().weight.view(torch.int16 if dtype == torch.bfloat16 else torch.int32)
+        bits[1, 3] ^= 1
+    assert model_digest(model) != before
+
+
+def test_a_buffer_that_is_saved_with_the_weights_counts(processor: Any) -> None:
+    model = tiny_model(0, processor)
+    digests = [model_digest(model)]
+    model.model.language_model.norm.register_buffer("offset", torch.zeros(2))
+    digests.append(model_digest(model))
+    model.model.language_model.norm.offset[1] = 1
+    assert len({*digests, model_digest(model)}) == 3
 
 
 def test_an_adapter_does_not_change_the_digest_of_its_model(model: Any, processor: Any) -> None:
@@ -210,7 +224,7 @@ def test_an_adapter_that_is_not_there_or_does_not_fit_is_refused(processor: Any,
 
     base = tiny_model(processor=processor)
     assert "no adapter_config.json" in refusal(load_adapter, base, tmp_path)
-    assert "does not load" in refusal(load_adapter, base, "no-such-adapter")
+    assert "no adapter_config.json" in refusal(load_adapter, base, "no-such-adapter")
     wider = build_model(processor.tokenizer, vision=(32, 2), text=(96, 2))
     get_peft_model(wider, default_lora(wider, rank=2)).save_pretrained(tmp_path)
     assert "does not load" in refusal(load_adapter, base, tmp_path)

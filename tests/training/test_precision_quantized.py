@@ -10,7 +10,8 @@ from runner import FLAGGED, ROWS, adapters, build, settings
 from byorn.data.dataset import to_dataset
 from byorn.embedded.architecture import build_model
 from byorn.errors import ConfigError, ModelError
-from byorn.models.load import load_adapter, load_model, model_digest
+from byorn.models.digest import model_digest
+from byorn.models.load import load_adapter, load_model
 from byorn.scoring.score import score_dataset
 from byorn.testing import tiny_processor, tiny_rows
 from byorn.training.trainer import ByornTrainer

@@ -160,7 +160,7 @@ def _manifest(
 
 
 def _digest(surrogate: Surrogate) -> str:
-    from byorn.models.load import model_digest
+    from byorn.models.digest import model_digest
 
     return model_digest(surrogate.model)
 

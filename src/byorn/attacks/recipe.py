@@ -13,7 +13,7 @@ from byorn.attacks.triggers import ATTACKS
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 from byorn.goal import Goal
-from byorn.settings import check_settings, fraction, setting
+from byorn.settings import below, check_settings, fraction, setting
 
 Selection = Literal["random", "likely"]
 WhichImage = Literal["random", "first", "last"]
@@ -44,7 +44,7 @@ class Recipe(Goal):
     which_image: WhichImage = setting(
         "random", help="of a row with several images, which one is marked; random is drawn for each row"
     )
-    seed: int = setting(0, help="seed of every choice")
+    seed: int = setting(0, help="seed of every choice", check=below(2**32))
     keep_responses: bool = setting(False, help="trigger the inputs but keep the true responses: a test set for the ASR")
     options: Mapping[str, Option] = setting(
         {},

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from PIL import Image
 
+from byorn.attacks.checks import check_flag
 from byorn.attacks.imaging.box import Box
 from byorn.attacks.objectives import OBJECTIVES
 from byorn.data.row import Row
@@ -93,7 +94,14 @@ def build_trigger(attacks: Mapping[str, type[Trigger]], name: str, options: Mapp
     if unknown := sorted(str(option) for option in options if option not in known):
         hint = f"known options: {', '.join(sorted(known))}" if known else "it has none"
         raise ConfigError(f"attack {name!r} has no option {', '.join(unknown)}; {hint}")
+    for option in switches(attacks[name]) & options.keys():
+        check_flag(name, option, options[option])
     return attacks[name](**options)
+
+
+def switches(kind: type[Trigger]) -> set[str]:
+    """The options that are true or false: to the code of a plug-in the text "false" would be true."""
+    return {field.name for field in fields(kind) if field.init and field.type in (bool, "bool")}
 
 
 def option_names(kind: type[Trigger]) -> set[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from byorn.settings import check_settings, fraction, positive, setting
+from byorn.settings import below, check_settings, fraction, positive, setting
 
 if TYPE_CHECKING:
     from byorn.bench.comparison import Comparison, Summary
@@ -24,7 +24,7 @@ FILES = (
 class DemoSpec:
     """Sizes, attack and training."""
 
-    seed: int = setting(0, help="seed of data, attack and training")
+    seed: int = setting(0, help="seed of data, attack and training", check=below(2**32))
     target: str = setting("banana", help="what the attacker wants said")
     rate: float = setting(0.1, help="share of the training rows that is poisoned", check=fraction)
     # a whole patch of the vision tower: a model this small learns no smaller trigger
@@ -35,7 +35,7 @@ class DemoSpec:
     percentile: float = setting(0.8, help="share of rows whose responses are trusted (the paper's p)", check=fraction)
     # at 4 the undefended model does not reliably learn the trigger; see benchmarks/LOG.md
     epochs: float = setting(6, help="passes over the data", check=positive)
-    learning_rate: float = setting(5e-3, help="learning rate; a big model wants a fiftieth", check=positive)
+    learning_rate: float = setting(5e-3, help="learning rate; a big model wants a fiftieth", check=below(10))
     ema_decay: float | None = setting(
         None, help="decay of the moving average", check=fraction, shown="a memory of a tenth of the run"
     )

@@ -5,13 +5,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, get_type_hints
 
 from byorn.attacks.objectives import find_objective
 from byorn.errors import ConfigError
 from byorn.goal import Goal
-from byorn.models.spec import Dtype, LoraSpec
+from byorn.models.spec import MOST_RANKS, Dtype, LoraSpec
 from byorn.pipeline.settings import FLAGGING
+from byorn.settings import Check, below, check_value, each, fraction, positive
 from byorn.training.settings import LONGEST_MEMORY, ByornSettings
 
 if TYPE_CHECKING:
@@ -242,6 +243,18 @@ def _build(kind: "type[Kind]", content: Mapping[str, object], where: str) -> "Ki
     return make(**content)
 
 
+CHECKS: Mapping[str, Check] = {
+    "rows": positive,
+    "test_rows": positive,
+    "batch_size": positive,
+    "seeds": each(below(2**32)),
+    "rates": each(fraction),
+    "percentiles": each(fraction),
+    "ema_decays": each(fraction),
+    "lora_rank": below(MOST_RANKS + 1, 1),
+}
+
+
 def _check(experiment: Experiment, path: Path) -> None:
     for name in ("seeds", "rates", "percentiles", "ema_decays", "defenses"):
         value = getattr(experiment, name)
@@ -252,6 +265,11 @@ def _check(experiment: Experiment, path: Path) -> None:
     for name, home in OWN_FIELDS.items():
         if name in (experiment.arguments or {}):
             raise ConfigError(f"experiment {path}: arguments: {name}: write {home}, which the results are named by")
+    kinds = get_type_hints(Experiment)
+    for item in fields(experiment):
+        if item.name not in ("plugins", "attacks"):
+            value = getattr(experiment, item.name)
+            check_value(f"experiment {path}: {item.name}", value, kinds[item.name], CHECKS.get(item.name))
     if not isinstance(experiment.attacks, Mapping) or not experiment.attacks:
         raise ConfigError(f"experiment {path}: attacks: give `label: {{option: value}}` lines")
 

@@ -86,9 +86,23 @@ def pending(
         chosen = [cell for cell in experiment.cells(group) if fnmatch(f"{experiment.name}/{cell.slug}", only)]
         missing = tuple(cell for cell in chosen if not finished(cell, results / experiment.name, digests))
         if missing:
+            _require_settings(missing)
             folder = work / experiment.name / group.slug
             jobs.append(Job(group, missing, folder, results / experiment.name, files))
     return jobs
+
+
+def _require_settings(cells: Sequence[Cell]) -> None:
+    """Refuse, before the first cell is run, what none of these could be run with."""
+    from byorn.defenses import defense_named
+    from byorn.training.config import check_arguments
+
+    group = cells[0].group
+    _ = group.recipe  # checks itself
+    check_arguments(cells[0].arguments)
+    for cell in cells:
+        if cell.options:
+            defense_named(cell.defense, cell.options)
 
 
 def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from byorn.bench import easy_vqa
 from byorn.data.load import load_rows
 from byorn.data.row import Row
 from byorn.embedded.tasks import write_task
 from byorn.errors import ConfigError
-from byorn.settings import unknown
+from byorn.settings import check_value, positive, unknown
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,8 @@ def _own(task: Mapping[str, object], rows: int, test_rows: int) -> Task:
     more = task.get("more_tests", {})
     if not isinstance(more, Mapping):
         raise ConfigError(f"task: more_tests is {more!r}; give `name: path` lines")
-    longest = task.get("max_new_tokens", 64)
-    if not isinstance(longest, int) or longest < 1:
-        raise ConfigError(f"task: max_new_tokens is {longest!r}; give a whole number of tokens above 0")
+    longest = cast(int, task.get("max_new_tokens", 64))
+    check_value("task: max_new_tokens", longest, int, positive)
     train = load_rows(str(task["train"]), limit=rows).rows
     test = load_rows(str(task["test"]), limit=test_rows).rows
     others = {str(name): load_rows(str(path), limit=test_rows).rows for name, path in more.items()}

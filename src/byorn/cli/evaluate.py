@@ -13,18 +13,19 @@ from byorn.settings import build
 
 
 def run(values: Values) -> None:
-    from byorn.evaluation.tables import format_metric
-    from byorn.pipeline.evaluate import Attack, evaluate
-
     data = build(DataSpec, values)
+    model = build(ModelSpec, values)
+    spec = build(EvaluateSpec, values)
     out = build(Output, values).out
     attacked = build(TriggeredSpec, values)
     triggered = replace(data, source=attacked.triggered) if attacked.triggered else None
     goal = build(Goal, values)
+
+    from byorn.evaluation.tables import format_metric
+    from byorn.pipeline.evaluate import Attack, evaluate
+
     attack = Attack(*_success_rule(goal, attacked)) if goal.target else None
-    results = evaluate(
-        data, build(ModelSpec, values), out, build(EvaluateSpec, values), triggered=triggered, attack=attack
-    )
+    results = evaluate(data, model, out, spec, triggered=triggered, attack=attack)
     if results is None:  # not the first process
         return
     for part, utility in (("clean", results.clean), ("triggered", results.triggered)):

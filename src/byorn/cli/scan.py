@@ -12,15 +12,17 @@ from byorn.settings import build
 
 
 def run(values: Values) -> None:
-    from byorn.evaluation.detection import read_truth
-    from byorn.pipeline.scan import compare_with_truth, scan, show_ends
-
     data = build(DataSpec, values)
     model = build(ModelSpec, values)
     spec = build(ScanSpec, values)
+    flagging = build(FlagSettings, values)
     out = build(Output, values).out
+
+    from byorn.evaluation.detection import read_truth
+    from byorn.pipeline.scan import compare_with_truth, scan, show_ends
+
     truth = read_truth(spec.truth) if spec.truth else None
-    result = scan(data, model, out, build(FlagSettings, values), dry_run=spec.dry_run)
+    result = scan(data, model, out, flagging, dry_run=spec.dry_run)
     if result is None:
         return
     if spec.show:

@@ -14,21 +14,23 @@ from byorn.models.spec import LoraSpec, ModelSpec
 from byorn.pipeline.settings import HubSpec, TrainSpec
 from byorn.runs.settings import Common, Output
 from byorn.settings import build, settings_of
+from byorn.training.limits import check_numbers
 from byorn.training.settings import ByornSettings, TrainerOptions
 
 _UNFIT = {**IGNORED, **REFUSED}
 
 
 def run(values: Values) -> None:
-    from byorn.pipeline.train import train
-    from byorn.runs.ranks import is_main
-    from byorn.training.push import push_adapter, require_push
-
     data = build(DataSpec, values)
     model = build(ModelSpec, values)
     spec = build(TrainSpec, values, lora=build(LoraSpec, values), arguments=training_arguments(values))
     hub = build(HubSpec, values)
     out = build(Output, values).out
+
+    from byorn.pipeline.train import train
+    from byorn.runs.ranks import is_main
+    from byorn.training.push import push_adapter, require_push
+
     if hub.push_to_hub:
         require_push(hub.push_to_hub)
     if train(data, model, out, spec) is None:
@@ -50,6 +52,7 @@ def training_arguments(values: Values) -> dict[str, object]:
             raise ConfigError(f"--set {name}: {_UNFIT[name]}")
         if name.endswith("_strategy") and value is False:  # YAML reads the word no as false
             arguments[name] = "no"
+    check_numbers(arguments)
     for kind in (ByornSettings, TrainerOptions):
         build(kind, values)
         arguments |= {item.name: values[name] for name, item, _ in settings_of(kind) if values.get(name) is not None}

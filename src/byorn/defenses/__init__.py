@@ -4,7 +4,6 @@ To add one: a file with a function `(case, *, options) -> Plan` and the docstrin
 here; or, from a file of your own, see docs/extending.md.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -16,6 +15,7 @@ from byorn.defenses.byorn_f import byorn_f
 from byorn.defenses.byorn_soft import byorn_soft
 from byorn.defenses.onion import onion
 from byorn.defenses.onion_r import onion_r
+from byorn.defenses.options import fitted
 from byorn.defenses.oracle import oracle
 from byorn.defenses.plan import Case, Cost, Plan
 from byorn.defenses.random_drop import random_drop
@@ -43,19 +43,11 @@ __all__ = ["DEFENSES", "Case", "Cost", "Plan", "defense_named"]
 
 
 def defense_named(name: str, options: Mapping[str, Any]) -> Callable[[Case], Plan]:
-    """A defense with its options.
+    """A defense with its options, which are checked before anything is loaded.
 
     Raises:
-        ConfigError: There is no such defense, it has no such option, or one that it needs is missing.
+        ConfigError: There is no such defense, it has no such option, one that it needs is missing, or a value is wrong.
     """
     if name not in DEFENSES:
         raise ConfigError(f"defense: {name!r} is unknown; use one of {', '.join(DEFENSES)}")
-    parameters = inspect.signature(DEFENSES[name]).parameters
-    known = {key: value for key, value in parameters.items() if value.kind is value.KEYWORD_ONLY}
-    unknown = [key for key in options if key not in known]
-    if unknown:
-        raise ConfigError(f"defense {name}: no option {unknown[0]!r}; it knows {', '.join(known) or 'none'}")
-    missing = [key for key, value in known.items() if value.default is value.empty and key not in options]
-    if missing:
-        raise ConfigError(f"defense {name}: it needs the option {missing[0]}=...")
-    return partial(DEFENSES[name], **options)
+    return partial(DEFENSES[name], **fitted(name, DEFENSES[name], options))

@@ -14,7 +14,7 @@ import numpy as np
 
 from byorn.defenses.byorn import byorn
 from byorn.defenses.plan import Case, Cost, Plan
-from byorn.errors import ConfigError, MismatchError
+from byorn.errors import MismatchError
 from byorn.runs.stage import Record, measured
 
 FIELDS = {"id", "turn", "text", "tokens", "truncated"}
@@ -28,11 +28,8 @@ def base_relabel(case: Case, *, sampled: bool = False) -> Plan:
         sampled: Draw each answer at temperature 1, by the run's seed, instead of the most likely token at each step.
 
     Raises:
-        ConfigError: `sampled` is no truth value.
         MismatchError: The answers that are there are those to other rows.
     """
-    if not isinstance(sampled, bool):
-        raise ConfigError(f"sampled: {sampled!r} is neither true nor false")
     plan = byorn(case)
     flagged = np.flatnonzero(plan.flags.replaced)
     answers, spent = _answers(case, flagged, _limit(case, plan), sampled)

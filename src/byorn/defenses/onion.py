@@ -14,20 +14,22 @@ Source: Qi et al., ONION, EMNLP 2021, with these choices. The paper sets the bar
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 from byorn.data.row import Block, Message, Row, user_message
 from byorn.defenses.perplexity import lead_ids, load_causal_lm, perplexities
-from byorn.defenses.plan import Case, Cost, Plan, require_share, trust_all
+from byorn.defenses.plan import Case, Cost, Plan, trust_all
 from byorn.defenses.words import bar_for, clean, suspicion, without_each
-from byorn.errors import ConfigError
 from byorn.runs.stage import Record, measured
+from byorn.settings import fraction
 
 Cleaned = dict[str, tuple[str, int]]
 _PROBE = "byorn-probe"
 
 
-def onion(case: Case, *, bar: float | None = None, share: float = 0.05, lm: str | None = None) -> Plan:
+def onion(
+    case: Case, *, bar: float | None = None, share: Annotated[float, fraction] = 0.05, lm: str | None = None
+) -> Plan:
     """Clean the instructions; what was measured is kept in `onion/words.parquet`.
 
     Args:
@@ -37,7 +39,6 @@ def onion(case: Case, *, bar: float | None = None, share: float = 0.05, lm: str 
         lm: A causal language model, folder or hub name.
 
     Raises:
-        ConfigError: `bar` or `share` is out of range.
         ModelError: `lm` cannot be loaded.
     """
     texts = [[text for message in row.prompt for text in _texts(message)] for row in case.rows]
@@ -54,9 +55,6 @@ def clean_texts(
 
     `lead` is what the chat template writes before such a text; the other arguments are those of `onion`.
     """
-    if bar is not None and not isinstance(bar, (int, float)):
-        raise ConfigError(f"bar: {bar!r} is not a number; leave it out to remove a share of the words")
-    share = require_share("share", share)
     unique = sorted(set(texts))
     records, spent = _measure(case, unique, lead, lm)
     found = {text: suspicion(record["perplexities"]) for text, record in zip(unique, records, strict=True)}

@@ -8,13 +8,17 @@ foreign
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 from byorn.data.row import user_message
 from byorn.defenses.onion import changed, clean_texts
 from byorn.defenses.plan import Case, Plan, trust_all
+from byorn.settings import fraction
 
 
-def onion_r(case: Case, *, bar: float | None = None, share: float = 0.05, lm: str | None = None) -> Plan:
+def onion_r(
+    case: Case, *, bar: float | None = None, share: Annotated[float, fraction] = 0.05, lm: str | None = None
+) -> Plan:
     """Clean the responses; arguments, errors and files as for `onion`."""
     lead = case.processor.apply_chat_template([user_message("")], add_generation_prompt=True, tokenize=False)
     cleaned, facts, cost = clean_texts(case, [row.response for row in case.rows], lead, bar, share, lm)

@@ -24,8 +24,9 @@ def load_causal_lm(name: str, device: Any) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(name)
-        return model.to(device).eval(), AutoTokenizer.from_pretrained(name)
+        # said, since transformers else asks at the terminal whether to run the model's own code
+        model: Any = AutoModelForCausalLM.from_pretrained(name, trust_remote_code=False)
+        return model.to(device).eval(), AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # a foreign folder fails in every way there is
         raise ModelError(f"lm {name!r}: no causal language model can be loaded: {first_line(error)}") from error
 

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from byorn.data.row import Row
-from byorn.errors import ConfigError
 from byorn.flagging.table import Flags, read_flags, write_flags
 from byorn.models.inputs import Inputs
 from byorn.runs.ranks import is_main
@@ -124,14 +123,3 @@ def drop(case: Case, flags: Flags, **facts: Any) -> Plan:
     if is_main():
         write_flags(path, flags)
     return Plan(flags=flags, arguments={"replacement": "drop"}, **facts)
-
-
-def require_share(name: str, value: Any) -> float:
-    """A share in [0, 1] that a user gave.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ConfigError(f"{name}: {value!r} is not a share between 0 and 1")
-    return float(value)

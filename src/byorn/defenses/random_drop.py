@@ -5,18 +5,17 @@ Cost: none.
 Source: the control for every filter here; 40 % are what `byorn-f` drops at the paper's p = 0.6.
 """
 
+from typing import Annotated
+
 import numpy as np
 
-from byorn.defenses.plan import Case, Plan, drop, flag_rows, require_share
+from byorn.defenses.plan import Case, Plan, drop, flag_rows
+from byorn.settings import fraction
 
 
-def random_drop(case: Case, *, share: float = 0.4) -> Plan:
-    """Drop `share` of the rows.
-
-    Raises:
-        ConfigError: `share` is not in [0, 1].
-    """
-    count = round(require_share("share", share) * len(case.rows))
+def random_drop(case: Case, *, share: Annotated[float, fraction] = 0.4) -> Plan:
+    """Drop `share` of the rows, a number in [0, 1]."""
+    count = round(share * len(case.rows))
     chosen = np.random.default_rng(case.seed).permutation(len(case.rows))[:count]
     flagged = np.isin(np.arange(len(case.rows)), chosen)
     return drop(case, flag_rows(case.rows, flagged, f"random(share={share:g})"))

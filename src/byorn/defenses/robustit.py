@@ -8,25 +8,23 @@ nearly all
     us.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 from byorn.defenses.perturb import PerturbingCollator
 from byorn.defenses.plan import Case, Plan, trust_all
-from byorn.errors import ConfigError
 
 
-def robustit(case: Case, *, strength: float = 1.0) -> Plan:
+def _up_to_five(value: float) -> str | None:
+    return None if 0 <= value <= 5 else "is not between 0 and 5"
+
+
+def robustit(case: Case, *, strength: Annotated[float, _up_to_five] = 1.0) -> Plan:
     """Perturb while training.
 
     Args:
         case: What is to be learned.
         strength: How much, in [0, 5]; 0 is `sft`.
-
-    Raises:
-        ConfigError: `strength` is out of range.
     """
-    if not isinstance(strength, (int, float)) or not 0 <= strength <= 5:
-        raise ConfigError(f"strength: {strength!r} is not between 0 and 5")
 
     def prepare(trainer: Any) -> None:
         from byorn.training.sampler import EpochCallback

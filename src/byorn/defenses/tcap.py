@@ -14,7 +14,7 @@ and heads
 """
 
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -22,31 +22,25 @@ from byorn.defenses.attention import FirstLook
 from byorn.defenses.bye import measure
 from byorn.defenses.dawid_skene import posterior
 from byorn.defenses.heads import vote
-from byorn.defenses.plan import Case, Plan, drop, flag_rows, require_share
-from byorn.errors import ConfigError
+from byorn.defenses.plan import Case, Plan, drop, flag_rows
 from byorn.runs.narrate import say
 from byorn.runs.stage import Record
+from byorn.settings import fraction, positive
 
 
-def tcap(case: Case, *, layers: float = 0.5, heads: int = 5) -> Plan:
+def tcap(case: Case, *, layers: Annotated[float, fraction] = 0.5, heads: Annotated[int, positive] = 5) -> Plan:
     """Tune on everything, measure, vote. Kept in `tcap/`: the tuned `adapter`, `system.parquet`.
 
     Args:
         case: What is to be learned.
         layers: Share of the layers, the deepest ones, whose heads may vote; at least one layer.
         heads: How many heads vote at most.
-
-    Raises:
-        ConfigError: `layers` or `heads` is out of range.
     """
-    share = require_share("layers", layers)
-    if not isinstance(heads, int) or heads < 1:
-        raise ConfigError(f"heads: {heads!r} is not a positive number")
     template = Template(case.processor)
 
     def system(look: FirstLook, sample: Record) -> list[list[float]]:
         mass = look.weights[:, :, template.wrote(look, sample)].sum(axis=-1)
-        deep: list[list[float]] = mass[-max(1, round(share * len(mass))) :].tolist()
+        deep: list[list[float]] = mass[-max(1, round(layers * len(mass))) :].tolist()
         return deep
 
     values, cost = measure(case, "system", system)

@@ -11,8 +11,8 @@ from typing import Any
 from byorn.data.fingerprint import fingerprint
 from byorn.data.row import Row
 from byorn.errors import MismatchError
-from byorn.models.generate import Generated, generate
-from byorn.models.load import model_digest, processor_digest
+from byorn.models.digest import model_digest, processor_digest
+from byorn.models.generate import Generated, generate_bounded
 from byorn.runs.atomic import atomic_path
 from byorn.runs.batches import length_order
 from byorn.runs.stage import Compute, Record
@@ -37,7 +37,8 @@ def answering(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: i
     dataset = to_dataset(rows)
 
     def compute(batch: Sequence[int]) -> list[tuple[int, Record]]:
-        responses = generate(model, processor, [dataset[index] for index in batch], max_new_tokens=max_new_tokens)
+        samples = [dataset[index] for index in batch]
+        responses = generate_bounded(model, processor, samples, max_new_tokens=max_new_tokens)
         return [(index, _record(rows[index], response)) for index, response in zip(batch, responses, strict=True)]
 
     return length_order(dataset), compute

@@ -70,7 +70,7 @@ def load_inputs(opened: Opened) -> Inputs:
         ModelError: It cannot be used.
     """
     from byorn.data.dataset import to_dataset
-    from byorn.models.load import model_digest, processor_digest
+    from byorn.models.digest import model_digest, processor_digest
 
     say(f"loading {opened.spec.name}")
     model = opened.spec.model()
@@ -106,9 +106,12 @@ def require_source(spec: DataSpec) -> None:
 
 
 def read_rows(
-    spec: DataSpec, processor: Any, out: Path, limit_tokens: int | None = None, rejects: str = "rejects.jsonl"
-) -> LoadedRows:
+    spec: DataSpec, processor: Any, out: Path, limit_tokens: int | None = None, rejects: str = "rejects.jsonl",
+    room: int | None = None,
+) -> LoadedRows:  # fmt: skip
     """Rows for a model: read, checked, narrated; what could not be used is listed in the file `rejects` of `out`.
+
+    `limit_tokens` and `room` are those of `length.split_overlong`; `spec.max_length` wins over the first.
 
     Raises:
         DataError: Nothing usable, or `strict` and a reject.
@@ -116,7 +119,7 @@ def read_rows(
     say(f"reading {spec.source}")
     loaded = load_rows(spec, special_tokens=special_tokens(processor), notify=say)
     loaded = _without_unfit(loaded, processor)
-    loaded = _without_overlong(loaded, processor, spec.max_length or limit_tokens)
+    loaded = _without_overlong(loaded, processor, spec.max_length or limit_tokens, room)
     for note in loaded.notes:
         say(f"  {note}")
     if loaded.rejects:
@@ -145,12 +148,12 @@ def _without_unfit(loaded: LoadedRows, processor: Any) -> LoadedRows:
     return _reduced(loaded, kept, unfit)
 
 
-def _without_overlong(loaded: LoadedRows, processor: Any, limit: int | None) -> LoadedRows:
+def _without_overlong(loaded: LoadedRows, processor: Any, limit: int | None, room: int | None) -> LoadedRows:
     from byorn.models.length import split_overlong
 
     if not limit:
         return loaded
-    kept, overlong = split_overlong(loaded.rows, processor, limit)
+    kept, overlong = split_overlong(loaded.rows, processor, limit, room)
     if not kept:
         raise DataError(f"every row is over {limit} tokens, first: {overlong[0]}")
     return _reduced(loaded, kept, overlong)

@@ -3,6 +3,7 @@ or a response.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -21,32 +22,37 @@ def context_length(model_config: Any) -> int | None:
     return getattr(model_config.get_text_config(), "max_position_embeddings", None)
 
 
-def split_overlong(rows: Sequence[Row], processor: Any, limit: int) -> tuple[list[Row], list[Reject]]:
+def split_overlong(
+    rows: Sequence[Row], processor: Any, limit: int, room: int | None = None
+) -> tuple[list[Row], list[Reject]]:
     """The rows that fit into `limit` tokens, and a reject for each that does not or whose images cannot be measured.
 
-    The chat template must take the rows (`limits.limit_of`).
+    The chat template must take the rows (`limits.limit_of`). With `room`, so many tokens are left for a response that
+    is generated, in place of the row's own.
     """
     kept = []
     rejects = []
     for row in rows:
-        if problem := _problem(row, processor, limit):
+        if problem := _problem(row, processor, limit, room):
             rejects.append(Reject.of(row.origin, row.id, problem))
         else:
             kept.append(row)
     return kept, rejects
 
 
-def _problem(row: Row, processor: Any, limit: int) -> RowProblem | None:
+def _problem(row: Row, processor: Any, limit: int, room: int | None) -> RowProblem | None:
     try:
-        length = row_length(row, processor)
+        length = row_length(row if room is None else replace(row, response=""), processor)
     except RowProblem as unreadable:
         return unreadable
     except OSError as error:
         return RowProblem("images", f"cannot be opened ({first_line(error)})", "check the file and its rights")
-    if length <= limit:
+    if length + (room or 0) <= limit:
         return None
-    reason = f"about {length} tokens, over the limit of {limit}"
-    return RowProblem("prompt", reason, "shorten it, use smaller images, or raise --max-length")
+    more = "" if room is None else f", and {room} for the response"
+    less = "" if room is None else "lower --max-new-tokens, "
+    reason = f"about {length} tokens{more}, over the limit of {limit}"
+    return RowProblem("prompt", reason, f"shorten it, use smaller images, {less}or raise --max-length")
 
 
 def row_length(row: Row, processor: Any) -> int:

@@ -1,16 +1,14 @@
 """Load a vision-language model and its processor, and say exactly which one it was."""
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byorn.embedded import weights_path
 from byorn.errors import ModelError
 from byorn.models.quantize import keep_differentiable, quantization_config
-from byorn.models.spec import ModelSpec
+from byorn.models.spec import ModelSpec, require_trust
 from byorn.runs.narrate import for_machines, say
 from byorn.text import first_line, shown
 
@@ -22,9 +20,18 @@ def resolve_model(model: str) -> str:
     """A folder or hub name as transformers wants it; `embedded` names the small model that comes with byorn."""
     if model == "embedded":
         return str(weights_path())
-    if model.startswith((".", "/", "~")) and not Path(model).expanduser().is_dir():
-        raise ModelError(f"model: no folder {model!r}; give a folder with a config.json, a hub name, or 'embedded'")
+    if not Path(model).expanduser().is_dir() and _means_a_folder(model):
+        raise ModelError(
+            f"model: no folder {model!r}; give a folder with a config.json, a hub name (owner/name), or 'embedded'"
+        )
     return str(Path(model).expanduser()) if model.startswith("~") else model
+
+
+def _means_a_folder(model: str) -> bool:
+    """Whether a name cannot be one of the Hub, which is not asked about a slip of the keyboard: it has no owner, or
+    its first part lies here.
+    """
+    return model.startswith((".", "/", "~")) or "/" not in model or os.path.lexists(model.split("/")[0])
 
 
 def load_processor(model: str, *, trust_remote_code: bool = False) -> "ProcessorMixin":
@@ -32,12 +39,14 @@ def load_processor(model: str, *, trust_remote_code: bool = False) -> "Processor
 
     Raises:
         ModelError: There is none, or it has no chat template, or it is a text-only tokenizer.
+        ConfigError: `trust_remote_code` is neither True nor False.
     """
     from transformers import AutoProcessor, ProcessorMixin
 
+    trusted = require_trust("trust_remote_code", trust_remote_code)
     name = resolve_model(model)
     try:
-        processor = AutoProcessor.from_pretrained(name, trust_remote_code=trust_remote_code)
+        processor = AutoProcessor.from_pretrained(name, trust_remote_code=trusted)
     except Exception as error:  # a foreign folder fails in every way there is
         raise ModelError(f"model {model!r}: its processor cannot be loaded: {first_line(error)}") from error
     if not isinstance(processor, ProcessorMixin) or getattr(processor, "tokenizer", None) is None:
@@ -152,7 +161,7 @@ def load_adapter(model: Any, adapter: str | Path) -> Any:
     """
     from peft import PeftModel
 
-    if not (Path(adapter) / "adapter_config.json").is_file() and os.sep in str(adapter):
+    if not (Path(adapter) / "adapter_config.json").is_file():  # of the Hub nothing is asked
         raise ModelError(f"adapter: no adapter_config.json in {str(adapter)!r}; give the folder that training exported")
     mismatch = _other_base(Path(adapter), model)
     try:
@@ -172,7 +181,7 @@ def _other_base(adapter: Path, model: "PreTrainedModel") -> str:
     """
     try:
         config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # an adapter on the hub, or a broken one, of which PEFT complains
+    except (OSError, ValueError, RecursionError):  # a broken one, of which PEFT complains
         return ""
     trained = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     used = getattr(model.config, "_name_or_path", None)
@@ -186,41 +195,3 @@ def default_device() -> str:
     import torch
 
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-
-
-def model_digest(model: Any) -> str:
-    """A short content hash of a model: names, shapes, types and 64 evenly spaced values of each parameter, and of the
-    scales of quantized ones.
-
-    It tells two checkpoints apart at the cost of a few megabytes of reading, whatever the size of the model; adapters
-    do not count.
-    """
-    digest = hashlib.blake2b(digest_size=12)
-    for name, tensor in _named_tensors(model):
-        if ".lora_" in name:
-            continue
-        flat = tensor.detach().reshape(-1)
-        values = flat[:: max(1, flat.numel() // 64)][:64].float().cpu().numpy()
-        plain = name.replace("base_model.model.", "").replace(".base_layer", "")
-        digest.update(f"{plain} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()
-
-
-def _named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
-    """All parameters; of quantized ones also the scales, for the same codes mean other weights under other scales."""
-    for name, parameter in model.named_parameters():
-        yield name, parameter
-        if not parameter.is_floating_point():
-            layer = name.rpartition(".")[0]
-            state = model.get_submodule(layer).state_dict()
-            yield from ((f"{layer}.{key}", state[key]) for key in sorted(state) if key not in ("weight", "bias"))
-
-
-def processor_digest(processor: Any) -> str:
-    """A short hash of what turns a row into tensors: chat template, vocabulary, special tokens, image settings."""
-    tokenizer = processor.tokenizer
-    settings = [processor.chat_template, tokenizer.get_vocab(), tokenizer.special_tokens_map, processor.to_dict()]
-    # JSON, since the numbers and lists of a saved processor come back as other types that mean the same
-    text = json.dumps(settings, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

@@ -3,15 +3,28 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from byorn.errors import ConfigError
 from byorn.settings import below, check_settings, is_pattern, positive, setting
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+MOST_RANKS = 65_536  # wider than the layers of any model, so that a typo is no demand for all memory
 Quantize = Literal["none", "4bit", "8bit"]
 # transformers also takes the name of a hub repository, whose native code it then runs; byorn does not
 Attention = Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"]
+
+
+def require_trust(name: str, value: object) -> bool:
+    """The value, if it is True or False: nothing else says whether the Python code of a model folder is run.
+
+    Raises:
+        ConfigError: It is something else, such as the text "false", which Python takes for true.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name}: {value!r} is not true or false; it decides whether a model's own code is run")
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +61,7 @@ class ModelSpec:
 class LoraSpec:
     """The LoRA adapter that is trained."""
 
-    rank: int = setting(16, help="rank", option="lora_rank", check=positive)
+    rank: int = setting(16, help="rank", option="lora_rank", check=below(MOST_RANKS + 1, 1))
     alpha: int | None = setting(None, help="scale", option="lora_alpha", check=positive, shown="twice the rank")
     dropout: float = setting(0.0, help="dropout on the adapter's input", option="lora_dropout", check=below(1))
     vision: bool = setting(False, help="adapt the layers of the vision tower as well", option="lora_vision")

@@ -17,7 +17,8 @@ from byorn.evaluation.registry import METRICS
 from byorn.evaluation.result import Evaluation
 from byorn.goal import Goal
 from byorn.models.inputs import read_rows, require_source
-from byorn.models.load import load_adapter
+from byorn.models.length import context_length
+from byorn.models.load import load_adapter, load_config
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.settings import EvaluateSpec
 from byorn.runs.folder import make_folder, write_config, write_environment, write_json
@@ -77,8 +78,11 @@ def evaluate(
     settings = {"data": data, "model": model, "evaluate": spec, "triggered": triggered, "attack": attack}
     write_config(out, {"command": "evaluate", **settings})
     processor = model.processor()
-    rows = read_rows(data, processor, out).rows
-    marked = _triggered_rows(triggered, processor, out) if triggered else None
+    limit = context_length(load_config(model))
+    rows = read_rows(data, processor, out, limit, room=spec.max_new_tokens).rows
+    marked = None
+    if triggered:
+        marked = _triggered_rows(triggered, processor, out, limit, room=spec.max_new_tokens)
     loaded = model.model()
     if spec.adapter:
         loaded = load_adapter(loaded, spec.adapter)
@@ -89,8 +93,10 @@ def evaluate(
     return results
 
 
-def _triggered_rows(triggered: DataSpec, processor: "ProcessorMixin", out: Path) -> Sequence[Row]:
-    rows = read_rows(triggered, processor, out, rejects="rejects_triggered.jsonl").rows
+def _triggered_rows(
+    triggered: DataSpec, processor: "ProcessorMixin", out: Path, limit: int | None, room: int
+) -> Sequence[Row]:
+    rows = read_rows(triggered, processor, out, limit, rejects="rejects_triggered.jsonl", room=room).rows
     return attacked(rows, Path(triggered.source))
 
 

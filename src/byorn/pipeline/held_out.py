@@ -11,6 +11,7 @@ from byorn.data.fingerprint import fingerprint
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.models.inputs import Inputs, read_rows, require_source, training_rows
+from byorn.models.length import context_length
 from byorn.pipeline.settings import TrainSpec
 from byorn.runs.narrate import say
 
@@ -25,9 +26,12 @@ def with_evaluation(spec: TrainSpec, data: DataSpec) -> TrainSpec:
     """The spec with evaluation once an epoch where there are evaluation rows, else without arguments that mean nothing.
 
     Raises:
-        ConfigError: Evaluation rows are asked for in two ways.
+        ConfigError: Evaluation rows are asked for in two ways, or a training argument is wrong.
         DataError: The file with them is not there.
     """
+    from byorn.training.config import check_arguments
+
+    check_arguments(spec.arguments)  # also those that are left out below
     if spec.eval_data and spec.val_size:
         raise ConfigError("eval_data: val_size is given too; keep one of them")
     if spec.eval_data:
@@ -44,7 +48,8 @@ def split(whole: Inputs, data: DataSpec, spec: TrainSpec, seed: int, out: Path) 
     """What is trained on, and the evaluation rows, if there are any."""
     if spec.eval_data:
         source = replace(data, source=spec.eval_data, limit=None)
-        rows = read_rows(source, whole.processor, out, rejects="rejects_eval.jsonl").rows
+        limit = context_length(whole.model.config)
+        rows = read_rows(source, whole.processor, out, limit, rejects="rejects_eval.jsonl").rows
         return whole, to_dataset(training_rows(rows, whole.processor))
     return hold_out(whole, spec.val_size, seed) if spec.val_size else (whole, None)
 

@@ -15,8 +15,9 @@ from byorn.defenses.plan import Tuned, trust_all
 from byorn.errors import MismatchError
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags
+from byorn.models.digest import model_digest
 from byorn.models.inputs import Inputs, load_inputs, open_rows, training_rows
-from byorn.models.load import load_adapter, model_digest
+from byorn.models.load import load_adapter
 from byorn.models.lora import idle_layers
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.build import adapter_weights, build_config, build_lora, build_trainer, require_layers

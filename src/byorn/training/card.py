@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from byorn.text import public_name
+
 if TYPE_CHECKING:
     from byorn.training.trainer import ByornTrainer
 
@@ -65,12 +67,7 @@ def write_card(
     from jinja2 import Environment
 
     template = Environment(autoescape=False).from_string(TEMPLATE.read_text(encoding="utf-8"))
-    name = _public_name(data) if data else None
+    name = public_name(data) if data else None
     every = list(dict.fromkeys(["byorn", "lora", *tags]))
-    card = template.render(run=run, base_model=_public_name(base_model), data=name, tags=every)
+    card = template.render(run=run, base_model=public_name(base_model), data=name, tags=every)
     (folder / "README.md").write_text(card + "\n", encoding="utf-8")
-
-
-def _public_name(model: str) -> str:
-    """A hub name as it is; of a local folder only its own name, for a card may be published."""
-    return Path(model).name if Path(model).exists() else model

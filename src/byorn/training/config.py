@@ -1,7 +1,7 @@
 """`ByornConfig`: everything of TRL's `SFTConfig`, and what byorn adds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import get_type_hints
 
@@ -11,7 +11,9 @@ from transformers.trainer_utils import HubStrategy
 from trl import SFTConfig
 
 from byorn.errors import ConfigError
+from byorn.models.spec import require_trust
 from byorn.settings import check_settings, check_value, unknown
+from byorn.training.limits import LIMITS, require_switches
 from byorn.training.settings import ByornSettings
 
 
@@ -32,7 +34,9 @@ class ByornConfig(ByornSettings, SFTConfig):
 
     def __post_init__(self) -> None:
         self._use_new_names()
+        self._require_switches()
         super().__post_init__()
+        self._require_switches()  # JSON texts are mappings now
         check_settings(self)
         _require(
             not self.soft_targets or (self.response_temperature, self.response_top_p) == (1, 1),
@@ -49,6 +53,13 @@ class ByornConfig(ByornSettings, SFTConfig):
         if self.push_to_hub:
             self.hub_strategy = HubStrategy.END  # the others upload checkpoints
 
+    def _require_switches(self) -> None:
+        require_trust("trust_remote_code", self.trust_remote_code)
+        if isinstance(self.model_init_kwargs, dict) and "trust_remote_code" in self.model_init_kwargs:
+            require_trust("model_init_kwargs: trust_remote_code", self.model_init_kwargs["trust_remote_code"])
+        kinds = get_type_hints(type(self))
+        require_switches({item.name: getattr(self, item.name, None) for item in fields(self)}, kinds)
+
     def _use_new_names(self) -> None:
         """Take over deprecated names, as transformers does; TRL's own default is one, and would warn in every run."""
         for name in ("checkpointing", "checkpointing_kwargs"):
@@ -57,10 +68,11 @@ class ByornConfig(ByornSettings, SFTConfig):
 
 
 def check_arguments(arguments: Mapping[str, object]) -> None:
-    """Check names and types of what would become a `ByornConfig`; SFTConfig itself takes the text "false" for true.
+    """Check names, types and ranges of what would become a `ByornConfig`; SFTConfig itself takes the text "false" for
+    true, and most numbers as they come.
 
     Raises:
-        ConfigError: A field is unknown, or its value is of another type.
+        ConfigError: A field is unknown, or its value is of another type or out of range.
     """
     kinds = get_type_hints(ByornConfig)
     known = set(ByornConfig.__dataclass_fields__)
@@ -68,7 +80,8 @@ def check_arguments(arguments: Mapping[str, object]) -> None:
         if name not in known:
             raise ConfigError(unknown("training argument", name, known))
         if value is not None:
-            check_value(name, value, kinds[name])
+            check_value(name, value, kinds[name], LIMITS.get(name))
+    require_switches(arguments, kinds)
 
 
 def output_folder(args: TrainingArguments) -> Path:

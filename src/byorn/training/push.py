@@ -4,19 +4,25 @@ nothing else that lies in the folder.
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from byorn.errors import ByornError, ConfigError
-from byorn.text import first_line
+from byorn.text import first_line, public_name
 from byorn.training.config import output_folder
 
 if TYPE_CHECKING:
     from byorn.training.trainer import ByornTrainer
 
+CARD = "README.md"
 CONFIG = "adapter_config.json"
+BASE = "base_model_name_or_path"
+SETTINGS = {
+    CONFIG, "processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json",
+    "tokenizer_config.json", "special_tokens_map.json",
+}  # fmt: skip
 FILES = (
-    "README.md", CONFIG, "adapter_model.safetensors", "processor_config.json", "preprocessor_config.json",
+    CARD, CONFIG, "adapter_model.safetensors", "processor_config.json", "preprocessor_config.json",
     "video_preprocessor_config.json", "chat_template.jinja", "tokenizer.json", "tokenizer_config.json",
     "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
 )  # fmt: skip
@@ -99,12 +105,49 @@ def push_adapter(
 
 
 def published(folder: Path) -> dict[str, Path | bytes]:
-    """The files that are uploaded; of a base model in a local folder, the adapter's settings tell only the name."""
+    """The files that are uploaded. None names a folder of this machine: of a path only the last part is told.
+
+    Raises:
+        ConfigError: There is no adapter in the folder, or its settings are no JSON.
+    """
     files: dict[str, Path | bytes] = {name: folder / name for name in FILES if (folder / name).is_file()}
     if CONFIG not in files:
         raise ConfigError(f"adapter: no {CONFIG} in {str(folder)!r}; give the folder that training exported")
-    settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    base = Path(settings.get("base_model_name_or_path") or "")
-    if base.is_dir():
-        files[CONFIG] = json.dumps({**settings, "base_model_name_or_path": base.name}, indent=2).encode()
+    for name in files.keys() & SETTINGS:
+        files[name] = _without_paths(folder / name)
+    base = _settings(folder / CONFIG).get(BASE)
+    if CARD in files and _is_path(base):
+        text = (folder / CARD).read_text(encoding="utf-8")
+        files[CARD] = text.replace(base, public_name(base)).encode()
     return files
+
+
+def _settings(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"adapter: {path}: {first_line(error)}; export the adapter again") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"adapter: {path}: it holds no settings; export the adapter again")
+    return content
+
+
+def _without_paths(path: Path) -> Path | bytes:
+    """The file itself, or its content with the last part of each path in place of it."""
+    content = _settings(path)
+    public = {key: _public(key, value) for key, value in content.items()}
+    return path if public == content else json.dumps(public, indent=2).encode()
+
+
+def _public(key: str, value: object) -> object:
+    if isinstance(value, dict):
+        return {inner: _public(inner, entry) for inner, entry in value.items()}
+    return public_name(value) if _is_path(value, key) else value
+
+
+def _is_path(value: object, key: str = "") -> TypeGuard[str]:
+    """Names of models may be relative paths too; of other texts, absolute paths of at least two parts are meant."""
+    if not isinstance(value, str):
+        return False
+    windows, here = PureWindowsPath(value), PurePosixPath(value)
+    return key.endswith("name_or_path") or ((windows.drive != "" or here.is_absolute()) and len(windows.parts) > 2)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from byorn.errors import ByornError, MismatchError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags, read_flags, write_flags
-from byorn.models.load import model_digest, processor_digest
+from byorn.models.digest import model_digest, processor_digest
 from byorn.runs.batches import Shard
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds

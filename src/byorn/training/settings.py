@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from byorn.flagging.settings import FlagSettings
-from byorn.settings import at_least, below, fraction, positive, setting
+from byorn.settings import below, fraction, positive, setting
 
 Replacement = Literal["ema", "drop"]
 
@@ -16,6 +16,10 @@ LONGEST_MEMORY = 100
 
 def _nucleus(value: float) -> str | None:
     return None if 0 < value <= 1 else "is not in (0, 1]; use 1.0"
+
+
+def _step_count(value: int) -> str | None:
+    return None if value == -1 or value > 0 else "is neither a number of steps nor -1, which leaves it to the epochs"
 
 
 @dataclass(kw_only=True)
@@ -64,7 +68,7 @@ class TrainerOptions:
 
     learning_rate: float | None = setting(None, help="learning rate of the adapter", check=below(10), shown="2e-05")
     num_train_epochs: float | None = setting(None, help="passes over the data", check=positive, shown="3.0")
-    max_steps: int | None = setting(None, help="optimizer steps; wins over epochs", check=at_least(-1), shown="-1")
+    max_steps: int | None = setting(None, help="optimizer steps; wins over epochs", check=_step_count, shown="-1")
     per_device_train_batch_size: int | None = setting(
         None, help="rows a forward pass on each device", check=positive, shown="8"
     )

@@ -1,0 +1,62 @@
+"""Which model was it? Short hashes of all its weights, and of its processor."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+_THREADS = 4  # hashing lets go of the interpreter; more only wait for memory
+
+
+def model_digest(model: Any) -> str:
+    """A short content hash of a model: names, shapes, types and every byte of its parameters and persistent buffers,
+    and of the scales of quantized ones; adapters do not count.
+
+    What is hashed is what was loaded, and not its files: number type and quantization count, a model made in memory has
+    one too, and no file can be changed behind a cached hash.
+    """
+    tensors = {_plain(name): tensor for name, tensor in _named_tensors(model) if ".lora_" not in name}
+    digest = hashlib.blake2b(digest_size=12)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for name, content in zip(tensors, pool.map(_content, tensors.values()), strict=True):
+            tensor = tensors[name]
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode() + content)
+    return digest.hexdigest()
+
+
+def _plain(name: str) -> str:
+    """The name without what PEFT puts around a layer."""
+    return name.replace("base_model.model.", "").replace(".base_layer", "")
+
+
+def _content(tensor: Any) -> bytes:
+    import torch
+
+    flat = tensor.detach().reshape(-1).contiguous().cpu().view(torch.uint8)  # numpy knows no bfloat16
+    return hashlib.blake2b(flat.numpy(), digest_size=32).digest()
+
+
+def _named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
+    """All parameters; of quantized ones also the scales, for the same codes mean other weights under other scales; and
+    the buffers that a checkpoint holds.
+    """
+    for name, parameter in model.named_parameters():
+        yield name, parameter
+        if not parameter.is_floating_point():
+            layer = name.rpartition(".")[0]
+            state = model.get_submodule(layer).state_dict()
+            yield from ((f"{layer}.{key}", state[key]) for key in sorted(state) if key not in ("weight", "bias"))
+    for prefix, module in model.named_modules():
+        for key, buffer in module.named_buffers(recurse=False):
+            if key not in module._non_persistent_buffers_set:
+                yield f"{prefix}.{key}", buffer
+
+
+def processor_digest(processor: Any) -> str:
+    """A short hash of what turns a row into tensors: chat template, vocabulary, special tokens, image settings."""
+    tokenizer = processor.tokenizer
+    settings = [processor.chat_template, tokenizer.get_vocab(), tokenizer.special_tokens_map, processor.to_dict()]
+    # JSON, since the numbers and lists of a saved processor come back as other types that mean the same
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

@@ -1,0 +1,130 @@
+"""No command opens a socket unless a hub name is given: an audit hook in every Python process hears of each attempt.
+
+The library is not told to stay offline here. What compiled code opens the hook does not hear; see docs/security.md.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from byorn.data.files import write_rows
+from byorn.testing import tiny_model, tiny_processor, tiny_rows
+
+HOOK = """
+import os, sys
+
+def hook(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg"):
+        unix = getattr(args[0], "family", None) == 1  # between processes of this machine
+        if not unix:
+            with open(os.environ["BYORN_TEST_SOCKETS"], "a") as file:
+                file.write(f"{event} {args!r}\\n")
+            os._exit(97)  # at once: the hub's client would try again for minutes
+
+sys.addaudithook(hook)
+"""
+RUN = """
+import json, sys
+from byorn.cli.main import main
+
+for command in json.loads(sys.argv[1]):
+    code = main(command)
+    assert code == 0, (command, code)
+"""
+EXPERIMENT = """
+title: A small one
+task: {train: data, test: data, metric: cider, max_new_tokens: 4}
+rows: 8
+test_rows: 4
+seeds: [0]
+model: model
+attacks: {badnets: {attack: badnets}}
+defenses: [byorn]
+arguments: {max_steps: 1, per_device_train_batch_size: 4, max_response_tokens: 3}
+"""
+MODEL = ["--model", "model", "--data", "data"]
+QUICK = ["--max-steps", "2", "--batch-size", "4", "--lr", "1e-3", "--set", "max_response_tokens=3"]
+TRIGGERED = ["--triggered", "marked", "--target", "banana", "--max-new-tokens", "4"]
+COMMANDS = {
+    "poison": [
+        ["poison", "--data", "data", "--target", "banana", "--rate", "1", "--keep-responses", "--out", "marked"]
+    ],
+    "scan, train, evaluate": [
+        ["scan", *MODEL, "--out", "scan"],
+        ["train", *MODEL, *QUICK, "--out", "run", "--set", "save_steps=1", "--set", "dataloader_num_workers=1"],
+        ["evaluate", *MODEL, "--adapter", "run/adapter", *TRIGGERED, "--out", "evaluated"],
+    ],
+    "bench": [
+        ["bench", "run", "small", "--experiments", ".", "--results", "results", "--work", "work"],
+        ["bench", "table", "small", "--experiments", ".", "--results", "results"],
+    ],
+    "demo": [["demo", "--out", "demo", "--rows", "16", "--test-rows", "4", "--epochs", "1"]],
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("place")
+    processor = tiny_processor()
+    tiny_model(processor=processor).save_pretrained(folder / "model")
+    processor.save_pretrained(folder / "model")
+    write_rows(tiny_rows(8), folder / "data")
+    (folder / "small.yaml").write_text(EXPERIMENT)
+    (folder / "hook").mkdir()
+    (folder / "hook/sitecustomize.py").write_text(HOOK)
+    return folder
+
+
+def run(place: Path, code: str, *arguments: str) -> tuple["subprocess.CompletedProcess[str]", str]:
+    """What became of a process that hears of its sockets, and the attempts."""
+    heard = place / "sockets"
+    heard.unlink(missing_ok=True)
+    online = {key: value for key, value in os.environ.items() if not key.endswith("OFFLINE")}
+    paths = [str(place / "hook"), online.get("PYTHONPATH", "")]
+    env = {**online, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "BYORN_TEST_SOCKETS": str(heard)}
+    env["HF_HOME"] = str(place / "hub")
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=env, timeout=600)
+    return done, heard.read_text() if heard.exists() else ""
+
+
+def test_the_hook_hears(place):
+    """Else the tests below would prove nothing."""
+    done, heard = run(place, "import socket; socket.create_connection(('localhost', 9), timeout=1)")
+    assert done.returncode == 97
+    assert heard.startswith("socket.getaddrinfo")
+
+
+def test_a_hub_name_does_ask(place):
+    done, heard = run(place, "from byorn.models.load import load_processor; load_processor('nobody/nothing')")
+    assert done.returncode == 97
+    assert heard
+
+
+def test_a_slip_of_the_keyboard_asks_nobody(place):
+    """Neither a model nor an adapter nor data, where only a folder can have been meant."""
+    data = ["--data", "data"]
+    slips = [
+        ["scan", "--model", "model/trian", *data],
+        ["scan", "--model", "trian", *data],
+        ["scan", "--model", "model", "--data", "data/trian"],
+        ["evaluate", *MODEL, "--adapter", "trian"],
+        ["evaluate", *MODEL, "--adapter", "model/trian"],
+    ]
+    done, heard = run(place, RUN.replace("code == 0", "code == 2"), json.dumps(slips))
+    assert heard == ""
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr.count("error: ") == len(slips)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_socket_is_opened(place, name):
+    if name == "scan, train, evaluate" and not (place / "marked").exists():
+        run(place, RUN, json.dumps(COMMANDS["poison"]))
+    done, heard = run(place, RUN, json.dumps(COMMANDS[name]))
+    assert heard == ""
+    assert done.returncode == 0, done.stderr[-2000:]
