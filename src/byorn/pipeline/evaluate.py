@@ -23,12 +23,14 @@ from byorn.pipeline.settings import EvaluateSpec
 from byorn.runs.folder import make_folder, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
+from byorn.runs.rejects import list_rejects
 from byorn.runs.stage import Record, run_stage
 
 if TYPE_CHECKING:
     from transformers import ProcessorMixin
 
 ATTACK_METRICS = ("asr", "false_asr")
+REJECTS_TRIGGERED = "rejects_triggered.jsonl"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def evaluate(
     write_config(out, {"command": "evaluate", **settings})
     processor = model.processor()
     rows = read_rows(data, processor, out).rows
+    list_rejects(out / REJECTS_TRIGGERED, [])  # of an earlier run; reading lists this one's
     marked = _triggered_rows(triggered, processor, out) if triggered else None
     loaded = model.model()
     if spec.adapter:
@@ -90,7 +93,7 @@ def evaluate(
 
 
 def _triggered_rows(triggered: DataSpec, processor: "ProcessorMixin", out: Path) -> Sequence[Row]:
-    rows = read_rows(triggered, processor, out, rejects="rejects_triggered.jsonl").rows
+    rows = read_rows(triggered, processor, out, rejects=REJECTS_TRIGGERED).rows
     return attacked(rows, Path(triggered.source))
 
 

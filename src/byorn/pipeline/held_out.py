@@ -13,10 +13,12 @@ from byorn.errors import ConfigError
 from byorn.models.inputs import Inputs, read_rows, require_source, training_rows
 from byorn.pipeline.settings import TrainSpec
 from byorn.runs.narrate import say
+from byorn.runs.rejects import list_rejects
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+REJECTS_EVAL = "rejects_eval.jsonl"
 ARGUMENTS = ("eval_strategy", "eval_steps", "eval_on_start", "do_eval", "per_device_eval_batch_size", "eval_delay")
 """Training arguments that mean nothing without evaluation rows."""
 
@@ -42,9 +44,10 @@ def with_evaluation(spec: TrainSpec, data: DataSpec) -> TrainSpec:
 
 def split(whole: Inputs, data: DataSpec, spec: TrainSpec, seed: int, out: Path) -> "tuple[Inputs, Dataset | None]":
     """What is trained on, and the evaluation rows, if there are any."""
+    list_rejects(out / REJECTS_EVAL, [])  # of an earlier run; reading lists this one's
     if spec.eval_data:
         source = replace(data, source=spec.eval_data, limit=None)
-        rows = read_rows(source, whole.processor, out, rejects="rejects_eval.jsonl").rows
+        rows = read_rows(source, whole.processor, out, rejects=REJECTS_EVAL).rows
         return whole, to_dataset(training_rows(rows, whole.processor))
     return hold_out(whole, spec.val_size, seed) if spec.val_size else (whole, None)
 
