@@ -21,7 +21,7 @@ from byorn.data.rejects import NothingUsable, Reject, write_rejects
 from byorn.data.row import ImageFile, Origin, Row
 from byorn.data.sources import CONTAINERS, Source, open_source
 from byorn.data.spec import DataSpec
-from byorn.errors import ConfigError, DataError
+from byorn.errors import ConfigError, DataError, one_line
 from byorn.text import shown
 
 __all__ = ["FORMATS", "LoadedRows", "NothingUsable", "Reject", "load_rows", "require_no_rejects", "write_rejects"]
@@ -92,7 +92,7 @@ def load_rows(
     if not rows:
         raise _nothing_in(opened[0].where if len(opened) == 1 else spec.source, rejects)
     notes = [note for part in opened for note in part.notes] + [f"{count} {change}" for change, count in tally.items()]
-    return LoadedRows(rows, rejects, notes, fingerprint(rows))
+    return LoadedRows(rows, rejects, [one_line(note) for note in notes], fingerprint(rows))
 
 
 def require_no_rejects(loaded: LoadedRows) -> None:
@@ -120,7 +120,7 @@ def _choose_reader(
         return READERS[format]
     keys = ", ".join(sorted({shown(key) for record in sample for key in record})[:30]) or "none"
     if format not in FORMATS:
-        raise DataError(f"unknown format {format!r}; use one of {', '.join(FORMATS)} (columns found: {keys})")
+        raise DataError(f"unknown format {shown(format)}; use one of {', '.join(FORMATS)} (columns found: {keys})")
     if opened.reader is not None:
         opened.notes.append(f"format: {opened.reader.name}, as dataset_info.json says")
         return opened.reader

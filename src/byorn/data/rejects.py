@@ -7,7 +7,7 @@ from pathlib import Path
 
 from byorn.data.problem import RowProblem
 from byorn.data.row import Origin
-from byorn.errors import DataError
+from byorn.errors import DataError, one_line
 from byorn.text import shown
 
 
@@ -39,7 +39,7 @@ class Reject:
     def __str__(self) -> str:
         name = f" (id {shown(self.id)})" if self.id is not None else ""
         file = f" of {self.source}" if self.source else ""
-        return f"record {self.index}{file}{name}, {self.field}: {self.reason}; {self.fix}"
+        return one_line(f"record {self.index}{file}{name}, {self.field}: {self.reason}; {self.fix}", 600)
 
 
 class NothingUsable(DataError):

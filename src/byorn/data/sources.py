@@ -113,6 +113,13 @@ def _exists(text: str) -> bool:
         return False
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def _beside(path: Path) -> str:
     """What lies in the folder of a path that does not exist, or the folder that may be meant."""
     first = path.parts[0] if len(path.parts) > 1 else ""
@@ -134,7 +141,7 @@ def _open_folder(folder: Path, kind: str, name: str | None, split: str) -> list[
         raise DataError(f"{folder}: no {_INFO} for {kind!r}; correct the folder, or leave the format out")
     for inside in (folder / split, folder) if name is None else ():
         for file in ("metadata.jsonl", "metadata.parquet"):
-            if (inside / file).is_file():
+            if _is_file(inside / file):
                 return [_open_files([inside / file], inside, f"image folder: {file} found")]
     if kind == "imagefolder":
         raise DataError(f"{folder}: no metadata.jsonl; add one with file_name and a text column")

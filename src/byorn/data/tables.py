@@ -36,7 +36,7 @@ def saved_split(folder: Path, split: str) -> Path:
     splits = listed.get("splits") if isinstance(listed, dict) else None
     known = [name for name in splits if isinstance(name, str)] if isinstance(splits, list) else []
     if split not in known:
-        raise DataError(f"{folder}: no split {split!r}; use one of {', '.join(name[:60] for name in known[:20])}")
+        raise DataError(f"{folder}: no split {shown(split)}; use one of {', '.join(name[:60] for name in known[:20])}")
     return folder / split
 
 
