@@ -91,6 +91,11 @@ def _column(draw: st.DrawFn, name: str) -> pa.Array:
     fitting = st.just(FITTING.get(name, 0))
     kind, examples = EXAMPLES[draw(st.one_of(fitting, st.integers(0, len(EXAMPLES) - 1)))]
     values = draw(st.lists(st.sampled_from(examples), min_size=ROWS, max_size=ROWS))
+    return column_of(kind, values)
+
+
+def column_of(kind: pa.DataType, values: list[Any]) -> pa.Array:
+    """The values as an array of a type."""
     if pa.types.is_run_end_encoded(kind):
         return pc.run_end_encode(pa.array(values, pa.string()))
     return pa.array(values, kind)
