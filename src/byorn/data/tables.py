@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from byorn.data.records import NumberedRecords, read_json, records_in
+from byorn.data.batches import records_in, records_of
+from byorn.data.records import NumberedRecords, read_json
 from byorn.errors import DataError
 from byorn.text import first_line, shown
 
@@ -53,10 +54,9 @@ def saved_records(folder: Path) -> NumberedRecords:
     index = 0
     try:
         for file in _saved_files(folder):
-            for batch in _sound_batches(file):
-                for record in records_in(batch):
-                    yield index, record
-                    index += 1
+            for record in records_of(_sound_batches(file), file):
+                yield index, record
+                index += 1
     except Exception as error:  # Arrow fails on broken files in every way there is; the user can only mend the folder
         raise DataError(f"{folder}: not a readable datasets directory ({first_line(error)}); save it again") from None
 
@@ -111,7 +111,7 @@ def _sound_batches(file: Path) -> Iterator[pa.RecordBatch]:
     with pa.OSFile(str(file)) as stream, pa.ipc.open_stream(stream) as batches:
         for batch in batches:
             batch.validate(full=True)
-            yield from (batch.slice(start, _BATCH) for start in range(0, batch.num_rows, _BATCH))
+            yield batch
 
 
 def _numbered(loaded: Dataset) -> Iterator[tuple[int, object]]:
