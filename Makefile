@@ -31,10 +31,10 @@ test-slow: $(READY)  ## the tests that take minutes: training on four processes,
 test-families: $(READY)  ## every model family: scores, sampling, training, resume, export (slow tests included)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/families -m "slow or not slow"
 
-CASES ?= 6000
+CASES ?= 15000
 SEED ?= 0
 .PHONY: fuzz
-fuzz: $(READY)  ## hostile data sets for every reader, CASES for each of 10 tests from SEED (6000: about an hour)
+fuzz: $(READY)  ## hostile data sets for every reader, CASES for each of 10 tests from SEED (15000: about an hour)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 BYORN_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest -s tests/fuzz --hypothesis-seed=$(SEED)
 
 check: $(READY) lint test  ## lint, types and tests
