@@ -197,6 +197,6 @@ def test_an_impossible_split_is_one_line(split, save, tmp_path):
 
 def test_an_error_is_one_bounded_line_whatever_it_tells_of():
     message = str(DataError("what\n\x1b[2J\u2028\u202e" + "x" * 10_000_000 + "; how to fix it"))
-    assert message.startswith("what  ?[2J ?x")
+    assert message.startswith("what ?[2J ?x")
     assert message.endswith("x; how to fix it")
     assert len(message) < 1600
