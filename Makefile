@@ -38,6 +38,12 @@ scanners: $(READY)  ## what modelscan and modelaudit say to a run folder; they a
 	$(SCANNERS)/bin/python -m pip install --quiet --disable-pip-version-check modelscan==0.8.8 modelaudit==0.2.54
 	BYORN_SCANNERS=$(CURDIR)/$(SCANNERS)/bin HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/security/test_scanners.py -m slow
 
+CASES ?= 15000
+SEED ?= 0
+.PHONY: fuzz
+fuzz: $(READY)  ## hostile data sets for every reader, CASES for each of 10 tests from SEED (15000: about an hour)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 BYORN_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest -s tests/fuzz --hypothesis-seed=$(SEED)
+
 check: $(READY) lint test  ## lint, types and tests
 
 .PHONY: lint

@@ -12,9 +12,23 @@ The command line prints the message of a `ByornError` as `error: ...` and exits 
 its traceback.
 """
 
+MAX_LINE = 1500
+
+
+def one_line(text: str, width: int = MAX_LINE) -> str:
+    """Foreign text on one line: white space is a space, what cannot be shown is `?`, and the middle of a long one is
+    left out.
+    """
+    if len(text) > width:
+        text = f"{text[: width // 2]} [{len(text) - width} characters] {text[-(width // 2) :]}"
+    return "".join(" " if letter.isspace() else letter if letter.isprintable() else "?" for letter in text)
+
 
 class ByornError(Exception):
-    """Base of every error that a user can fix."""
+    """Base of every error that a user can fix: its message is one line of bounded length, whatever it tells of."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message)))
 
 
 class ConfigError(ByornError):

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from byorn.data import batches
 from byorn.data.load import load_rows
 from byorn.errors import DataError
 
@@ -146,3 +147,56 @@ def test_dates_and_durations_of_a_table_are_kept_as_text(tmp_path):
     table = pa.table(columns)
     pq.write_table(table, tmp_path / "a.parquet")
     assert load_rows(tmp_path / "a.parquet").rows[0].meta == {"day": "2024-02-29", "took": "0:01:30"}
+
+
+SHARED = [pa.string(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()]
+
+
+@pytest.mark.parametrize("kind", SHARED, ids=str)
+@pytest.mark.parametrize("container", ["parquet", "saved"])
+def test_a_value_that_all_rows_share_takes_no_more_memory_than_its_file_allows(kind, container, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "ALWAYS", 5_000_000)
+    monkeypatch.setattr(batches, "GROWTH", 5)
+    texts = pa.array(["x" * 1_000_000] * 40, kind)
+    if container == "parquet":
+        pq.write_table(pa.table({"prompt": ["a"] * 40, "completion": texts}), tmp_path / "a.parquet")
+        path = tmp_path / "a.parquet"
+    else:
+        table = pa.table({"prompt": ["a"] * 40, "completion": texts})
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with pa.ipc.new_stream(tmp_path / "a.arrow", table.schema, options=options) as file:
+            file.write_table(table)
+        (tmp_path / "state.json").write_text('{"_data_files": [{"filename": "a.arrow"}]}')
+        path = tmp_path
+    assert "its records take over 4 MB, far more than the file" in refusal(path)
+
+
+def test_a_selection_of_a_saved_folder_is_refused(saved):
+    folder, arrow = saved
+    state = {"_data_files": [{"filename": arrow.name}], "_indices_data_files": [{"filename": "indices.arrow"}]}
+    (folder / "state.json").write_text(json.dumps(state))
+    assert "flatten_indices" in refusal(folder)
+
+
+@pytest.mark.parametrize("index", [2, 2**31 - 1, -1])
+def test_an_index_outside_of_a_dictionary_is_found_before_it_is_followed(index, tmp_path):
+    """`datasets` converts such a column before anybody can look at it, and the process ends."""
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, index], pa.int32()), pa.array(["a", "b"]), safe=False)
+    table = pa.table({"prompt": ["a"] * 3, "completion": column})
+    with pa.ipc.new_stream(tmp_path / "a.arrow", table.schema) as file:
+        file.write_table(table)
+    (tmp_path / "state.json").write_text('{"_data_files": [{"filename": "a.arrow"}]}')
+    assert "not a readable datasets directory" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("split", ["x" * 5000, "a\nb", "e\u0301" * 3000])
+def test_an_impossible_split_is_one_line(split, save, tmp_path):
+    save([RECORD], "train.jsonl")
+    assert "no split" in refusal(tmp_path, split=split)
+
+
+def test_an_error_is_one_bounded_line_whatever_it_tells_of():
+    message = str(DataError("what\n\x1b[2J\u2028\u202e" + "x" * 10_000_000 + "; how to fix it"))
+    assert message.startswith("what ?[2J ?x")
+    assert message.endswith("x; how to fix it")
+    assert len(message) < 1600

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import time
 import zlib
 
 import pytest
@@ -133,7 +134,7 @@ def test_a_format_that_runs_other_programs_is_not_opened(save, tmp_path):
     assert "formats JPEG, PNG" in reject_of(save, "a.png").reason
 
 
-@pytest.mark.parametrize("side", [9000, 40_000])
+@pytest.mark.parametrize("side", [9000, 9500, 40_000])
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(side, save, tmp_path):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -145,6 +146,26 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(side, save, tmp_pa
         assert f"MAX_PIXELS = {pixels.MAX_PIXELS}" in reject_of(save, "bomb.png", verify_images=mode).reason
     with pytest.raises(RowProblem, match="MAX_PIXELS"):
         ImageFile(data=bomb).load()
+
+
+def test_pixels_in_flight_are_bounded_however_many_cores_there_are(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(images, "MAX_PIXELS", 100)
+    held = []
+    most = []
+
+    def slow(image):
+        held.append(image.width * image.height)
+        most.append(sum(held))
+        time.sleep(0.01)
+        held.remove(image.width * image.height)
+
+    monkeypatch.setattr(images, "upright", slow)
+    found = [ImageFile(data=png(size=(5, height))) for height in (*range(1, 20), 100)]
+    assert verify(found, "decode") == {}
+    assert len(most) == 20
+    assert max(amount for amount in most if amount < 500) <= 100  # one over the bound is decoded, alone
+    assert 500 in most
 
 
 def test_a_huge_file_is_refused_before_it_is_read(save, picture, monkeypatch):

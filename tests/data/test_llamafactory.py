@@ -203,7 +203,7 @@ def test_origin_changes_neither_ids_nor_the_fingerprint(factory, save):
 )
 def test_other_entries_are_refused_by_name_in_one_line(name, message, factory, capsys):
     with pytest.raises(DataError, match=message) as refused:
-        load_rows(factory, name=name)
+        load_rows(factory, name=name, format="hub")  # would let an entry of the Hub through
     assert "\n" not in str(refused.value)
 
 
@@ -223,7 +223,14 @@ def test_an_entry_on_the_hub_is_loaded_as_it_says(factory, monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     said = []
-    [row] = load_rows(factory, name="online", notify=lambda line: said.append((line, list(asked)))).rows
+
+    def notify(line):
+        said.append((line, list(asked)))
+
+    with pytest.raises(DataError, match="hf_hub_url is not fetched; add --format hub to fetch it, or download"):
+        load_rows(factory, name="identity,online", notify=notify)
+    assert (said, asked) == ([], [])
+    [row] = load_rows(factory, name="online", format="hub", notify=notify).rows
     assert said == [("asking the Hub for somebody/rows", [])]
     assert row.origin == Origin("online:somebody/rows", 0)
     assert asked == [(("somebody/rows", "en"), {"split": "dev", "data_dir": "v2"})]

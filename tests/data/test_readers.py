@@ -187,7 +187,7 @@ def test_an_entry_of_dataset_info_is_read_as_it_says(factory):
         ("nope", "no entry 'nope'"),
         ("pairs", "preference data"),
         ("away", "leaves the folder"),
-        ("hub", "hub:owner/name"),
+        ("hub", "hf_hub_url is not fetched; add --format hub"),
         ("film", "films: video is not supported"),
     ],
 )

@@ -167,6 +167,18 @@ def test_a_misspelled_path_in_a_local_folder_is_no_hub_name(save, tmp_path, monk
         load_rows("data/trian")
 
 
+@pytest.mark.parametrize(
+    "name", ["dta/train", "Data/train", "data.v1/train", "dataa/x", "any/rows.tsv", "any/rows.zip"]
+)
+def test_a_name_that_nearly_lies_here_is_no_hub_name(name, save, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "load_dataset", None)
+    for folder in ("data", "data.v2"):
+        save([RECORD], f"{folder}/train.json")
+    with pytest.raises(DataError, match=r"no such file or folder.*; correct the path, or write hub:owner/name"):
+        load_rows(name)
+
+
 def test_a_hub_failure_is_one_line(monkeypatch):
     def load_dataset(*args, **options):
         raise ConnectionError("offline\nlong traceback")

@@ -52,6 +52,14 @@ def test_a_conversation_without_any_answer_is_rejected(save):
     assert "no assistant response" in rejects[0].reason
 
 
+def test_a_conversation_of_thousands_of_turns_is_not_repeated_in_thousands_of_rows(save):
+    path = save([{"messages": chat("Hi", "Ho")}, {"messages": chat(*["a"] * 20_000)}])
+    loaded = load_rows(path, turns="all")
+    assert len(loaded.rows) == 1
+    assert "10000 responses, over the limit MAX_TURNS = 500" in loaded.rejects[0].reason
+    assert len(load_rows(path).rows) == 2
+
+
 def test_ids_are_the_users_own_or_a_hash_that_does_not_move(save, picture, tmp_path):
     picture("a.png")
     records = [

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 def run(values: Values) -> None:
     from byorn.attacks.poison import poison_dataset
-    from byorn.data.load import load_rows, require_no_rejects, write_rejects
+    from byorn.data.load import load_rows, require_no_rejects
     from byorn.runs.narrate import say
+    from byorn.runs.rejects import list_rejects
 
     data = build(DataSpec, values)
     spec = build(PoisonSpec, values)
@@ -34,8 +35,8 @@ def run(values: Values) -> None:
         loaded.rows, recipe, out=out, model=model, processor=processor, share_images=not spec.own_images,
         overwrite=spec.overwrite, progress=True
     )  # fmt: skip
+    list_rejects(out / "rejects.jsonl", loaded.rejects)
     if loaded.rejects:
-        write_rejects(out / "rejects.jsonl", loaded.rejects)
         say(f"{len(loaded.rejects)} record(s) could not be used, listed in {out / 'rejects.jsonl'}")
     say(f"poisoned {len(manifest.poisoned)} of {len(loaded.rows)} rows with {recipe.attack}")
     if manifest.negatives:

@@ -18,6 +18,9 @@ from byorn.data.problem import RowProblem
 from byorn.data.row import ImageFile, Message, Origin, Row, text_of
 
 MAX_ID = 512
+MAX_TURNS = (
+    500  # scored ones of a conversation: each row repeats what comes before it, so time and memory are quadratic
+)
 NEUTRALIZED = "byorn_neutralized"
 DROPPED_TAIL = "conversation(s) ended without an answer: the messages after the last answer were dropped"
 TOKENS_IN_RESPONSE = "response(s) held special tokens: broken by a space"
@@ -82,6 +85,9 @@ class Canonicalizer:
                 raise RowProblem(f"messages[{place}]", "the response is empty", "write a response or drop the row")
         if answers[-1] < len(messages) - 1:
             self.tally[DROPPED_TAIL] += 1
+        if self.turns == "all" and len(answers) > MAX_TURNS:
+            reason = f"{len(answers)} responses, over the limit MAX_TURNS = {MAX_TURNS}"
+            raise RowProblem("messages", reason, "split the conversation, or score its last turn alone")
         return answers if self.turns == "all" else answers[-1:]
 
     def _neutralize(self, messages: list[Message]) -> list[list[str]]:

@@ -12,10 +12,13 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
+from typing import BinaryIO
 
-from byorn.data.pixels import open_image, upright
+from byorn.data.budget import Budget
+from byorn.data.pixels import MAX_PIXELS, open_image, upright
 from byorn.data.problem import RowProblem
 from byorn.data.row import ImageFile
+from byorn.text import shown
 
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
 VERIFY_MODES = ("decode", "header", "none")
@@ -55,13 +58,16 @@ def verify(images: Iterable[ImageFile], mode: str) -> dict[ImageFile, RowProblem
     """The images that cannot be used, with what is wrong.
 
     `decode` decodes every pixel, which alone finds a truncated file; `header` reads format and size; `none` trusts the
-    data set.
+    data set. However many threads there are, they hold one file of `MAX_IMAGE_BYTES` and one image of `MAX_PIXELS`
+    together, or smaller ones that come to as much.
     """
     if mode == "none":
         return {}
     distinct = list(dict.fromkeys(images))
+    encoded = Budget(MAX_IMAGE_BYTES)
+    decoded = Budget(MAX_PIXELS)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        problems = pool.map(lambda image: _problem_of(image, mode), distinct)
+        problems = pool.map(lambda image: _problem_of(image, mode, encoded, decoded), distinct)
         return {image: problem for image, problem in zip(distinct, problems, strict=True) if problem is not None}
 
 
@@ -84,12 +90,12 @@ def _file_inside(name: str, roots: Sequence[Path]) -> ImageFile:
         inside = next((root for root in roots if _is_inside(full, root)), None)
         if inside is None:
             raise RowProblem(
-                "images", f"{name!r} leaves the data folder", "move it there, or pass its folder as image root"
+                "images", f"{shown(name)} leaves the data folder", "move it there, or pass its folder as image root"
             )
         status = os.stat(full)
     except (OSError, ValueError):
         raise RowProblem(
-            "images", f"no such file {name!r} in {roots[0]}", "correct the path or the image root"
+            "images", f"no such file {shown(name)} in {roots[0]}", "correct the path or the image root"
         ) from None
     _check_status(name, status)
     # An absolute path differs between machines, its place in the data folder does not.
@@ -99,11 +105,13 @@ def _file_inside(name: str, roots: Sequence[Path]) -> ImageFile:
 
 def _check_status(name: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise RowProblem("images", f"{name!r} is not a plain file", "name an image file")
+        raise RowProblem("images", f"{shown(name)} is not a plain file", "name an image file")
     if status.st_size == 0:
-        raise RowProblem("images", f"{name!r} is empty", "replace it")
+        raise RowProblem("images", f"{shown(name)} is empty", "replace it")
     if status.st_size > MAX_IMAGE_BYTES:
-        raise RowProblem("images", f"{name!r} is over the limit MAX_IMAGE_BYTES = {MAX_IMAGE_BYTES}", "make it smaller")
+        raise RowProblem(
+            "images", f"{shown(name)} is over the limit MAX_IMAGE_BYTES = {MAX_IMAGE_BYTES}", "make it smaller"
+        )
 
 
 def _is_inside(path: str, root: Path) -> bool:
@@ -114,14 +122,22 @@ def _remote(kind: str) -> RowProblem:
     return RowProblem("images", f"image is given as {kind}:, which is never fetched", "download the images first")
 
 
-def _problem_of(image: ImageFile, mode: str) -> RowProblem | None:
+def _problem_of(image: ImageFile, mode: str, encoded: Budget, decoded: Budget) -> RowProblem | None:
     try:
-        with image.open() as stream, open_image(stream) as opened:
+        with image.open() as stream, encoded.hold(_size_of(stream)), open_image(stream) as opened:
             if mode == "decode":
-                upright(opened)
+                with decoded.hold(opened.width * opened.height):
+                    upright(opened)
+                    opened.close()  # its pixels are let go before the next image's are made
     except RowProblem as problem:
-        name = f"{image.name!r}: " if image.name else ""
+        name = f"{shown(image.name)}: " if image.name else ""
         return RowProblem(problem.field, name + problem.reason, problem.fix)
     except OSError:
-        return RowProblem("images", f"cannot open {image.name!r}", "check the file and its rights")
+        return RowProblem("images", f"cannot open {shown(image.name)}", "check the file and its rights")
     return None
+
+
+def _size_of(stream: BinaryIO) -> int:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    return size

@@ -58,7 +58,7 @@ def files_of_split(folder: Path, name: str | None, split: str) -> list[Path]:
         )
     if not chosen:
         found = "; ".join(f"{known}: {_named(files, folder)}" for known, files in list(splits.items())[:10])
-        raise DataError(f"{folder}: no split {split!r}; use one of those found ({found})")
+        raise DataError(f"{folder}: no split {shown(split)}; use one of those found ({found})")
     return chosen
 
 

@@ -17,14 +17,14 @@ from byorn.data.problem import RowProblem
 from byorn.data.readers import READERS
 from byorn.data.readers.columns import Record, image_column
 from byorn.data.readers.reader import Reader
-from byorn.data.rejects import Reject, write_rejects
+from byorn.data.rejects import NothingUsable, Reject, write_rejects
 from byorn.data.row import ImageFile, Origin, Row
 from byorn.data.sources import CONTAINERS, Source, open_source
 from byorn.data.spec import DataSpec
-from byorn.errors import ConfigError, DataError
+from byorn.errors import ConfigError, DataError, one_line
 from byorn.text import shown
 
-__all__ = ["FORMATS", "LoadedRows", "Reject", "load_rows", "require_no_rejects", "write_rejects"]
+__all__ = ["FORMATS", "LoadedRows", "NothingUsable", "Reject", "load_rows", "require_no_rejects", "write_rejects"]
 
 FORMATS = ("auto", *READERS, *CONTAINERS)
 Outcome = list[Row] | Reject
@@ -72,7 +72,8 @@ def load_rows(
 
     Raises:
         ConfigError: An option is wrong.
-        DataError: The source cannot be read, its format is not known, or it holds no usable row.
+        NothingUsable: Every record was rejected; the error holds the rejects.
+        DataError: The source cannot be read, its format is not known, or it holds no record.
     """
     spec = source if isinstance(source, DataSpec) else DataSpec(source=str(source), **options)
     if verify_images not in VERIFY_MODES:
@@ -89,10 +90,9 @@ def load_rows(
     rows = [row for outcome in outcomes if not isinstance(outcome, Reject) for row in outcome]
     rejects = [outcome for outcome in outcomes if isinstance(outcome, Reject)]
     if not rows:
-        where = opened[0].where if len(opened) == 1 else spec.source
-        raise DataError(f"{where}: {_why_empty(rejects)}")
+        raise _nothing_in(opened[0].where if len(opened) == 1 else spec.source, rejects)
     notes = [note for part in opened for note in part.notes] + [f"{count} {change}" for change, count in tally.items()]
-    return LoadedRows(rows, rejects, notes, fingerprint(rows))
+    return LoadedRows(rows, rejects, [one_line(note) for note in notes], fingerprint(rows))
 
 
 def require_no_rejects(loaded: LoadedRows) -> None:
@@ -120,7 +120,7 @@ def _choose_reader(
         return READERS[format]
     keys = ", ".join(sorted({shown(key) for record in sample for key in record})[:30]) or "none"
     if format not in FORMATS:
-        raise DataError(f"unknown format {format!r}; use one of {', '.join(FORMATS)} (columns found: {keys})")
+        raise DataError(f"unknown format {shown(format)}; use one of {', '.join(FORMATS)} (columns found: {keys})")
     if opened.reader is not None:
         opened.notes.append(f"format: {opened.reader.name}, as dataset_info.json says")
         return opened.reader
@@ -201,7 +201,7 @@ def _why_unreadable(records: Sequence[tuple[Origin, object]]) -> str:
     )
 
 
-def _why_empty(rejects: Sequence[Reject]) -> str:
+def _nothing_in(where: str, rejects: Sequence[Reject]) -> DataError:
     if not rejects:
-        return "holds no records; point to the data"
-    return f"none of its {len(rejects)} records can be used, first: {rejects[0]}"
+        return DataError(f"{where}: holds no records; point to the data")
+    return NothingUsable(f"{where}: none of its {len(rejects)} records can be used, first: {rejects[0]}", rejects)

@@ -8,14 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from byorn.data.batches import batch_size, records_of
 from byorn.data.problem import RowProblem
 from byorn.errors import DataError
 from byorn.text import first_line
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 NumberedRecords = Iterator[tuple[int, object]]
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
@@ -23,7 +20,6 @@ _LINES = (".jsonl", ".ndjson")
 # Keys under which a JSON object holds its records; an object without them is a single record.
 _WRAPPERS = ("data", "rows")
 _HEAD = 4096
-_BATCH = 256
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -62,24 +58,6 @@ def read_json(path: Path) -> object:
         raise DataError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: unusable JSON ({first_line(error)}); correct the file") from None
-
-
-def records_in(batch: pa.RecordBatch | pa.Table) -> list[object]:
-    """The records of a batch; a `RowProblem` for each that Python cannot hold, such as a date after the year 9999."""
-    try:
-        return list(batch.to_pylist())
-    except (
-        Exception
-    ):  # OverflowError, ValueError, ArrowException, UnicodeDecodeError: one record must not take the others along
-        return [_record_in(batch, number) for number in range(batch.num_rows)]
-
-
-def _record_in(batch: pa.RecordBatch | pa.Table, number: int) -> object:
-    try:
-        return batch.slice(number, 1).to_pylist()[0]
-    except Exception as error:
-        reason = f"a value that cannot be read ({type(error).__name__}: {first_line(error)})"
-        return RowProblem("record", reason, "correct the value, or drop the row")
 
 
 def _head(path: Path) -> bytes:
@@ -138,9 +116,10 @@ def _read_parquet(path: Path) -> NumberedRecords:
     index = 0
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for record in records_in(batch):
-                    yield index, record
-                    index += 1
+            for record in records_of(file.iter_batches(batch_size=batch_size(file.metadata)), path):
+                yield index, record
+                index += 1
+    except DataError:
+        raise
     except Exception as error:  # a broken file fails in every way there is: ArrowException, OSError, SystemError, ...
         raise DataError(f"{path}: broken Parquet after record {index} ({first_line(error)}); write it again") from None

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from byorn.data.problem import RowProblem
 from byorn.data.row import Origin
+from byorn.errors import DataError, one_line
+from byorn.text import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,21 @@ class Reject:
         return cls(origin.source, origin.record, name, problem.field, problem.reason, problem.fix)
 
     def __str__(self) -> str:
-        name = f" (id {self.id!r})" if self.id is not None else ""
+        name = f" (id {shown(self.id)})" if self.id is not None else ""
         file = f" of {self.source}" if self.source else ""
-        return f"record {self.index}{file}{name}, {self.field}: {self.reason}; {self.fix}"
+        return one_line(f"record {self.index}{file}{name}, {self.field}: {self.reason}; {self.fix}", 600)
+
+
+class NothingUsable(DataError):
+    """Every record of a data set was rejected.
+
+    Attributes:
+        rejects: All of them; the message shows one.
+    """
+
+    def __init__(self, message: str, rejects: Iterable[Reject]) -> None:
+        super().__init__(message)
+        self.rejects = list(rejects)
 
 
 def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:

@@ -1,8 +1,9 @@
 """What the user points at -> records, the folder of their images, and a reader where the source itself names one.
 
 A file; a folder (a `datasets` directory, LLaMA-Factory's `data/`, an image folder with metadata, or data files as the
-Hub lays them out); or a data set on the Hub, which is the only source that is fetched. One name may stand for several
-sources: `--name mm,pairs` for entries of LLaMA-Factory's `dataset_info.json`.
+Hub lays them out); or a data set on the Hub, which is the only source that is fetched. Nothing in a folder makes byorn
+fetch anything, unless `kind` is `hub`. One name may stand for several sources: `--name mm,pairs` for entries of
+LLaMA-Factory's `dataset_info.json`.
 """
 
 import logging
@@ -11,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
@@ -29,6 +31,8 @@ Notify = Callable[[str], None]
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 # Where entries of dataset_info.json may point to, besides file_name and hf_hub_url.
 _ELSEWHERE = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
+_OTHER_SUFFIXES = (".arrow", ".csv", ".gz", ".tsv", ".txt", ".yaml", ".yml", ".zip")
+_NEARLY = 0.8  # `dta` and `data`, `Data` and `data`; not `lmms-lab` and `lab`
 _INFO = "dataset_info.json"
 _warn = logging.getLogger(__name__).warning
 
@@ -51,7 +55,8 @@ def open_source(
 
     Args:
         source: A path, `owner/name` or `hub:owner/name`.
-        kind: One of `CONTAINERS` to insist on it; anything else: by content.
+        kind: One of `CONTAINERS` to insist on it; anything else: by content. `hub` for a folder with a
+            `dataset_info.json` allows its entries to name data sets on the Hub.
         name: The entries of a LLaMA-Factory folder, joined by commas, or the configuration of a Hub data set or folder.
         split: The split, where the source has splits.
         notify: Called with one line before the Hub is asked, which is when the first record is.
@@ -61,7 +66,10 @@ def open_source(
     """
     text = str(source)
     path = Path(source)
-    if text.startswith("hub:") or kind == "hub" or looks_like_hub(text):
+    online = kind == "hub"
+    if online and _exists(text) and (path / _INFO).is_file():
+        return _open_llamafactory(path, name, split, notify, online)
+    if text.startswith("hub:") or online or looks_like_hub(text):
         return [_open_hub(text.removeprefix("hub:"), name, split, notify)]
     if "://" in text:
         raise DataError(f"{shown(text)}: URLs are not fetched; download the data first")
@@ -70,7 +78,7 @@ def open_source(
             f"{text}: no such file or folder{_beside(path)}; correct the path, or write hub:owner/name for the Hub"
         )
     if path.is_dir():
-        return _open_folder(path, kind, name, split, notify)
+        return _open_folder(path, kind, name, split)
     if kind in CONTAINERS or name is not None:
         raise DataError(
             f"{text}: a file holds no {kind if kind in CONTAINERS else 'named entries'}; point to its folder"
@@ -79,13 +87,23 @@ def open_source(
 
 
 def looks_like_hub(text: str) -> bool:
-    """Whether a name can only mean a data set on the Hub: neither it nor its first part lies here."""
+    """Whether a name can only mean a data set on the Hub, and no path with a typing error.
+
+    It is `owner/name` without the suffix of a data file, and no file or folder here is called `owner`, or nearly so.
+    """
     return (
         _HUB_NAME.fullmatch(text) is not None
-        and Path(text).suffix.lower() not in (*SUFFIXES, ".csv", ".txt")
-        and not os.path.lexists(text)
+        and Path(text).suffix.lower() not in (*SUFFIXES, *_OTHER_SUFFIXES)
         and not os.path.lexists(text.split("/")[0])
+        and _nearest(text.split("/")[0]) is None
     )
+
+
+def _nearest(name: str) -> str | None:
+    """The file or folder here whose name is nearly this one."""
+    here = {entry.lower(): entry for entry in os.listdir()}
+    close = get_close_matches(name.lower(), here, n=1, cutoff=_NEARLY)
+    return here[close[0]] if close else None
 
 
 def _exists(text: str) -> bool:
@@ -95,8 +113,18 @@ def _exists(text: str) -> bool:
         return False
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def _beside(path: Path) -> str:
-    """What lies in the folder of a path that does not exist."""
+    """What lies in the folder of a path that does not exist, or the folder that may be meant."""
+    first = path.parts[0] if len(path.parts) > 1 else ""
+    if first and not os.path.lexists(first) and (near := _nearest(first)):
+        return f" (did you mean {shown(near)}?)"
     try:
         found = sorted(name for name in os.listdir(path.parent) if not name.startswith("."))
     except (OSError, ValueError):
@@ -104,16 +132,16 @@ def _beside(path: Path) -> str:
     return f" ({path.parent} holds {', '.join(shown(name) for name in found[:10])})" if found else ""
 
 
-def _open_folder(folder: Path, kind: str, name: str | None, split: str, notify: Notify) -> list[Source]:
+def _open_folder(folder: Path, kind: str, name: str | None, split: str) -> list[Source]:
     if kind in ("auto", "datasets") and is_saved(folder):
         return [_open_saved(folder, split)]
     if kind != "imagefolder" and (folder / _INFO).is_file():
-        return _open_llamafactory(folder, name, split, notify)
+        return _open_llamafactory(folder, name, split)
     if kind in ("datasets", "llamafactory"):
         raise DataError(f"{folder}: no {_INFO} for {kind!r}; correct the folder, or leave the format out")
     for inside in (folder / split, folder) if name is None else ():
         for file in ("metadata.jsonl", "metadata.parquet"):
-            if (inside / file).is_file():
+            if _is_file(inside / file):
                 return [_open_files([inside / file], inside, f"image folder: {file} found")]
     if kind == "imagefolder":
         raise DataError(f"{folder}: no metadata.jsonl; add one with file_name and a text column")
@@ -138,7 +166,10 @@ def _placed(records: NumberedRecords, source: str) -> Records:
     return ((Origin(source, number), record) for number, record in records)
 
 
-def _open_llamafactory(folder: Path, names: str | None, split: str, notify: Notify) -> list[Source]:
+def _open_llamafactory(
+    folder: Path, names: str | None, split: str, notify: Notify = _warn, online: bool = False
+) -> list[Source]:
+    """The sources of entries; only `online` lets them name data sets on the Hub."""
     info = read_json(folder / _INFO)
     entries = {key: value for key, value in info.items() if isinstance(value, dict)} if isinstance(info, dict) else {}
     chosen = list(entries) if names is None and len(entries) == 1 else _listed(names, entries)
@@ -147,7 +178,7 @@ def _open_llamafactory(folder: Path, names: str | None, split: str, notify: Noti
         known = ", ".join(shown(key)[1:-1] for key in sorted(entries)[:20]) or "none"
         asked = f"no entry {shown(unknown[0])};" if unknown else "which entry?"
         raise DataError(f"{folder}/{_INFO}: {asked} pass a name out of: {known}")
-    return [_open_entry(folder, name, entries[name], split, notify) for name in chosen]
+    return [_open_entry(folder, name, entries[name], split, notify, online) for name in chosen]
 
 
 def _listed(names: str | None, entries: Mapping[str, object]) -> list[str]:
@@ -157,27 +188,39 @@ def _listed(names: str | None, entries: Mapping[str, object]) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def _open_entry(folder: Path, name: str, entry: Mapping[str, object], split: str, notify: Notify) -> Source:
+def _open_entry(
+    folder: Path, name: str, entry: Mapping[str, object], split: str, notify: Notify, online: bool
+) -> Source:
     where = f"{folder}/{_INFO}, {shown(name)}"
     reader = reader_for(name, entry)
-    opened = _records_of_entry(folder, name, entry, split, notify)
+    opened = _records_of_entry(folder, name, entry, split, notify, online)
     notes = [f"entry {shown(name)} of {_INFO}", *opened.notes]
     return _first_samples(replace(opened, reader=reader, notes=notes), entry.get("num_samples"), where)
 
 
-def _records_of_entry(folder: Path, name: str, entry: Mapping[str, object], split: str, notify: Notify) -> Source:
+def _records_of_entry(
+    folder: Path, name: str, entry: Mapping[str, object], split: str, notify: Notify, online: bool
+) -> Source:
     """The records of an entry: a file or folder beside `dataset_info.json`, or a data set on the Hub."""
     where = f"{folder}/{_INFO}, {shown(name)}"
     file = entry.get("file_name")
     if isinstance(file, str):
         return _open_files(_files_of(folder, file, where), folder, f"file_name {shown(file)}", f"{shown(name)[1:-1]}:")
+    repository = _require_on_hub(entry, where, online)
+    subset, part, inside = (_text_or_none(entry, key, where) for key in ("subset", "split", "folder"))
+    return _open_hub(repository, subset, part or split, notify, inside, f"{shown(name)[1:-1]}:")
+
+
+def _require_on_hub(entry: Mapping[str, object], where: str, online: bool) -> str:
+    """The data set on the Hub that an entry names; a `DataError` unless `online` allows it."""
     repository = entry.get("hf_hub_url")
-    if isinstance(repository, str) and _HUB_NAME.fullmatch(repository):
-        subset, part, inside = (_text_or_none(entry, key, where) for key in ("subset", "split", "folder"))
-        return _open_hub(repository, subset, part or split, notify, inside, f"{shown(name)[1:-1]}:")
+    on_hub = isinstance(repository, str) and _HUB_NAME.fullmatch(repository) is not None
+    if on_hub and online:
+        return str(repository)
     kind = next((key for key in _ELSEWHERE if entry.get(key)), None)
     found = f"{kind} is not fetched" if kind else "no file_name"
-    raise DataError(f"{where}: {found}; download the data into the folder and name them in file_name")
+    allow = "add --format hub to fetch it, or " if on_hub else ""
+    raise DataError(f"{where}: {found}; {allow}download the data into the folder and name them in file_name")
 
 
 def _text_or_none(entry: Mapping[str, object], key: str, where: str) -> str | None:

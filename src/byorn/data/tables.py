@@ -1,4 +1,4 @@
-"""Data sets that `datasets` itself opens: what `save_to_disk` wrote, and data sets on the Hub.
+"""Data sets in the form of `datasets`: what `save_to_disk` wrote, and data sets on the Hub.
 
 Both are opened when their first record is asked for, and not before: the Hub is asked only after it was said.
 """
@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from byorn.data.records import NumberedRecords, read_json, records_in
+from byorn.data.batches import records_in, records_of
+from byorn.data.records import NumberedRecords, read_json
 from byorn.errors import DataError
 from byorn.text import first_line, shown
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset
 
 _BATCH = 256
@@ -36,19 +38,26 @@ def saved_split(folder: Path, split: str) -> Path:
     splits = listed.get("splits") if isinstance(listed, dict) else None
     known = [name for name in splits if isinstance(name, str)] if isinstance(splits, list) else []
     if split not in known:
-        raise DataError(f"{folder}: no split {split!r}; use one of {', '.join(name[:60] for name in known[:20])}")
+        raise DataError(f"{folder}: no split {shown(split)}; use one of {', '.join(name[:60] for name in known[:20])}")
     return folder / split
 
 
 def saved_records(folder: Path) -> NumberedRecords:
     """The records of a saved data set, in storage form: images as `{"bytes": ..., "path": ...}`.
 
+    Arrow's files are read here and not by `datasets`, which maps them into memory, where a file that ends too early
+    ends the process (SIGBUS), and converts columns before anybody has looked at their offsets.
+
     Raises:
         DataError: The folder is broken.
     """
+    index = 0
     try:
-        yield from _numbered(_load(folder))
-    except Exception as error:  # whatever a broken folder makes `datasets` raise, the user can only mend the folder
+        for file in _saved_files(folder):
+            for record in records_of(_sound_batches(file), file):
+                yield index, record
+                index += 1
+    except Exception as error:  # Arrow fails on broken files in every way there is; the user can only mend the folder
         raise DataError(f"{folder}: not a readable datasets directory ({first_line(error)}); save it again") from None
 
 
@@ -80,21 +89,29 @@ def hub_roots() -> list[Path]:
     return [Path(HF_HUB_CACHE).resolve(), (Path(config.HF_DATASETS_CACHE) / "downloads").resolve()]
 
 
-def _load(folder: Path) -> Dataset:
-    """The saved data set in memory, every offset and text checked.
-
-    A memory map of a truncated file ends the process (SIGBUS) when it is read, and broken offsets crash Arrow itself.
-    """
-    from datasets import Dataset
-
+def _saved_files(folder: Path) -> list[Path]:
+    """The Arrow files that `state.json` lists."""
     state = read_json(folder / "state.json")
     parts = state.get("_data_files") if isinstance(state, dict) else None
-    for part in parts if isinstance(parts, list) else []:
-        if not (folder / part["filename"]).resolve().is_relative_to(folder.resolve()):
-            raise DataError("state.json names a file elsewhere")
-    loaded = Dataset.load_from_disk(str(folder), keep_in_memory=True)
-    loaded.data.table.validate(full=True)
-    return loaded
+    if not isinstance(state, dict) or not isinstance(parts, list):
+        raise DataError("state.json lists no files")
+    names = [part.get("filename") if isinstance(part, dict) else None for part in parts]
+    if state.get("_indices_data_files"):
+        raise DataError("it is a selection of rows; call flatten_indices() first")
+    files = [folder / name for name in names if isinstance(name, str)]
+    if len(files) < len(parts) or not all(file.resolve().is_relative_to(folder.resolve()) for file in files):
+        raise DataError("state.json names a file elsewhere")
+    return files
+
+
+def _sound_batches(file: Path) -> Iterator[pa.RecordBatch]:
+    """The record batches of an Arrow stream, every offset, index and text of which has been checked."""
+    import pyarrow as pa
+
+    with pa.OSFile(str(file)) as stream, pa.ipc.open_stream(stream) as batches:
+        for batch in batches:
+            batch.validate(full=True)
+            yield batch
 
 
 def _numbered(loaded: Dataset) -> Iterator[tuple[int, object]]:

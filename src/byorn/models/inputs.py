@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from byorn.data.fingerprint import fingerprint
-from byorn.data.load import LoadedRows, load_rows, require_no_rejects, write_rejects
-from byorn.data.rejects import Reject
+from byorn.data.load import LoadedRows, load_rows, require_no_rejects
+from byorn.data.rejects import NothingUsable, Reject
 from byorn.data.row import Row
 from byorn.data.sources import open_source
 from byorn.data.spec import DataSpec
 from byorn.errors import DataError
 from byorn.models.spec import ModelSpec
 from byorn.models.template import missing_end_of_turn, special_tokens
-from byorn.runs.atomic import atomic_path
 from byorn.runs.narrate import say
-from byorn.runs.ranks import is_main
+from byorn.runs.rejects import list_rejects
+
+REJECTS = "rejects.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ def require_source(spec: DataSpec) -> None:
 
 
 def read_rows(
-    spec: DataSpec, processor: Any, out: Path, limit_tokens: int | None = None, rejects: str = "rejects.jsonl",
+    spec: DataSpec, processor: Any, out: Path, limit_tokens: int | None = None, rejects: str = REJECTS,
     room: int | None = None,
 ) -> LoadedRows:  # fmt: skip
     """Rows for a model: read, checked, narrated; what could not be used is listed in the file `rejects` of `out`.
@@ -114,18 +115,18 @@ def read_rows(
     `limit_tokens` and `room` are those of `length.split_overlong`; `spec.max_length` wins over the first.
 
     Raises:
-        DataError: Nothing usable, or `strict` and a reject.
+        DataError: Nothing usable, or `strict` and a reject; they are listed all the same.
     """
     say(f"reading {spec.source}")
-    loaded = load_rows(spec, special_tokens=special_tokens(processor), notify=say)
-    loaded = _without_unfit(loaded, processor)
-    loaded = _without_overlong(loaded, processor, spec.max_length or limit_tokens, room)
+    try:
+        loaded = _usable(spec, processor, limit_tokens, room)
+    except NothingUsable as error:
+        list_rejects(out / rejects, error.rejects)
+        raise DataError(f"{error}; all are listed in {out / rejects}") from None
     for note in loaded.notes:
         say(f"  {note}")
+    list_rejects(out / rejects, loaded.rejects)
     if loaded.rejects:
-        if is_main():
-            with atomic_path(out / rejects) as partial:
-                write_rejects(partial, loaded.rejects)
         say(
             f"  {len(loaded.rejects)} record(s) cannot be used, listed in {out / rejects}; "
             f"the first: {loaded.rejects[0]}"
@@ -136,6 +137,13 @@ def read_rows(
     return loaded
 
 
+def _usable(spec: DataSpec, processor: Any, limit_tokens: int | None, room: int | None) -> LoadedRows:
+    """The rows that can be read, and that the model can take."""
+    loaded = load_rows(spec, special_tokens=special_tokens(processor), notify=say)
+    loaded = _without_unfit(loaded, processor)
+    return _without_overlong(loaded, processor, spec.max_length or limit_tokens, room)
+
+
 def _without_unfit(loaded: LoadedRows, processor: Any) -> LoadedRows:
     """The rows that the model's family can take."""
     from byorn.models.limits import limit_of
@@ -144,7 +152,7 @@ def _without_unfit(loaded: LoadedRows, processor: Any) -> LoadedRows:
     kept = [row for row, problem in problems if problem is None]
     unfit = [Reject.of(row.origin, row.id, problem) for row, problem in problems if problem is not None]
     if not kept:
-        raise DataError(f"the model can take no row, first: {unfit[0]}")
+        raise NothingUsable(f"the model can take no row, first: {unfit[0]}", [*loaded.rejects, *unfit])
     return _reduced(loaded, kept, unfit)
 
 
@@ -155,7 +163,7 @@ def _without_overlong(loaded: LoadedRows, processor: Any, limit: int | None, roo
         return loaded
     kept, overlong = split_overlong(loaded.rows, processor, limit, room)
     if not kept:
-        raise DataError(f"every row is over {limit} tokens, first: {overlong[0]}")
+        raise NothingUsable(f"every row is over {limit} tokens, first: {overlong[0]}", [*loaded.rejects, *overlong])
     return _reduced(loaded, kept, overlong)
 
 

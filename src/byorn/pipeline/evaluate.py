@@ -24,12 +24,14 @@ from byorn.pipeline.settings import EvaluateSpec
 from byorn.runs.folder import make_folder, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
+from byorn.runs.rejects import list_rejects
 from byorn.runs.stage import Record, run_stage
 
 if TYPE_CHECKING:
     from transformers import ProcessorMixin
 
 ATTACK_METRICS = ("asr", "false_asr")
+REJECTS_TRIGGERED = "rejects_triggered.jsonl"
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,8 @@ def evaluate(
     processor = model.processor()
     limit = context_length(load_config(model))
     rows = read_rows(data, processor, out, limit, room=spec.max_new_tokens).rows
-    marked = None
-    if triggered:
-        marked = _triggered_rows(triggered, processor, out, limit, room=spec.max_new_tokens)
+    list_rejects(out / REJECTS_TRIGGERED, [])  # of an earlier run; reading lists this one's
+    marked = _triggered_rows(triggered, processor, out, limit, spec.max_new_tokens) if triggered else None
     loaded = model.model()
     if spec.adapter:
         loaded = load_adapter(loaded, spec.adapter)
@@ -96,7 +97,7 @@ def evaluate(
 def _triggered_rows(
     triggered: DataSpec, processor: "ProcessorMixin", out: Path, limit: int | None, room: int
 ) -> Sequence[Row]:
-    rows = read_rows(triggered, processor, out, limit, rejects="rejects_triggered.jsonl", room=room).rows
+    rows = read_rows(triggered, processor, out, limit, rejects=REJECTS_TRIGGERED, room=room).rows
     return attacked(rows, Path(triggered.source))
 
 

@@ -14,10 +14,12 @@ from byorn.models.inputs import Inputs, read_rows, require_source, training_rows
 from byorn.models.length import context_length
 from byorn.pipeline.settings import TrainSpec
 from byorn.runs.narrate import say
+from byorn.runs.rejects import list_rejects
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+REJECTS_EVAL = "rejects_eval.jsonl"
 ARGUMENTS = ("eval_strategy", "eval_steps", "eval_on_start", "do_eval", "per_device_eval_batch_size", "eval_delay")
 """Training arguments that mean nothing without evaluation rows."""
 
@@ -46,10 +48,11 @@ def with_evaluation(spec: TrainSpec, data: DataSpec) -> TrainSpec:
 
 def split(whole: Inputs, data: DataSpec, spec: TrainSpec, seed: int, out: Path) -> "tuple[Inputs, Dataset | None]":
     """What is trained on, and the evaluation rows, if there are any."""
+    list_rejects(out / REJECTS_EVAL, [])  # of an earlier run; reading lists this one's
     if spec.eval_data:
         source = replace(data, source=spec.eval_data, limit=None)
         limit = context_length(whole.model.config)
-        rows = read_rows(source, whole.processor, out, limit, rejects="rejects_eval.jsonl").rows
+        rows = read_rows(source, whole.processor, out, limit, rejects=REJECTS_EVAL).rows
         return whole, to_dataset(training_rows(rows, whole.processor))
     return hold_out(whole, spec.val_size, seed) if spec.val_size else (whole, None)
 

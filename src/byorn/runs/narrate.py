@@ -50,6 +50,7 @@ def quiet_libraries() -> None:
     import warnings
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it asks for kernels that nobody wanted
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")  # Pillow's; byorn refuses smaller ones
     warnings.filterwarnings("ignore", module=r"(torch|transformers|trl|peft|huggingface_hub)(\..*)?")
 
 
