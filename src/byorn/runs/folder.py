@@ -27,8 +27,8 @@ SHOWN = 5
 """How many settings that differ are listed."""
 
 
-def make_folder(folder: Path) -> None:
-    """Make an output folder that can be written, before work begins.
+def make_folder(folder: Path, option: str = "--out") -> None:
+    """Make an output folder that can be written, before work begins; `option` is what it was given with.
 
     Raises:
         ConfigError: It is a file, its name is too long, or it cannot be written.
@@ -38,7 +38,7 @@ def make_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ConfigError(f"--out {str(folder)[:200]}: {error.strerror or error}; choose another folder") from error
+        raise ConfigError(f"{option} {str(folder)[:200]}: {error.strerror or error}; choose another folder") from error
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -103,14 +103,14 @@ def start_anew(folder: Path, command: str, parts: Sequence[str]) -> None:
     """Remove `parts` of an earlier run of the same command; nothing else is ever removed.
 
     Raises:
-        ConfigError: The folder holds something else than such a run.
+        ConfigError: The folder holds something else than such a run, or cannot be written.
     """
+    make_folder(folder)
     ours = (_read_config(folder) or {}).get("command") == command
-    if folder.is_dir() and any(folder.iterdir()) and not ours:
+    if any(folder.iterdir()) and not ours:
         raise ConfigError(f"--out {folder}: it holds something else than a {command} run; choose another folder")
     for part in parts:
         shutil.rmtree(folder / part, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def same_config(folder: Path, settings: dict[str, Any]) -> None:
