@@ -23,7 +23,7 @@ from byorn.runs.folder import make_folder, write_config, write_environment, writ
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
-from byorn.runs.stage import Record, run_stage
+from byorn.runs.stage import Record, finished, run_stage
 from byorn.scoring.score import FIELDS, scorer
 from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
 
@@ -76,7 +76,7 @@ def scan(
 def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanResult:
     """What `scan` does once the rows and the model are in memory."""
     path = out / "scores.parquet"
-    if path.exists():
+    if finished(path):
         say(f"using the scores in {path}")
     else:
         _score(inputs, path, settings.score_batch_size)

@@ -102,6 +102,15 @@ def run_stage(
     log.discard()
 
 
+def finished(path: Path) -> bool:
+    """Whether a stage has written its file; journals that a kill has left beside it are deleted."""
+    if not path.exists():
+        return False
+    for journal in path.parent.glob(f"{path.stem}.partial.*.jsonl"):
+        journal.unlink(missing_ok=True)
+    return True
+
+
 def open_journal(path: Path, identity: dict[str, str], fields: Set[str]) -> Journal:
     """The journal of this process for a file to come, which knows those of the others: `scores.partial.0.jsonl`, ...
 
@@ -157,7 +166,7 @@ def measured(
         MismatchError: The file, or the journal of a killed run, belongs to other data or another model.
         DataError: The file cannot be read.
     """
-    if path.exists():
+    if finished(path):
         say(f"using {path}")
     else:
         run_stage(
