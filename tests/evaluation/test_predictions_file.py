@@ -107,7 +107,21 @@ def test_predictions_about_something_else_are_refused(model: Any, processor: Any
         run(model, processor, tmp_path, rows, limit=5 if change == "limit" else 4)
 
 
-@pytest.mark.parametrize("line", ["nonsense\n", "[]\n", "{}\n", '"text"\n', "null\n"])
+@pytest.mark.parametrize("key", ["prediction", "references", "tokens", "checksum"])
+def test_an_edited_prediction_is_refused_and_its_line_is_named(
+    model: Any, processor: Any, tmp_path: Path, key: str
+) -> None:
+    run(model, processor, tmp_path)
+    path = tmp_path / "predictions.jsonl"
+    lines = path.read_text().splitlines()
+    record = json.loads(lines[2])
+    record[key] = "banana"
+    path.write_text("\n".join([*lines[:2], json.dumps(record), *lines[3:]]))
+    with pytest.raises(MismatchError, match="line 3 changed since it was written"):
+        run(model, processor, tmp_path)
+
+
+@pytest.mark.parametrize("line", ["[" * 10_000 + "\n", "nonsense\n", "[]\n", "{}\n", '"text"\n', "null\n"])
 def test_a_damaged_file_is_refused_in_one_line(model: Any, processor: Any, tmp_path: Path, line: str) -> None:
     (tmp_path / "predictions.jsonl").write_text(line)
     with pytest.raises(MismatchError) as refusal:

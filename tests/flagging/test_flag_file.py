@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from byorn.data.row import Origin
-from byorn.errors import DataError
-from byorn.flagging.table import Flags, read_flags, write_flags
+from byorn.errors import DataError, MismatchError
+from byorn.flagging.table import Flags, keep_reviews, read_flags, write_flags
 
 
 def made_up() -> Flags:
@@ -54,7 +54,7 @@ def test_a_flag_names_the_record_of_its_row(tmp_path: Path, kind: pa.DataType) -
 def test_flags_of_an_earlier_version_name_no_file(tmp_path: Path) -> None:
     path = tmp_path / "flags.parquet"
     write_flags(path, made_up())
-    pq.write_table(pq.read_table(path).drop_columns(["source", "record"]), path)
+    pq.write_table(pq.read_table(path).drop_columns(["source", "record"]).replace_schema_metadata({}), path)
     assert read_flags(path).origins == []
 
 
@@ -104,8 +104,35 @@ def test_a_missing_torn_or_foreign_file_is_refused(tmp_path: Path) -> None:
         read_flags(path)
     write_flags(path, made_up())
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DataError, match="byorn scan"):
+    with pytest.raises(DataError, match="delete it and run the same command again"):
         read_flags(path)
     pq.write_table(pa.table({"id": ["a"]}), path)
-    with pytest.raises(DataError, match="byorn scan"):
+    with pytest.raises(DataError, match="delete it and run the same command again"):
         read_flags(path)
+
+
+@pytest.mark.parametrize("column", ["id", "turn", "flagged", "weight", "rule", "threshold", "reason"])
+def test_a_change_anywhere_but_in_the_review_is_found_and_named(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "flags.parquet"
+    write_flags(path, made_up())
+    other = {"id": "x", "turn": 7, "flagged": True, "weight": 0.5, "rule": "mine", "threshold": 2.6, "reason": "so"}
+    values = pq.read_table(path)[column].to_pylist()
+    edit(path, column, [other[column], *values[1:]])
+    with pytest.raises(DataError, match=f"{column} changed since it was written"):
+        read_flags(path)
+
+
+def test_decisions_are_kept_row_by_row_whatever_the_order_of_the_edited_table(tmp_path: Path) -> None:
+    path = tmp_path / "flags.parquet"
+    write_flags(path, made_up())
+    frame = pq.read_table(path).to_pandas()
+    frame.loc[frame["id"] == "d", "review"] = "drop"
+    frame.sort_values("weight", ascending=False).head(4)[::-1].to_parquet(path)
+    assert keep_reviews(made_up(), path).review == ["auto", "auto", "auto", "drop"]
+
+
+def test_a_decision_about_a_row_that_is_gone_is_not_lost_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "flags.parquet"
+    write_flags(path, replace(made_up(), review=["auto", "auto", "auto", "drop"]))
+    with pytest.raises(MismatchError, match="its reviews are about other rows"):
+        keep_reviews(made_up().of([("a", 0), ("a", 1)]), path)

@@ -88,14 +88,14 @@ def test_scores_of_a_bare_data_set_name_no_file(tmp_path: Path) -> None:
 def test_another_parquet_file_is_refused_in_one_line(tmp_path: Path, columns: dict[str, list[object]]) -> None:
     path = tmp_path / "scores.parquet"
     pq.write_table(pa.table(columns), path)
-    with pytest.raises(DataError, match="byorn scan") as refusal:
+    with pytest.raises(DataError, match="delete it and run the same command again") as refusal:
         read_scores(path)
     assert "\n" not in str(refusal.value)
 
 
 def test_a_missing_or_torn_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "scores.parquet"
-    with pytest.raises(DataError, match="not a readable score file"):
+    with pytest.raises(DataError, match="is not there; run `byorn scan`"):
         read_scores(path)
     write_scores(path, made_up())
     path.write_bytes(path.read_bytes()[:-20])
@@ -117,3 +117,28 @@ def test_scores_and_flags_are_read_without_torch() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+def test_a_flipped_bit_is_never_read_as_a_score(tmp_path: Path) -> None:
+    path, scores = tmp_path / "scores.parquet", made_up()
+    write_scores(path, scores)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        try:
+            found = read_scores(path)
+        except DataError:
+            continue
+        assert (found.keys, found.reasons) == (scores.keys, scores.reasons)
+        np.testing.assert_array_equal(found.nll, scores.nll)
+        np.testing.assert_array_equal(found.tokens, scores.tokens)
+
+
+def test_a_score_that_was_edited_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    write_scores(path, made_up())
+    table = pq.read_table(path)
+    position = table.column_names.index("nll")
+    pq.write_table(table.set_column(position, "nll", pa.array([0.4, None, 2.5])), path)
+    with pytest.raises(DataError, match="nll changed since it was written"):
+        read_scores(path)

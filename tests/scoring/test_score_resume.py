@@ -12,6 +12,7 @@ import pytest
 from byorn.data.dataset import to_dataset
 from byorn.errors import MismatchError
 from byorn.runs.journal import Journal
+from byorn.runs.sealed import opened_line, sealed_line
 from byorn.scoring import score
 from byorn.scoring.score import FIELDS, score_dataset
 from byorn.scoring.statistics import STATISTICS
@@ -102,10 +103,10 @@ def test_a_cut_last_line_is_scored_again(tmp_path: Path, cut: int) -> None:
 @pytest.mark.parametrize("cut", [5, 1])
 def test_a_cut_first_line_starts_anew(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "journal"
-    path.write_text(json.dumps(IDENTITY)[:-cut])
+    path.write_text(sealed_line(IDENTITY)[:-cut])
     with Journal(path, IDENTITY, FIELDS) as log:
         assert log.finished == {}
-    assert json.loads(path.read_text()) == IDENTITY
+    assert opened_line(path.read_text()) == IDENTITY
 
 
 @pytest.mark.parametrize("line", [b"\x00\x00\x00\n", b"[1, 2]\n", b"\xff{}\n", b"nonsense\n"])
@@ -114,7 +115,7 @@ def test_what_follows_a_broken_line_is_scored_again(tmp_path: Path, line: bytes)
     with Journal(path, IDENTITY, FIELDS) as log:
         log.add(0, record("row-0"))
     good = path.read_bytes()
-    path.write_bytes(good + line + json.dumps({"index": 1, **record("row-1")}).encode() + b"\n")
+    path.write_bytes(good + line + sealed_line({"index": 1, **record("row-1")}).encode())
     with Journal(path, IDENTITY, FIELDS) as log:
         assert sorted(log.finished) == [0]
     assert path.read_bytes() == good
@@ -123,7 +124,27 @@ def test_what_follows_a_broken_line_is_scored_again(tmp_path: Path, line: bytes)
 def test_records_with_other_statistics_are_scored_again(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     old = {"index": 0, "id": "row-0", "turn": 0, "nll": 1.0, "tokens": 3, "reason": None}
-    path.write_text(json.dumps(IDENTITY) + "\n" + json.dumps(old) + "\n")
+    path.write_text(sealed_line(IDENTITY) + sealed_line(old))
+    with Journal(path, IDENTITY, FIELDS) as log:
+        assert log.finished == {}
+
+
+def test_a_changed_digit_is_said_and_scored_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "journal"
+    with Journal(path, IDENTITY, FIELDS) as log:
+        for index in range(3):
+            log.add(index, record(f"row-{index}", 1.25))
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:2], lines[2].replace("1.25", "1.35"), *lines[3:]]))
+    with Journal(path, IDENTITY, FIELDS) as log:
+        assert log.finished == {0: record("row-0", 1.25)}
+    assert "2 line(s) are damaged or follow a damaged one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("index", ["0", 1.5, None, [0]])
+def test_a_record_of_no_row_is_not_taken(tmp_path: Path, index: object) -> None:
+    path = tmp_path / "journal"
+    path.write_text(sealed_line(IDENTITY) + sealed_line({"index": index, **record("row-0")}))
     with Journal(path, IDENTITY, FIELDS) as log:
         assert log.finished == {}
 

@@ -1,6 +1,5 @@
 """Several processes score a data set together: each its shard, and together the scores of one."""
 
-import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from byorn.errors import ByornError, MismatchError
 from byorn.runs import stage
 from byorn.runs.batches import WHOLE, Shard, shard_batches
 from byorn.runs.journal import Journal
+from byorn.runs.sealed import sealed_line
 from byorn.runs.stage import all_records, open_journal
 from byorn.scoring import score
 from byorn.scoring.score import FIELDS, score_dataset, score_shard
@@ -122,19 +122,18 @@ def test_the_file_of_another_process_is_read_and_left_alone(process: Any, tmp_pa
     with process(1, 2) as log:
         log.add(5, record)
     path = tmp_path / "scores.partial.1.jsonl"
-    path.write_bytes(path.read_bytes() + b'{"index": 6, "id"')  # it is writing just now
+    line = sealed_line({"index": 6, **record, "id": "b"}).encode()
+    path.write_bytes(path.read_bytes() + line[:20])  # it is writing just now
     before = path.read_bytes()
     with process(0, 2) as log:
         assert (list(log.finished), path.read_bytes()) == ([5], before)
-        path.write_bytes(
-            before + b': "b"' + json.dumps(record | {"x": 0})[10:].replace(', "x": 0', "").encode() + b"\n"
-        )
+        path.write_bytes(before + line[20:])
         assert log.catch_up() == 2
         assert log.finished[6]["id"] == "b"
 
 
 def test_the_file_of_a_run_on_other_data_is_refused(process: Any, tmp_path: Path) -> None:
-    (tmp_path / "scores.partial.1.jsonl").write_text(json.dumps({**IDENTITY, "data": "another"}) + "\n")
+    (tmp_path / "scores.partial.1.jsonl").write_text(sealed_line({**IDENTITY, "data": "another"}))
     with pytest.raises(MismatchError, match=r"scores.partial.1.jsonl: the data set changed"):
         process(0, 2)
 

@@ -1,10 +1,9 @@
 """One cell of an experiment: a poisoned data set, a defense, a fine-tune, and what came of it."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from byorn.attacks.manifest import poisoned_keys
 from byorn.bench.experiment import Cell, Group, plain
@@ -21,7 +20,7 @@ from byorn.pipeline.reuse import NONE
 from byorn.pipeline.scan import scan
 from byorn.pipeline.settings import FLAGGING, TrainSpec
 from byorn.pipeline.train import train
-from byorn.runs.folder import source_digest, versions, write_json
+from byorn.runs.folder import read_json, source_digest, versions, write_json
 from byorn.runs.timer import Timer
 from byorn.scoring.table import read_scores
 
@@ -63,10 +62,9 @@ def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> Shar
     """
     ready = folder / READY
     settings: dict[str, object] = {"group": plain(group), "plugins": dict(plugins), "source": source_digest()}
-    if ready.exists():
-        found: Shared = json.loads(ready.read_text(encoding="utf-8"))
-        if all(found.get(key) == value for key, value in settings.items()):
-            return found
+    found = read_json(ready) or {}
+    if all(found.get(key) == value for key, value in settings.items()):
+        return cast(Shared, found)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     timer = Timer()
@@ -110,7 +108,7 @@ def run_cell(cell: Cell, shared: Shared, folder: Path) -> CellResult:
         shutil.copy(folder / "scan" / "scores.parquet", out)
     with timer.phase("train"):
         train(poisoned_data(folder), setup.model, out, train_spec(cell, setup, folder))
-    training = _read_training(out / TRAINED)
+    training = _training(read_json(out / TRAINED) or {})
     with timer.phase("evaluate"):
         judged = _judge_both(setup, folder, cell, shared["pretrained"])
         more = {name: _judge_both(setup, folder, cell, base, name) for name, base in shared["pretrained_on"].items()}
@@ -132,11 +130,9 @@ def run_cell(cell: Cell, shared: Shared, folder: Path) -> CellResult:
     )
 
 
-def _read_training(path: Path) -> Training:
+def _training(content: Mapping[str, object]) -> Training:
     """What a run says of itself, without its long log."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    training: Training = {key: value for key, value in content.items() if key != "log"}  # type: ignore[assignment]
-    return training
+    return cast(Training, {key: value for key, value in content.items() if key != "log"})
 
 
 def _judge_both(setup: Setup, folder: Path, cell: Cell, pretrained: dict[str, object], test: str = "") -> Judged:
@@ -148,7 +144,7 @@ def goes_on(out: Path, settings: Mapping[str, object]) -> bool:
     """Whether `out` holds checkpoints, or the adapter, of the same cell; what another one left is thrown away."""
     begun = out / BEGUN
     settings = {**settings, "folder": str(out)}  # which `config.yaml` repeats as it is spelled
-    if begun.exists() and json.loads(begun.read_text(encoding="utf-8")) == settings:
+    if read_json(begun) == settings:
         return (out / TRAINED).exists() or any(out.rglob("trainer_state.json"))
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)

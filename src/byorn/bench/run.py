@@ -14,7 +14,7 @@ from byorn.bench.experiment import AVERAGING, Cell, Experiment, Group, plain, wi
 from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.pipeline.settings import FLAGGING
 from byorn.plugins import load_plugins
-from byorn.runs.narrate import quiet_libraries, say, seconds
+from byorn.runs.narrate import quiet_libraries, say, seconds, show_any_text
 
 if TYPE_CHECKING:
     from byorn.bench.result import CellResult
@@ -137,6 +137,7 @@ def read_settings(settings: Mapping[str, object]) -> dict[str, object]:
 def run_job(job: Job) -> list[str]:
     """The cells of a group, one after the other; a failure costs its own cell alone."""
     quiet_libraries()
+    show_any_text()
     from byorn.bench.cell import close, prepare, run_cell
     from byorn.runs.folder import write_json
 

@@ -60,6 +60,10 @@ def _format(action: str, asked: str | None) -> str | None:
 def _run(spec: BenchSpec, experiments: "list[Experiment]", plugins: Sequence[Path]) -> None:
     from byorn.bench.run import run_experiments
     from byorn.errors import BenchError
+    from byorn.runs.folder import make_folder
+
+    make_folder(spec.results, "--results")
+    make_folder(spec.work, "--work")
 
     failures = run_experiments(experiments, spec.results, spec.work, only=spec.only, jobs=spec.jobs, plugins=plugins)
     if failures:

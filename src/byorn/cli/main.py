@@ -1,6 +1,7 @@
 """`byorn COMMAND ...`: parse, call, and turn what goes wrong into one line and an exit code.
 
-Exit codes: 0 done; 2 bad usage, data or model; 130 interrupted (run the same command again to go on).
+Exit codes: 0 done; 2 bad usage, data or model, or a disk that takes no more; 130 interrupted (SIGINT) and 143
+terminated (SIGTERM): run the same command again to go on.
 """
 
 import sys
@@ -23,6 +24,7 @@ SHARED = ("scan", "train", "evaluate")  # commands that several processes do tog
 DONE = 0
 USER_ERROR = 2
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 def usage() -> str:
@@ -53,20 +55,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_or_say_why(name: str, arguments: Sequence[str]) -> int:
     from byorn.runs.narrate import quiet_libraries, show_any_text
     from byorn.runs.ranks import error_line, only_main_speaks
+    from byorn.runs.stopping import Terminated, disk_problem, terminable
 
     quiet_libraries()
     show_any_text()
     try:
-        with only_main_speaks():
+        with terminable(), only_main_speaks():
             _run(name, arguments)
+            sys.stdout.flush()  # a full disk behind a pipe or a file is known only now
     except ByornError as error:
         print(error_line(error), file=sys.stderr)
         return USER_ERROR
-    except KeyboardInterrupt:
-        print("\ninterrupted; run the same command again to go on from here", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        terminated = isinstance(stop, Terminated)
+        word = "terminated" if terminated else "interrupted"
+        print(f"\n{word}; run the same command again to go on from here", file=sys.stderr)
+        return TERMINATED if terminated else INTERRUPTED
     except SystemExit as stop:  # argparse has shown a help page
         return stop.code if isinstance(stop.code, int) else DONE
+    except Exception as error:
+        if (problem := disk_problem(error)) is None:
+            raise
+        print(error_line(ByornError(problem)), file=sys.stderr)
+        return USER_ERROR
     return DONE
 
 

@@ -15,8 +15,10 @@ from byorn.models.digest import model_digest, processor_digest
 from byorn.models.generate import Generated, generate_bounded
 from byorn.runs.atomic import atomic_path
 from byorn.runs.batches import length_order
+from byorn.runs.sealed import opened_line, sealed_line
 from byorn.runs.stage import Compute, Record
 
+MADE_BY = "made_by"
 PREDICTION = frozenset({"id", "turn", "instruction", "prediction", "references", "tokens", "truncated"})
 
 
@@ -69,9 +71,9 @@ def identity(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: in
 
 
 def write_predictions(path: Path, records: Sequence[Record], made_from: dict[str, str]) -> None:
-    """One line a row, each with a digest of its identity; the file appears whole or not at all."""
+    """One line a row, each with a digest of its identity and a checksum; the file appears whole or not at all."""
     made_by = _digest(json.dumps(made_from, sort_keys=True))
-    lines = [json.dumps({**record, "made_by": made_by}) + "\n" for record in records]
+    lines = [sealed_line({**record, MADE_BY: made_by}) for record in records]
     with atomic_path(path) as partial:
         partial.write_text("".join(lines), encoding="utf-8")
 
@@ -80,19 +82,22 @@ def read_predictions(path: Path, rows: Sequence[Row], made_from: dict[str, str])
     """The predictions of an earlier run.
 
     Raises:
-        MismatchError: They are of another model or adapter, or about other rows.
+        MismatchError: They are of another model or adapter, or about other rows, or not as they were written.
     """
     made_by = _digest(json.dumps(made_from, sort_keys=True))
-    try:
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        found = [(record["id"], record["turn"], record["made_by"]) for record in records]
-    except (ValueError, TypeError, KeyError) as error:
-        raise MismatchError(f"{path}: it is damaged ({error}); delete it and evaluate again") from error
-    if found != [(*row.key, made_by) for row in rows]:
+    records = [_opened(line, number, path) for number, line in enumerate(path.read_bytes().splitlines(), start=1)]
+    if [(record["id"], record["turn"], record[MADE_BY]) for record in records] != [(*row.key, made_by) for row in rows]:
         raise MismatchError(
             f"{path}: made from another model, adapter, data set or length limit; delete it or use another --out"
         )
     return records
+
+
+def _opened(line: bytes, number: int, path: Path) -> Record:
+    record = opened_line(line)
+    if record is None or record.keys() != PREDICTION | {MADE_BY}:
+        raise MismatchError(f"{path}: line {number} changed since it was written; delete the file and evaluate again")
+    return record
 
 
 def _adapter_digest(model: Any) -> str:

@@ -1,4 +1,7 @@
-"""`flags.parquet`: which responses are replaced, and why. A person's word in `review` always wins."""
+"""`flags.parquet`: which responses are replaced, and why. A person's word in `review` always wins.
+
+People edit that column with any table tool; every other one is under a checksum (see `byorn.runs.sealed`).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -6,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from byorn.data.row import Origin
-from byorn.errors import DataError
-from byorn.runs.atomic import atomic_path
+from byorn.errors import DataError, MismatchError
+from byorn.runs.sealed import read_table, write_table
 from byorn.scoring.origins import origin_columns, read_origins
+from byorn.text import first_line
 
+REVIEW = "review"
 REVIEWS = ("auto", "keep", "replace", "drop")
 
 
@@ -114,31 +118,51 @@ def write_flags(path: Path, flags: Flags) -> None:
         "rule": [flags.rule] * len(flags),
         "threshold": [flags.threshold] * len(flags),
         "reason": pa.array(flags.reasons, pa.string()),
-        "review": flags.review or ["auto"] * len(flags),
+        REVIEW: flags.review or ["auto"] * len(flags),
     }
-    with atomic_path(path) as partial:
-        pq.write_table(pa.table(columns), partial)
+    write_table(path, pa.table(columns), free=[REVIEW])
 
 
 def read_flags(path: Path) -> Flags:
     """Read `flags.parquet`.
 
     Raises:
-        DataError: The file is missing or broken, or `review` holds an unknown word.
+        DataError: The file is missing or damaged, or `review` holds an unknown word.
     """
     try:
-        columns = pq.read_table(path).to_pydict()
+        columns = read_table(path, free=[REVIEW])[0].to_pydict()
         flagged = np.array(columns["flagged"], dtype=bool)
         weight = np.array(columns["weight"], dtype=float)
         rule = columns["rule"][0]
         threshold = columns["threshold"][0]
         flags = Flags(
-            columns["id"], columns["turn"], flagged, weight, rule, threshold, columns["reason"], columns["review"],
+            columns["id"], columns["turn"], flagged, weight, rule, threshold, columns["reason"], columns[REVIEW],
             read_origins(columns),
         )  # fmt: skip
+    except FileNotFoundError:
+        raise DataError(f"flags: {path} is not there; run `byorn scan`") from None
     except (OSError, ValueError, TypeError, KeyError, IndexError, pa.ArrowException) as error:
-        raise DataError(f"flags: {path} is not a readable flag file ({error}); run `byorn scan` again") from error
+        raise DataError(
+            f"flags: {path} is not a readable flag file ({first_line(error)}); put back a copy, or delete it and "
+            "run the same command again (decisions in its review column are then lost)"
+        ) from error
     unknown = sorted({str(word) for word in flags.review or []} - set(REVIEWS))
     if unknown:
         raise DataError(f"flags: {path}: review holds {unknown[0]!r}; use one of {', '.join(REVIEWS)}")
     return flags
+
+
+def keep_reviews(flags: Flags, path: Path) -> Flags:
+    """The flags with the decisions that stand in an earlier `flags.parquet`, row by row, if there is one.
+
+    Raises:
+        DataError: The file cannot be read.
+        MismatchError: A decision is about a row that there is none of.
+    """
+    if not path.exists():
+        return flags
+    earlier = read_flags(path)
+    decided = {key: word for key, word in zip(earlier.keys, earlier.review or [], strict=True) if word != "auto"}
+    if decided.keys() - set(flags.keys):
+        raise MismatchError(f"{path}: its reviews are about other rows; move it away, or use another folder")
+    return replace(flags, review=[decided.get(key, "auto") for key in flags.keys])

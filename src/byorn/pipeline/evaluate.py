@@ -25,7 +25,7 @@ from byorn.runs.folder import make_folder, write_config, write_environment, writ
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
 from byorn.runs.rejects import list_rejects
-from byorn.runs.stage import Record, run_stage
+from byorn.runs.stage import Record, finished, run_stage
 
 if TYPE_CHECKING:
     from transformers import ProcessorMixin
@@ -129,7 +129,7 @@ def _predictions(
 ) -> list[Record]:
     """Answer this process's shard; in the first process the predictions of all rows, in their order."""
     made_from = identity(model, processor, rows, max_new_tokens)
-    if path.exists():
+    if finished(path):
         say(f"using the predictions in {path}")
         return read_predictions(path, rows, made_from)
     order, compute = answering(model, processor, rows, max_new_tokens)

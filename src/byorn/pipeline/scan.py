@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from byorn.errors import MismatchError
 from byorn.evaluation.detection import detection
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.settings import FlagSettings
-from byorn.flagging.table import Flags, read_flags, write_flags
+from byorn.flagging.table import Flags, keep_reviews, write_flags
 from byorn.models.inputs import Inputs, open_inputs
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.estimate import tell_scan
@@ -23,7 +23,7 @@ from byorn.runs.folder import make_folder, write_config, write_environment, writ
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
-from byorn.runs.stage import Record, run_stage
+from byorn.runs.stage import Record, finished, run_stage
 from byorn.scoring.score import FIELDS, scorer
 from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
 
@@ -76,7 +76,7 @@ def scan(
 def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanResult:
     """What `scan` does once the rows and the model are in memory."""
     path = out / "scores.parquet"
-    if path.exists():
+    if finished(path):
         say(f"using the scores in {path}")
     else:
         _score(inputs, path, settings.score_batch_size)
@@ -114,9 +114,7 @@ def _finished_scores(path: Path, inputs: Inputs) -> Scores:
 
 
 def _flags(scores: Scores, settings: FlagSettings, path: Path) -> Flags:
-    flags = flag_percentile(scores, settings.percentile, settings.statistic)
-    if path.exists() and (earlier := read_flags(path)).keys == flags.keys:
-        flags = replace(flags, review=earlier.review)
+    flags = keep_reviews(flag_percentile(scores, settings.percentile, settings.statistic), path)
     if is_main():
         write_flags(path, flags)
     count = int(flags.flagged.sum())

@@ -1,14 +1,12 @@
 """`training.json`: what really ran, with its numbers."""
 
-import json
 import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byorn.defenses.plan import Plan
-from byorn.errors import MismatchError
-from byorn.text import first_line
+from byorn.runs.folder import read_json
 
 if TYPE_CHECKING:
     from byorn.training.trainer import ByornTrainer
@@ -56,19 +54,11 @@ class TrainingSummary:
         return asdict(self)
 
     @classmethod
-    def read(cls, path: Path) -> "TrainingSummary":
-        """From `training.json`.
-
-        Raises:
-            MismatchError: The file is damaged.
-        """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{field.name: content[field.name] for field in fields(cls)})
-        except (ValueError, KeyError, TypeError) as error:
-            raise MismatchError(
-                f"{path}: it is damaged ({first_line(error)}); delete it, and give the command again"
-            ) from error
+    def read(cls, path: Path) -> "TrainingSummary | None":
+        """From `training.json`; None where it is missing or damaged."""
+        content = read_json(path) or {}
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: content[name] for name in names}) if content.keys() >= set(names) else None
 
 
 def summarize(trainer: "ByornTrainer", plan: Plan, *, defense: str, data: str, rows: int) -> TrainingSummary:

@@ -1,6 +1,5 @@
 """`byorn train`: scan the data if need be, fine-tune without learning the flagged responses, export the adapter."""
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,9 +26,10 @@ from byorn.pipeline.reuse import adopt_scan, find_scan, require_scan
 from byorn.pipeline.scan import score_and_flag
 from byorn.pipeline.settings import FLAGGING, SAMPLING, TrainSpec
 from byorn.pipeline.summary import TrainingSummary, summarize
-from byorn.runs.folder import make_folder, same_config, write_config, write_environment, write_json
+from byorn.runs.folder import make_folder, read_json, same_config, write_config, write_environment, write_json
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
+from byorn.training.checkpoints import last_checkpoint
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -75,7 +75,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
         say(f"  {plan.flags.reviews}", **asdict(plan.flags.reviews))
     config = build_config(spec, out / "checkpoints", plan.arguments)
     write_config(out, {**settings, "resolved": config.to_dict()})
-    if len(inputs.rows) >= LONG and not _last_checkpoint(out / "checkpoints"):
+    if len(inputs.rows) >= LONG and not last_checkpoint(out / "checkpoints", quiet=True):
         _tell_long_run(inputs, plan, config, spec)
     trainer = build_trainer(inputs.model, inputs.processor, _dataset(inputs, plan), plan.flags, config, spec, held_out)
     plan.prepare(trainer)
@@ -90,12 +90,11 @@ def _finished(out: Path, fingerprint: str) -> TrainingSummary | None:
     """What a run told that has ended in `out`; a run ends with `training.json`, after its adapter.
 
     Raises:
-        MismatchError: It was on other rows, or the file is damaged.
+        MismatchError: It was on other rows.
     """
-    path = out / "training.json"
-    if not path.is_file() or not (out / "adapter" / "adapter_model.safetensors").is_file():
+    summary = TrainingSummary.read(out / "training.json")
+    if summary is None or not (out / "adapter" / "adapter_model.safetensors").is_file():
         return None
-    summary = TrainingSummary.read(path)
     if summary.data != fingerprint:
         raise MismatchError(f"{out}: it is finished, and the data have changed since; use another --out")
     say(
@@ -107,7 +106,7 @@ def _finished(out: Path, fingerprint: str) -> TrainingSummary | None:
 
 def _run(trainer: "ByornTrainer", checkpoints: Path) -> None:
     """Train, from the last checkpoint if there is one."""
-    resume = _last_checkpoint(checkpoints)
+    resume = last_checkpoint(checkpoints, trainer.further_adapters)
     replaced = int(trainer.flagged.sum())
     origin = f", from {resume.name}" if resume else ""
     say(f"training on {len(trainer.train_dataset)} rows, {replaced} with replaced responses{origin}")
@@ -189,10 +188,10 @@ def fine_tuned(inputs: Inputs, spec: TrainSpec, folder: Path) -> Iterator[Tuned]
     `tuned.json`, which says that the adapter is whole.
     """
     done = folder / "tuned.json"
-    if done.exists():
+    if (tuned := read_json(done)) is not None:
         say(f"using the adapter in {folder / 'adapter'}")
         model = load_adapter(inputs.model, folder / "adapter")
-        spent = float(json.loads(done.read_text(encoding="utf-8"))["seconds"])
+        spent = float(tuned["seconds"])
     else:
         model, spent = _fine_tune(inputs, spec, folder)
         write_json(done, {"seconds": spent})
@@ -206,7 +205,7 @@ def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> "tuple[PeftMode
     config = build_config(spec, folder / "checkpoints")
     flags = trust_all(inputs.rows)
     trainer = build_trainer(inputs.model, inputs.processor, inputs.dataset, flags, config, spec)
-    resume = _last_checkpoint(folder / "checkpoints")
+    resume = last_checkpoint(folder / "checkpoints")
     say(
         f"{spec.defense}: first fine-tuning on all {len(inputs.rows)} rows"
         + (f", from {resume.name}" if resume else "")
@@ -218,11 +217,6 @@ def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> "tuple[PeftMode
 
 def _check_config(out: Path, settings: Mapping[str, Any], spec: TrainSpec) -> None:
     """Refuse other settings where something of an earlier run would be used again."""
-    begun = _last_checkpoint(out / "checkpoints") or (out / "training.json").exists() or (out / spec.defense).is_dir()
-    if begun:
+    begun = last_checkpoint(out / "checkpoints", quiet=True) or (out / "training.json").exists()
+    if begun or (out / spec.defense).is_dir():
         same_config(out, {key: value if isinstance(value, str) else asdict(value) for key, value in settings.items()})
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)

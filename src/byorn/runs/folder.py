@@ -27,8 +27,8 @@ SHOWN = 5
 """How many settings that differ are listed."""
 
 
-def make_folder(folder: Path) -> None:
-    """Make an output folder that can be written, before work begins.
+def make_folder(folder: Path, option: str = "--out") -> None:
+    """Make an output folder that can be written, before work begins; `option` is what it was given with.
 
     Raises:
         ConfigError: It is a file, its name is too long, or it cannot be written.
@@ -38,7 +38,7 @@ def make_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ConfigError(f"--out {str(folder)[:200]}: {error.strerror or error}; choose another folder") from error
+        raise ConfigError(f"{option} {str(folder)[:200]}: {error.strerror or error}; choose another folder") from error
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -48,6 +48,15 @@ def write_json(path: Path, content: Any) -> None:
     text = json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n"
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file that `write_json` wrote; None where it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 @cache
@@ -77,34 +86,45 @@ def write_config(folder: Path, settings: dict[str, Any]) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def _read_config(folder: Path) -> dict[str, Any] | None:
+    """The settings in `config.yaml`, none without the file; None where it is damaged."""
+    import yaml
+
+    try:
+        content = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 def start_anew(folder: Path, command: str, parts: Sequence[str]) -> None:
     """Remove `parts` of an earlier run of the same command; nothing else is ever removed.
 
     Raises:
-        ConfigError: The folder holds something else than such a run.
+        ConfigError: The folder holds something else than such a run, or cannot be written.
     """
-    import yaml
-
-    config = folder / "config.yaml"
-    settings = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else None
-    ours = isinstance(settings, dict) and settings.get("command") == command
-    if folder.is_dir() and any(folder.iterdir()) and not ours:
+    make_folder(folder)
+    ours = (_read_config(folder) or {}).get("command") == command
+    if any(folder.iterdir()) and not ours:
         raise ConfigError(f"--out {folder}: it holds something else than a {command} run; choose another folder")
     for part in parts:
         shutil.rmtree(folder / part, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def same_config(folder: Path, settings: dict[str, Any]) -> None:
     """Refuse to go on with a run that was started with other settings.
 
     Raises:
-        MismatchError: Naming the settings that differ, with both values.
+        MismatchError: Naming the settings that differ, with both values; or the settings then cannot be read.
     """
-    import yaml
-
-    path = folder / "config.yaml"
-    before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    before = _read_config(folder)
+    if before is None:
+        raise MismatchError(
+            f"{folder / 'config.yaml'} is damaged, so nobody knows whether its run had these settings; delete the file "
+            "to go on with them, or use another --out"
+        )
     now = json.loads(json.dumps(settings, default=str))
     then = _flat({key: before[key] for key in now if key in before})
     now = _flat({key: now[key] for key in now if key in before})

@@ -19,14 +19,15 @@ def fresh_folder(out: Path, contents: Sequence[str], overwrite: bool = False) ->
     Raises:
         ConfigError: `out` is in use (see `check_folder`) or cannot be written.
     """
-    check_folder(out, contents, overwrite)
     try:
+        check_folder(out, contents, overwrite)
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
             yield Path(scratch)
             _move(Path(scratch), out, contents)
     except OSError as error:
-        raise ConfigError(f"cannot write to {out} ({error}); choose another folder or make room") from error
+        why = error.strerror or str(error)
+        raise ConfigError(f"cannot write to {str(out)[:200]} ({why}); choose another folder or make room") from error
 
 
 def check_folder(out: Path, contents: Sequence[str], overwrite: bool) -> None:

@@ -1,10 +1,11 @@
 """The journal of unfinished work: finished rows are on disk at once, so that a killed run goes on where it stopped.
 
+Each line ends in a checksum: what a crash or a bad disk left of a line is not taken for work done.
+
 Several processes write one file each and read each other's; whoever goes on, and with however many processes, does no
 finished row again.
 """
 
-import json
 import os
 from collections.abc import Iterator, Set
 from contextlib import suppress
@@ -13,6 +14,8 @@ from types import TracebackType
 from typing import Any
 
 from byorn.runs.identity import require_same
+from byorn.runs.narrate import say
+from byorn.runs.sealed import opened_line, sealed_line
 
 
 class Journal:
@@ -42,7 +45,7 @@ class Journal:
         self._understood: dict[Path, int] = {}
         if path and path.exists():
             self._read(path)
-            os.truncate(path, self._understood[path])  # a kill may tear the last line, a crash more
+            _cut(path, self._understood[path])  # a kill may tear the last line, a crash more
         self.catch_up()
         self._file = path.open("a", encoding="utf-8") if path else None
         if self._file and self._file.tell() == 0:
@@ -73,8 +76,8 @@ class Journal:
                     break
                 if end == 0:
                     require_same(entry, self._metadata, path)
-                elif entry.keys() == self._fields:
-                    self.finished[entry.pop("index")] = entry
+                elif entry.keys() == self._fields and isinstance(index := entry.pop("index"), int):
+                    self.finished[index] = entry
                 end += len(line)
         self._understood[path] = end
 
@@ -85,7 +88,7 @@ class Journal:
 
     def _write(self, entry: dict[str, Any]) -> None:
         if self._file:
-            self._file.write(json.dumps(entry) + "\n")
+            self._file.write(sealed_line(entry))
 
     def flush(self) -> None:
         if self._file:
@@ -115,10 +118,16 @@ def _size(path: Path) -> int:
         return 0
 
 
+def _cut(path: Path, end: int) -> None:
+    """Cut off what cannot be understood; more than the torn line of a kill is said."""
+    with path.open("rb") as file:
+        file.seek(end)
+        lost = file.read().count(b"\n")
+    if lost:
+        say(f"{path}: {lost} line(s) are damaged or follow a damaged one, and are computed again")
+    os.truncate(path, end)
+
+
 def _entry(line: bytes) -> dict[str, Any] | None:
-    """The object that a whole line holds, or None."""
-    try:
-        entry = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) else None
+    """The record that a whole line holds, or None."""
+    return opened_line(line) if line.endswith(b"\n") else None

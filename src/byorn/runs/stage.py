@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from byorn.errors import ByornError, DataError
-from byorn.runs.atomic import atomic_path
 from byorn.runs.batches import WHOLE, Shard, shard_batches
 from byorn.runs.identity import require_same
 from byorn.runs.journal import Journal
 from byorn.runs.narrate import say
 from byorn.runs.progress import progress
 from byorn.runs.ranks import current_shard, is_main
+from byorn.runs.sealed import read_table, write_table
+from byorn.text import first_line
 
 PATIENCE = 1800.0  # seconds without a finished batch anywhere after which the other processes are given up
 POLL = 0.2  # seconds
@@ -102,6 +102,15 @@ def run_stage(
     log.discard()
 
 
+def finished(path: Path) -> bool:
+    """Whether a stage has written its file; journals that a kill has left beside it are deleted."""
+    if not path.exists():
+        return False
+    for journal in path.parent.glob(f"{path.stem}.partial.*.jsonl"):
+        journal.unlink(missing_ok=True)
+    return True
+
+
 def open_journal(path: Path, identity: dict[str, str], fields: Set[str]) -> Journal:
     """The journal of this process for a file to come, which knows those of the others: `scores.partial.0.jsonl`, ...
 
@@ -157,12 +166,12 @@ def measured(
         MismatchError: The file, or the journal of a killed run, belongs to other data or another model.
         DataError: The file cannot be read.
     """
-    if path.exists():
+    if finished(path):
         say(f"using {path}")
     else:
         run_stage(
             path, identity, fields | {"seconds"}, order, batch_size, lambda batch: _timed(batch, compute),
-            lambda records: _write(path, identity, records), phase=path.stem,
+            lambda records: write_table(path, pa.Table.from_pylist(records), identity), phase=path.stem,
         )  # fmt: skip
     records = _read(path, identity, len(order))
     return records, sum(record.pop("seconds") for record in records)
@@ -175,18 +184,14 @@ def _timed(batch: Sequence[int], compute: Callable[[Sequence[int]], list[Record]
     return [(index, {**record, "seconds": spent}) for index, record in zip(batch, records, strict=True)]
 
 
-def _write(path: Path, identity: dict[str, str], records: list[Record]) -> None:
-    with atomic_path(path) as partial:
-        pq.write_table(pa.Table.from_pylist(records).replace_schema_metadata(identity), partial)
-
-
 def _read(path: Path, identity: dict[str, str], count: int) -> list[Record]:
     try:
-        table = pq.read_table(path)
+        table, found = read_table(path)
         records: list[Record] = table.to_pylist()
-        found = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{path} is not readable ({error}); delete it and run the same command again") from error
+        raise DataError(
+            f"{path} is not readable ({first_line(error)}); delete it and run the same command again"
+        ) from error
     require_same(found, identity, path)
     if len(records) != count or any("seconds" not in record for record in records):
         raise DataError(f"{path}: it has {len(records)} lines for {count} items; delete it and run again")

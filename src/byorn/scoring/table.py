@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from byorn.data.row import Origin, Row
 from byorn.errors import DataError
-from byorn.runs.atomic import atomic_path
+from byorn.runs.sealed import read_table, write_table
 from byorn.scoring.origins import origin_columns, read_origins, text_column
 from byorn.scoring.statistics import STATISTICS
+from byorn.text import first_line
 
 
 @dataclass(frozen=True)
@@ -84,31 +84,29 @@ def write_scores(path: Path, scores: Scores) -> None:
     columns["image"] = text_column(scores.images or [""] * len(scores))
     columns |= scores.values
     columns |= {"tokens": pa.array(scores.tokens, pa.int32()), "reason": pa.array(scores.reasons, pa.string())}
-    table = pa.table(columns).replace_schema_metadata({key: str(value) for key, value in scores.metadata.items()})
-    with atomic_path(path) as partial:
-        pq.write_table(table, partial)
+    write_table(path, pa.table(columns), {key: str(value) for key, value in scores.metadata.items()})
 
 
 def read_scores(path: Path) -> Scores:
     """Read `scores.parquet`.
 
     Raises:
-        DataError: The file is missing, or is no score file.
+        DataError: The file is missing or damaged, or is no score file.
     """
     try:
-        table = pq.read_table(path)
+        table, metadata = read_table(path)
         records = table.to_pydict()
         names = ["nll", *(name for name in STATISTICS if name != "nll" and name in records)]
         values = {name: np.array(records[name], dtype=float) for name in names}
-        metadata = {
-            key.decode(): value.decode()
-            for key, value in (table.schema.metadata or {}).items()
-            if key != b"ARROW:schema"
-        }
         tokens = np.array(records["tokens"], dtype=int)
         images = [str(name or "") for name in records.get("image", [])]
         return Scores(
             records["id"], records["turn"], values, tokens, records["reason"], metadata, read_origins(records), images
         )
+    except FileNotFoundError:
+        raise DataError(f"scores: {path} is not there; run `byorn scan`") from None
     except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"scores: {path} is not a readable score file ({error}); run `byorn scan` again") from error
+        raise DataError(
+            f"scores: {path} is not a readable score file ({first_line(error)}); delete it and run the same "
+            "command again, which scores anew"
+        ) from error

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from byorn.errors import ByornError, MismatchError
 from byorn.flagging.percentile import flag_percentile
-from byorn.flagging.table import Flags, read_flags, write_flags
+from byorn.flagging.table import Flags, keep_reviews, write_flags
 from byorn.models.digest import model_digest, processor_digest
 from byorn.runs.batches import Shard
 from byorn.runs.identity import require_same
@@ -111,13 +111,7 @@ def _score(trainer: "ByornTrainer") -> Scores:
 def _flag(trainer: "ByornTrainer", scores: Scores, folder: Path) -> Flags:
     """The flags of the rule with the review words of an earlier `flags.parquet`."""
     path = folder / "flags.parquet"
-    flags = flag_percentile(scores, trainer.args.percentile, trainer.args.statistic)
-    if path.exists():
-        earlier = read_flags(path)
-        if earlier.keys == flags.keys:
-            flags = replace(flags, review=earlier.review)
-        elif earlier.reviews.any:
-            raise MismatchError(f"{path}: its reviews are about other rows; move it away, or use another output_dir")
+    flags = keep_reviews(flag_percentile(scores, trainer.args.percentile, trainer.args.statistic), path)
     write_flags(path, flags)
     return flags
 

@@ -169,6 +169,11 @@ class ByornTrainer(SFTTrainer):
         seed = args.seed if args.data_seed is None else args.data_seed
         return GroupedSampler(self.flagged.tolist(), rows_a_step(args), seed)
 
+    @property
+    def further_adapters(self) -> list[str]:
+        """The adapters beside the trained one, which checkpoints keep in folders of their names."""
+        return [name for name in self.model.peft_config if name != STUDENT]
+
     # --- the hooks into SFTTrainer ------------------------------------------------------------------------------------
 
     def _set_signature_columns_if_needed(self) -> None:

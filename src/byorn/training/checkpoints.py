@@ -1,0 +1,118 @@
+"""Which checkpoint of a run can be gone on from: the last one that is whole.
+
+A kill, a full disk or a bad one leaves folders without some file, or with one that is empty or cut. To go on from those
+would end in a traceback, or without a word in another adapter: with a fresh optimizer, say.
+"""
+
+import json
+import re
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+
+from byorn.runs.narrate import say
+from byorn.text import first_line
+from byorn.training.tally import FILE as TALLY
+
+ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+DEEPSPEED = "latest"
+"""What DeepSpeed leaves beside an optimizer that it keeps in files of its own."""
+
+
+def last_checkpoint(folder: Path, adapters: Collection[str] = (), *, quiet: bool = False) -> Path | None:
+    """The last whole checkpoint of a run; what lies after it is said to be damaged.
+
+    Args:
+        folder: Of the checkpoints.
+        adapters: Names of adapters beside the trained one, each in a folder of its name, that a checkpoint must have.
+        quiet: Say nothing.
+    """
+    for path in sorted(_numbered(folder), key=step_of, reverse=True):
+        problem = damage(path, adapters)
+        if problem is None:
+            return path
+        if not quiet:
+            say(f"  {path} is no whole checkpoint ({problem}); it is left out")
+    return None
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """Folders that the Trainer makes; `checkpoint-2 (copy)` is none."""
+    return [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-[0-9]+", path.name)]
+
+
+def step_of(checkpoint: Path) -> int:
+    """The optimizer step after which a checkpoint was made, as its name says."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def damage(checkpoint: Path, adapters: Collection[str] = ()) -> str | None:
+    """What is wrong with a checkpoint, None if it is whole."""
+    try:
+        _read_state(checkpoint)
+        _read_object(checkpoint / TALLY)
+        for folder in (checkpoint, *(checkpoint / name for name in adapters)):
+            _read_adapter(folder)
+        if not (checkpoint / DEEPSPEED).is_file():
+            _read_archive(checkpoint / "optimizer.pt")
+            _read_archive(checkpoint / "scheduler.pt")
+        for path in sorted(checkpoint.glob("rng_state*.pth")) or [checkpoint / "rng_state.pth"]:
+            _read_archive(path)
+    except (OSError, ValueError) as error:
+        return first_line(error)
+    return None
+
+
+def _read_state(checkpoint: Path) -> None:
+    """`trainer_state.json`, which is written last."""
+    from transformers import TrainerState
+
+    path = checkpoint / "trainer_state.json"
+    _read_object(path)
+    try:
+        state = TrainerState.load_from_json(str(path))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    if state.global_step != step_of(checkpoint):
+        raise ValueError(f"trainer_state.json: it is about step {state.global_step}")
+
+
+def _read_adapter(folder: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    settings, weights = (folder / name for name in ADAPTER)
+    _read_object(settings)
+    _require(weights)
+    try:
+        with safe_open(weights, framework="numpy"):
+            pass  # the header fits the length of the file
+    except SafetensorError as error:
+        raise ValueError(f"{folder.name}/{weights.name}: {error}") from error
+
+
+def _read_archive(path: Path) -> None:
+    """A file of `torch.save`: a ZIP archive with checksums."""
+    _require(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    if broken:
+        raise ValueError(f"{path.name}: its part {broken} is damaged")
+
+
+def _read_object(path: Path) -> dict[str, object]:
+    _require(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name}: it holds a {type(content).__name__}")
+    return content
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(f"{path.parent.name}/{path.name} is missing")
