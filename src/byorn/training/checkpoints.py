@@ -12,9 +12,10 @@ from pathlib import Path
 
 from byorn.runs.narrate import say
 from byorn.text import first_line
-from byorn.training.tally import FILE as TALLY
 
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+TALLY = "byorn.json"
+"""What `training/tally.py` keeps in it."""
 DEEPSPEED = "latest"
 """What DeepSpeed leaves beside an optimizer that it keeps in files of its own."""
 

@@ -11,9 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from byorn.runs.folder import write_json
 from byorn.runs.ranks import is_main
-
-FILE = "byorn.json"
-"""In a checkpoint."""
+from byorn.training.checkpoints import TALLY
 
 
 class Tally(TrainerCallback):
@@ -49,11 +47,11 @@ class Tally(TrainerCallback):
         self._pass_time()
         content = {"counts": of_all_processes(self.counts), "seconds": self.seconds}
         checkpoint.mkdir(parents=True, exist_ok=True)
-        write_json(checkpoint / FILE, content)
+        write_json(checkpoint / TALLY, content)
 
     def load(self, checkpoint: Path) -> None:
         """Go on from a checkpoint; one that another trainer made starts at zero."""
-        path = checkpoint / FILE
+        path = checkpoint / TALLY
         kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         before = kept.get("counts", {}) if is_main() else {}
         self.counts.update({name: before.get(name, 0) for name in self.counts})
