@@ -62,7 +62,8 @@ def _run_or_say_why(name: str, arguments: Sequence[str]) -> int:
     try:
         with terminable(), only_main_speaks():
             _run(name, arguments)
-            sys.stdout.flush()  # a full disk behind a pipe or a file is known only now
+            if sys.stdout is not None:  # closed by who started us
+                sys.stdout.flush()  # a disk that is full behind it is known only now
     except ByornError as error:
         print(error_line(error), file=sys.stderr)
         return USER_ERROR

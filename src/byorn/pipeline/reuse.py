@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from byorn.errors import ByornError, ConfigError, MismatchError
+from byorn.errors import ByornError, ConfigError, DataError, MismatchError
 from byorn.flagging.table import read_flags
 from byorn.models.inputs import Inputs
 from byorn.runs.atomic import atomic_path
@@ -104,10 +104,16 @@ def _beside(inputs: Inputs, out: Path) -> Path | None:
 def _fits(path: Path, inputs: Inputs) -> bool:
     try:
         held = pq.read_schema(path).metadata or {}
+        wanted = {name: value for name, value in inputs.identity.items() if name in IDENTITY}
+        if any(held.get(name.encode()) != value.encode() for name, value in wanted.items()):
+            return False
+        read_scores(path)
+    except DataError as error:
+        say(f"  left out: {error}")
+        return False
     except (OSError, ValueError, pa.ArrowException):
         return False  # whatever lies there, it is none of ours
-    wanted = {name: value for name, value in inputs.identity.items() if name in IDENTITY}
-    return all(held.get(name.encode()) == value.encode() for name, value in wanted.items())
+    return True
 
 
 def _decisions(path: Path) -> int:
