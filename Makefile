@@ -44,6 +44,11 @@ SEED ?= 0
 fuzz: $(READY)  ## hostile data sets for every reader, CASES for each of 10 tests from SEED (15000: about an hour)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 BYORN_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest -s tests/fuzz --hypothesis-seed=$(SEED)
 
+KILLS ?= 250
+.PHONY: kill
+kill: $(READY)  ## KILLS of scan, train, evaluate, bench and finished runs at random moments from SEED; nothing may differ (about 40 minutes)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python tests/kills/kill.py --kills $(KILLS) --seed $(SEED)
+
 check: $(READY) lint test  ## lint, types and tests
 
 .PHONY: lint
