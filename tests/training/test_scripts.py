@@ -83,11 +83,11 @@ def test_other_rows_or_another_model_in_the_same_folder_are_refused(tmp_path):
 
 
 def test_reviews_of_other_rows_are_never_overwritten(tmp_path):
-    flags = script(tmp_path, rows=tiny_rows(ROWS - 1)).flags
-    write_flags(tmp_path / "flags.parquet", replace(flags, review=["drop", *["auto"] * (ROWS - 2)]))
+    flags = script(tmp_path).flags
+    write_flags(tmp_path / "flags.parquet", replace(flags, review=["drop", *["auto"] * (ROWS - 1)]))
     (tmp_path / "scores.parquet").unlink()
     with pytest.raises(MismatchError, match="its reviews are about other rows"):
-        script(tmp_path)
+        script(tmp_path, rows=tiny_rows(ROWS)[1:])
     assert read_flags(tmp_path / "flags.parquet").reviews.drop == 1
 
 
