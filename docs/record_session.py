@@ -28,6 +28,8 @@ PARTS = {
     "A run that was killed": [
         "# this command was killed after step 3; given again, it goes on",
         f"{TRAIN} --max-steps 30 --set save_steps=3 --out runs/killed",
+        "# and once more",
+        f"{TRAIN} --max-steps 30 --set save_steps=3 --out runs/killed",
     ],
     "Ten mistakes": [
         "byorn scann --model embedded --data poisoned",
@@ -61,7 +63,7 @@ def shown(command: str, folder: str) -> str:
         if "edited" in command:
             subprocess.run([sys.executable, "-c", REVIEW], check=True)
         return f"{command}\n"
-    if "runs/killed" in command:
+    if "runs/killed" in command and not Path("runs/killed").exists():
         killed_after(command, Path("runs/killed/checkpoints/checkpoint-3/trainer_state.json"))
     code, output = run(command)
     output = output.replace(f"{folder}/", "").replace(folder, ".")

@@ -104,7 +104,7 @@ def test_tables_need_no_plugin(bench, capsys):
             "task: 'list-shapes' is unknown; use one of captions, questions, differences, easy-vqa",
         ),
         ({"plugins": []}, "unknown attack 'frame'; choose one of"),
-        ({"plugins": ["attack.py"]}, "defense: 'drop-repeated' is unknown; use one of"),
+        ({"plugins": ["attack.py"]}, "unknown defense 'drop-repeated'; known are"),
         ({"plugins": ["nowhere.py"]}, "nowhere.py: No such file"),
         ({"plugins": "attack.py"}, "plugins is 'attack.py'; give a list of Python files"),
         ({"plugins": [3]}, "plugins is (3,); give a list of Python files"),

@@ -78,7 +78,7 @@ def test_without_its_plugin_an_attack_and_a_defense_are_unknown(capsys):
     assert poison("--attack", "frame", "--out", "out") == 2
     assert "unknown attack 'frame'" in capsys.readouterr().err
     assert main(["train", "--data", "data", "--model", "model", "--defense", "drop-repeated"]) == 2
-    assert "'drop-repeated' is unknown; use one of byorn, byorn-f" in capsys.readouterr().err
+    assert "unknown defense 'drop-repeated'; known are base-relabel" in capsys.readouterr().err
 
 
 def test_train_takes_the_defense_of_a_plugin_from_the_command_line_and_from_yaml():

@@ -65,7 +65,7 @@ def test_rows_that_cannot_be_used_are_said_before_a_model_is_loaded(place, no_mo
     [
         (["--eval-data", "nowhere.json"], "no such file or folder"),
         (["--scan", "nowhere"], "holds no scores.parquet"),
-        (["--defense", "prayer"], "defense: 'prayer' is unknown"),
+        (["--defense", "prayer"], "unknown defense 'prayer'; known are base-relabel"),
         (["--percentile", "60"], "percentile"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Damage in a run folder: what can be made anew is, and said; what cannot is refused in one line, whose advice works."""
+"""Damage in a run folder: what can be made anew is, and said; what cannot is refused, with advice that works."""
 
 import json
 import shutil

@@ -23,6 +23,7 @@ from byorn.defenses.robustit import robustit
 from byorn.defenses.sft import sft
 from byorn.defenses.tcap import tcap
 from byorn.errors import ConfigError
+from byorn.settings import unknown
 
 DEFENSES: dict[str, Callable[..., Plan]] = {
     "byorn": byorn,
@@ -49,5 +50,5 @@ def defense_named(name: str, options: Mapping[str, Any]) -> Callable[[Case], Pla
         ConfigError: There is no such defense, it has no such option, one that it needs is missing, or a value is wrong.
     """
     if name not in DEFENSES:
-        raise ConfigError(f"defense: {name!r} is unknown; use one of {', '.join(DEFENSES)}")
+        raise ConfigError(unknown("defense", name, DEFENSES))
     return partial(DEFENSES[name], **fitted(name, DEFENSES[name], options))
