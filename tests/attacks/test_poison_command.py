@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from poison_samples import png_rows, records
@@ -13,6 +12,7 @@ from poison_samples import png_rows, records
 from byorn.attacks import ATTACKS, OBJECTIVES
 from byorn.cli.main import main
 from byorn.data.files import write_rows
+from byorn.testing import save_tiny
 
 
 @pytest.fixture
@@ -45,11 +45,8 @@ def test_an_attack_that_wants_a_model_says_so(data: str, tmp_path: Path, capsys:
     assert "pgd is optimized on the pretrained model; pass --model NAME" in capsys.readouterr().err
 
 
-def test_a_model_is_loaded_and_the_test_set_takes_over_what_was_learned(
-    data: str, model: Any, processor: Any, tmp_path: Path
-) -> None:
-    model.save_pretrained(tmp_path / "model")
-    processor.save_pretrained(tmp_path / "model")
+def test_a_model_is_loaded_and_the_test_set_takes_over_what_was_learned(data: str, tmp_path: Path) -> None:
+    save_tiny(tmp_path / "model")
     train = ["poison", "--data", data, "--target", "banana", "--attack", "vl-trojan+sig", "--rate", "0.25"]
     learning = [
         "--set",

@@ -17,7 +17,7 @@ from byorn.flagging.settings import FlagSettings
 from byorn.models.spec import LoraSpec, ModelSpec
 from byorn.pipeline.settings import EvaluateSpec
 from byorn.settings import settings_of
-from byorn.testing import tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 from byorn.training.settings import ByornSettings, TrainerOptions
 
 SOURCE = Path(str(import_module("byorn").__file__)).parent
@@ -104,10 +104,9 @@ def test_no_option_is_declared_by_hand():
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, model, processor):
+def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
-    model.save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
+    save_tiny(folder / "model")
     write_rows(tiny_rows(20), folder / "data")
     return folder
 

@@ -15,17 +15,16 @@ from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.data.load import load_rows
 from byorn.plugins import unload_plugins
-from byorn.testing import tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, model, processor):
+def place(tmp_path_factory):
     """A folder with a tiny model and 12 rows."""
     folder = tmp_path_factory.mktemp("place")
-    model.save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
+    save_tiny(folder / "model")
     write_rows(tiny_rows(12), folder / "data")
     return folder
 

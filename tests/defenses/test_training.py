@@ -15,7 +15,7 @@ from byorn.data.spec import DataSpec
 from byorn.errors import MismatchError
 from byorn.models.spec import LoraSpec, ModelSpec
 from byorn.pipeline.train import TrainSpec, train
-from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 from poisoning import poison
 
 ARGUMENTS = {
@@ -28,9 +28,7 @@ ARGUMENTS = {
 def place(tmp_path_factory):
     """A folder with a tiny model and a poisoned data set of 12 rows."""
     folder = tmp_path_factory.mktemp("place")
-    processor = tiny_processor()
-    tiny_model(processor=processor).save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
+    save_tiny(folder / "model")
     poison(tiny_rows(12), attack="badnets", target="banana", rate=0.25, seed=1, out=folder / "data")
     return folder
 

@@ -17,15 +17,14 @@ from byorn.models.digest import model_digest, processor_digest
 from byorn.models.load import default_device, load_adapter, load_model, load_processor, resolve_model
 from byorn.models.lora import default_lora
 from byorn.scoring.score import score_dataset
-from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from byorn.testing import save_tiny, tiny_model, tiny_processor, tiny_rows
 
 
 @pytest.fixture(scope="module")
-def checkpoint(model: Any, processor: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model on disk; copy it before you break it."""
     folder = tmp_path_factory.mktemp("checkpoint")
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    save_tiny(folder)
     return folder
 
 

@@ -8,7 +8,7 @@ from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.models import load
 from byorn.pipeline import train as training
-from byorn.testing import tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 
 QUICK = [
     "--max-steps",
@@ -27,10 +27,9 @@ QUICK = [
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, model, processor):
+def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
-    model.save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
+    save_tiny(folder / "model")
     write_rows(tiny_rows(12), folder / "data")
     write_rows(tiny_rows(5), folder / "held")
     return folder

@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +11,7 @@ import pytest
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
-from byorn.testing import tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 
 QUICK = [
     *("--max-steps", "3", "--batch-size", "4", "--lr", "1e-2", "--scan", "none"),
@@ -23,11 +22,10 @@ Harm = Callable[[Path], None]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, model: Any, processor: Any) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model, data, and the finished folder of each command."""
     folder = tmp_path_factory.mktemp("place")
-    model.save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
+    save_tiny(folder / "model")
     write_rows(tiny_rows(8), folder / "data")
     for name in OPTIONS:
         assert run(name, folder, folder / "whole" / name) == 0

@@ -8,7 +8,7 @@ import pytest
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
-from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 
 QUICK = [
     "--max-steps",
@@ -30,9 +30,7 @@ QUICK = [
 def place(tmp_path_factory):
     """A folder with a tiny model, a data set of 24 rows, and its poisoned copy."""
     folder = tmp_path_factory.mktemp("place")
-    processor = tiny_processor()
-    tiny_model(processor=processor).save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
+    save_tiny(folder / "model")
     write_rows(tiny_rows(24), folder / "clean")
     poison = ["poison", "--data", str(folder / "clean"), "--target", "banana", "--seed", "1"]
     assert main([*poison, "--rate", "0.25", "--out", str(folder / "poisoned")]) == 0

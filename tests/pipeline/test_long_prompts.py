@@ -10,14 +10,13 @@ from byorn.data.files import write_rows
 from byorn.data.row import user_message
 from byorn.evaluation import predict
 from byorn.models import load
-from byorn.testing import tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, model, processor):
+def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
-    model.save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
+    save_tiny(folder / "model")
     rows = tiny_rows(4)
     endless = replace(rows[3], id="endless", prompt=[user_message("what color? " * 15_000, 1)])
     write_rows([*rows[:3], endless], folder / "data")

@@ -7,17 +7,16 @@ import pytest
 from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.models import load
-from byorn.testing import tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 
 BROKEN = '{"prompt": "what?", "completion": "", "images": []}\n'
 STEP = ["--max-steps", "1", "--batch-size", "4", "--set", "max_response_tokens=3", "--device", "cpu", "--scan", "none"]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, model, processor):
+def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
-    model.save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
+    save_tiny(folder / "model")
     for name, before, after in [("sound", 0, 0), ("damaged", 0, 1), ("worse", 2, 0)]:
         rows = write_rows(tiny_rows(4), folder / name)
         rows.write_text(before * BROKEN + rows.read_text() + after * BROKEN)

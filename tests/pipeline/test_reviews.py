@@ -8,16 +8,15 @@ import pytest
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
-from byorn.testing import tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 
 QUICK = ["--max-steps", "2", "--batch-size", "4", "--lr", "1e-2", "--set", "max_response_tokens=3", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, model, processor):
+def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
-    model.save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
+    save_tiny(folder / "model")
     write_rows(tiny_rows(12), folder / "data")
     write_rows(tiny_rows(8), folder / "other")
     return folder

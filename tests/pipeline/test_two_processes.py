@@ -17,7 +17,7 @@ from byorn.data.files import write_rows
 from byorn.errors import ConfigError
 from byorn.runs import ranks
 from byorn.scoring.score import score_dataset
-from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 from launching import torchrun
 
 ROWS, TEST_ROWS, BATCH = 20, 9, 2
@@ -43,9 +43,7 @@ sys.exit(main(["scan", "--model", model, "--data", "data", "--out", "half"]))
 def place(tmp_path_factory):
     """A folder with a tiny model, 20 rows to train on and 9 to test on."""
     folder = tmp_path_factory.mktemp("place")
-    processor = tiny_processor()
-    tiny_model(processor=processor).save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
+    save_tiny(folder / "model")
     write_rows(tiny_rows(ROWS), folder / "data")
     write_rows(tiny_rows(TEST_ROWS), folder / "test")
     (folder / "then_one_fails.py").write_text(THEN_ONE_FAILS)

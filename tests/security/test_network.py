@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from byorn.data.files import write_rows
-from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 
 HOOK = """
 import os, sys
@@ -69,9 +69,7 @@ COMMANDS = {
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
-    processor = tiny_processor()
-    tiny_model(processor=processor).save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
+    save_tiny(folder / "model")
     write_rows(tiny_rows(8), folder / "data")
     (folder / "small.yaml").write_text(EXPERIMENT)
     (folder / "hook").mkdir()

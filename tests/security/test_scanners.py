@@ -9,7 +9,7 @@ import pytest
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
-from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 
 SCANNERS = os.environ.get("BYORN_SCANNERS", "")
 QUIET = {"NO_ANALYTICS": "1", "PROMPTFOO_DISABLE_TELEMETRY": "1"}
@@ -22,9 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not SCANNERS, reason="`make s
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
-    processor = tiny_processor()
-    tiny_model(processor=processor).save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
+    save_tiny(folder / "model")
     write_rows(tiny_rows(8), folder / "data")
     out = folder / "run"
     given = ["--model", str(folder / "model"), "--data", str(folder / "data"), "--out", str(out), "--lr", "1e-3"]

@@ -7,6 +7,6 @@ Example:
 """
 
 from byorn.testing.families import FAMILIES, build_family
-from byorn.testing.tiny import PALETTE, tiny_model, tiny_processor, tiny_rows
+from byorn.testing.tiny import PALETTE, save_tiny, tiny_model, tiny_processor, tiny_rows
 
-__all__ = ["FAMILIES", "PALETTE", "build_family", "tiny_model", "tiny_processor", "tiny_rows"]
+__all__ = ["FAMILIES", "PALETTE", "build_family", "save_tiny", "tiny_model", "tiny_processor", "tiny_rows"]

@@ -1,5 +1,6 @@
 """A LLaVA of a few thousand weights, and rows about colored squares."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byorn.data.row import ImageFile, Row, user_message
@@ -28,6 +29,13 @@ def tiny_model(seed: int = 0, processor: "LlavaProcessor | None" = None) -> "Lla
         model = build_model((processor or tiny_processor()).tokenizer, vision=(32, 2), text=(64, 2))
     model.eval()
     return model
+
+
+def save_tiny(folder: Path) -> None:
+    """Save the tiny model and its processor, as `--model` takes them."""
+    processor = tiny_processor()
+    tiny_model(processor=processor).save_pretrained(folder)
+    processor.save_pretrained(folder)
 
 
 def tiny_rows(count: int, images: int = 1) -> list[Row]:
