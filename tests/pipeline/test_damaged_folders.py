@@ -45,12 +45,6 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def flipped(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 3] ^= 1
-    path.write_bytes(bytes(content))
-
-
 def a_list(path: Path) -> None:
     path.write_text("[1, 2]\n")
 
@@ -77,7 +71,7 @@ def without_a_field(path: Path) -> None:
     )
 
 
-TABLE: list[Harm] = [emptied, cut, flipped, another_table, nested]
+TABLE: list[Harm] = [emptied, cut, another_table, nested]
 REFUSED: list[tuple[str, str, Harm]] = [
     *(("scan", "scores.parquet", harm) for harm in TABLE),
     *(("scan", "flags.parquet", harm) for harm in TABLE),

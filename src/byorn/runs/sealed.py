@@ -59,19 +59,19 @@ def read_table(path: Path, free: Collection[str] = ()) -> tuple[pa.Table, dict[s
     written = json.loads(metadata.pop(CHECKSUM, "{}"))
     if not isinstance(written, dict):
         raise ValueError("its checksums changed since they were written")
-    for name, checksum in _checksums(table, metadata, free):
-        if name in written and written[name] != checksum:
-            raise ValueError(f"{name or 'its metadata'} changed since it was written")
+    found = dict(_checksums(table, metadata, free))
+    for name in [name for name, checksum in written.items() if found.get(name) != checksum]:
+        happened = "changed" if name in found else "was lost"
+        raise ValueError(f"{name or 'its metadata'} {happened} since it was written")
     return table, metadata
 
 
 def _checksums(table: pa.Table, metadata: Mapping[str, str], free: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Column -> checksum of its values; the metadata stand under the empty name."""
+    """Column -> checksum of its values, empty for a free one; the metadata stand under the empty name."""
     own = {key: value for key, value in metadata.items() if key != "pandas"}
     yield "", _digest(json.dumps(own, sort_keys=True))
     for name in table.column_names:
-        if name and name not in free:
-            yield name, _digest(json.dumps([_plain(value) for value in table[name].to_pylist()], default=str))
+        yield name, "" if name in free else _digest(json.dumps(list(map(_plain, table[name].to_pylist())), default=str))
 
 
 def _plain(value: object) -> object:
