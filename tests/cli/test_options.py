@@ -249,9 +249,9 @@ def test_the_statistics_of_the_option_are_those_that_are_computed():
     from typing import get_args
 
     from byorn.flagging.settings import Statistic
-    from byorn.scoring.statistics import STATISTICS
+    from byorn.scoring.statistics import CONTRAST, STATISTICS
 
-    assert set(get_args(Statistic)) == set(STATISTICS)
+    assert set(get_args(Statistic)) == {*STATISTICS, CONTRAST}
 
 
 def test_a_folder_that_cannot_be_written_is_one_line_before_anything_is_read(tmp_path, capsys):

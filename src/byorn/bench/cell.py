@@ -184,5 +184,6 @@ def detected(cell: Cell, folder: Path) -> tuple[Detection, Curve] | tuple[None, 
     scores = read_scores(out / "scores.parquet") if (out / "scores.parquet").exists() else None
     flags = read_flags(out / "flags.parquet")
     truth = poisoned_keys(folder / "data" / "poisoned")
-    curve = roc(scores, flags, truth)
-    return detection(scores, flags, truth), Curve(false=curve["false"], true=curve["true"])
+    statistic = str(cell.arguments.get("statistic", FlagSettings.statistic))
+    curve = roc(scores, flags, truth, statistic)
+    return detection(scores, flags, truth, statistic), Curve(false=curve["false"], true=curve["true"])

@@ -89,20 +89,23 @@ class Detection:
     clean: int
 
 
-def detection(scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]]) -> Detection:
+def detection(
+    scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]], statistic: str = "nll"
+) -> Detection:
     """AUC of the score (without scores: of the flags' weight), and recall and false flags of the rule.
 
     Args:
         scores: Scores of the rows, or None.
         flags: Flags of the same rows, in the same order.
         poisoned: Id and turn of each row that is known to be poisoned, see `read_truth`.
+        statistic: Which of the scores.
 
     Raises:
         DataError: No row of the scores is poisoned, or every one is.
     """
     from sklearn.metrics import roc_auc_score
 
-    truth, suspicion = _judged(scores, flags, poisoned)
+    truth, suspicion = _judged(scores, flags, poisoned, statistic)
     found = int(flags.flagged[truth].sum())
     n = int(truth.sum())
     return Detection(
@@ -115,7 +118,9 @@ def detection(scores: Scores | None, flags: Flags, poisoned: Collection[tuple[st
     )
 
 
-def roc(scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]]) -> dict[str, list[float]]:
+def roc(
+    scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]], statistic: str = "nll"
+) -> dict[str, list[float]]:
     """The curve behind `auc`, from (0, 0) to (1, 1): `false`, the share of the clean rows above a threshold, and
     `true`, that of the poisoned.
 
@@ -124,15 +129,15 @@ def roc(scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int
     """
     from sklearn.metrics import roc_curve
 
-    false, true, _ = roc_curve(*_judged(scores, flags, poisoned))
+    false, true, _ = roc_curve(*_judged(scores, flags, poisoned, statistic))
     return {"false": false.round(4).tolist(), "true": true.round(4).tolist()}
 
 
 def _judged(
-    scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]]
+    scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]], statistic: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Who is poisoned, and how suspicious each row is: bool and float64 [rows]."""
     truth = np.array([key in poisoned for key in flags.keys])
     if truth.all() or not truth.any():
         raise DataError(f"detection: {int(truth.sum())} of {len(truth)} rows are poisoned; both kinds are needed")
-    return truth, flags.weight if scores is None else np.nan_to_num(scores.nll, nan=np.finfo(float).max)
+    return truth, flags.weight if scores is None else np.nan_to_num(scores.values[statistic], nan=np.finfo(float).max)

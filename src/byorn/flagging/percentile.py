@@ -12,6 +12,7 @@ import numpy as np
 from byorn.errors import ConfigError
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags
+from byorn.scoring.statistics import CONTRAST
 from byorn.scoring.table import Scores
 
 
@@ -24,7 +25,8 @@ def flag_percentile(
         scores: Scores of the data set.
         p: Share of rows that is trusted, in [0, 1]; 1 flags nothing that has a score. Linear interpolation, as numpy's
             `quantile`.
-        statistic: A column of the scores; higher is less plausible.
+        statistic: A column of the scores; higher is less plausible. A contrast of -inf (nothing to compare) is not
+            flagged.
 
     Raises:
         ConfigError: p is out of range, the statistic is unknown, or no row has a score.
@@ -36,11 +38,12 @@ def flag_percentile(
     if statistic not in scores.values:
         raise ConfigError(f"statistic: {statistic!r} is none of the scores; use one of {', '.join(scores.values)}")
     values = scores.values[statistic]
-    scored = np.isfinite(values)
-    if not scored.any():
-        first = next(filter(None, scores.reasons), "there are no rows")
-        raise ConfigError(f"percentile: no row has a score; the first: {first}")
-    threshold = float(np.quantile(values[scored], p))
+    known = np.isfinite(values)
+    if not known.any():
+        missing = "there are no rows" if len(values) == 0 else f"{statistic} is not defined for these rows"
+        raise ConfigError(f"percentile: no row has a score; the first: {next(filter(None, scores.reasons), missing)}")
+    threshold = float(np.quantile(values[known], p))
+    scored = known | (np.isneginf(values) & (statistic == CONTRAST))
     flagged = ~scored | (values > threshold)
     reasons = [_reason(has_score, flag) for has_score, flag in zip(scored, flagged, strict=True)]
     rule = f"percentile(p={p:g})" if statistic == "nll" else f"percentile(p={p:g}, statistic={statistic})"

@@ -7,10 +7,8 @@ from typing import Literal
 
 from byorn.settings import fraction, positive, setting
 
-Statistic = Literal["nll", "nll_max", "nll_window"]
-"""The columns of `scores.parquet` that can be flagged by; a test compares them with
-`byorn.scoring.statistics.STATISTICS`.
-"""
+Statistic = Literal["nll", "nll_max", "nll_window", "contrast"]
+"""The columns of `scores.parquet` that can be flagged by; a test compares them with `byorn.scoring.statistics`."""
 
 
 @dataclass(kw_only=True)
@@ -23,7 +21,10 @@ class FlagSettings:
         "slower",
         check=fraction,
     )
-    statistic: Statistic = setting("nll", help="score that is flagged by; nll is the paper's")
+    statistic: Statistic = setting(
+        "nll",
+        help="score that is flagged by; nll is the paper's, contrast (with other images) takes a second pass",
+    )
     score_batch_size: int = setting(
         8, help="rows a forward pass while scoring; it changes the speed only", check=positive
     )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
 from byorn.runs.stage import Record, finished, run_stage
+from byorn.scoring.contrast import Swapped, partners, with_contrast
 from byorn.scoring.score import FIELDS, scorer
 from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
 
@@ -42,6 +43,7 @@ class ScanResult:
     model: Any
     processor: Any
     seconds: float
+    statistic: str
 
 
 def scan(
@@ -81,10 +83,14 @@ def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanRes
     else:
         _score(inputs, path, settings.score_batch_size)
     scores = _finished_scores(path, inputs)
+    if settings.statistic not in scores.values:
+        scores = _contrasted(scores, inputs, path, settings.score_batch_size)
     spent = float(scores.metadata.get("seconds", 0))
     flags = _flags(scores, settings, out / "flags.parquet")
     write_environment(out, **inputs.identity, rows=len(inputs.rows), rejects=inputs.rejects, seconds=spent)
-    return ScanResult(inputs.rows, inputs.dataset, scores, flags, inputs.model, inputs.processor, spent)
+    return ScanResult(
+        inputs.rows, inputs.dataset, scores, flags, inputs.model, inputs.processor, spent, settings.statistic
+    )
 
 
 def _score(inputs: Inputs, path: Path, batch_size: int) -> None:
@@ -105,6 +111,26 @@ def _score(inputs: Inputs, path: Path, batch_size: int) -> None:
         )
 
 
+def _contrasted(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
+    """The scores with their contrast, also in `path`; those with other images lie beside it in `swapped.parquet`."""
+    chosen = partners(inputs.rows)
+    pairs = [(row, other) for row, other in enumerate(chosen) if other is not None]
+    say(f"scoring {len(pairs)} rows with the images of others, for their contrast")
+    swapped = Swapped(inputs.dataset, pairs)
+    beside = path.with_name("swapped.parquet")
+    rows = [inputs.rows[row] for row, _ in pairs]
+    if not finished(beside):
+        _score(replace(inputs, rows=rows, dataset=swapped), beside, batch_size)
+    other = read_scores(beside)
+    require_same(other.metadata, inputs.identity, beside)
+    spent = float(scores.metadata.get("seconds", 0)) + float(other.metadata.get("seconds", 0))
+    scores = replace(scores, metadata={**scores.metadata, "seconds": f"{spent:.3f}"})
+    scores = with_contrast(scores, other, pairs)
+    if is_main():
+        write_scores(path, scores)
+    return scores
+
+
 def _finished_scores(path: Path, inputs: Inputs) -> Scores:
     scores = read_scores(path)
     require_same(scores.metadata, inputs.identity, path)
@@ -118,7 +144,7 @@ def _flags(scores: Scores, settings: FlagSettings, path: Path) -> Flags:
     if is_main():
         write_flags(path, flags)
     count = int(flags.flagged.sum())
-    unscored = int((~np.isfinite(scores.nll)).sum())
+    unscored = int(np.isnan(scores.values[settings.statistic]).sum())
     say(f"flagged {count} of {len(flags)} rows: score above {flags.threshold:.3f} nats a token ({flags.rule})")
     if unscored:
         say(f"  {unscored} row(s) could not be scored and are flagged too; see the reason column of scores.parquet")
@@ -129,7 +155,8 @@ def _flags(scores: Scores, settings: FlagSettings, path: Path) -> Flags:
 
 def show_ends(result: ScanResult, count: int = 10) -> str:
     """The least and the most plausible responses as plain tables: score, where the row stands, response."""
-    order = np.argsort(-np.nan_to_num(result.scores.nll, nan=np.inf), kind="stable")
+    values = result.scores.values[result.statistic]
+    order = np.argsort(-np.where(np.isnan(values), np.inf, values), kind="stable")
     count = min(count, len(order))
     ends = {"least plausible": order[:count], "most plausible": order[::-1][:count]}
     return "\n\n".join("\n".join(_listed(title, result, rows)) for title, rows in ends.items())
@@ -143,7 +170,9 @@ def _listed(title: str, result: ScanResult, rows: np.ndarray) -> list[str]:
     width = max([len("row"), *map(len, names)])
     lines = [title, f"{'nats/token':>10}  {'row':<{width}}  response"]
     for name, i in zip(names, rows, strict=True):
-        lines.append(f"{result.scores.nll[i]:>10.3f}  {name:<{width}}  {_clip(result.rows[i].response, 90)}")
+        lines.append(
+            f"{result.scores.values[result.statistic][i]:>10.3f}  {name:<{width}}  {_clip(result.rows[i].response, 90)}"
+        )
     return lines
 
 
@@ -157,7 +186,7 @@ def compare_with_truth(result: ScanResult, truth: Collection[tuple[str, int]], o
     """How well scores and flags find the rows that are known to be poisoned, in one line; `detection.json` holds
     more.
     """
-    found = detection(result.scores, result.flags, truth)
+    found = detection(result.scores, result.flags, truth, result.statistic)
     write_json(out / "detection.json", asdict(found))
     low, high = found.recall_interval
     return (

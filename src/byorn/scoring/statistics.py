@@ -33,6 +33,8 @@ def nll_window(log_probs: np.ndarray) -> float:
     return float(-np.convolve(log_probs, np.full(WINDOW, 1 / WINDOW), mode="valid").min())
 
 
+CONTRAST = "contrast"
+"""What `byorn.scoring.contrast` adds, which takes a pass of its own."""
 STATISTICS: dict[str, Statistic] = {"nll": nll, "nll_max": nll_max, "nll_window": nll_window}
 
 

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from byorn.errors import ByornError, MismatchError
+from byorn.errors import ByornError, ConfigError, MismatchError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags, keep_reviews, write_flags
 from byorn.models.digest import model_digest, processor_digest
@@ -22,6 +22,7 @@ from byorn.runs.batches import Shard
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
 from byorn.scoring.score import score_together
+from byorn.scoring.statistics import CONTRAST
 from byorn.scoring.table import Scores, read_scores, write_scores
 from byorn.training.config import output_folder
 
@@ -44,6 +45,8 @@ def score_and_flag(trainer: "ByornTrainer") -> tuple[Scores, Flags]:
         DataError: One of them cannot be read.
     """
     folder = output_folder(trainer.args)
+    if trainer.args.statistic == CONTRAST and not (folder / "scores.parquet").exists():
+        raise ConfigError(f"statistic: {CONTRAST} takes `byorn scan --statistic {CONTRAST}`; give its flags")
     scores = _from_first(trainer, lambda: _kept_scores(trainer, folder / "scores.parquet"))
     if scores is None:
         scores = _score(trainer)
