@@ -54,7 +54,7 @@ def test_reading_the_table_loads_neither_torch_nor_scikit_learn():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("bey", {}, "use one of byorn, byorn-f"),
+        ("bey", {}, "known are base-relabel, bye, byorn, byorn-f"),
         ("sft", {"share": 0.4}, "no option 'share'; it knows none"),
         ("random-drop", {"shar": 0.4}, "it knows share"),
         ("oracle", {}, "needs the option manifest"),
