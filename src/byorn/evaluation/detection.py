@@ -11,6 +11,7 @@ import numpy as np
 
 from byorn.errors import DataError
 from byorn.evaluation.intervals import Interval, wilson
+from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags
 from byorn.scoring.table import Scores
 from byorn.text import first_line, shown
@@ -90,7 +91,7 @@ class Detection:
 
 
 def detection(
-    scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]], statistic: str = "nll"
+    scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]], statistic: str = FlagSettings.statistic
 ) -> Detection:
     """AUC of the score (without scores: of the flags' weight), and recall and false flags of the rule.
 
@@ -119,7 +120,7 @@ def detection(
 
 
 def roc(
-    scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]], statistic: str = "nll"
+    scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]], statistic: str = FlagSettings.statistic
 ) -> dict[str, list[float]]:
     """The curve behind `auc`, from (0, 0) to (1, 1): `false`, the share of the clean rows above a threshold, and
     `true`, that of the poisoned.
