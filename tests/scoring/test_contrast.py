@@ -79,6 +79,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_scan_by_contrast_adds_one_pass_to_an_earlier_scan(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["scan", "--model", "model", "--data", "data", "--device", "cpu", "--out", "scan"]
+    assert main([*command, "--statistic", "contrast", "--dry-run"]) == 0
+    assert "scoring 12 rows twice: about" in capsys.readouterr().err
     assert main(command) == 0
     plain = pq.read_table(place / "scan" / "scores.parquet")
     assert main([*command, "--statistic", "contrast", "--show", "2"]) == 0

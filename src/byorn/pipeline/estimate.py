@@ -83,13 +83,14 @@ class TrainingEstimate:
         return f"training {self.rows} rows{sampled} in {self.steps} steps: {time}; {memory}"
 
 
-def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool) -> None:
+def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool, passes: int = 1) -> None:
     """Say what scoring will take, if it is long or only asked for."""
     if not dry_run and len(inputs.rows) < LONG:
         return
-    total = forward_seconds(inputs, batch_size) * len(inputs.rows) / current_shard().num_shards
+    total = passes * forward_seconds(inputs, batch_size) * len(inputs.rows) / current_shard().num_shards
     weights = gigabytes(weight_bytes(inputs.model))
-    say(f"scoring {len(inputs.rows)} rows: about {seconds(total)}; weights {weights}, activations come on top")
+    twice = " twice" if passes == 2 else ""
+    say(f"scoring {len(inputs.rows)} rows{twice}: about {seconds(total)}; weights {weights}, activations come on top")
 
 
 def estimate_training(

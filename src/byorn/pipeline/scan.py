@@ -26,6 +26,7 @@ from byorn.runs.ranks import is_main
 from byorn.runs.stage import Record, finished, run_stage
 from byorn.scoring.contrast import Swapped, partners, with_contrast
 from byorn.scoring.score import FIELDS, scorer
+from byorn.scoring.statistics import CONTRAST
 from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
 
 NEARLY_ALL = 0.9
@@ -68,7 +69,8 @@ def scan(
     settings = settings or FlagSettings()
     make_folder(out)
     inputs = open_inputs(data, model, out)
-    tell_scan(inputs, settings.score_batch_size, dry_run)
+    passes = 2 if settings.statistic == CONTRAST else 1
+    tell_scan(inputs, settings.score_batch_size, dry_run, passes)
     if dry_run:
         return None
     write_config(out, {"command": "scan", "data": data, "model": model, "flagging": settings})
