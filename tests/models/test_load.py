@@ -14,8 +14,9 @@ from byorn.data.dataset import to_dataset
 from byorn.embedded.architecture import PAD
 from byorn.errors import ConfigError, ModelError
 from byorn.models.digest import model_digest, processor_digest
-from byorn.models.load import default_device, load_adapter, load_model, load_processor, resolve_model
+from byorn.models.load import choose_dtype, default_device, load_adapter, load_model, load_processor, resolve_model
 from byorn.models.lora import default_lora
+from byorn.models.spec import ModelSpec
 from byorn.scoring.score import score_dataset
 from byorn.testing import save_tiny, tiny_model, tiny_processor, tiny_rows
 
@@ -276,3 +277,23 @@ def test_the_default_device_is_the_cpu_where_there_is_no_gpu(monkeypatch: pytest
 
 def test_two_tiny_processors_are_the_same(processor: Any) -> None:
     assert processor_digest(tiny_processor()) == processor_digest(processor)
+
+
+@pytest.mark.parametrize(
+    ("native", "stored", "chosen"),
+    [
+        (True, "bfloat16", "bfloat16"),
+        (False, "bfloat16", "float32"),
+        (True, "float32", "float32"),
+    ],
+)
+def test_a_cpu_computes_in_half_precision_only_where_it_has_instructions_for_it(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool, stored: str, chosen: str
+) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "half")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "dtype": stored}))
+    monkeypatch.setattr("byorn.models.load.cpu_has_bfloat16", lambda: native)
+    assert choose_dtype(ModelSpec(name=str(folder)), "cpu") == chosen
+    assert choose_dtype(ModelSpec(name=str(folder)), "cuda") == "auto"
+    assert choose_dtype(ModelSpec(name=str(folder), dtype="float16"), "cpu") == "float16"

@@ -68,6 +68,7 @@ def test_training_leaves_one_adapter_and_one_set_of_scores(place, trained, model
     flagged = sum(pq.read_table(run / "flags.parquet")["flagged"].to_pylist())
     assert (report["steps"], report["rows"], report["flagged"]) == (3, ROWS, flagged)
     assert report["arguments"]["world_size"] == 2
+    assert report["arguments"]["ema_decay_from"] == "a memory of 1, for a run of 3 steps"
     assert (run / "adapter" / "adapter_model.safetensors").is_file()
     assert not list(run.glob("*.partial*"))
     alone = score_dataset(model, processor, to_dataset(tiny_rows(ROWS)))

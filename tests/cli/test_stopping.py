@@ -1,0 +1,84 @@
+"""What stops a command from outside, a full disk or a signal, is one line, and nothing that was computed is lost."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import byorn.scoring.score
+from byorn.cli.main import main
+from byorn.data.files import write_rows
+from byorn.testing import save_tiny, tiny_rows
+
+SCAN = "scan --model model --data data --device cpu --score-batch-size 4 --out run"
+TRAIN = (
+    "train --model model --data data --device cpu --out run --max-steps 2 --batch-size 4 --set save_steps=1 "
+    "--set max_response_tokens=3"
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    save_tiny(tmp_path / "model")
+    write_rows(tiny_rows(12), tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def files_up_to(size: int) -> Callable[[], None]:
+    """Before a command begins: no file may become larger, as on a disk that is full then."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize(("command", "size"), [(SCAN, 700), (TRAIN, 20_000)])
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(place: Path, command: str, size: int) -> None:
+    line = [sys.executable, "-m", "byorn", *command.split()]
+    full = subprocess.run(line, capture_output=True, text=True, check=False, preexec_fn=files_up_to(size))
+    assert full.returncode == 2, full.stderr
+    assert "Traceback" not in full.stderr
+    assert full.stderr.splitlines()[-1].startswith("error: ")
+    assert "make room or choose another folder" in full.stderr
+    assert main(command.split()) == 0
+
+
+def test_a_terminal_that_cannot_show_the_responses_gets_escapes(place: Path) -> None:
+    row = {"prompt": "what color?", "completion": "赤い四角形です"}
+    (place / "data" / "rows.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    line = [sys.executable, "-m", "byorn", *SCAN.split()]
+    done = subprocess.run(line, capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "cp1252"})
+    assert done.returncode == 0, done.stderr
+    assert rb"\u8d64" in done.stdout + done.stderr
+    assert (place / "run" / "flags.parquet").exists()
+
+
+def test_sigterm_keeps_what_was_scored_and_ends_with_143(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    score: Any = byorn.scoring.score.token_log_probs
+    scored: list[int] = []
+
+    def stopping(model: Any, collator: Any, samples: Any, ends: Any) -> Any:
+        if scored == [4]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        scored.append(len(samples))
+        return score(model, collator, samples, ends)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(byorn.scoring.score, "token_log_probs", stopping)
+    assert main(SCAN.split()) == 143
+    assert "terminated; run the same command again" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert list((place / "run").glob("scores.partial.*"))
+    scored.clear()
+    scored.append(0)
+    assert main(SCAN.split()) == 0
+    assert sum(scored) == 8  # the first four were safe
+    assert pq.read_table(place / "run" / "scores.parquet").num_rows == 12
