@@ -13,7 +13,7 @@ from byorn.testing import save_tiny, tiny_rows
 
 SCANNERS = os.environ.get("BYORN_SCANNERS", "")
 QUIET = {"NO_ANALYTICS": "1", "PROMPTFOO_DISABLE_TELEMETRY": "1"}
-PICKLES = {"optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"}
+PICKLES = {"optimizer.pt", "scheduler.pt", "rng_state.pth"}
 """What transformers keeps in a checkpoint to go on from: pickles, never exported or uploaded."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not SCANNERS, reason="`make scanners` runs these")]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch.utils.data import Sampler
+from transformers.trainer import TRAINING_ARGS_NAME
 from trl import SFTTrainer
 
 from byorn.errors import DataError, MismatchError
@@ -239,6 +240,8 @@ class ByornTrainer(SFTTrainer):
             if output_dir:
                 self.tally.save(Path(output_dir))
             super().save_model(output_dir, _internal_call=True)
+            if output_dir and self.args.should_save:  # a pickle with code in it, which nothing ever reads
+                (Path(output_dir) / TRAINING_ARGS_NAME).unlink(missing_ok=True)
         elif self.args.should_save:
             folder = Path(output_dir) if output_dir else output_folder(self.args)
             model = self.accelerator.unwrap_model(self.model)
