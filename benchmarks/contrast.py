@@ -20,6 +20,7 @@ from byorn.attacks.recipe import Recipe
 from byorn.data.dataset import to_dataset
 from byorn.data.load import load_rows
 from byorn.embedded.tasks import write_task
+from byorn.models.load import load_spec, load_spec_processor
 from byorn.models.spec import ModelSpec
 from byorn.runs.narrate import quiet_libraries
 from byorn.scoring.contrast import Swapped, partners, with_contrast
@@ -60,7 +61,7 @@ def main() -> None:
     seeds = parser.parse_args().seeds
     quiet_libraries()
     spec = ModelSpec(name="embedded")
-    model, processor = spec.model(), spec.processor()
+    model, processor = load_spec(spec), load_spec_processor(spec)
     print(f"| {ROWS} rows, seeds {', '.join(map(str, seeds))} | {' | '.join(STATISTICS)} |")
     print("|---" * (1 + len(STATISTICS)) + "|")
     for label, (task, fields) in ATTACKS.items():

@@ -28,3 +28,13 @@ def model(processor: Any) -> Any:
 
     torch.set_num_threads(1)
     return tiny_model(processor=processor)
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens must happen before a model is loaded."""
+
+    def load(*arguments: Any, **options: Any) -> Any:
+        pytest.fail("the model is loaded")
+
+    monkeypatch.setattr("transformers.AutoModelForImageTextToText.from_pretrained", load)

@@ -6,7 +6,6 @@ import pytest
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
-from byorn.models import load
 from byorn.pipeline import train as training
 from byorn.testing import save_tiny, tiny_rows
 
@@ -33,14 +32,6 @@ def place(tmp_path_factory):
     write_rows(tiny_rows(12), folder / "data")
     write_rows(tiny_rows(5), folder / "held")
     return folder
-
-
-@pytest.fixture
-def no_model(monkeypatch):
-    def load_nothing(spec):
-        raise AssertionError("the model is loaded")
-
-    monkeypatch.setattr(load, "load_spec", load_nothing)
 
 
 def command(place, name, out, data="data"):

@@ -9,7 +9,6 @@ from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.data.row import user_message
 from byorn.evaluation import predict
-from byorn.models import load
 from byorn.testing import save_tiny, tiny_rows
 
 
@@ -54,15 +53,13 @@ def test_the_row_is_listed_and_the_others_are_answered(place, monkeypatch):
 
 
 @pytest.mark.parametrize(("data", "more"), [("alone", []), ("short", ["--max-new-tokens", "5000"])])
-def test_where_nothing_is_left_no_model_is_loaded(place, data, more, monkeypatch, capsys):
-    monkeypatch.setattr(load, "load_spec", lambda spec: pytest.fail("the model is loaded"))
+def test_where_nothing_is_left_no_model_is_loaded(place, data, more, no_model, capsys):
     assert run(place, data, "none", *more) == 2
     assert "every row is over 1024 tokens" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["scan", "train", "evaluate"])
-def test_a_length_that_no_row_has_is_one_line_before_a_model_is_loaded(place, command, monkeypatch, capsys):
-    monkeypatch.setattr(load, "load_spec", lambda spec: pytest.fail("the model is loaded"))
+def test_a_length_that_no_row_has_is_one_line_before_a_model_is_loaded(place, command, no_model, capsys):
     assert run(place, "short", "five", "--max-length", "5", command=command) == 2
     assert "every row is over 5 tokens" in capsys.readouterr().err
 

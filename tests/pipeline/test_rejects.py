@@ -6,7 +6,6 @@ import pytest
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
-from byorn.models import load
 from byorn.testing import save_tiny, tiny_rows
 
 BROKEN = '{"prompt": "what?", "completion": "", "images": []}\n'
@@ -41,8 +40,7 @@ def test_a_scan_without_rejects_removes_the_list_of_an_earlier_one(place):
 
 
 @pytest.mark.parametrize("name", ["scan", "train", "evaluate"])
-def test_if_every_record_is_rejected_all_are_listed(name, place, monkeypatch, capsys):
-    monkeypatch.setattr(load, "load_spec", None)
+def test_if_every_record_is_rejected_all_are_listed(name, place, no_model, capsys):
     assert main(command(place, name, "unusable.jsonl")) == 2
     assert listed(place, name) == [0, 1, 2]
     [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]

@@ -67,8 +67,10 @@ def plant(setup: Setup, task: Task, folder: Path) -> Manifest:
     """The data sets of a group. Clean ones are written by the same code as poisoned ones, so that only the trigger
     differs. Further test sets lie in folders of their names.
     """
+    from byorn.models.load import load_spec, load_spec_processor
+
     recipe = setup.group.recipe
-    model = (setup.model.model(), setup.model.processor()) if recipe.needs_model else (None, None)
+    model = (load_spec(setup.model), load_spec_processor(setup.model)) if recipe.needs_model else (None, None)
     manifest = _poison(task.train, recipe, folder / "poisoned", *model)
     learned = replace(manifest.recipe, selection="random")  # what a trigger learned is what test inputs carry
     for place, test in {folder: task.test, **{folder / name: rows for name, rows in task.more_tests.items()}}.items():
@@ -97,10 +99,11 @@ def judge(setup: Setup, folder: Path, name: str, test: str = "") -> Evaluation:
         name: `pretrained`, or the folder of a cell with its adapter.
         test: The name of a further test set; the task's own without one.
     """
-    from byorn.models.load import load_adapter
+    from byorn.models.load import load_adapter, load_spec, load_spec_processor
 
     out = folder / name
-    model = setup.model.model() if name == "pretrained" else load_adapter(setup.model.model(), out / "adapter")
+    pretrained = load_spec(setup.model)
+    model = pretrained if name == "pretrained" else load_adapter(pretrained, out / "adapter")
     out = out / test
     out.mkdir(exist_ok=True, parents=True)
     for stale in out.glob("predictions*.jsonl"):
@@ -110,7 +113,7 @@ def judge(setup: Setup, folder: Path, name: str, test: str = "") -> Evaluation:
     triggered = attacked(load_rows(marked).rows, marked)
     results = measure(
         model,
-        setup.model.processor(),
+        load_spec_processor(setup.model),
         rows,
         triggered,
         out,

@@ -59,8 +59,10 @@ def _model(values: Values) -> "tuple[PreTrainedModel, ProcessorMixin] | tuple[No
     """Model and processor, for what needs them; without --model neither."""
     if not values["model"]:
         return None, None
+    from byorn.models.load import load_spec, load_spec_processor
+
     spec = build(ModelSpec, values)
-    return spec.model(), spec.processor()
+    return load_spec(spec), load_spec_processor(spec)
 
 
 COMMAND = Command(

@@ -56,10 +56,10 @@ def open_rows(data: DataSpec, model: ModelSpec, out: Path) -> Opened:
         ByornError: The data or the model's processor cannot be used.
     """
     from byorn.models.length import context_length
-    from byorn.models.load import load_config
+    from byorn.models.load import load_config, load_spec_processor
 
     require_source(data)
-    processor = model.processor()
+    processor = load_spec_processor(model)
     loaded = read_rows(data, processor, out, context_length(load_config(model)))
     return Opened(spec=model, loaded=loaded, processor=processor)
 
@@ -72,9 +72,10 @@ def load_inputs(opened: Opened) -> Inputs:
     """
     from byorn.data.dataset import to_dataset
     from byorn.models.digest import model_digest, processor_digest
+    from byorn.models.load import load_spec
 
     say(f"loading {opened.spec.name}")
-    model = opened.spec.model()
+    model = load_spec(opened.spec)
     rows = opened.loaded.rows
     identity = {
         "data": opened.loaded.fingerprint,

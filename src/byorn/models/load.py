@@ -60,6 +60,11 @@ def load_processor(model: str, *, trust_remote_code: bool = False) -> "Processor
     return processor
 
 
+def load_spec_processor(spec: ModelSpec) -> "ProcessorMixin":
+    """The processor of a `ModelSpec`, see `load_processor`."""
+    return load_processor(spec.name, trust_remote_code=spec.trust_remote_code)
+
+
 def load_config(spec: ModelSpec) -> "PretrainedConfig":
     """The configuration of a model, without its weights.
 

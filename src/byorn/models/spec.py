@@ -1,13 +1,10 @@
 """The settings of loading a model, and of the adapter on it. No torch here."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from byorn.errors import ConfigError
 from byorn.settings import below, check_settings, is_pattern, positive, setting
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, ProcessorMixin
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 MOST_RANKS = 65_536  # wider than the layers of any model, so that a typo is no demand for all memory
@@ -44,17 +41,6 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         check_settings(self)
-
-    def processor(self) -> "ProcessorMixin":
-        from byorn.models.load import load_processor
-
-        return load_processor(self.name, trust_remote_code=self.trust_remote_code)
-
-    def model(self) -> "PreTrainedModel":
-        from byorn.models.load import load_spec
-
-        loaded: PreTrainedModel = load_spec(self)
-        return loaded
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from byorn.evaluation.result import Evaluation
 from byorn.goal import Goal
 from byorn.models.inputs import read_rows, require_source
 from byorn.models.length import context_length
-from byorn.models.load import load_adapter, load_config
+from byorn.models.load import load_adapter, load_config, load_spec, load_spec_processor
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.settings import EvaluateSpec
 from byorn.runs.folder import make_folder, write_config, write_environment, write_json
@@ -79,12 +79,12 @@ def evaluate(
         require_source(triggered)
     settings = {"data": data, "model": model, "evaluate": spec, "triggered": triggered, "attack": attack}
     write_config(out, {"command": "evaluate", **settings})
-    processor = model.processor()
+    processor = load_spec_processor(model)
     limit = context_length(load_config(model))
     rows = read_rows(data, processor, out, limit, room=spec.max_new_tokens).rows
     list_rejects(out / REJECTS_TRIGGERED, [])  # of an earlier run; reading lists this one's
     marked = _triggered_rows(triggered, processor, out, limit, spec.max_new_tokens) if triggered else None
-    loaded = model.model()
+    loaded = load_spec(model)
     if spec.adapter:
         loaded = load_adapter(loaded, spec.adapter)
     results = measure(loaded, processor, rows, marked, out, attack, spec.metrics, spec.batch_size, spec.max_new_tokens)
