@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from byorn.models.spec import LoraSpec
-from byorn.settings import at_least, check_settings, positive, setting
+from byorn.settings import at_least, below, check_settings, positive, setting
 
 FLAGGING = ("byorn", "byorn-f", "byorn-soft", "base-relabel")
 """The defenses that flag by the scores of a scan, and so by the percentile."""
@@ -102,6 +103,27 @@ class TriggeredSpec:
         None, help="what counts as a success: substring, exact, backdoorvlm, vltrojan, dualkey, ...",
         shown="the rule of the objective that byorn poison wrote down beside --triggered, or substring",
     )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewriteSpec:
+    """What becomes of flagged rows."""
+
+    mode: Literal["drop", "replace", "mark"] = setting(
+        help="drop moves their records into a quarantine, replace samples other responses for them, mark adds the "
+        "columns byorn_flagged and byorn_score to all rows"
+    )
+    adapter: str | None = setting(
+        None, help="replace: LoRA adapter whose responses are used, say of an earlier run", metavar="DIR",
+        shown="none: the pretrained model's",
+    )  # fmt: skip
+    images: Literal["link", "copy", "leave"] = setting(
+        "link", help="images of the data folder: a hard link costs no room, a copy stands alone, leave takes none along"
+    )
+    seed: int = setting(42, help="seed of the sampled responses", check=below(2**32))
 
     def __post_init__(self) -> None:
         check_settings(self)
