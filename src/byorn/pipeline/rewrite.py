@@ -41,8 +41,8 @@ FLAGGED = "byorn_flagged"
 SCORE = "byorn_score"
 GIVEN_UP = {
     "drop": "against byorn train, the inputs of these rows are lost too, clean ones among them",
-    "replace": "against byorn train, each response is drawn once and learned at every pass, where training draws anew at "
-    "each visit from a moving average that gets better with it",
+    "replace": "against byorn train, each response is drawn once and learned at every pass, where training draws "
+    "anew at each visit from a moving average that gets better with it",
     "mark": "against byorn train, nothing is defended yet: whoever trains on it must leave the marked responses out",
 }
 
@@ -98,9 +98,15 @@ def rewrite(
     begun = (out / "config.yaml").exists()
     scanned = open_scanned(run, data, model, out)
     require_files(scanned.loaded)
-    parts = {"data": data, "model": model, "rewrite": spec, "responses": responses}
-    settings = {name: asdict(part) for name, part in parts.items()}
-    settings |= {"command": "rewrite", "run": str(run), "decisions": _digest_of(scanned)}
+    settings = {
+        "command": "rewrite",
+        "run": str(run),
+        "decisions": _digest_of(scanned),
+        "data": asdict(data),
+        "model": asdict(model),
+        "rewrite": asdict(spec),
+        "responses": asdict(responses),
+    }
     if begun:
         same_config(out, settings)
         if (found := read_json(out / SUMMARY)) is not None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byorn.data.records import read_json
-from byorn.rewriting.edit import Edit, Edits, Job
 from byorn.data.tables import saved_files, sound_batches
+from byorn.rewriting.edit import Edit, Edits, Job
 from byorn.runs.atomic import atomic_path
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from byorn.data.records import WRAPPERS
 from byorn.rewriting.edit import Edit, Job

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from byorn.data.conversation import Conversation
 from byorn.data.readers.columns import Record
 
-
 Answer = Callable[[Record, Mapping[int, str]], dict[str, object]]
 """A record and new responses by their turn -> the record with them; all else in it is the very same objects."""
 
