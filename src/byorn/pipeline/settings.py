@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from byorn.models.spec import LoraSpec
-from byorn.settings import at_least, below, check_settings, positive, setting
+from byorn.settings import at_least, below, check_settings, not_empty, positive, setting
 
 FLAGGING = ("byorn", "byorn-f", "byorn-soft", "base-relabel")
 """The defenses that flag by the scores of a scan, and so by the percentile."""
@@ -124,6 +124,31 @@ class RewriteSpec:
         "link", help="images of the data folder: a hard link costs no room, a copy stands alone, leave takes none along"
     )
     seed: int = setting(42, help="seed of the sampled responses", check=below(2**32))
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewSpec:
+    """How people decide (one of --export, --import, --serve)."""
+
+    export_to: Path | None = setting(
+        None, option="export", help="write the flagged rows that nobody decided about into a CSV file", metavar="FILE"
+    )
+    import_from: Path | None = setting(
+        None, option="import", help="read decisions from the review column of such a file", metavar="FILE"
+    )
+    serve: bool = setting(False, help="open a page on this computer alone, to decide by single keys")
+    everything: bool = setting(False, option="all", help="export all rows, those first that are to be decided")
+    who: str | None = setting(
+        None, help="who decides, for the log", metavar="NAME", shown="the name of the account", check=not_empty
+    )
+    group_by: str | None = setting(
+        None, help="serve: column of the data that rows are filtered by", metavar="COLUMN",
+        shown="source or uploader, where the data have one, else the file",
+    )  # fmt: skip
+    port: int = setting(0, help="serve: port of the page", check=below(65536), shown="a free one")
 
     def __post_init__(self) -> None:
         check_settings(self)
