@@ -49,6 +49,8 @@ class Desk:
         order = np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")
         self._ranks = np.empty(len(rows), int)
         self._ranks[order] = np.arange(1, len(rows) + 1)
+        known = scores[np.isfinite(scores)]
+        self._most = float(known.max()) if len(known) else 0.0
         self._steps: list[tuple[int, str]] = []
         self._lock = Lock()
 
@@ -103,6 +105,8 @@ class Desk:
             "images": [pieces_of(image.name or "in the table") for image in row.images],
             "score": score if np.isfinite(score) else None,
             "rank": int(self._ranks[number]),
+            "of": len(self.rows),
+            "most": self._most,
             "threshold": flags.threshold,
             "flagged": bool(flags.flagged[number]),
             "reason": flags.reasons[number],

@@ -28,6 +28,7 @@ def serve(desk: Desk, port: int, ready: Callable[[str], None]) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
+            listener.listen()  # whoever follows the link at once waits, and is not refused
         except OSError as error:
             raise ConfigError(f"--port {port}: {error.strerror}; choose another, or leave it out") from error
         taken = listener.getsockname()[1]

@@ -159,11 +159,11 @@ function showEarlier(messages) {
 
 function showScore(row) {
   const known = row.score !== null;
-  const most = Math.max(2 * row.threshold, row.score || 0, 1e-9);
+  const most = Math.max(row.most, row.threshold, 1e-9);
   find("fill").style.width = known ? `${Math.min(100, Math.max(0, 100 * row.score / most))}%` : "0";
   find("mark").style.left = `${Math.min(100, Math.max(0, 100 * row.threshold / most))}%`;
   const said = known ? `${row.score.toFixed(2)} nats a token` : "no score";
-  find("score").textContent = `${said}; flagged above ${row.threshold.toFixed(2)}. Number ${row.rank.toLocaleString("en")} of all rows.`;
+  find("score").textContent = `${said}; flagged above ${row.threshold.toFixed(2)}. Number ${row.rank.toLocaleString("en")} of ${row.of.toLocaleString("en")} rows.`;
 }
 
 function showFacts(row) {
@@ -231,7 +231,10 @@ function pick(filter) {
 
 function pressed(event) {
   const typing = event.target instanceof HTMLInputElement;
-  if (event.key === "Escape" || (typing && event.key === "Enter")) return document.activeElement.blur();
+  if (event.key === "Escape" || (typing && event.key === "Enter")) {
+    event.preventDefault(); // Escape would empty the search
+    return document.activeElement.blur();
+  }
   if (typing || event.target instanceof HTMLSelectElement || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const key = event.key.toLowerCase();
   if (KEYS[key]) decide(KEYS[key]);
