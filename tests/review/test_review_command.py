@@ -82,8 +82,10 @@ def test_a_decision_survives_the_kill_of_the_page(place):
         row = next(number for number, word in enumerate(flags.review or []) if word == "auto")
         headers = {"Cookie": cookie, "Origin": f"http://{host}", "Content-Type": "application/json"}
         connection.request("POST", f"/rows/{row}", json.dumps({"review": "keep", "why": "fine"}), headers)
-        assert connection.getresponse().status == 200
+        with connection.getresponse() as stored:
+            assert stored.status == 200
         os.kill(process.pid, signal.SIGKILL)
+        connection.close()
     finally:
         process.kill()
         process.wait()

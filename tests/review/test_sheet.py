@@ -1,4 +1,4 @@
-"""Decisions through a spreadsheet, which changes ids, separators and encodings, and computes what looks like formulas."""
+"""Decisions through a spreadsheet, which changes ids, separators and encodings, and computes what looks like a sum."""
 
 import csv
 from dataclasses import replace
