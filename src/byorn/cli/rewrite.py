@@ -7,7 +7,7 @@ from byorn.data.spec import DataSpec
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.settings import RewriteSpec
 from byorn.runs.settings import Common, Output
-from byorn.settings import build, settings_of
+from byorn.settings import build, check_value, settings_of
 from byorn.training.settings import ResponseSettings
 
 AS_SCANNED = "as in the scan"
@@ -24,6 +24,10 @@ def with_those_of_the_run(values: Values) -> Values:
     from byorn.pipeline.scanned import values_of_run
 
     given = {name: value for name, value in values.items() if value != AS_SCANNED}
+    for kind in (DataSpec, ModelSpec):
+        for option, item, annotation in settings_of(kind):
+            if option in given:  # before the run is looked at
+                check_value(option, given[option], annotation, item.metadata["check"])
     return {**values_of_run(Path(str(values["run"]))), **given}
 
 
