@@ -7,6 +7,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from desks import words
@@ -65,16 +67,32 @@ def test_without_the_framework_the_extra_is_named(place, monkeypatch, capsys):
     assert "pip install 'byorn[review]'" in capsys.readouterr().err
 
 
-def test_a_decision_survives_the_kill_of_the_page(place):
+@contextmanager
+def served(place) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """The process of a page, its host and the rest of its link."""
     command = [sys.executable, "-m", "byorn", "review", str(place / "scan"), "--serve", "--who", "bert"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert process.stdout is not None
-        found = re.fullmatch(r"http://(127\.0\.0\.1:\d+)(/\?token=\S+)\n", process.stdout.readline())
-        assert found
-        host = found[1]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            found = re.fullmatch(r"http://(127\.0\.0\.1:\d+)(/\?token=\S+)\n", process.stdout.readline())
+            assert found
+            yield process, found[1], found[2]
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_ctrl_c_is_how_it_ends(place, stop, code):
+    with served(place) as (process, _, _):
+        process.send_signal(stop)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == code
+    assert ("left to the rule" in said) == (code == 0)
+
+
+def test_a_decision_survives_the_kill_of_the_page(place):
+    with served(place) as (process, host, link):
         connection = http.client.HTTPConnection(host, timeout=30)
-        connection.request("GET", found[2])
+        connection.request("GET", link)
         answer = connection.getresponse()
         answer.read()
         cookie = str(answer.getheader("set-cookie")).partition(";")[0]
@@ -86,9 +104,5 @@ def test_a_decision_survives_the_kill_of_the_page(place):
             assert stored.status == 200
         os.kill(process.pid, signal.SIGKILL)
         connection.close()
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
     assert words(place / "scan")[row] == "keep"
     assert read_log(place / "scan" / LOG)[-1].why == "fine"

@@ -9,6 +9,7 @@ from byorn.errors import ConfigError
 from byorn.review.app import build_app
 from byorn.review.desk import Desk
 from byorn.review.guard import Guard
+from byorn.runs.stopping import Terminated
 
 HOST = "127.0.0.1"
 
@@ -37,5 +38,10 @@ def serve(desk: Desk, port: int, ready: Callable[[str], None]) -> None:
             guard, log_level="error", access_log=False, server_header=False, proxy_headers=False, ws="none",
             lifespan="off", timeout_graceful_shutdown=2,
         )  # fmt: skip
-        ready(f"http://{HOST}:{taken}/?token={guard.token}")
-        uvicorn.Server(config).run(sockets=[listener])
+        try:
+            ready(f"http://{HOST}:{taken}/?token={guard.token}")
+            uvicorn.Server(config).run(sockets=[listener])
+        except Terminated:
+            raise
+        except KeyboardInterrupt:  # how people end it
+            return

@@ -226,7 +226,12 @@ function zoom() {
 function pick(filter) {
   state.filter = filter;
   for (const tab of document.querySelectorAll("[data-state]")) tab.setAttribute("aria-pressed", String(tab.dataset.state === filter));
-  attempt(() => load());
+  reload();
+}
+
+function reload() {
+  if (state.busy) setTimeout(reload, 50); // a decision is being stored
+  else attempt(() => load());
 }
 
 function pressed(event) {
@@ -252,11 +257,11 @@ function pressed(event) {
 let waiting = 0;
 find("text").addEventListener("input", () => {
   clearTimeout(waiting);
-  waiting = setTimeout(() => attempt(() => load()), 200);
+  waiting = setTimeout(reload, 200);
 });
 find("group").addEventListener("change", () => {
   find("group").blur();
-  attempt(() => load());
+  reload();
 });
 for (const tab of document.querySelectorAll("[data-state]")) tab.addEventListener("click", () => pick(tab.dataset.state));
 for (const button of document.querySelectorAll("[data-word]")) button.addEventListener("click", () => decide(button.dataset.word));
