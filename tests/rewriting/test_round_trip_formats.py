@@ -84,15 +84,17 @@ def test_marks_are_columns_beside_the_others(original, tmp_path):
     assert [row.meta for row in result.rows] == [row.meta for row in loaded.rows]
 
 
-def test_with_nothing_to_change_the_file_is_the_same_to_the_last_byte(original, tmp_path):
-    if original.name in ("in", "saved"):
-        pytest.skip("folders: see the files in them")
+@pytest.mark.parametrize("original", sorted(FORMATS.keys() - {"llama_factory", "saved"}), indirect=True)
+def test_with_nothing_to_change_the_files_are_the_same(original, tmp_path):
+    """To the last byte; a table in schema, metadata and values."""
     loaded = load_rows(original)
     write_again(loaded, {row.origin: Edit() for row in loaded.rows}, tmp_path)
-    if original.suffix == ".parquet":
-        assert pq.read_table(tmp_path / "data" / original.name).equals(pq.read_table(original), check_metadata=True)
-    else:
-        assert (tmp_path / "data" / original.name).read_bytes() == original.read_bytes()
+    for file in loaded.parts[0].source.files:
+        again = tmp_path / "data" / file.name
+        if again.suffix == ".parquet":
+            assert pq.read_table(again).equals(pq.read_table(file.path), check_metadata=True)
+        else:
+            assert again.read_bytes() == file.path.read_bytes()
 
 
 def test_untouched_records_of_an_array_keep_their_bytes(tmp_path):
@@ -213,3 +215,30 @@ def test_an_image_name_that_leads_out_of_the_folder_is_refused(tmp_path):
     row = replace(tiny_rows(1)[0], images=[ImageFile(path=str(tmp_path / "a.png"), name="../a.png")])
     with pytest.raises(DataError, match="leads out"):
         carry_images([row], tmp_path / "out", link=False)
+
+
+def test_data_of_the_hub_and_a_file_read_twice_are_refused(tmp_path):
+    from byorn.errors import DataError
+    from byorn.pipeline.scanned import require_files
+
+    (tmp_path / "in").mkdir()
+    folder = FORMATS["llama_factory"](tmp_path / "in")
+    loaded = load_rows(folder)
+    require_files(loaded)
+    with pytest.raises(DataError, match="the same file"):
+        require_files(replace(loaded, parts=loaded.parts * 2))
+    online = replace(loaded.parts[0], source=replace(loaded.parts[0].source, files=[], where="hub:owner/name"))
+    with pytest.raises(DataError, match="hub:owner/name: it is on the Hub"):
+        require_files(replace(loaded, parts=[online]))
+
+
+def test_a_file_that_changed_meanwhile_is_one_line(tmp_path):
+    from byorn.errors import DataError
+
+    source = llava(tmp_path)
+    loaded = load_rows(source)
+    edits = {row.origin: Edit(responses={0: "new"}) for row in loaded.rows}
+    source.write_text("[1 2")
+    with pytest.raises(DataError, match="cannot be written again"):
+        write_again(loaded, edits, tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.json"))

@@ -11,6 +11,7 @@ from byorn.runs.atomic import atomic_path
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _INDENT = re.compile(r"[\[{]\r?\n([ \t]+)")
+_WIDEST = 200  # a file may be one line
 _DECODER = json.JSONDecoder()
 
 
@@ -59,8 +60,8 @@ def _selected(text: str, spans: "list[Span]", chosen: list[int], job: Job) -> st
 
 def _margin(text: str, span: "Span") -> str:
     """The white space before a record on its line."""
-    before = text[text.rfind("\n", 0, span.start) + 1 : span.start]
-    return before if not before.strip(" \t") else ""
+    _, newline, before = text[max(0, span.start - _WIDEST) : span.start].rpartition("\n")
+    return before if newline and not before.strip(" \t") else ""
 
 
 def _changed(raw: str, job: Job, edit: Edit, margin: str = "") -> str:
