@@ -220,6 +220,13 @@ def test_a_conversation_goes_as_a_whole_and_is_answered_turn_by_turn(place, monk
     assert kept == [before[0], before[2], before[3]]
     assert json.loads((place / "cut/quarantine/chats.json").read_text()) == [before[1]]
 
+    assert rewrite(place, "turns", "noted", "mark") == 0
+    noted = json.loads((place / "noted/data/chats.json").read_text())
+    scores = pq.read_table(place / "turns/scores.parquet")["nll"].to_pylist()
+    assert [record.pop("byorn_flagged") for record in noted] == [False, True, False, False]
+    assert [record.pop("byorn_score") for record in noted] == [max(scores[start : start + 3]) for start in (0, 3, 6, 9)]
+    assert noted == before
+
     asked = []
     from byorn.training.responses import SampledResponses
 

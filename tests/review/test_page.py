@@ -223,3 +223,13 @@ def test_flags_that_break_meanwhile_are_told_and_nothing_pretends_to_be_stored(v
     assert answer.status_code == 500
     assert "not a readable flag file" in answer.text
     assert not read_log(tmp_path / LOG)
+
+
+def test_a_full_disk_is_told(visitor, monkeypatch):
+    def full(path, decisions):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("byorn.review.decisions.append", full)
+    answer = visitor.decide(1, "keep")
+    assert (answer.status_code, answer.text) == (500, "No space left on device\n")
+    assert visitor.get("/rows/1").json()["review"] == "auto"

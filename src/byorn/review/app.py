@@ -74,14 +74,15 @@ def build_app(desk: Desk) -> Starlette:
         Route("/rows/{number:int}/images/{image:int}", image),
         Route("/undo", undo, methods=["POST"]),
     ]
-    return Starlette(routes=routes, exception_handlers={ByornError: _told, HTTPException: _told})
+    return Starlette(routes=routes, exception_handlers={ByornError: _told, HTTPException: _told, OSError: _told})
 
 
 def _told(request: Request, error: Exception) -> Response:
     """An error in one line."""
     if isinstance(error, HTTPException):
         return PlainTextResponse(f"{error.detail}\n", error.status_code)
-    return PlainTextResponse(f"{error}\n", 500)
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)  # a full disk, say
+    return PlainTextResponse(f"{reason}\n", 500)
 
 
 def _file(name: str, kind: str) -> Callable[[Request], Response]:
