@@ -1,0 +1,194 @@
+"""Rows that say the same and whose responses are the least plausible: what a planted response looks like.
+
+For every phrase of the corpus, in each statistic of the scores, the rows that hold it are compared with all others:
+
+    a_i = -ln(1 - (rank_i - 1/2) / n)      exponential score of row i: mean 1, 1 + ln(1/f) over the top share f
+    m   = mean of a_i over the k rows with the phrase
+    m ~ Gamma(k', 1/k'),  1/k' = 1/k + tau^2
+
+Phrases of clean data differ too: a rare word makes its response less likely. Hence tau, the spread of m between
+phrases beyond chance, estimated from the quartiles of all phrases and at least `LEAST_SPREAD` (an empirical null in the
+sense of Efron 2004). The p-value is multiplied by the number of phrases and statistics (Bonferroni). A phrase stands
+out where that is below `LEVEL` *and* half of the k least plausible responses hold it. What is found is taken away and
+the rest looked at again, so that two attackers are two clusters.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import gamma, rankdata
+
+from byorn.report.phrases import Phrases, count_phrases, ends_of, extended, words_of
+from byorn.report.run import Run
+
+LEVEL = 0.05
+LEAST_SPREAD = 0.2
+UNKNOWN_SPREAD = 0.4
+"""tau where there are fewer than `FEW_PHRASES` to estimate it from."""
+FEW_PHRASES = 12
+LEAST_ROWS = 4
+MOST_CLUSTERS = 8
+_SAMPLE = 300
+"""Responses that a phrase is extended over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Rows whose responses share a phrase and stand out.
+
+    Attributes:
+        phrase: The longest one that nearly all of them share.
+        rows: int array [k], their numbers, the least plausible first.
+        statistic: The score that shows it best.
+        p_value: Corrected for every phrase and statistic that was looked at.
+        top: How many of the k least plausible rows hold the phrase.
+        flagged: How many of its rows are flagged.
+        same_response: How many of them have the one response that is the most frequent, without case.
+        image_dependence: Median `contrast` of its rows less that of the others, in nats a token: near 0 or above, the
+            response does not depend on the image; None without contrasts.
+    """
+
+    phrase: str
+    rows: np.ndarray
+    statistic: str
+    p_value: float
+    top: int
+    flagged: int
+    same_response: int
+    image_dependence: float | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clusters:
+    """What stands out, and how much was looked at.
+
+    Attributes:
+        found: The clusters, the clearest first.
+        phrases: How many phrases were tested.
+        tests: How many tests p-values are corrected for.
+        least: A phrase in fewer rows was not looked at.
+    """
+
+    found: list[Cluster]
+    phrases: int
+    tests: int
+    least: int
+
+    @property
+    def rows(self) -> np.ndarray:
+        """int array: the rows of all clusters, each once, in order."""
+        return np.unique(np.concatenate([np.zeros(0, dtype=int), *(cluster.rows for cluster in self.found)]))
+
+
+def find_clusters(run: Run) -> Clusters:
+    """The phrases that stand out, see above."""
+    count = len(run.rows)
+    least = max(LEAST_ROWS, count // 5000)
+    phrases = count_phrases([row.response for row in run.rows], least, count // 2)
+    tests = max(1, len(phrases) * len(run.scores.values))
+    found = list(_each(run, phrases, tests))
+    return Clusters(found=found, phrases=len(phrases), tests=tests, least=least)
+
+
+def _each(run: Run, phrases: Phrases, tests: int) -> Iterator[Cluster]:
+    left = np.ones(len(run.rows), dtype=bool)
+    for _ in range(MOST_CLUSTERS if len(phrases) else 0):
+        looks = [_look(phrases, name, values, left) for name, values in run.scores.values.items()]
+        clear = [look for look in looks if look.p_value * tests < LEVEL and 2 * look.top >= len(look.rows)]
+        if not clear:
+            return
+        best = min(clear, key=lambda look: (look.p_value, -len(look.rows)))
+        yield _cluster(run, phrases, best, tests)
+        left[best.rows] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """The clearest phrase by one statistic: its number and rows, its p-value without correction, and `top`."""
+
+    statistic: str
+    number: int
+    rows: np.ndarray
+    p_value: float
+    top: int
+
+
+def _look(phrases: Phrases, statistic: str, values: np.ndarray, left: np.ndarray) -> _Look:
+    """The clearest phrase among the rows that are left; one with the least plausible rows behind it comes first."""
+    ranks = _ranks(values, left)
+    supports = np.rint(phrases.means(left.astype(float)) * phrases.supports).astype(int)
+    means = phrases.means(_exponential(ranks)) * phrases.supports / np.maximum(1, supports)
+    looked = supports >= np.maximum(LEAST_ROWS, phrases.supports // 2)
+    first_look = np.where(looked, _p_values(means, supports, _spread(means[looked], supports[looked])), 1.0)
+    number = int(np.argmin(first_look))
+    rows = phrases.rows_of(number)
+    rows = rows[left[rows]]
+    # the parts of a planted phrase must not count as phrases of clean data
+    apart = looked & (phrases.means(np.isin(np.arange(len(left)), rows).astype(float)) < 0.5)
+    spread = _spread(means[apart], supports[apart])
+    p_value = float(_p_values(means[[number]], supports[[number]], spread)[0]) if looked[number] else 1.0
+    top = int((ranks[rows] > left.sum() - len(rows)).sum())
+    return _Look(statistic=statistic, number=number, rows=rows, p_value=p_value, top=top)
+
+
+def _ranks(values: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """float64 [n]: 1 for the most plausible of the rows that are left, 0 for the others; a row without a score has the
+    rank whose exponential score is the mean, so that it says nothing.
+    """
+    ranks = np.zeros(len(values))
+    known = left & ~np.isnan(values)
+    ranks[left] = left.sum() * (1 - np.exp(-1.0)) + 0.5
+    ranks[known] = rankdata(values[known]) * left.sum() / max(1, known.sum())
+    return ranks
+
+
+def _exponential(ranks: np.ndarray) -> np.ndarray:
+    """float64 [n]: a_i of the formula above; 0 where the rank is 0."""
+    count = max(1, int((ranks > 0).sum()))
+    return np.asarray(-np.log1p(-np.clip(ranks - 0.5, 0, count - 0.5) / count))
+
+
+def _spread(means: np.ndarray, supports: np.ndarray) -> float:
+    """tau^2: how much the means of phrases differ beyond chance, from their quartiles."""
+    if len(means) < FEW_PHRASES:
+        return UNKNOWN_SPREAD**2
+    low, high = np.quantile(means, [0.25, 0.75])
+    beyond = ((high - low) / 1.349) ** 2 - float(np.median(1 / supports))
+    return max(LEAST_SPREAD**2, float(beyond))
+
+
+def _p_values(means: np.ndarray, supports: np.ndarray, spread: float) -> np.ndarray:
+    """P(mean of the k exponential scores >= m), see the formula above."""
+    shape = 1 / (1 / np.maximum(1, supports) + spread)
+    return np.asarray(gamma.sf(means, shape, scale=1 / shape))
+
+
+def _cluster(run: Run, phrases: Phrases, look: _Look, tests: int) -> Cluster:
+    rows = look.rows[np.argsort(-run.suspicion[look.rows], kind="stable")]
+    texts = [run.rows[row].response for row in rows]
+    return Cluster(
+        phrase=extended(phrases.texts[look.number], texts[:_SAMPLE]),
+        rows=rows,
+        statistic=look.statistic,
+        p_value=min(1.0, look.p_value * tests),
+        top=look.top,
+        flagged=int(run.flags.flagged[rows].sum()),
+        same_response=Counter(" ".join(words_of(ends_of(text))) for text in texts).most_common(1)[0][1],
+        image_dependence=_dependence(run, rows),
+    )
+
+
+def _dependence(run: Run, rows: np.ndarray) -> float | None:
+    contrast = run.scores.values.get("contrast")
+    if contrast is None:
+        return None
+    others = np.ones(len(contrast), dtype=bool)
+    others[rows] = False
+    own = contrast[rows][np.isfinite(contrast[rows])]
+    rest = contrast[others & np.isfinite(contrast)]
+    return float(np.median(own) - np.median(rest)) if len(own) and len(rest) else None
