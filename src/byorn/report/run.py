@@ -67,7 +67,7 @@ def read_run(folder: Path, data: str | None = None) -> Run:
     flags = read_flags(folder / "flags.parquet")
     if flags.keys != scores.keys:
         raise MismatchError(f"{folder}: scores.parquet and flags.parquet are about different rows; scan again")
-    config = _config(folder / "config.yaml")
+    config = read_config(folder / "config.yaml")
     environment = read_json(folder / "environment.json") or {}
     return Run(
         folder=folder,
@@ -81,7 +81,12 @@ def read_run(folder: Path, data: str | None = None) -> Run:
     )
 
 
-def _config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """`config.yaml` of a scan.
+
+    Raises:
+        DataError: It is missing or damaged, or no scan's.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):

@@ -85,9 +85,9 @@ def _ground(finding: Finding) -> list[str]:
     cluster = finding.cluster
     phrase = quoted(cluster.phrase)
     said = [
-        f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses (by {cluster.statistic}) contain "
-        f"{phrase}; phrases of clean data do so with p = {p_in_words(cluster.p_value)}, corrected for every phrase that "
-        "was looked at."
+        f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses (by {cluster.statistic}) "
+        f"contain {phrase}; phrases of clean data do so with p = {p_in_words(cluster.p_value)}, corrected for every "
+        "phrase that was looked at."
     ]
     if cluster.image_dependence is not None and cluster.image_dependence > 0:
         said.append(

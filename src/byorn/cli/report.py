@@ -1,0 +1,30 @@
+"""byorn report: what a scan found, as a page for people and two files for machines."""
+
+from pathlib import Path
+
+from byorn.cli.arguments import Command, Positional, Values
+from byorn.pipeline.settings import ReportSpec
+from byorn.runs.settings import Common
+from byorn.settings import build
+
+
+def run(values: Values) -> None:
+    spec = build(ReportSpec, values)
+
+    from byorn.pipeline.report import FILES, report
+    from byorn.report.gates import parse_gate
+
+    folder = Path(str(values["run"]))
+    gates = [parse_gate(text) for text in spec.fail_on]
+    try:
+        report(folder, spec.moved, gates)
+    finally:
+        print("\n".join(str(folder / name) for name in FILES if (folder / name).exists()))
+
+
+COMMAND = Command(
+    run=run,
+    settings=(ReportSpec, Common),
+    example="byorn report runs/scan --fail-on cluster",
+    positionals=(Positional(name="run", help="folder of byorn scan"),),
+)
