@@ -8,9 +8,9 @@ For every phrase of the corpus, in each statistic of the scores, the rows that h
 
 Phrases of clean data differ too: a rare word makes its response less likely. Hence tau, the spread of m between
 phrases beyond chance, estimated from the quartiles of all phrases and at least `LEAST_SPREAD` (an empirical null in the
-sense of Efron 2004). The p-value is multiplied by the number of phrases and statistics (Bonferroni). A phrase stands
-out where that is below `LEVEL` *and* half of the k least plausible responses hold it. What is found is taken away and
-the rest looked at again, so that two attackers are two clusters.
+sense of Efron 2004). The p-value is multiplied by the number of phrases and statistics (Bonferroni). Where that is
+below `LEVEL`, the rows are taken away and the rest looked at again, so that two attackers are two clusters. A phrase
+stands out if, the other ones taken away, two thirds of the k least plausible responses hold it.
 """
 
 from collections import Counter
@@ -28,6 +28,8 @@ LEAST_SPREAD = 0.2
 UNKNOWN_SPREAD = 0.4
 """tau where there are fewer than `FEW_PHRASES` to estimate it from."""
 FEW_PHRASES = 12
+LEAST_TOP = 2 / 3
+"""Rare words of clean data make responses less likely too, but other responses lie between them."""
 LEAST_ROWS = 4
 MOST_CLUSTERS = 8
 _SAMPLE = 300
@@ -91,31 +93,44 @@ def find_clusters(run: Run) -> Clusters:
     least = max(LEAST_ROWS, count // 5000)
     phrases = count_phrases([row.response for row in run.rows], least, count // 2)
     tests = max(1, len(phrases) * len(run.scores.values))
-    found = list(_each(run, phrases, tests))
+    found = list(_standing_out(run, phrases, tests))
     return Clusters(found=found, phrases=len(phrases), tests=tests, least=least)
 
 
-def _each(run: Run, phrases: Phrases, tests: int) -> Iterator[Cluster]:
+def _standing_out(run: Run, phrases: Phrases, tests: int) -> Iterator[Cluster]:
+    """The significant phrases that most of the least plausible responses hold."""
+    looks = list(_significant(run, phrases, tests))
+    for look in looks:
+        left = np.ones(len(run.rows), dtype=bool)
+        for other in looks:
+            left[other.rows] = other is look
+        left[look.rows] = True
+        ranks = _ranks(run.scores.values[look.statistic], left)
+        top = int((ranks[look.rows] > left.sum() - len(look.rows)).sum())
+        if top >= LEAST_TOP * len(look.rows):
+            yield _cluster(run, phrases, look, top, tests)
+
+
+def _significant(run: Run, phrases: Phrases, tests: int) -> Iterator["_Look"]:
+    """The clearest phrase, the clearest of what is left without its rows, and so on."""
     left = np.ones(len(run.rows), dtype=bool)
     for _ in range(MOST_CLUSTERS if len(phrases) else 0):
         looks = [_look(phrases, name, values, left) for name, values in run.scores.values.items()]
-        clear = [look for look in looks if look.p_value * tests < LEVEL and 2 * look.top >= len(look.rows)]
-        if not clear:
+        best = min(looks, key=lambda look: (look.p_value, -len(look.rows)))
+        if best.p_value * tests >= LEVEL:
             return
-        best = min(clear, key=lambda look: (look.p_value, -len(look.rows)))
-        yield _cluster(run, phrases, best, tests)
+        yield best
         left[best.rows] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Look:
-    """The clearest phrase by one statistic: its number and rows, its p-value without correction, and `top`."""
+    """The clearest phrase by one statistic: its number, its rows, and its p-value without correction."""
 
     statistic: str
     number: int
     rows: np.ndarray
     p_value: float
-    top: int
 
 
 def _look(phrases: Phrases, statistic: str, values: np.ndarray, left: np.ndarray) -> _Look:
@@ -132,8 +147,7 @@ def _look(phrases: Phrases, statistic: str, values: np.ndarray, left: np.ndarray
     apart = looked & (phrases.means(np.isin(np.arange(len(left)), rows).astype(float)) < 0.5)
     spread = _spread(means[apart], supports[apart])
     p_value = float(_p_values(means[[number]], supports[[number]], spread)[0]) if looked[number] else 1.0
-    top = int((ranks[rows] > left.sum() - len(rows)).sum())
-    return _Look(statistic=statistic, number=number, rows=rows, p_value=p_value, top=top)
+    return _Look(statistic=statistic, number=number, rows=rows, p_value=p_value)
 
 
 def _ranks(values: np.ndarray, left: np.ndarray) -> np.ndarray:
@@ -168,7 +182,7 @@ def _p_values(means: np.ndarray, supports: np.ndarray, spread: float) -> np.ndar
     return np.asarray(gamma.sf(means, shape, scale=1 / shape))
 
 
-def _cluster(run: Run, phrases: Phrases, look: _Look, tests: int) -> Cluster:
+def _cluster(run: Run, phrases: Phrases, look: _Look, top: int, tests: int) -> Cluster:
     rows = look.rows[np.argsort(-run.suspicion[look.rows], kind="stable")]
     texts = [run.rows[row].response for row in rows]
     return Cluster(
@@ -176,7 +190,7 @@ def _cluster(run: Run, phrases: Phrases, look: _Look, tests: int) -> Cluster:
         rows=rows,
         statistic=look.statistic,
         p_value=min(1.0, look.p_value * tests),
-        top=look.top,
+        top=top,
         flagged=int(run.flags.flagged[rows].sum()),
         same_response=Counter(" ".join(words_of(ends_of(text))) for text in texts).most_common(1)[0][1],
         image_dependence=_dependence(run, rows),

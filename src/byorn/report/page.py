@@ -190,7 +190,10 @@ def _finding(evidence: Evidence, finding: Finding) -> FindingShown:
             for shared in finding.texts
         ],
         patterns=[_pattern(pattern) for pattern in finding.patterns[:1]],
-        cards=[_card(evidence, int(row), cluster.phrase) for row in _spread(cluster.rows)],
+        cards=[
+            _card(evidence, row, cluster.phrase, finding.texts[0].text if finding.texts else "")
+            for row in _spread(cluster.rows)
+        ],
     )
 
 
@@ -253,7 +256,8 @@ def _column(evidence: Evidence, column: Column) -> ColumnShown:
     return ColumnShown(name=pieces(column.name, 60), values=values, left_out=max(0, len(column.values) - VALUES))
 
 
-def _card(evidence: Evidence, place: int, phrase: str = "") -> Card:
+def _card(evidence: Evidence, place: int, phrase: str = "", trigger: str = "") -> Card:
+    """A row; the phrase is marked in its response, and what may be the trigger in its instruction."""
     run = evidence.run
     row = run.rows[place]
     score = float(run.scores.values[run.statistic][place])
@@ -263,7 +267,7 @@ def _card(evidence: Evidence, place: int, phrase: str = "") -> Card:
         place=pieces(origin, 90),
         images=[thumbnail(image) for image in row.images[:IMAGES]],
         more_images=max(0, len(row.images) - IMAGES),
-        instruction=pieces(row.instruction, 240),
+        instruction=pieces(row.instruction, 240, trigger),
         response=pieces(row.response, 420, phrase),
         score="no score" if np.isnan(score) else f"{score:.2f}",
         flagged=bool(run.flags.flagged[place]),

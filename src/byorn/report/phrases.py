@@ -18,6 +18,7 @@ MOST_WORDS = 6_000_000
 """Of all rows together; each row keeps its head and its tail."""
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s]")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_PAUSES = frozenset(".,;:!?")
 _ROW_CHARACTERS = 20_000
 
 
@@ -166,7 +167,13 @@ def extended(phrase: str, texts: Sequence[str], agreement: float = 0.9, most: in
             left -= 1
         else:
             break
-    return _as_written(texts, core)
+    return _as_written(texts, _stripped(core))
+
+
+def _stripped(words: Sequence[str]) -> Sequence[str]:
+    """The words without the full stops and commas around them; a phrase of nothing else stays as it is."""
+    places = [place for place, word in enumerate(words) if word not in _PAUSES]
+    return words[places[0] : places[-1] + 1] if places else words
 
 
 def _agreed(contexts: Sequence[tuple[list[str], int]], offset: int, agreement: float) -> str:

@@ -65,9 +65,9 @@ def _marked(text: str, phrase: str) -> Iterator[Piece]:
     if not phrase:
         yield from _shown(text)
         return
-    pattern = re.compile(r"\s+".join(map(re.escape, phrase.split())), re.IGNORECASE)
+    words = r"\s*".join(map(re.escape, phrase.split()))
     end = 0
-    for match in pattern.finditer(text):
+    for match in re.finditer(rf"(?<!\w)(?:{words})(?!\w)", text, re.IGNORECASE):
         yield from _shown(text[end : match.start()])
         yield from (Piece(p.text, "phrase" if p.kind == "plain" else p.kind, p.title) for p in _shown(match[0]))
         end = match.end()
