@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from byorn.errors import ConfigError, GateExceeded
 from byorn.report.evidence import Evidence
 from byorn.report.verdict import percent, quoted
+from byorn.report.visible import plain
 
 _SHARE = re.compile(r"share\s*>\s*(\d+(?:\.\d*)?|\.\d+)(e-?\d+)?")
 KNOWN = "cluster, source, or share>NUMBER such as 'share>0.01'"
@@ -60,7 +61,7 @@ def _exceeded(gate: Gate, evidence: Evidence) -> str:
         return f"--fail-on cluster: {len(evidence.findings)} group(s) of rows stand out, the first by {phrase}"
     if gate.kind == "source" and evidence.guilty:
         column, value = evidence.guilty[0]
-        return f"--fail-on source: rows that stand out come from {column.name} = {quoted(value.value)}"
+        return f"--fail-on source: rows that stand out have {plain(column.name, 60)} = {quoted(value.value)}"
     if gate.kind == "share" and evidence.share > gate.limit:
         return f"--fail-on share>{gate.limit:g}: {percent(evidence.share)} of the rows stand out"
     return ""

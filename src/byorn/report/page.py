@@ -12,7 +12,7 @@ from byorn.report.patterns import Pattern
 from byorn.report.plots import Histogram, Whisker, histogram, whisker
 from byorn.report.thumbnails import picture, thumbnail
 from byorn.report.verdict import Verdict, judge, number, p_in_words, percent
-from byorn.report.visible import Piece, name_of, pieces
+from byorn.report.visible import Piece, name_of, pieces, plain
 
 CARDS = 8
 """Rows shown of a cluster."""
@@ -125,7 +125,7 @@ def make_page(evidence: Evidence) -> Page:
     distribution = evidence.distribution
     source = evidence.provenance.get("data", "")
     return Page(
-        title=source.replace("\\", "/").rstrip("/").rpartition("/")[2] or "data set",
+        title=_title(source),
         verdict=judge(evidence),
         facts=_facts(evidence),
         histogram=histogram(distribution),
@@ -142,6 +142,12 @@ def make_page(evidence: Evidence) -> Page:
         reviews=str(evidence.reviews),
         provenance=[(name, pieces(value, 2000)) for name, value in evidence.provenance.items()],
     )
+
+
+def _title(source: str) -> str:
+    """The name of the data set, with its folder where it is a file."""
+    parts = [part for part in source.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    return plain("/".join(parts[-2:]), 80) or "data set"
 
 
 def _facts(evidence: Evidence) -> list[tuple[str, str]]:
@@ -268,7 +274,7 @@ def _card(evidence: Evidence, place: int, phrase: str = "", trigger: str = "") -
         images=[thumbnail(image) for image in row.images[:IMAGES]],
         more_images=max(0, len(row.images) - IMAGES),
         instruction=pieces(row.instruction, 240, trigger),
-        response=pieces(row.response, 420, phrase),
+        response=pieces(row.response, 360, phrase),
         score="no score" if np.isnan(score) else f"{score:.2f}",
         flagged=bool(run.flags.flagged[place]),
         review=(run.flags.review or [])[place] if run.flags.review else "auto",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.visible import plain
 
@@ -71,14 +72,16 @@ def _nothing(evidence: Evidence) -> str:
 
 def _grounds(evidence: Evidence) -> list[str]:
     said = [sentence for finding in evidence.findings[:3] for sentence in _ground(finding)]
-    said += [
-        f"{number(value.standing_out.inside)} of the {number(evidence.counts.standing_out)} rows that stand out have "
-        f"{column.name} = {quoted(value.value)}, which is {value.standing_out.ratio:.1f} times the odds of other rows "
-        f"(95 % interval {value.standing_out.low:.1f} to {value.standing_out.high:.1f})."
-        for column, value in evidence.guilty[:2]
-        if value.standing_out is not None
-    ]
-    return said
+    return [*said, *(_source(evidence, column, value) for column, value in evidence.guilty[:2])]
+
+
+def _source(evidence: Evidence, column: Column, value: Value) -> str:
+    table = value.standing_out or value.flagged
+    return (
+        f"{number(table.inside)} of the {number(evidence.counts.standing_out)} rows that stand out have "
+        f"{plain(column.name, 60)} = {quoted(value.value)}, {table.ratio:,.1f} times the odds of other rows "
+        f"(95 % interval {table.low:,.1f} to {table.high:,.1f})."
+    )
 
 
 def _ground(finding: Finding) -> list[str]:
