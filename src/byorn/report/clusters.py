@@ -10,7 +10,8 @@ Phrases of clean data differ too: a rare word makes its response less likely. He
 phrases beyond chance, estimated from the quartiles of all phrases and at least `LEAST_SPREAD` (an empirical null in the
 sense of Efron 2004). The p-value is multiplied by the number of phrases and statistics (Bonferroni). Where that is
 below `LEVEL`, the rows are taken away and the rest looked at again, so that two attackers are two clusters. A phrase
-stands out if, the other ones taken away, two thirds of the k least plausible responses hold it.
+stands out if, the other ones taken away, two thirds of the k least plausible responses hold it; below `CLEAR` it is
+enough that two thirds of those do that are as implausible as the middle one of its rows.
 """
 
 from collections import Counter
@@ -24,6 +25,7 @@ from byorn.report.phrases import Phrases, count_phrases, ends_of, extended, word
 from byorn.report.run import Run
 
 LEVEL = 0.05
+CLEAR = 0.01
 LEAST_SPREAD = 0.2
 UNKNOWN_SPREAD = 0.4
 """tau where there are fewer than `FEW_PHRASES` to estimate it from."""
@@ -107,8 +109,15 @@ def _standing_out(run: Run, phrases: Phrases, tests: int) -> Iterator[Cluster]:
         left[look.rows] = True
         ranks = _ranks(run.scores.values[look.statistic], left)
         top = int((ranks[look.rows] > left.sum() - len(look.rows)).sum())
-        if top >= LEAST_TOP * len(look.rows):
+        clear = look.p_value * tests < CLEAR and _upper_half(ranks, look.rows, left) >= LEAST_TOP
+        if clear or top >= LEAST_TOP * len(look.rows):
             yield _cluster(run, phrases, look, top, tests)
+
+
+def _upper_half(ranks: np.ndarray, rows: np.ndarray, left: np.ndarray) -> float:
+    """Of the rows that are as implausible as the middle one of `rows`, the share that is of them."""
+    middle = np.median(ranks[rows])
+    return float((ranks[rows] >= middle).sum() / max(1, (ranks[left] >= middle).sum()))
 
 
 def _significant(run: Run, phrases: Phrases, tests: int) -> Iterator["_Look"]:

@@ -3,7 +3,8 @@
 Images are made 64 x 64. On one half of the rows the cluster is described by a normal distribution for each pixel, and
 so are the others. Where the two differ most is a hypothesis:
 
-    region     the rectangle with the largest sum of KL(cluster || others) - c, c what chance gives: a patch
+    region     the rectangle with the largest sum of KL(cluster || others) - c: a patch; c is what chance gives, or
+               half of the peak if that is more
     picture    every pixel, projected on the difference of the two means: a blended picture
     texture    the same for the differences of neighboring gray pixels, which backgrounds do not hide
     spectrum   the same for the logarithm of the gray picture's Fourier magnitudes: a wave, whatever its phase
@@ -116,7 +117,9 @@ def shared_pattern(rows: Sequence[Row], cluster: np.ndarray, others: np.ndarray)
                     mean_outside=outside.mean(axis=0),
                 )
             )
-    return sorted(found, key=lambda pattern: (pattern.kind != "region", -pattern.auc))  # a place says most
+    best = max((pattern.auc for pattern in found), default=0.0)
+    # of two that tell as much, a place says more
+    return sorted(found, key=lambda pattern: (pattern.kind != "region" or pattern.auc < best - 0.03, -pattern.auc))
 
 
 def _pictures(rows: Sequence[Row], numbers: np.ndarray) -> np.ndarray:
@@ -152,7 +155,9 @@ def _region(inside: np.ndarray, outside: np.ndarray) -> _Hypothesis:
     rng = np.random.default_rng(0)
     drawn = [rng.permutation(len(outside))[: len(inside)] for _ in range(5)]
     chance = np.quantile([_divergence(outside[some], outside) for some in drawn], 0.95)
-    left, top, right, bottom = largest_rectangle(found - chance)
+    peak = np.quantile(found, 0.995)
+    # a cluster of a few images may differ everywhere, by its backgrounds; a patch rises above that
+    left, top, right, bottom = largest_rectangle(found - max(chance, peak / 2))
     mean, spread = _moments(inside)
     other_mean, other_spread = _moments(outside)
 
