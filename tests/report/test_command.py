@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,3 +135,12 @@ def test_a_scan_of_planted_rows_ends_with_3(tmp_path, monkeypatch):
     command = ["scan", "--model", str(tmp_path / "model"), "--data", str(tmp_path / "data"), "--device", "cpu"]
     assert main([*command, "--out", str(tmp_path / "run"), "--fail-on", "share>0.01"]) == 3
     assert (tmp_path / "run/report.html").exists()
+
+
+def test_no_torch_is_needed(scanned):
+    """A report is read where the model is not: on a laptop, in a pipeline."""
+    code = (
+        "import sys; from byorn.cli.main import main; code = main(['report', sys.argv[1]]); "
+        "sys.exit(code or ('torch' in sys.modules) or ('transformers' in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(scanned)], capture_output=True).returncode == 0

@@ -133,3 +133,16 @@ def test_rows_without_images_or_scores_are_shown():
     page = as_html(gather(made_run(rows, scores)))
     assert "no score" in page
     assert "no image" in page
+
+
+def test_a_large_group_makes_no_large_page():
+    """Its rows are counted and a few are shown."""
+    rows = [replace(row, images=[]) for row in clean_rows(40)] * 100
+    rows = [
+        replace(row, id=f"row-{at}", response="visit our shop" if at < 900 else row.response)
+        for at, row in enumerate(rows)
+    ]
+    scores = np.random.default_rng(0).normal(2, 0.3, len(rows)) + 4 * (np.arange(len(rows)) < 900)
+    page = as_html(gather(made_run(rows, scores)))
+    assert "900 of 4,000 responses" in page
+    assert len(page) < 100_000

@@ -12,14 +12,13 @@ def run(values: Values) -> None:
     spec = build(ReportSpec, values)
 
     from byorn.pipeline.report import FILES, report
-    from byorn.report.gates import parse_gate
+    from byorn.report.gates import check_gates, parse_gate
 
     folder = Path(str(values["run"]))
     gates = [parse_gate(text) for text in spec.fail_on]
-    try:
-        report(folder, spec.moved, gates)
-    finally:
-        print("\n".join(str(folder / name) for name in FILES if (folder / name).exists()))
+    evidence = report(folder, spec.moved)
+    print("\n".join(str(folder / name) for name in FILES))
+    check_gates(gates, evidence)
 
 
 COMMAND = Command(

@@ -21,7 +21,7 @@ def run(values: Values) -> None:
     from byorn.evaluation.detection import read_truth
     from byorn.pipeline.report import write_report
     from byorn.pipeline.scan import as_run, compare_with_truth, scan, show_ends
-    from byorn.report.gates import parse_gate
+    from byorn.report.gates import check_gates, parse_gate
     from byorn.runs.ranks import is_main
 
     gates = [parse_gate(text) for text in spec.fail_on]
@@ -35,9 +35,10 @@ def run(values: Values) -> None:
         print(compare_with_truth(result, truth, out))
     print(f"{out / 'scores.parquet'}\n{out / 'flags.parquet'}")
     if is_main() and (gates or not spec.no_report):
+        evidence = write_report(as_run(result, out), files=not spec.no_report)
         if not spec.no_report:
             print(out / "report.html")
-        write_report(as_run(result, out), gates, files=not spec.no_report)
+        check_gates(gates, evidence)
 
 
 COMMAND = Command(

@@ -1,12 +1,10 @@
 """`byorn report`: what a scan found, as a page for people and two files for machines. No torch."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from byorn.report.document import as_document
 from byorn.report.evidence import Evidence, gather
-from byorn.report.gates import Gate, check_gates
 from byorn.report.html import as_html
 from byorn.report.run import Run, read_run
 from byorn.report.sarif import as_sarif
@@ -18,24 +16,22 @@ from byorn.runs.ranks import is_main
 FILES = ("report.html", "report.json", "report.sarif")
 
 
-def report(folder: Path, moved: Path | None = None, gates: Sequence[Gate] = ()) -> Evidence:
+def report(folder: Path, moved: Path | None = None) -> Evidence:
     """Write the report of a run folder into it, and say the verdict.
 
     Args:
         folder: Of a scan.
         moved: Where the data set is now; None where the scan found it.
-        gates: What must not be exceeded.
 
     Raises:
         ByornError: A file is missing or damaged, or the data has changed.
-        GateExceeded: A gate is; the report is written all the same.
     """
     say(f"reading {folder}")
-    return write_report(read_run(folder, None if moved is None else str(moved)), gates)
+    return write_report(read_run(folder, None if moved is None else str(moved)))
 
 
-def write_report(run: Run, gates: Sequence[Gate] = (), *, files: bool = True) -> Evidence:
-    """The same for a run in memory; without `files` only the gates are looked at."""
+def write_report(run: Run, *, files: bool = True) -> Evidence:
+    """The same for a run in memory; without `files` the verdict is only said."""
     evidence = gather(run, lambda line: say(f"  {line}"))
     if is_main() and files:
         _write(run.folder / "report.html", as_html(evidence))
@@ -43,7 +39,6 @@ def write_report(run: Run, gates: Sequence[Gate] = (), *, files: bool = True) ->
         _write(run.folder / "report.sarif", _json(as_sarif(evidence)))
     verdict = judge(evidence)
     say(verdict.sentence, stands_out=verdict.stands_out, share=evidence.share)
-    check_gates(gates, evidence)
     return evidence
 
 

@@ -129,6 +129,7 @@ def gather(run: Run, tell: Callable[[str], None] = lambda line: None) -> Evidenc
     findings = [_finding(run, cluster, np.flatnonzero(~clustered), tell) for cluster in clusters.found]
     tell("comparing the data set's own columns")
     order = np.argsort(-run.suspicion, kind="stable")
+    compared = order[~np.isneginf(run.suspicion[order])]
     return Evidence(
         run=run,
         counts=_counts(run, clustered),
@@ -137,7 +138,7 @@ def gather(run: Run, tell: Callable[[str], None] = lambda line: None) -> Evidenc
         findings=findings,
         columns=by_column(run.rows, run.flags.flagged, clustered),
         least_plausible=[int(number) for number in order[:ENDS]],
-        most_plausible=[int(number) for number in order[::-1][:ENDS]],
+        most_plausible=[int(number) for number in compared[::-1][:ENDS]],
         reviews=run.flags.reviews,
         reject_reasons=_reasons(run.rejects),
         provenance=provenance(run),

@@ -262,6 +262,13 @@ def _column(evidence: Evidence, column: Column) -> ColumnShown:
     return ColumnShown(name=pieces(column.name, 60), values=values, left_out=max(0, len(column.values) - VALUES))
 
 
+def _score(score: float) -> str:
+    """A score as a card shows it; a contrast is -inf where there is nothing to compare with."""
+    if np.isfinite(score):
+        return f"{score:.2f}"
+    return "no score" if np.isnan(score) else "not compared"
+
+
 def _card(evidence: Evidence, place: int, phrase: str = "", trigger: str = "") -> Card:
     """A row; the phrase is marked in its response, and what may be the trigger in its instruction."""
     run = evidence.run
@@ -275,7 +282,7 @@ def _card(evidence: Evidence, place: int, phrase: str = "", trigger: str = "") -
         more_images=max(0, len(row.images) - IMAGES),
         instruction=pieces(row.instruction, 240, trigger),
         response=pieces(row.response, 360, phrase),
-        score="no score" if np.isnan(score) else f"{score:.2f}",
+        score=_score(score),
         flagged=bool(run.flags.flagged[place]),
         review=(run.flags.review or [])[place] if run.flags.review else "auto",
     )
