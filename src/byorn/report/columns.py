@@ -98,12 +98,17 @@ def _countable(rows: Sequence[Row]) -> Iterator[tuple[str, list[tuple[str, np.nd
     names = Counter(key for row in rows for key in row.meta)
     kept = [name for name, _ in names.most_common(MOST_COLUMNS)]
     for name in [FILE, *kept]:
-        texts = [row.origin.source if name == FILE else as_value(row.meta.get(name)) for row in rows]
+        texts = [value_of(row, name) for row in rows]
         distinct = Counter(texts)
         if 1 < len(distinct) <= min(MOST_VALUES, max(2, len(rows) // 3)) and set(distinct) != {None}:
             array = np.array(["" if text is None else text for text in texts], dtype=object)
             known = [text for text in distinct if text]
             yield name, [(text, np.asarray(array == text)) for text in known]
+
+
+def value_of(row: Row, name: str) -> str | None:
+    """A row's value of a column, as text."""
+    return row.origin.source if name == FILE else as_value(row.meta.get(name))
 
 
 def as_value(value: object) -> str | None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from byorn.data.rejects import Reject
-from byorn.data.row import Row
-from byorn.report.columns import Column, Value
+from byorn.data.row import Origin, Row
+from byorn.report.columns import Column, Value, value_of
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.verdict import judge, quoted
 from byorn.report.visible import plain
@@ -136,8 +136,9 @@ def _source(column: Column, value: Value, evidence: Evidence) -> Json:
         f"{quoted(value.value)}, which {value.rows} of {evidence.counts.rows} rows have."
     )
     properties: Json = {"column": plain(column.name), "value": plain(value.value), "p": value.standing_out_p}
-    sources = {evidence.run.rows[int(row)].origin.source for row in evidence.clusters.rows}
-    return _result(SOURCE, text, _locations(min(sources), -1), properties)
+    rows = (evidence.run.rows[int(row)] for row in evidence.clusters.rows)
+    origin = next((row.origin for row in rows if value_of(row, column.name) == value.value), Origin())
+    return _result(SOURCE, text, _locations(origin.source, origin.record), properties)
 
 
 def _rejects(evidence: Evidence) -> Iterator[Json]:
