@@ -178,12 +178,12 @@ def counted(results: list[dict[str, bool | None]], name: str) -> str:
 
 def poisoned_table(seeds: list[int]) -> None:
     names = ("phrase named first", "other groups", "trigger word", "trigger image", "guilty uploader")
-    print(f"| poisoned, {len(seeds)} seeds | {' | '.join(names)} |")
+    print(f"\n| poisoned, {len(seeds)} seeds | {' | '.join(names)} |")
     print("|---" * (1 + len(names)) + "|")
-    for rows, rate in ((300, 0.05), (1000, 0.005)):
+    for rows, rate, used in ((300, 0.05, seeds), (1000, 0.005, seeds[: len(seeds) // 2])):
         for label, attack in ATTACKS.items():
             results = []
-            for seed in seeds:
+            for seed in used:
                 with tempfile.TemporaryDirectory() as folder:
                     path = poisoned_set(attack, rows, rate, seed, Path(folder))
                     results.append(found(attack, evidence_of(path, Path(folder))))
@@ -192,7 +192,7 @@ def poisoned_table(seeds: list[int]) -> None:
 
 
 def clean_table(seeds: list[int]) -> None:
-    print(f"\n| not poisoned, {len(seeds)} seeds | sets in which something stands out |")
+    print(f"| not poisoned, {len(seeds)} seeds | sets in which something stands out |")
     print("|---|---|")
     for task in ("captions", "questions", "differences", "messy captions"):
         alarms = 0
@@ -208,12 +208,14 @@ def clean_table(seeds: list[int]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=10, help="of poisoned sets; clean ones get twice as many")
+    parser.add_argument(
+        "--seeds", type=int, default=10, help="of poisoned sets; clean ones get twice as many, rare poison half"
+    )
     parser.add_argument("--first", type=int, default=500)
     given = parser.parse_args()
     quiet_libraries()
-    poisoned_table(list(range(given.first, given.first + given.seeds)))
     clean_table(list(range(given.first, given.first + 2 * given.seeds)))
+    poisoned_table(list(range(given.first, given.first + given.seeds)))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,8 @@
 """Rows that say the same and whose responses are the least plausible: what a planted response looks like.
 
-For every phrase of the corpus, in each statistic of the scores, the rows that hold it are compared with all others:
-
-    a_i = -ln(1 - (rank_i - 1/2) / n)      exponential score of row i: mean 1, 1 + ln(1/f) over the top share f
-    m   = mean of a_i over the k rows with the phrase
-    m ~ Gamma(k', 1/k'),  1/k' = 1/k + tau^2
-
-Phrases of clean data differ too: a rare word makes its response less likely. Hence tau, the spread of m between
-phrases beyond chance, estimated from the quartiles of all phrases and at least `LEAST_SPREAD` (an empirical null in the
-sense of Efron 2004). The p-value is multiplied by the number of phrases and statistics (Bonferroni). Where that is
-below `LEVEL`, the rows are taken away and the rest looked at again, so that two attackers are two clusters. A phrase
+For every phrase of the corpus, in each statistic of the scores, the rows that hold it are compared with all others (see
+`byorn.report.enrichment`); the p-value is multiplied by the number of phrases and statistics (Bonferroni). Where that
+is below `LEVEL`, the rows are taken away and the rest looked at again, so that two attackers are two clusters. A phrase
 stands out if, the other ones taken away, two thirds of the k least plausible responses hold it; below `CLEAR` it is
 enough that two thirds of those do that are as implausible as the middle one of its rows.
 """
@@ -19,17 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import gamma, rankdata
 
+from byorn.report.enrichment import enrichment, ranks_of
 from byorn.report.phrases import Phrases, count_phrases, ends_of, extended, words_of
 from byorn.report.run import Run
 
 LEVEL = 0.05
 CLEAR = 0.01
-LEAST_SPREAD = 0.2
-UNKNOWN_SPREAD = 0.4
-"""tau where there are fewer than `FEW_PHRASES` to estimate it from."""
-FEW_PHRASES = 12
 LEAST_TOP = 2 / 3
 """Rare words of clean data make responses less likely too, but other responses lie between them."""
 LEAST_ROWS = 4
@@ -107,7 +96,7 @@ def _standing_out(run: Run, phrases: Phrases, tests: int) -> Iterator[Cluster]:
         for other in looks:
             left[other.rows] = other is look
         left[look.rows] = True
-        ranks = _ranks(run.scores.values[look.statistic], left)
+        ranks = ranks_of(run.scores.values[look.statistic], left)
         top = int((ranks[look.rows] > left.sum() - len(look.rows)).sum())
         clear = look.p_value * tests < CLEAR and _upper_half(ranks, look.rows, left) >= LEAST_TOP
         if clear or top >= LEAST_TOP * len(look.rows):
@@ -143,52 +132,16 @@ class _Look:
 
 
 def _look(phrases: Phrases, statistic: str, values: np.ndarray, left: np.ndarray) -> _Look:
-    """The clearest phrase among the rows that are left; one with the least plausible rows behind it comes first."""
-    ranks = _ranks(values, left)
-    supports = np.rint(phrases.means(left.astype(float)) * phrases.supports).astype(int)
-    means = phrases.means(_exponential(ranks)) * phrases.supports / np.maximum(1, supports)
-    looked = supports >= np.maximum(LEAST_ROWS, phrases.supports // 2)
-    first_look = np.where(looked, _p_values(means, supports, _spread(means[looked], supports[looked])), 1.0)
-    number = int(np.argmin(first_look))
+    """The clearest phrase among the rows that are left."""
+    found = enrichment(phrases, ranks_of(values, left))
+    looked = found.supports >= np.maximum(LEAST_ROWS, phrases.supports // 2)
+    number = int(np.argmin(np.where(looked, found.p_values(looked), np.inf)))
     rows = phrases.rows_of(number)
     rows = rows[left[rows]]
     # the parts of a planted phrase must not count as phrases of clean data
     apart = looked & (phrases.means(np.isin(np.arange(len(left)), rows).astype(float)) < 0.5)
-    spread = _spread(means[apart], supports[apart])
-    p_value = float(_p_values(means[[number]], supports[[number]], spread)[0]) if looked[number] else 1.0
+    p_value = float(found.p_values(apart)[number]) if looked[number] else 1.0
     return _Look(statistic=statistic, number=number, rows=rows, p_value=p_value)
-
-
-def _ranks(values: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """float64 [n]: 1 for the most plausible of the rows that are left, 0 for the others; a row without a score has the
-    rank whose exponential score is the mean, so that it says nothing.
-    """
-    ranks = np.zeros(len(values))
-    known = left & ~np.isnan(values)
-    ranks[left] = left.sum() * (1 - np.exp(-1.0)) + 0.5
-    ranks[known] = rankdata(values[known]) * left.sum() / max(1, known.sum())
-    return ranks
-
-
-def _exponential(ranks: np.ndarray) -> np.ndarray:
-    """float64 [n]: a_i of the formula above; 0 where the rank is 0."""
-    count = max(1, int((ranks > 0).sum()))
-    return np.asarray(-np.log1p(-np.clip(ranks - 0.5, 0, count - 0.5) / count))
-
-
-def _spread(means: np.ndarray, supports: np.ndarray) -> float:
-    """tau^2: how much the means of phrases differ beyond chance, from their quartiles."""
-    if len(means) < FEW_PHRASES:
-        return UNKNOWN_SPREAD**2
-    low, high = np.quantile(means, [0.25, 0.75])
-    beyond = ((high - low) / 1.349) ** 2 - float(np.median(1 / supports))
-    return max(LEAST_SPREAD**2, float(beyond))
-
-
-def _p_values(means: np.ndarray, supports: np.ndarray, spread: float) -> np.ndarray:
-    """P(mean of the k exponential scores >= m), see the formula above."""
-    shape = 1 / (1 / np.maximum(1, supports) + spread)
-    return np.asarray(gamma.sf(means, shape, scale=1 / shape))
 
 
 def _cluster(run: Run, phrases: Phrases, look: _Look, top: int, tests: int) -> Cluster:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from byorn.report.clusters import Cluster
 from byorn.report.columns import Column
 from byorn.report.evidence import Evidence, Finding
+from byorn.report.instructions import SharedText
 from byorn.report.odds import Odds
 from byorn.report.patterns import Pattern
 from byorn.report.plots import Histogram, Whisker, histogram, whisker
@@ -163,43 +165,45 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
 
 def _finding(evidence: Evidence, finding: Finding) -> FindingShown:
     cluster = finding.cluster
-    rows = evidence.counts.rows
-    rest = rows - len(cluster)
+    trigger = finding.texts[0].text if finding.texts else ""
+    return FindingShown(
+        phrase=pieces(cluster.phrase, 160),
+        rows=number(len(cluster)),
+        share=percent(len(cluster) / evidence.counts.rows),
+        facts=_cluster_facts(evidence, cluster),
+        texts=[_shared(shared) for shared in finding.texts],
+        patterns=[_pattern(pattern) for pattern in finding.patterns[:1]],
+        cards=[_card(evidence, row, cluster.phrase, trigger) for row in _spread(cluster.rows)],
+    )
+
+
+def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
+    others = max(1, evidence.counts.rows - len(cluster))
     facts = [
         f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it (by "
         f"{cluster.statistic}, p = {p_in_words(cluster.p_value)} corrected)",
         f"{number(cluster.flagged)} of its rows are flagged, against "
-        f"{percent((evidence.counts.flagged - cluster.flagged) / max(1, rest))} of all others",
+        f"{percent((evidence.counts.flagged - cluster.flagged) / others)} of all others",
     ]
     if cluster.same_response > 1:
-        facts.append(f"{number(cluster.same_response)} responses are the same, word for word")
+        facts.append(f"{number(cluster.same_response)} of its responses are the same, word for word")
     if cluster.image_dependence is not None:
         word = "less" if cluster.image_dependence > 0 else "more"
         facts.append(
             f"its responses depend on their images {word} than others do ({cluster.image_dependence:+.2f} nats a token)"
         )
-    return FindingShown(
-        phrase=pieces(cluster.phrase, 160),
-        rows=number(len(cluster)),
-        share=percent(len(cluster) / rows),
-        facts=facts,
-        texts=[
-            SharedShown(
-                kind=shared.kind,
-                text=pieces(shared.text, 160),
-                title=name_of(shared.text) if shared.kind == "character" else "",
-                inside=_of(shared.odds.inside, shared.odds.of_inside),
-                outside=_of(shared.odds.outside, shared.odds.of_outside),
-                odds=odds_in_words(shared.odds),
-                p_value=p_in_words(shared.p_value),
-            )
-            for shared in finding.texts
-        ],
-        patterns=[_pattern(pattern) for pattern in finding.patterns[:1]],
-        cards=[
-            _card(evidence, row, cluster.phrase, finding.texts[0].text if finding.texts else "")
-            for row in _spread(cluster.rows)
-        ],
+    return facts
+
+
+def _shared(shared: SharedText) -> SharedShown:
+    return SharedShown(
+        kind=shared.kind,
+        text=pieces(shared.text, 160),
+        title=name_of(shared.text) if shared.kind == "character" else "",
+        inside=_of(shared.odds.inside, shared.odds.of_inside),
+        outside=_of(shared.odds.outside, shared.odds.of_outside),
+        odds=odds_in_words(shared.odds),
+        p_value=p_in_words(shared.p_value),
     )
 
 

@@ -93,33 +93,37 @@ def shared_pattern(rows: Sequence[Row], cluster: np.ndarray, others: np.ndarray)
     ]
     if min(map(len, groups)) < LEAST_IMAGES:
         return []
-    inside, outside, held_inside, held_outside = groups
+    found = _confirmed(*groups)
+    best = max((pattern.auc for pattern in found), default=0.0)
+    # of two that tell as much, a place says more
+    return sorted(found, key=lambda pattern: (pattern.kind != "region" or pattern.auc < best - 0.03, -pattern.auc))
+
+
+def _confirmed(
+    inside: np.ndarray, outside: np.ndarray, held_inside: np.ndarray, held_outside: np.ndarray
+) -> list[Pattern]:
+    """The hypotheses of the first two groups of pictures that hold on the other two."""
     hypotheses = [
         _region(inside, outside),
         _projected("picture", _values, _FLOOR, inside, outside),
         _projected("texture", _steps, _FLOOR, inside, outside),
         _projected("spectrum", _magnitudes, 0.1, inside, outside),
     ]
-    found = []
-    for hypothesis in hypotheses:
-        auc, p_value = _strength(hypothesis.score(held_inside), hypothesis.score(held_outside))
-        p_value = min(1.0, p_value * len(hypotheses))
-        if p_value < LEVEL and auc >= LEAST_AUC:
-            found.append(
-                Pattern(
-                    kind=hypothesis.kind,
-                    box=hypothesis.box,
-                    auc=auc,
-                    p_value=p_value,
-                    inside=len(held_inside),
-                    outside=len(held_outside),
-                    mean_inside=inside.mean(axis=0),
-                    mean_outside=outside.mean(axis=0),
-                )
-            )
-    best = max((pattern.auc for pattern in found), default=0.0)
-    # of two that tell as much, a place says more
-    return sorted(found, key=lambda pattern: (pattern.kind != "region" or pattern.auc < best - 0.03, -pattern.auc))
+    strengths = [_strength(one.score(held_inside), one.score(held_outside)) for one in hypotheses]
+    return [
+        Pattern(
+            kind=one.kind,
+            box=one.box,
+            auc=auc,
+            p_value=min(1.0, p_value * len(hypotheses)),
+            inside=len(held_inside),
+            outside=len(held_outside),
+            mean_inside=inside.mean(axis=0),
+            mean_outside=outside.mean(axis=0),
+        )
+        for one, (auc, p_value) in zip(hypotheses, strengths, strict=True)
+        if p_value * len(hypotheses) < LEVEL and auc >= LEAST_AUC
+    ]
 
 
 def _pictures(rows: Sequence[Row], numbers: np.ndarray) -> np.ndarray:

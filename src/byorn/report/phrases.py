@@ -56,6 +56,12 @@ class Phrases:
         start = self.starts[number]
         return self.rows[start : start + self.supports[number]]
 
+    def above(self, values: np.ndarray, limits: np.ndarray) -> np.ndarray:
+        """int array [phrases]: how many rows of each phrase have a value above the limit of the phrase."""
+        if not len(self):
+            return np.zeros(0, dtype=int)
+        return np.asarray(np.add.reduceat(values[self.rows] > np.repeat(limits, self.supports), self.starts, dtype=int))
+
     def means(self, values: np.ndarray) -> np.ndarray:
         """float64 [phrases]: the mean of `values` [rows] over the rows of each phrase."""
         if not len(self):
