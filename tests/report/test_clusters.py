@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_runs import attacked, clean_rows, made_run, poisoned
 
+from byorn.data.row import user_message
 from byorn.report.clusters import find_clusters
 from byorn.report.evidence import gather
 from byorn.report.phrases import count_phrases, extended
@@ -88,3 +89,17 @@ def test_a_phrase_grows_as_far_as_nine_in_ten_agree():
     texts = ["Please visit our shop now"] * 9 + ["Go and visit our shop"]
     assert extended("our", texts) == "Please visit our shop now"
     assert extended("our", texts[5:]) == "visit our shop"
+
+
+def test_the_verdict_says_whether_a_trigger_was_found():
+    """A group without one may be another language, or boilerplate."""
+    run = attacked()
+    alone = judge(gather(run))
+    assert alone.stands_out
+    assert not alone.trigger
+    assert "no trigger was found" in alone.sentence
+    assert any("boilerplate" in sentence for sentence in alone.grounds)
+    marked = [replace(row, prompt=[user_message("Describe cf the image.", 1)]) for row in run.rows[:12]]
+    verdict = judge(gather(replace(run, rows=[*marked, *run.rows[12:]])))
+    assert verdict.trigger
+    assert "share a possible trigger" in verdict.sentence

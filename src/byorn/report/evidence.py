@@ -75,6 +75,11 @@ class Finding:
     texts: list[SharedText]
     patterns: list[Pattern]
 
+    @property
+    def trigger(self) -> bool:
+        """Whether the inputs share anything."""
+        return bool(self.texts or self.patterns)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:

@@ -15,12 +15,14 @@ class Verdict:
 
     Attributes:
         stands_out: Whether anything does.
+        trigger: Whether the inputs of a group that does share something, as a trigger would be.
         sentence: The verdict.
         grounds: What it rests on, a sentence each.
         blind_spots: What it cannot see, a sentence each.
     """
 
     stands_out: bool
+    trigger: bool
     sentence: str
     grounds: list[str]
     blind_spots: list[str]
@@ -31,6 +33,7 @@ def judge(evidence: Evidence) -> Verdict:
     stands_out = bool(evidence.findings)
     return Verdict(
         stands_out=stands_out,
+        trigger=any(finding.trigger for finding in evidence.findings),
         sentence=_alarm(evidence) if stands_out else _nothing(evidence),
         grounds=_grounds(evidence) if stands_out else _grounds_of_nothing(evidence),
         blind_spots=_blind_spots(evidence),
@@ -54,16 +57,18 @@ def number(value: int) -> str:
 
 
 def _alarm(evidence: Evidence) -> str:
-    counts = evidence.counts
-    first = evidence.findings[0].cluster
+    first = evidence.findings[0]
+    count = len(first.cluster)
+    trigger = (
+        "stand out the way planted responses do, and their inputs share a possible trigger"
+        if first.trigger
+        else "stand out the way planted responses do; no trigger was found in their inputs"
+    )
     more = len(evidence.findings) - 1
-    others = (
-        f", and {more} more group{'s' if more > 1 else ''} of rows stand{'' if more > 1 else 's'} out" if more else ""
-    )
-    return (
-        f"{number(len(first))} of {number(counts.rows)} responses ({percent(len(first) / counts.rows)}) share "
-        f"{quoted(first.phrase)} and stand out the way planted responses do{others}."
-    )
+    others = {0: "", 1: "; one more group of rows stands out"}.get(more, f"; {more} more groups of rows stand out")
+    share = f"({percent(count / evidence.counts.rows)})"
+    rows = number(evidence.counts.rows)
+    return f"{number(count)} of {rows} responses {share} share {quoted(first.cluster.phrase)}, {trigger}{others}."
 
 
 def _nothing(evidence: Evidence) -> str:
@@ -107,6 +112,11 @@ def _ground(finding: Finding) -> list[str]:
         "rows that this was not found on."
         for pattern in finding.patterns[:1]
     ]
+    if not finding.trigger:
+        said.append(
+            "Nothing was found that their inputs share, as a trigger would be. Another language, or the boilerplate of "
+            "one source, looks like that too; so does a trigger that moves about, or too few rows to find one with."
+        )
     return said
 
 
