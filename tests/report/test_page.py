@@ -13,6 +13,7 @@ from byorn.data.rejects import Reject
 from byorn.data.row import ImageFile, Origin, user_message
 from byorn.report.evidence import gather
 from byorn.report.html import as_html
+from byorn.report.verdict import p_in_words
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\" ' onload=alert(1) {{ 7*7 }} ]]> --> </style>"
 
@@ -146,3 +147,10 @@ def test_a_large_group_makes_no_large_page():
     page = as_html(gather(made_run(rows, scores)))
     assert "900 of 4,000 responses" in page
     assert len(page) < 100_000
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.0321, "p = 0.03"), (0.0000449, "p = 0.00004"), (1e-9, "p < 0.000001"), (1, "p = 1")]
+)
+def test_p_values_are_said_in_plain_figures(value, said):
+    assert p_in_words(value) == said

@@ -13,7 +13,7 @@ from byorn.report.odds import Odds
 from byorn.report.patterns import Pattern
 from byorn.report.plots import Histogram, Whisker, histogram, whisker
 from byorn.report.thumbnails import picture, thumbnail
-from byorn.report.verdict import Verdict, judge, number, p_in_words, percent
+from byorn.report.verdict import Verdict, judge, number, p_in_table, p_in_words, percent
 from byorn.report.visible import Piece, name_of, pieces, plain
 
 CARDS = 8
@@ -181,7 +181,7 @@ def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
     others = max(1, evidence.counts.rows - len(cluster))
     facts = [
         f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it (by "
-        f"{cluster.statistic}, p = {p_in_words(cluster.p_value)} corrected)",
+        f"{cluster.statistic}, {p_in_words(cluster.p_value)} corrected)",
         f"{number(cluster.flagged)} of its rows are flagged, against "
         f"{percent((evidence.counts.flagged - cluster.flagged) / others)} of all others",
     ]
@@ -203,7 +203,7 @@ def _shared(shared: SharedText) -> SharedShown:
         inside=_of(shared.odds.inside, shared.odds.of_inside),
         outside=_of(shared.odds.outside, shared.odds.of_outside),
         odds=odds_in_words(shared.odds),
-        p_value=p_in_words(shared.p_value),
+        p_value=p_in_table(shared.p_value),
     )
 
 
@@ -226,7 +226,7 @@ def _pattern(pattern: Pattern) -> PatternShown:
         headline=_HEADLINES[pattern.kind],
         strength=(
             f"It tells {pattern.inside} images of these rows from {pattern.outside} others with an AUC of "
-            f"{pattern.auc:.2f} (p = {p_in_words(pattern.p_value)} corrected), on rows that it was not found on."
+            f"{pattern.auc:.2f} ({p_in_words(pattern.p_value)} corrected), on rows that it was not found on."
         ),
         inside=picture(pattern.mean_inside, pattern.box),
         outside=picture(pattern.mean_outside, pattern.box),
@@ -258,7 +258,7 @@ def _column(evidence: Evidence, column: Column) -> ColumnShown:
                 marked=number(odds.inside),
                 share=round(100 * odds.inside / max(1, value.rows), 2),
                 odds=odds_in_words(odds),
-                p_value=p_in_words(value.flagged_p if value.standing_out is None else value.standing_out_p),
+                p_value=p_in_table(value.flagged_p if value.standing_out is None else value.standing_out_p),
                 whisker=whisker(odds),
                 guilty=value.guilty,
             )

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.visible import plain
 
 _LONGEST_PHRASE = 80
+_LEAST_P = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +97,7 @@ def _ground(finding: Finding) -> list[str]:
     phrase = quoted(cluster.phrase)
     said = [
         f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses (by {cluster.statistic}) "
-        f"contain {phrase}; phrases of clean data do so with p = {p_in_words(cluster.p_value)}, corrected for every "
+        f"contain {phrase}; phrases of clean data do so with {p_in_words(cluster.p_value)}, corrected for every "
         "phrase that was looked at."
     ]
     if cluster.image_dependence is not None and cluster.image_dependence > 0:
@@ -129,8 +132,16 @@ _PATTERNS = {
 
 
 def p_in_words(p_value: float) -> str:
-    """A p-value with one digit."""
-    return "below 1e-15" if p_value < 1e-15 else f"{p_value:.1g}"
+    """`p = 0.0004`, with one digit that counts, or `p < 0.000001`."""
+    text = p_in_table(p_value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def p_in_table(p_value: float) -> str:
+    """The same without the letter."""
+    if p_value < _LEAST_P:
+        return f"< {_LEAST_P:.6f}"
+    return str(np.format_float_positional(float(f"{p_value:.1g}"), trim="-"))
 
 
 def _grounds_of_nothing(evidence: Evidence) -> list[str]:
