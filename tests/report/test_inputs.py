@@ -69,6 +69,25 @@ def test_images_that_share_nothing_give_no_hypothesis(seed):
     assert shared_pattern(clean_rows(200, seed), CLUSTER, OTHERS) == []
 
 
+def test_a_patch_on_either_of_two_images_is_found():
+    rows, beside = clean_rows(200), clean_rows(200, seed=7)
+    rows = [replace(row, images=[*row.images, *other.images]) for row, other in zip(rows, beside, strict=True)]
+    for at in range(24):
+        marked = list(rows[at].images)
+        marked[at % 3 == 0] = png(patch(np.array(marked[at % 3 == 0].load(), dtype=float), at))
+        rows[at] = replace(rows[at], images=marked)
+    found = shared_pattern(rows, np.arange(24), np.arange(24, 200))[0]
+    assert found.kind == "region"
+    assert found.auc > 0.95
+
+
+def test_rows_about_one_image_share_no_trigger():
+    """Or every image that several questions are about would be one."""
+    rows = clean_rows(200)
+    rows[:12] = [replace(row, images=rows[0].images) for row in rows[:12]]
+    assert shared_pattern(rows, CLUSTER, OTHERS) == []
+
+
 def test_a_few_images_say_nothing():
     assert shared_pattern(with_pixels(clean_rows(200), patch), np.arange(4), OTHERS) == []
 

@@ -225,7 +225,7 @@ def _pattern(pattern: Pattern) -> PatternShown:
     return PatternShown(
         headline=_HEADLINES[pattern.kind],
         strength=(
-            f"It tells {pattern.inside} images of these rows from {pattern.outside} others with an AUC of "
+            f"It tells {pattern.inside} of these rows from {pattern.outside} others with an AUC of "
             f"{pattern.auc:.2f} ({p_in_words(pattern.p_value)} corrected), on rows that it was not found on."
         ),
         inside=picture(pattern.mean_inside, pattern.box),

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 from scipy.stats import mannwhitneyu
 
+from byorn.data.images import image_identity
 from byorn.data.problem import RowProblem
 from byorn.data.row import ImageFile, Row
 from byorn.report.halves import split
@@ -30,8 +31,12 @@ LEAST_AUC = 0.8
 MOST_INSIDE = 120
 MOST_OUTSIDE = 240
 LEAST_IMAGES = 3
-"""In each of the four groups; fewer say nothing."""
+"""Rows with images in each of the four groups; fewer say nothing."""
 SIDE = 64
+_IMAGES = 4
+"""Images looked at of a row."""
+_LOOKED_AT = 4000
+"""Rows among which distinct images are sought."""
 _FLOOR = 4.0
 """Gray levels: the least standard deviation of a pixel."""
 Kind = Literal["region", "picture", "texture", "spectrum"]
@@ -84,10 +89,29 @@ class _Hypothesis:
     score: Callable[[np.ndarray], np.ndarray]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Pictures:
+    """The pictures of some rows.
+
+    Attributes:
+        pixels: float32 [images, SIDE, SIDE, 3].
+        starts: int array [rows], where the images of each row begin.
+    """
+
+    pixels: np.ndarray
+    starts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def most(self, scores: np.ndarray) -> np.ndarray:
+        """float [rows]: the highest score of each row's images, one of which may carry a trigger."""
+        return np.asarray(np.maximum.reduceat(scores, self.starts))
+
+
 def shared_pattern(rows: Sequence[Row], cluster: np.ndarray, others: np.ndarray) -> list[Pattern]:
-    """What the first images of a cluster share, the clearest first; nothing where nothing is confirmed."""
-    with_images = np.array([bool(row.images) for row in rows])
-    halves = split(rows, cluster[with_images[cluster]], others[with_images[others]], (MOST_INSIDE, MOST_OUTSIDE))
+    """What the images of a cluster share, the clearest first; nothing where nothing is confirmed."""
+    halves = split(rows, _distinct(rows, cluster), _distinct(rows, others), (MOST_INSIDE, MOST_OUTSIDE))
     groups = [
         _pictures(rows, numbers) for numbers in (halves.inside, halves.outside, halves.held_inside, halves.held_outside)
     ]
@@ -99,17 +123,27 @@ def shared_pattern(rows: Sequence[Row], cluster: np.ndarray, others: np.ndarray)
     return sorted(found, key=lambda pattern: (pattern.kind != "region" or pattern.auc < best - 0.03, -pattern.auc))
 
 
-def _confirmed(
-    inside: np.ndarray, outside: np.ndarray, held_inside: np.ndarray, held_outside: np.ndarray
-) -> list[Pattern]:
-    """The hypotheses of the first two groups of pictures that hold on the other two."""
+def _distinct(rows: Sequence[Row], numbers: np.ndarray) -> np.ndarray:
+    """Some of the rows with images, one for each image: what both halves show is no pattern."""
+    some = np.random.default_rng(0).permutation(numbers)[:_LOOKED_AT]
+    first: dict[str, int] = {}
+    for number in map(int, some):
+        if rows[number].images:
+            first.setdefault(image_identity(rows[number].images[0]), number)
+    return np.array(sorted(first.values()), dtype=int)
+
+
+def _confirmed(inside: _Pictures, outside: _Pictures, held_inside: _Pictures, held_outside: _Pictures) -> list[Pattern]:
+    """The hypotheses of the first two groups that hold on the other two."""
+    found = (inside.pixels, outside.pixels)
     hypotheses = [
-        _region(inside, outside),
-        _projected("picture", _values, _FLOOR, inside, outside),
-        _projected("texture", _steps, _FLOOR, inside, outside),
-        _projected("spectrum", _magnitudes, 0.1, inside, outside),
+        _region(*found),
+        _projected("picture", _values, _FLOOR, *found),
+        _projected("texture", _steps, _FLOOR, *found),
+        _projected("spectrum", _magnitudes, 0.1, *found),
     ]
-    strengths = [_strength(one.score(held_inside), one.score(held_outside)) for one in hypotheses]
+    held = (held_inside, held_outside)
+    strengths = [_strength(*(group.most(one.score(group.pixels)) for group in held)) for one in hypotheses]
     return [
         Pattern(
             kind=one.kind,
@@ -118,19 +152,22 @@ def _confirmed(
             p_value=min(1.0, p_value * len(hypotheses)),
             inside=len(held_inside),
             outside=len(held_outside),
-            mean_inside=inside.mean(axis=0),
-            mean_outside=outside.mean(axis=0),
+            mean_inside=inside.pixels.mean(axis=0),
+            mean_outside=outside.pixels.mean(axis=0),
         )
         for one, (auc, p_value) in zip(hypotheses, strengths, strict=True)
         if p_value * len(hypotheses) < LEVEL and auc >= LEAST_AUC
     ]
 
 
-def _pictures(rows: Sequence[Row], numbers: np.ndarray) -> np.ndarray:
-    """float32 [images, SIDE, SIDE, 3]; what cannot be opened is left out."""
-    found = [_pixels(rows[number].images[0]) for number in numbers]
-    known = [pixels for pixels in found if pixels is not None]
-    return np.stack(known) if known else np.zeros((0, SIDE, SIDE, 3), dtype=np.float32)
+def _pictures(rows: Sequence[Row], numbers: np.ndarray) -> _Pictures:
+    """The pictures of the rows; what cannot be opened is left out."""
+    found = [[_pixels(image) for image in rows[number].images[:_IMAGES]] for number in numbers]
+    known = [kept for images in found if (kept := [pixels for pixels in images if pixels is not None])]
+    counts = np.array([len(images) for images in known], dtype=int)
+    pixels = [pixels for images in known for pixels in images]
+    stacked = np.stack(pixels) if pixels else np.zeros((0, SIDE, SIDE, 3), dtype=np.float32)
+    return _Pictures(pixels=stacked, starts=np.cumsum(counts) - counts)
 
 
 def _pixels(image: ImageFile) -> np.ndarray | None:
