@@ -30,7 +30,7 @@ LEVEL = 0.01
 LEAST_AUC = 0.8
 MOST_INSIDE = 120
 MOST_OUTSIDE = 240
-LEAST_IMAGES = 3
+LEAST_IMAGES = 2
 """Rows with images in each of the four groups; fewer say nothing."""
 SIDE = 64
 _IMAGES = 4
