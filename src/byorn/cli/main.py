@@ -1,7 +1,7 @@
 """`byorn COMMAND ...`: parse, call, and turn what goes wrong into one line and an exit code.
 
-Exit codes: 0 done; 2 bad usage, data or model, or a disk that takes no more; 130 interrupted (SIGINT) and 143
-terminated (SIGTERM): run the same command again to go on.
+Exit codes: 0 done; 2 bad usage, data or model, or a disk that takes no more; 3 done, and found what `--fail-on` names;
+130 interrupted (SIGINT) and 143 terminated (SIGTERM): run the same command again to go on.
 """
 
 import sys
@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from byorn.errors import ByornError, ConfigError
+from byorn.errors import ByornError, ConfigError, GateExceeded
 
 COMMANDS = {
     "demo": "poison a small data set and watch plain fine-tuning fall for it, and byorn not",
     "scan": "score every response under the pretrained model, and flag the implausible ones",
+    "report": "say what a scan found: a page for people, and two files for machines",
     "train": "fine-tune with LoRA, replacing implausible responses by the model's own",
     "review": "decide about single rows of a scan, in a spreadsheet or on a page on this computer",
     "rewrite": "write the data set of a scan again, in its own format, without what was flagged",
@@ -25,6 +26,7 @@ COMMANDS = {
 SHARED = ("scan", "train", "evaluate")  # commands that several processes do together
 DONE = 0
 USER_ERROR = 2
+GATE = 3
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -68,7 +70,7 @@ def _run_or_say_why(name: str, arguments: Sequence[str]) -> int:
                 sys.stdout.flush()  # a disk that is full behind it is known only now
     except ByornError as error:
         print(error_line(error), file=sys.stderr)
-        return USER_ERROR
+        return GATE if isinstance(error, GateExceeded) else USER_ERROR
     except KeyboardInterrupt as stop:
         terminated = isinstance(stop, Terminated)
         word = "terminated" if terminated else "interrupted"

@@ -22,8 +22,35 @@ class DryRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScanSpec(DryRun):
+class Gated:
+    """For commands that can stop a pipeline."""
+
+    fail_on: tuple[str, ...] = setting(
+        (),
+        help="exit with code 3 where this is found: cluster (a group of rows stands out), source (it comes from one "
+        "source), share>NUMBER (more rows stand out); several joined by commas",
+        metavar="GATE",
+        shown="nothing",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSpec(Gated):
+    """What is reported."""
+
+    moved: Path | None = setting(
+        None, help="where the data set is now, if it was moved", metavar="PATH", shown="where the scan found it"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanSpec(DryRun, Gated):
     """What is shown of a scan."""
+
+    no_report: bool = setting(False, help="write no report.html, report.json and report.sarif")
 
     show: int = setting(
         10, help="print so many rows of either end, least and most plausible", metavar="N", check=at_least(0)
