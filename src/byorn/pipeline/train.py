@@ -14,7 +14,6 @@ from byorn.defenses.plan import Tuned, trust_all
 from byorn.errors import MismatchError
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags
-from byorn.models.digest import model_digest
 from byorn.models.inputs import Inputs, load_inputs, open_rows, training_rows
 from byorn.models.load import load_adapter
 from byorn.models.lora import idle_layers
@@ -29,7 +28,7 @@ from byorn.pipeline.summary import TrainingSummary, summarize
 from byorn.runs.folder import make_folder, read_json, same_config, write_config, write_environment, write_json
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
-from byorn.training.checkpoints import last_checkpoint
+from byorn.training.checkpoints import any_checkpoint, last_checkpoint
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -75,14 +74,14 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
         say(f"  {plan.flags.reviews}", **asdict(plan.flags.reviews))
     config = build_config(spec, out / "checkpoints", plan.arguments)
     write_config(out, {**settings, "resolved": config.to_dict()})
-    if len(inputs.rows) >= LONG and not last_checkpoint(out / "checkpoints", quiet=True):
+    if len(inputs.rows) >= LONG and not any_checkpoint(out / "checkpoints"):
         _tell_long_run(inputs, plan, config, spec)
     trainer = build_trainer(inputs.model, inputs.processor, _dataset(inputs, plan), plan.flags, config, spec, held_out)
     plan.prepare(trainer)
     _run(trainer, out / "checkpoints")
     summary = summarize(trainer, plan, defense=spec.defense, data=rows.loaded.fingerprint, rows=len(inputs.rows))
     if trainer.is_world_process_zero():
-        _export(trainer, summary, out, data, model)
+        _export(trainer, summary, out, data, inputs.identity)
     return summary
 
 
@@ -118,15 +117,17 @@ def _run(trainer: "ByornTrainer", checkpoints: Path) -> None:
         )
 
 
-def _export(trainer: "ByornTrainer", summary: TrainingSummary, out: Path, data: DataSpec, model: ModelSpec) -> None:
+def _export(
+    trainer: "ByornTrainer", summary: TrainingSummary, out: Path, data: DataSpec, identity: Mapping[str, str]
+) -> None:
     """The adapter with its card, and what ran."""
     from byorn.training.card import write_card
 
-    facts = summary.as_dict()
+    facts, model = summary.as_dict(), identity["model"]
     spent = summary.seconds
     trainer.save_model(str(out / "adapter"))
-    write_environment(out, model=model.name, model_digest=model_digest(trainer.model), seed=trainer.args.seed)
-    write_card(out / "adapter", facts, model.name, data.source)
+    write_environment(out, model=model, model_digest=identity["model_digest"], seed=trainer.args.seed)
+    write_card(out / "adapter", facts, model, data.source)
     write_json(out / "training.json", {**facts, "log": trainer.state.log_history})
     say(
         f"trained in {seconds(spent['training'])}, of which sampling {seconds(spent['sampling'])}; "
@@ -217,6 +218,6 @@ def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> "tuple[PeftMode
 
 def _check_config(out: Path, settings: Mapping[str, Any], spec: TrainSpec) -> None:
     """Refuse other settings where something of an earlier run would be used again."""
-    begun = last_checkpoint(out / "checkpoints", quiet=True) or (out / "training.json").exists()
+    begun = any_checkpoint(out / "checkpoints") or (out / "training.json").exists()
     if begun or (out / spec.defense).is_dir():
         same_config(out, {key: value if isinstance(value, str) else asdict(value) for key, value in settings.items()})

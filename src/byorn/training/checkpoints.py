@@ -20,21 +20,24 @@ DEEPSPEED = "latest"
 """What DeepSpeed leaves beside an optimizer that it keeps in files of its own."""
 
 
-def last_checkpoint(folder: Path, adapters: Collection[str] = (), *, quiet: bool = False) -> Path | None:
+def last_checkpoint(folder: Path, adapters: Collection[str] = ()) -> Path | None:
     """The last whole checkpoint of a run; what lies after it is said to be damaged.
 
     Args:
         folder: Of the checkpoints.
         adapters: Names of adapters beside the trained one, each in a folder of its name, that a checkpoint must have.
-        quiet: Say nothing.
     """
     for path in sorted(_numbered(folder), key=step_of, reverse=True):
         problem = damage(path, adapters)
         if problem is None:
             return path
-        if not quiet:
-            say(f"  {path} is no whole checkpoint ({problem}); it is left out")
+        say(f"  {path} is no whole checkpoint ({problem}); it is left out")
     return None
+
+
+def any_checkpoint(folder: Path) -> bool:
+    """Whether a run has begun to write checkpoints, whole or not."""
+    return bool(_numbered(folder))
 
 
 def _numbered(folder: Path) -> list[Path]:
