@@ -1,18 +1,22 @@
 """For machines: JSON by its schema, SARIF by the structure of the standard, gates."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from made_runs import attacked, clean_rows, made_run
 
 import byorn.report
 from byorn.data.rejects import Reject
 from byorn.data.row import Origin
 from byorn.errors import ConfigError, GateExceeded
+from byorn.report.cyclonedx import as_cyclonedx
 from byorn.report.document import VERSION, as_document
 from byorn.report.evidence import gather
 from byorn.report.gates import check_gates, parse_gate
@@ -48,6 +52,29 @@ def test_both_documents_fit_their_schemas(which, request):
     found = request.getfixturevalue(which)
     jsonschema.validate(plain(as_document(found)), SCHEMA)
     jsonschema.validate(plain(as_sarif(found)), SARIF)
+
+
+@pytest.mark.parametrize("which", ["evidence", "clean"])
+def test_a_bill_of_materials_is_one_by_its_own_library(which, request):
+    text = as_cyclonedx(request.getfixturevalue(which))
+    assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(text) is None
+    assert as_cyclonedx(request.getfixturevalue(which)) == text
+
+
+def test_a_bill_of_materials_names_what_stands_out_and_its_control(evidence):
+    data, model = json.loads(as_cyclonedx(evidence))["components"]
+    said = {entry["name"]: entry["value"] for entry in data["properties"]}
+    assert [data["type"], model["type"]] == ["data", "machine-learning-model"]
+    assert said["byorn:stands_out"] == "true"
+    assert said["byorn:cluster:0:phrase"] == "visit our shop"
+    assert said["byorn:rows"] == str(evidence.counts.rows)
+    assert "1.3.1" in said["byorn:control"]
+
+
+def test_without_the_library_the_extra_is_named(evidence, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cyclonedx.model.bom", None)
+    with pytest.raises(ConfigError, match=r"byorn\[bom\]"):
+        as_cyclonedx(evidence)
 
 
 def test_the_schema_knows_every_field(evidence):

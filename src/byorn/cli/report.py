@@ -11,13 +11,15 @@ from byorn.settings import build
 def run(values: Values) -> None:
     spec = build(ReportSpec, values)
 
-    from byorn.pipeline.report import FILES, report
+    from byorn.pipeline.report import FILES, report, write_cyclonedx
     from byorn.report.gates import check_gates, parse_gate
 
     folder = Path(str(values["run"]))
     gates = [parse_gate(text) for text in spec.fail_on]
     evidence = report(folder, spec.moved)
     print("\n".join(str(folder / name) for name in FILES))
+    if spec.cyclonedx:
+        print(write_cyclonedx(evidence))
     check_gates(gates, evidence)
 
 

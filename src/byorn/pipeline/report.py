@@ -42,6 +42,19 @@ def write_report(run: Run, *, files: bool = True) -> Evidence:
     return evidence
 
 
+def write_cyclonedx(evidence: Evidence) -> Path:
+    """`report.cdx.json` beside the other files of a report.
+
+    Raises:
+        ConfigError: The extra `byorn[bom]` is not installed.
+    """
+    from byorn.report.cyclonedx import as_cyclonedx
+
+    path = evidence.run.folder / "report.cdx.json"
+    _write(path, as_cyclonedx(evidence))
+    return path
+
+
 def _json(content: object) -> str:
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 

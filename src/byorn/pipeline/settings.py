@@ -38,6 +38,7 @@ class Gated:
 class ReportSpec(Gated):
     """What is reported."""
 
+    cyclonedx: bool = setting(False, help="write report.cdx.json too, a CycloneDX bill of materials (byorn[bom])")
     moved: Path | None = setting(
         None, help="where the data set is now, if it was moved", metavar="PATH", shown="where the scan found it"
     )
