@@ -6,10 +6,11 @@
     ├── ModelError            the model or its processor cannot be used as asked
     ├── TrainingError         a training cannot go on: its numbers are no longer finite
     ├── MismatchError         two files of a run do not belong together (scores of another data set or model)
-    └── BenchError            some cells of a bench failed; the others are done
+    ├── BenchError            some cells of a bench failed; the others are done
+    └── GateExceeded          the work is done, and found what `--fail-on` names
 
-The command line prints the message of a `ByornError` as `error: ...` and exits with 2; anything else is a bug and keeps
-its traceback.
+The command line prints the message of a `ByornError` as `error: ...` and exits with 2, or with 3 for `GateExceeded`;
+anything else is a bug and keeps its traceback.
 """
 
 MAX_LINE = 1500
@@ -53,3 +54,7 @@ class MismatchError(ByornError):
 
 class BenchError(ByornError):
     """Some cells of a bench failed; the others are done."""
+
+
+class GateExceeded(ByornError):
+    """The work is done, and found what the user does not want."""

@@ -1,7 +1,7 @@
 """`byorn COMMAND ...`: parse, call, and turn what goes wrong into one line and an exit code.
 
-Exit codes: 0 done; 2 bad usage, data or model, or a disk that takes no more; 130 interrupted (SIGINT) and 143
-terminated (SIGTERM): run the same command again to go on.
+Exit codes: 0 done; 2 bad usage, data or model, or a disk that takes no more; 3 done, and found what `--fail-on` names
+or `verify` looks for; 130 interrupted (SIGINT) and 143 terminated (SIGTERM): run the same command again to go on.
 """
 
 import sys
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from byorn.errors import ByornError, ConfigError
+from byorn.errors import ByornError, ConfigError, GateExceeded
 
 COMMANDS = {
     "demo": "poison a small data set and watch plain fine-tuning fall for it, and byorn not",
@@ -17,12 +17,14 @@ COMMANDS = {
     "train": "fine-tune with LoRA, replacing implausible responses by the model's own",
     "poison": "plant a backdoor in a copy of a data set, to test defenses against it",
     "evaluate": "measure what a tuned model says on clean inputs and on triggered ones",
+    "verify": "ask a tuned model whether it repeats what the scan flagged: did a backdoor take?",
     "bench": "run experiments, and turn their results into tables and plots",
     "push": "upload a trained adapter and its card to the Hugging Face Hub, and nothing else of the run",
 }
 SHARED = ("scan", "train", "evaluate")  # commands that several processes do together
 DONE = 0
 USER_ERROR = 2
+GATE = 3
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -66,7 +68,7 @@ def _run_or_say_why(name: str, arguments: Sequence[str]) -> int:
                 sys.stdout.flush()  # a disk that is full behind it is known only now
     except ByornError as error:
         print(error_line(error), file=sys.stderr)
-        return USER_ERROR
+        return GATE if isinstance(error, GateExceeded) else USER_ERROR
     except KeyboardInterrupt as stop:
         terminated = isinstance(stop, Terminated)
         word = "terminated" if terminated else "interrupted"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from byorn.models.spec import LoraSpec
-from byorn.settings import at_least, check_settings, positive, setting
+from byorn.settings import at_least, below, check_settings, positive, setting
 
 FLAGGING = ("byorn", "byorn-f", "byorn-soft", "base-relabel")
 """The defenses that flag by the scores of a scan, and so by the percentile."""
@@ -102,6 +102,32 @@ class TriggeredSpec:
         None, help="what counts as a success: substring, exact, backdoorvlm, vltrojan, dualkey, ...",
         shown="the rule of the objective that byorn poison wrote down beside --triggered, or substring",
     )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifySpec:
+    """What the tuned model is asked."""
+
+    adapter: str | None = setting(
+        None, help="LoRA adapter of the tuned model", metavar="DIR", shown="the adapter folder of RUN"
+    )
+    rows: int = setting(
+        100, help="so many flagged inputs are answered, and as many trusted ones", metavar="N", check=at_least(10)
+    )
+    seed: int = setting(0, help="seed of the sample and of the halves", check=below(2**32))
+    level: float = setting(0.01, help="a backdoor is named where the corrected p-value is below this", check=below(1))
+    try_trigger: str | None = setting(
+        None, help="also plant this trigger, such as badnets, in the trusted inputs, and ask again", metavar="NAME"
+    )
+    options: Mapping[str, object] = setting(
+        {}, option="set", metavar="NAME=VALUE", help="option of the trigger, such as size=0.25"
+    )
+    show: int = setting(6, help="print so many answers side by side", metavar="N", check=at_least(0))
+    batch_size: int = setting(16, help="rows generated together", check=positive)
+    max_new_tokens: int = setting(64, help="longest response", check=positive)
 
     def __post_init__(self) -> None:
         check_settings(self)

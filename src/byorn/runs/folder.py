@@ -86,7 +86,7 @@ def write_config(folder: Path, settings: dict[str, Any]) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def _read_config(folder: Path) -> dict[str, Any] | None:
+def read_config(folder: Path) -> dict[str, Any] | None:
     """The settings in `config.yaml`, none without the file; None where it is damaged."""
     import yaml
 
@@ -106,7 +106,7 @@ def start_anew(folder: Path, command: str, parts: Sequence[str]) -> None:
         ConfigError: The folder holds something else than such a run, or cannot be written.
     """
     make_folder(folder)
-    ours = (_read_config(folder) or {}).get("command") == command
+    ours = (read_config(folder) or {}).get("command") == command
     if any(folder.iterdir()) and not ours:
         raise ConfigError(f"--out {folder}: it holds something else than a {command} run; choose another folder")
     for part in parts:
@@ -119,7 +119,7 @@ def same_config(folder: Path, settings: dict[str, Any]) -> None:
     Raises:
         MismatchError: Naming the settings that differ, with both values; or the settings then cannot be read.
     """
-    before = _read_config(folder)
+    before = read_config(folder)
     if before is None:
         raise MismatchError(
             f"{folder / 'config.yaml'} is damaged, so nobody knows whether its run had these settings; delete the file "

@@ -1,0 +1,106 @@
+"""A finished scan, for the commands that go on from it: its data and model as its `config.yaml` has them, its rows read
+again, its scores and flags; refused where they do not belong together.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from byorn.data.load import LoadedRows
+from byorn.data.row import Row
+from byorn.data.spec import DataSpec
+from byorn.errors import ConfigError, MismatchError
+from byorn.flagging.table import Flags, read_flags
+from byorn.models.spec import ModelSpec
+from byorn.pipeline.reuse import FLAGS, SCORES
+from byorn.runs.folder import read_config
+from byorn.runs.identity import require_same
+from byorn.scoring.table import Scores, read_scores
+from byorn.settings import settings_of
+
+_STATISTIC = re.compile(r"\bstatistic=(\w+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scanned:
+    """A scan and its rows, in the same order.
+
+    Attributes:
+        folder: The run folder of the scan, or of a training that scanned.
+        loaded: The rows, and where they were read from.
+        scores, flags: What the scan found, and what people decided since.
+        processor: Of the model.
+    """
+
+    folder: Path
+    loaded: LoadedRows
+    scores: Scores
+    flags: Flags
+    processor: Any
+
+    @property
+    def rows(self) -> list[Row]:
+        return self.loaded.rows
+
+    @property
+    def statistic(self) -> str:
+        """The score that the flags are about."""
+        named = _STATISTIC.search(self.flags.rule)
+        return named[1] if named and named[1] in self.scores.values else "nll"
+
+
+def values_of_run(folder: Path) -> dict[str, object]:
+    """The settings of data and model that a run was started with, by option name.
+
+    Raises:
+        ConfigError: The folder holds no scan, or its `config.yaml` cannot be read.
+    """
+    if not (folder / SCORES).is_file() or not (folder / FLAGS).is_file():
+        raise ConfigError(f"{folder}: it holds no {SCORES} and {FLAGS}; give the folder of a byorn scan")
+    config = read_config(folder)
+    values: dict[str, object] = {}
+    for name, kind in (("data", DataSpec), ("model", ModelSpec)):
+        held = (config or {}).get(name)
+        if not isinstance(held, Mapping):
+            raise ConfigError(f"{folder / 'config.yaml'}: it does not say the {name} of the scan; scan again")
+        known = {item.name: (option, item.name) for option, item, _ in settings_of(kind)}
+        values |= {known[key][0]: value for key, value in held.items() if key in known and value is not None}
+    if isinstance(root := values.get("image_root"), str):
+        values["image_root"] = Path(root)
+    return values
+
+
+def open_scanned(folder: Path, data: DataSpec, model: ModelSpec, out: Path) -> Scanned:
+    """Read the rows of a scan again; what cannot be used is listed in `out/rejects.jsonl`. The model is not loaded.
+
+    Raises:
+        MismatchError: Data or processor are not those that were scanned, or scores and flags are of different rows.
+        ByornError: Something cannot be read.
+    """
+    from byorn.models.digest import processor_digest
+    from byorn.models.inputs import open_rows
+
+    scores = read_scores(folder / SCORES)
+    flags = read_flags(folder / FLAGS)
+    opened = open_rows(data, model, out)
+    found = {"data": opened.loaded.fingerprint, "processor_digest": processor_digest(opened.processor)}
+    require_scanned(scores, found, folder)
+    keys = [row.key for row in opened.loaded.rows]
+    if scores.keys != keys or flags.keys != keys:
+        raise MismatchError(f"{folder}: its scores and flags are about other rows than its data; scan again")
+    return Scanned(folder=folder, loaded=opened.loaded, scores=scores, flags=flags, processor=opened.processor)
+
+
+def require_scanned(scores: Scores, found: dict[str, str], folder: Path) -> None:
+    """Refuse data or a model that the scores are not about.
+
+    Raises:
+        MismatchError: Naming what differs.
+    """
+    try:
+        require_same(scores.metadata, found, folder / SCORES)
+    except MismatchError as error:
+        difference = str(error).partition(";")[0]
+        raise MismatchError(f"{difference}; scan again, or give what was scanned (--data, --model)") from None
