@@ -127,7 +127,11 @@ def _candidates(flagged: Sequence[Words], others: Sequence[Words]) -> list[Words
         longest.values(),
         key=lambda phrase: more_often(len(frequent[phrase]), len(flagged), elsewhere[phrase], len(others)),
     )
-    return ranked[:LOOKS]
+    kept: list[Words] = []
+    for phrase in ranked:  # what only adds words to a stronger one would cost power and tell nothing new
+        if not any(_holds(phrase, stronger) for stronger in kept):
+            kept.append(phrase)
+    return kept[:LOOKS]
 
 
 def _rare(hits: int, n: int, elsewhere: int, m: int) -> bool:
