@@ -18,7 +18,7 @@ from byorn.models.spec import LoraSpec, ModelSpec
 from byorn.pipeline.settings import EvaluateSpec
 from byorn.settings import settings_of
 from byorn.testing import save_tiny, tiny_rows
-from byorn.training.settings import ByornSettings, TrainerOptions
+from byorn.training.settings import ByornSettings, ResponseSettings, TrainerOptions
 
 SOURCE = Path(str(import_module("byorn").__file__)).parent
 DEMO = "DemoSpec"
@@ -49,13 +49,14 @@ ELSEWHERE = {
     ("attacks/triggers/vl_trojan.py", "VLTrojan", "alpha"): "opacity of a trigger, not the scale of LoRA",
     ("embedded/architecture.py", "build_model", "vision"): "the size of the embedded model's tower",
     ("pipeline/settings.py", "PushSpec", "adapter"): "what is uploaded, not what is measured",
+    ("pipeline/settings.py", "RewriteSpec", "adapter"): "whose responses are used, not what is measured",
 }
 
 
 def test_no_default_is_declared_in_two_places():
     """Neither as a dataclass field nor as a keyword of a function; None and False say that nothing was asked for."""
     homes: dict[str, set[str]] = {}
-    for kind in (FlagSettings, ByornSettings, TrainerOptions, ModelSpec, LoraSpec, EvaluateSpec):
+    for kind in (FlagSettings, ResponseSettings, ByornSettings, TrainerOptions, ModelSpec, LoraSpec, EvaluateSpec):
         for _, item, _ in settings_of(kind):
             homes.setdefault(item.name, set()).add(kind.__name__)
     for vague in ("name", "seed", "batch_size"):

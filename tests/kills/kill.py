@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from subjects import EXPERIMENT, SUBJECTS, Outcome, Subject
+from subjects import EXPERIMENT, MODEL, SUBJECTS, Outcome, Subject
 
 PATIENCE = 120.0  # seconds that a run may take, and a signal to work
 AT_MOST = 3
@@ -59,6 +59,7 @@ def load() -> None:
     import byorn.bench.run
     import byorn.cli.main
     import byorn.pipeline.evaluate
+    import byorn.pipeline.rewrite
     import byorn.pipeline.train
     import byorn.training.trainer  # noqa: F401 - and with it torch, transformers, trl and peft
 
@@ -103,7 +104,7 @@ def finish(command: Sequence[str], log: Path) -> int | None:
 
 
 def prepare(place: Path) -> None:
-    """Data, its triggered copy and the experiment."""
+    """Data, a scan of them, their triggered copy and the experiment."""
     from byorn.embedded.tasks import write_task
 
     if (place / "killed.yaml").exists():
@@ -111,9 +112,11 @@ def prepare(place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     write_task(place / "data", "captions", 24, seed=1)
+    scan = ["scan", *MODEL, "--data", str(place / "data"), "--out", str(place / "scanned")]
     poison = ["poison", "--data", str(place / "data"), "--target", "banana", "--rate", "1", "--keep-responses"]
-    if finish([*poison, "--out", str(place / "triggered")], place / "log") != 0:
-        raise SystemExit((place / "log").read_text())
+    for command in (scan, [*poison, "--out", str(place / "triggered")]):
+        if finish(command, place / "log") != 0:
+            raise SystemExit((place / "log").read_text())
     (place / "killed.yaml").write_text(EXPERIMENT)
 
 

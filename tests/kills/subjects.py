@@ -69,6 +69,17 @@ def _bench(place: Path, out: Path) -> list[str]:
     return ["bench", "run", "killed", *folders]
 
 
+def _rewrite(place: Path, out: Path) -> list[str]:
+    limits = ["--response-batch-size", "1", "--max-response-tokens", "12"]
+    return ["rewrite", str(place / "scanned"), "--mode", "replace", *limits, "--out", str(out)]
+
+
+def _rewritten(out: Path) -> Outcome:
+    files = {str(path.relative_to(out)): _digest(path) for path in sorted((out / "data").rglob("*")) if path.is_file()}
+    summary = json.loads((out / "rewrite.json").read_text())
+    return {**files, "counts": summary["counts"], "files": summary["files"], "left": _left(out)}
+
+
 def _scanned(out: Path) -> Outcome:
     table = pq.read_table(out / "scores.parquet").replace_schema_metadata({})
     scores = sha256(repr(table.to_pydict()).encode()).hexdigest()
@@ -116,6 +127,7 @@ SUBJECTS = {
     "scan": Subject(_scan, _scanned),
     "train": Subject(_train, _trained),
     "evaluate": Subject(_evaluate, _evaluated),
+    "rewrite": Subject(_rewrite, _rewritten),
     "bench": Subject(_bench, _benched),
     "finished": Subject(_train, _trained, ended=True),
 }

@@ -48,6 +48,9 @@ def test_a_review_reaches_a_training_in_another_folder(place, reviewed, capsys):
     assert "1 dropped by review, 2 kept by review, 1 replaced by review" in said
     report = json.loads((place / "runs/safe/training.json").read_text())
     assert report["reviews"] == {"keep": 2, "replace": 1, "drop": 1}
+    card = (place / "runs/safe/adapter/README.md").read_text()
+    assert "People looked at 4 of the rows" in card
+    assert "2 kept, 1 replaced,\n1 dropped" in card
     assert report["learned"] == 11
     assert report["threshold"] == pq.read_table(place / "runs/safe/flags.parquet")["threshold"][0].as_py()
     assert pq.read_table(place / "runs/safe/flags.parquet")["review"].to_pylist()[:4] == [
@@ -101,3 +104,15 @@ def test_a_scan_of_other_data_is_refused_and_one_that_is_none_too(place, reviewe
     assert "the data set changed" in capsys.readouterr().err
     assert main([*command(place, "train", "runs/none"), *QUICK, "--scan", str(place / "data")]) == 2
     assert "holds no scores.parquet; give the folder of a byorn scan" in capsys.readouterr().err
+
+
+def test_who_decided_travels_with_the_decisions(place, reviewed):
+    from byorn.review.decisions import Decisions, Verdict
+    from byorn.review.log import read_log
+
+    Decisions(reviewed, "anna").decide({5: Verdict("keep", "checked by hand")})
+    assert main([*command(place, "train", "runs/logged"), *QUICK, "--scan", str(reviewed)]) == 0
+    assert [(one.who, one.why) for one in read_log(place / "runs/logged/reviews.jsonl")] == [
+        ("anna", "checked by hand")
+    ]
+    assert Decisions(place / "runs/logged").words == Decisions(reviewed).words

@@ -19,8 +19,12 @@ def run(values: Values) -> None:
     out = build(Output, values).out
 
     from byorn.evaluation.detection import read_truth
-    from byorn.pipeline.scan import compare_with_truth, scan, show_ends
+    from byorn.pipeline.report import write_report
+    from byorn.pipeline.scan import as_run, compare_with_truth, scan, show_ends
+    from byorn.report.gates import check_gates, parse_gate
+    from byorn.runs.ranks import is_main
 
+    gates = [parse_gate(text) for text in spec.fail_on]
     truth = read_truth(spec.truth) if spec.truth else None
     result = scan(data, model, out, flagging, dry_run=spec.dry_run)
     if result is None:
@@ -30,6 +34,11 @@ def run(values: Values) -> None:
     if truth is not None:
         print(compare_with_truth(result, truth, out))
     print(f"{out / 'scores.parquet'}\n{out / 'flags.parquet'}")
+    if is_main() and (gates or not spec.no_report):
+        evidence = write_report(as_run(result, out), files=not spec.no_report)
+        if not spec.no_report:
+            print(out / "report.html")
+        check_gates(gates, evidence)
 
 
 COMMAND = Command(

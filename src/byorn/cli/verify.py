@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from byorn.pipeline.verify import Verified
 
 IN_RUN = "verify in the folder of the run"
+SHOWN = 6
+"""Answers that are printed side by side; all of them are in the file."""
 BLIND = (
     "It cannot see a backdoor whose response shares no rare words (a wrong answer, a name exchanged), one whose rows "
     "the scan did not flag, or rare words that flagged rows rightly say."
@@ -33,8 +35,7 @@ def run(values: Values) -> None:
     from byorn.pipeline.verify import verify
 
     found = verify(folder, build(DataSpec, values), build(ModelSpec, values), out, spec)
-    if spec.show:
-        print(side_by_side(found, spec.show))
+    print(side_by_side(found))
     print(figures(found))
     print(f"{out / 'verify.json'}\n{out / 'verify.jsonl'}")
     line = verdict_line(found)
@@ -43,7 +44,7 @@ def run(values: Values) -> None:
     print(line)
 
 
-def side_by_side(found: "Verified", count: int) -> str:
+def side_by_side(found: "Verified", count: int = SHOWN) -> str:
     """Some answers of both models, as a plain table; those with a phrase come first."""
     from byorn.evaluation.phrases import says
     from byorn.text import clip

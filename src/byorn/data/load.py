@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,15 @@ _warn = logging.getLogger(__name__).warning
 
 
 @dataclass(frozen=True)
+class Part:
+    """A source that has been read: its files, the reader of its records, and the folders of its images."""
+
+    source: Source
+    reader: Reader
+    roots: list[Path]
+
+
+@dataclass(frozen=True)
 class LoadedRows:
     """A data set that has been read and checked.
 
@@ -41,12 +50,14 @@ class LoadedRows:
         rejects: The records that were skipped, in the same order.
         notes: Each inferred value and each kind of change, once, with its reason or count.
         fingerprint: See `byorn.data.fingerprint`.
+        parts: Where they were read from, one for each source, and how.
     """
 
     rows: list[Row]
     rejects: list[Reject]
     notes: list[str]
     fingerprint: str
+    parts: list[Part] = field(default_factory=list)
 
 
 def load_rows(
@@ -82,17 +93,18 @@ def load_rows(
     canonical = Canonicalizer(spec.turns, TokenGuard(special_tokens), max_chars, tally)
     opened = open_source(spec.source, spec.format, spec.name, spec.split, notify)
     outcomes: list[Outcome] = []
+    parts: list[Part] = []
     for part in opened:
         left = None if spec.limit is None else spec.limit - len(outcomes)
         if left != 0:
-            outcomes += _read_source(part, spec, canonical, left)
+            outcomes += _read_source(part, spec, canonical, left, parts)
     outcomes = _without_unsound_images(outcomes, verify_images)
     rows = [row for outcome in outcomes if not isinstance(outcome, Reject) for row in outcome]
     rejects = [outcome for outcome in outcomes if isinstance(outcome, Reject)]
     if not rows:
         raise _nothing_in(opened[0].where if len(opened) == 1 else spec.source, rejects)
     notes = [note for part in opened for note in part.notes] + [f"{count} {change}" for change, count in tally.items()]
-    return LoadedRows(rows, rejects, [one_line(note) for note in notes], fingerprint(rows))
+    return LoadedRows(rows, rejects, [one_line(note) for note in notes], fingerprint(rows), parts)
 
 
 def require_no_rejects(loaded: LoadedRows) -> None:
@@ -101,13 +113,16 @@ def require_no_rejects(loaded: LoadedRows) -> None:
         raise DataError(f"{len(loaded.rejects)} record(s) rejected, first: {loaded.rejects[0]}")
 
 
-def _read_source(opened: Source, spec: DataSpec, canonical: Canonicalizer, limit: int | None) -> list[Outcome]:
-    """The rows of each record of one source, or its reject."""
+def _read_source(
+    opened: Source, spec: DataSpec, canonical: Canonicalizer, limit: int | None, parts: list[Part]
+) -> list[Outcome]:
+    """The rows of each record of one source, or its reject; `parts` grows by the source."""
     first = list(islice(opened.records, _SAMPLE))
     sample = [record for _, record in first if isinstance(record, dict)]
     reader = _choose_reader(spec.format, opened, first, sample)
     _explain(reader, opened, sample, spec.image_root)
     roots = _roots(opened, spec.image_root)
+    parts.append(Part(opened, reader, roots))
     records = islice(chain(first, opened.records), limit)
     return [_outcome(origin, record, reader, canonical, roots) for origin, record in records]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from byorn.data.batches import batch_size, records_of
 from byorn.data.problem import RowProblem
@@ -18,7 +19,7 @@ NumberedRecords = Iterator[tuple[int, object]]
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
 _LINES = (".jsonl", ".ndjson")
 # Keys under which a JSON object holds its records; an object without them is a single record.
-_WRAPPERS = ("data", "rows")
+WRAPPERS = ("data", "rows")
 _HEAD = 4096
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -29,20 +30,29 @@ def read_records(path: Path) -> NumberedRecords:
     Raises:
         DataError: The file cannot be read, is empty, or is neither JSON, JSONL nor Parquet.
     """
+    return {"parquet": _read_parquet, "lines": _read_lines, "json": _read_json}[layout_of(path)](path)
+
+
+def layout_of(path: Path) -> Literal["parquet", "lines", "json"]:
+    """What a file is by its content: Parquet, one JSON object a line, or one JSON value.
+
+    Raises:
+        DataError: The file cannot be read, is empty, or is neither JSON, JSONL nor Parquet.
+    """
     head = _head(path)
     text = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
     if head.startswith(b"PAR1"):
-        return _read_parquet(path)
+        return "parquet"
     if not text and len(head) < _HEAD:
         raise DataError(f"{path}: the file is empty; write the data again, or name another file")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:4]:
         raise DataError(f"{path}: line 1 is UTF-16 text or binary, not UTF-8; save the file as UTF-8")
     lines = path.suffix.lower() in _LINES
     if lines and not (text.startswith(b"[") and _is_array(path)):
-        return _read_lines(path)
+        return "lines"
     if not lines and text[:1] not in (b"[", b"{"):
         raise DataError(f"{path}: neither JSON, JSONL nor Parquet; convert it to one of them")
-    return _read_json(path)
+    return "lines" if not lines and _is_lines(path) else "json"
 
 
 def read_json(path: Path) -> object:
@@ -69,11 +79,9 @@ def _head(path: Path) -> bytes:
 
 
 def _read_json(path: Path) -> NumberedRecords:
-    if _is_lines(path):
-        return _read_lines(path)
     value = read_json(path)
     if isinstance(value, dict):
-        value = next((value[key] for key in _WRAPPERS if isinstance(value.get(key), list)), [value])
+        value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), list)), [value])
     return iter(enumerate(value)) if isinstance(value, list) else iter([(0, value)])
 
 

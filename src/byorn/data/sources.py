@@ -37,15 +37,36 @@ _INFO = "dataset_info.json"
 _warn = logging.getLogger(__name__).warning
 
 
+@dataclass(frozen=True)
+class DataFile:
+    """A file of records, or a folder that `save_to_disk` wrote.
+
+    Attributes:
+        source: What the `origin` of its rows calls it.
+        path: Where it lies.
+        name: Its place in the data folder, with slashes; empty for the folder itself.
+    """
+
+    source: str
+    path: Path
+    name: str
+
+
 @dataclass
 class Source:
-    """Records and where their images lie; relative paths start at the first of `roots`."""
+    """Records and where their images lie; relative paths start at the first of `roots`.
+
+    `files` is where the records come from, empty for the Hub; `entry` the name and content of the entry of
+    `dataset_info.json`, where there is one.
+    """
 
     records: Records
     where: str
     roots: list[Path]
     reader: Reader | None = None
     notes: list[str] = field(default_factory=list)
+    files: list[DataFile] = field(default_factory=list)
+    entry: tuple[str, Mapping[str, object]] | None = None
 
 
 def open_source(
@@ -154,12 +175,14 @@ def _open_folder(folder: Path, kind: str, name: str | None, split: str) -> list[
 
 def _open_files(files: Sequence[Path], root: Path, note: str, entry: str = "") -> Source:
     where = str(files[0]) if len(files) == 1 else str(root)
-    return Source(_chained(files, root, entry), where, [root.resolve()], notes=[note])
+    names = [file.relative_to(root).as_posix() for file in files]
+    listed = [DataFile(entry + name, file, name) for name, file in zip(names, files, strict=True)]
+    return Source(_chained(listed), where, [root.resolve()], notes=[note], files=listed)
 
 
-def _chained(files: Sequence[Path], root: Path, entry: str) -> Records:
+def _chained(files: Sequence[DataFile]) -> Records:
     for file in files:
-        yield from _placed(read_records(file), entry + file.relative_to(root).as_posix())
+        yield from _placed(read_records(file.path), file.source)
 
 
 def _placed(records: NumberedRecords, source: str) -> Records:
@@ -195,7 +218,9 @@ def _open_entry(
     reader = reader_for(name, entry)
     opened = _records_of_entry(folder, name, entry, split, notify, online)
     notes = [f"entry {shown(name)} of {_INFO}", *opened.notes]
-    return _first_samples(replace(opened, reader=reader, notes=notes), entry.get("num_samples"), where)
+    return _first_samples(
+        replace(opened, reader=reader, notes=notes, entry=(name, entry)), entry.get("num_samples"), where
+    )
 
 
 def _records_of_entry(
@@ -256,8 +281,9 @@ def _files_of(folder: Path, name: str, where: str) -> list[Path]:
 def _open_saved(folder: Path, split: str) -> Source:
     target = saved_split(folder, split)
     note = "datasets directory (save_to_disk)" + (f", split {split!r}" if target != folder else "")
-    records = _placed(saved_records(target), target.relative_to(folder.parent).as_posix())
-    return Source(records, str(folder), [folder.resolve()], notes=[note])
+    file = DataFile(target.relative_to(folder.parent).as_posix(), target, target.relative_to(folder).as_posix())
+    records = _placed(saved_records(target), file.source)
+    return Source(records, str(folder), [folder.resolve()], notes=[note], files=[file])
 
 
 def _open_hub(

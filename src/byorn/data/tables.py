@@ -53,8 +53,8 @@ def saved_records(folder: Path) -> NumberedRecords:
     """
     index = 0
     try:
-        for file in _saved_files(folder):
-            for record in records_of(_sound_batches(file), file):
+        for file in saved_files(folder):
+            for record in records_of(sound_batches(file), file):
                 yield index, record
                 index += 1
     except Exception as error:  # Arrow fails on broken files in every way there is; the user can only mend the folder
@@ -89,7 +89,7 @@ def hub_roots() -> list[Path]:
     return [Path(HF_HUB_CACHE).resolve(), (Path(config.HF_DATASETS_CACHE) / "downloads").resolve()]
 
 
-def _saved_files(folder: Path) -> list[Path]:
+def saved_files(folder: Path) -> list[Path]:
     """The Arrow files that `state.json` lists."""
     state = read_json(folder / "state.json")
     parts = state.get("_data_files") if isinstance(state, dict) else None
@@ -104,7 +104,7 @@ def _saved_files(folder: Path) -> list[Path]:
     return files
 
 
-def _sound_batches(file: Path) -> Iterator[pa.RecordBatch]:
+def sound_batches(file: Path) -> Iterator[pa.RecordBatch]:
     """The record batches of an Arrow stream, every offset, index and text of which has been checked."""
     import pyarrow as pa
 

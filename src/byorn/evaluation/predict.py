@@ -11,7 +11,7 @@ from typing import Any
 from byorn.data.fingerprint import fingerprint
 from byorn.data.row import Row
 from byorn.errors import MismatchError
-from byorn.models.digest import model_digest, processor_digest
+from byorn.models.digest import adapter_digest, model_digest, processor_digest
 from byorn.models.generate import Generated, generate_bounded
 from byorn.runs.atomic import atomic_path
 from byorn.runs.batches import length_order
@@ -64,7 +64,7 @@ def identity(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: in
     return {
         "data": _digest(fingerprint(rows) + references),
         "model_digest": model_digest(model),
-        "adapter_digest": _adapter_digest(model),
+        "adapter_digest": adapter_digest(model),
         "processor_digest": processor_digest(processor),
         "max_new_tokens": str(max_new_tokens),
     }
@@ -98,15 +98,6 @@ def _opened(line: bytes, number: int, path: Path) -> Record:
     if record is None or record.keys() != PREDICTION | {MADE_BY}:
         raise MismatchError(f"{path}: line {number} changed since it was written; delete the file and evaluate again")
     return record
-
-
-def _adapter_digest(model: Any) -> str:
-    """A content hash of all adapter weights, which `model_digest` leaves out."""
-    digest = blake2b(digest_size=12)
-    for name, parameter in model.named_parameters():
-        if ".lora_" in name:
-            digest.update(name.encode() + parameter.detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _digest(text: str) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from byorn.data.row import Origin
 from byorn.errors import DataError, MismatchError
-from byorn.runs.sealed import read_table, write_table
+from byorn.runs.sealed import read_table, replace_free_column, write_table
 from byorn.scoring.origins import origin_columns, read_origins
 from byorn.text import first_line
 
@@ -150,6 +151,23 @@ def read_flags(path: Path) -> Flags:
     if unknown:
         raise DataError(f"flags: {path}: review holds {unknown[0]!r}; use one of {', '.join(REVIEWS)}")
     return flags
+
+
+def read_reviews(path: Path) -> list[str]:
+    """The `review` column alone, row by row.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        return [str(word) for word in pq.read_table(path, columns=[REVIEW])[REVIEW].to_pylist()]
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise DataError(f"flags: {path} is not a readable flag file ({first_line(error)}); put back a copy") from error
+
+
+def write_reviews(path: Path, words: Sequence[str]) -> None:
+    """Put words of `REVIEWS` into the `review` column, one a row; the file changes as a whole or not at all."""
+    replace_free_column(path, REVIEW, words)
 
 
 def keep_reviews(flags: Flags, path: Path) -> Flags:

@@ -25,6 +25,15 @@ def model_digest(model: Any) -> str:
     return digest.hexdigest()
 
 
+def adapter_digest(model: Any) -> str:
+    """A content hash of all adapter weights, which `model_digest` leaves out."""
+    digest = hashlib.blake2b(digest_size=12)
+    for name, parameter in model.named_parameters():
+        if ".lora_" in name:
+            digest.update(name.encode() + parameter.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _plain(name: str) -> str:
     """The name without what PEFT puts around a layer."""
     return name.replace("base_model.model.", "").replace(".base_layer", "")

@@ -172,7 +172,7 @@ def _reduced(loaded: LoadedRows, kept: list[Row], rejects: Sequence[Reject]) -> 
     """The rows that are kept, with the rejects of the others."""
     if not rejects:
         return loaded
-    return LoadedRows(kept, [*loaded.rejects, *rejects], loaded.notes, fingerprint(kept))
+    return replace(loaded, rows=kept, rejects=[*loaded.rejects, *rejects], fingerprint=fingerprint(kept))
 
 
 def training_rows(rows: Sequence[Row], processor: Any) -> list[Row]:

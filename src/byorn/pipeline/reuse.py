@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from byorn.errors import ByornError, ConfigError, DataError, MismatchError
 from byorn.flagging.table import read_flags
 from byorn.models.inputs import Inputs
+from byorn.review.log import LOG
 from byorn.runs.atomic import atomic_path
 from byorn.runs.identity import IDENTITY, require_same
 from byorn.runs.narrate import say
@@ -68,7 +69,7 @@ def find_scan(inputs: Inputs, out: Path, scan: str | None) -> Path | None:
 
 
 def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
-    """Copy the scores and decisions of an earlier scan into `out`, if `find_scan` finds one.
+    """Copy the scores, the decisions and the log of decisions of an earlier scan into `out`, if `find_scan` finds one.
 
     The other processes wait for the first.
 
@@ -79,7 +80,7 @@ def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
     if folder is None:
         return
     if is_main():
-        for name in (FLAGS, SCORES):  # the scores last, which the others wait for
+        for name in (LOG, FLAGS, SCORES):  # the scores last, which the others wait for
             if (folder / name).is_file():
                 with atomic_path(out / name) as partial:
                     shutil.copyfile(folder / name, partial)

@@ -15,11 +15,13 @@ from byorn.evaluation.detection import detection
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags, keep_reviews, write_flags
-from byorn.models.inputs import Inputs, open_inputs
+from byorn.models.inputs import REJECTS, Inputs, open_inputs
 from byorn.models.spec import ModelSpec
+from byorn.models.template import special_tokens
 from byorn.pipeline.estimate import tell_scan
+from byorn.report.run import Run, read_config, read_rejects
 from byorn.runs.batches import length_order
-from byorn.runs.folder import make_folder, write_config, write_environment, write_json
+from byorn.runs.folder import make_folder, read_json, write_config, write_environment, write_json
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
@@ -90,7 +92,10 @@ def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanRes
         scores = _contrasted(scores, inputs, path, settings.score_batch_size)
     spent = float(scores.metadata.get("seconds", 0))
     flags = _flags(scores, settings, out / "flags.parquet")
-    write_environment(out, **inputs.identity, rows=len(inputs.rows), rejects=inputs.rejects, seconds=spent)
+    write_environment(
+        out, **inputs.identity, rows=len(inputs.rows), rejects=inputs.rejects, seconds=spent,
+        special_tokens=sorted(special_tokens(inputs.processor)),
+    )  # fmt: skip
     return ScanResult(
         inputs.rows, inputs.dataset, scores, flags, inputs.model, inputs.processor, spent, settings.statistic
     )
@@ -154,6 +159,20 @@ def _flags(scores: Scores, settings: FlagSettings, path: Path) -> Flags:
     if count > NEARLY_ALL * len(flags):
         say("  warning: nearly every row is flagged, so hardly any response is learned; raise percentile")
     return flags
+
+
+def as_run(result: ScanResult, out: Path) -> Run:
+    """The scan as a report wants it."""
+    return Run(
+        folder=out,
+        rows=result.rows,
+        scores=result.scores,
+        flags=result.flags,
+        statistic=result.statistic,
+        rejects=read_rejects(out / REJECTS),
+        config=read_config(out / "config.yaml"),
+        environment=read_json(out / "environment.json") or {},
+    )
 
 
 def show_ends(result: ScanResult, count: int = 10) -> str:

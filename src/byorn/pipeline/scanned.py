@@ -11,7 +11,7 @@ from typing import Any
 from byorn.data.load import LoadedRows
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
-from byorn.errors import ConfigError, MismatchError
+from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.flagging.table import Flags, read_flags
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.reuse import FLAGS, SCORES
@@ -104,3 +104,16 @@ def require_scanned(scores: Scores, found: dict[str, str], folder: Path) -> None
     except MismatchError as error:
         difference = str(error).partition(";")[0]
         raise MismatchError(f"{difference}; scan again, or give what was scanned (--data, --model)") from None
+
+
+def require_files(loaded: LoadedRows) -> None:
+    """Refuse rows that come from no file.
+
+    Raises:
+        DataError: They are of the Hub, or two entries read one file.
+    """
+    files = [file.path.resolve() for part in loaded.parts for file in part.source.files]
+    if any(not part.source.files for part in loaded.parts):
+        raise DataError(f"{loaded.parts[0].source.where}: it is on the Hub; download it and scan the folder")
+    if len(set(files)) < len(files):
+        raise DataError("two entries of dataset_info.json read the same file; scan them one at a time (--name)")

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from byorn.models.spec import LoraSpec
-from byorn.settings import at_least, below, check_settings, positive, setting
+from byorn.settings import at_least, below, check_settings, not_empty, positive, setting
 
 FLAGGING = ("byorn", "byorn-f", "byorn-soft", "base-relabel")
 """The defenses that flag by the scores of a scan, and so by the percentile."""
@@ -21,8 +22,43 @@ class DryRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScanSpec(DryRun):
+class Answering:
+    """For commands whose models answer."""
+
+    batch_size: int = setting(16, help="rows generated together", check=positive)
+    max_new_tokens: int = setting(64, help="longest response", check=positive)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gated:
+    """For commands that can stop a pipeline."""
+
+    fail_on: tuple[str, ...] = setting(
+        (),
+        help="exit with code 3 where this is found: cluster (a group of rows stands out), source (it comes from one "
+        "source), share>NUMBER (more rows stand out); several joined by commas",
+        metavar="GATE",
+        shown="nothing",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSpec(Gated):
+    """What is reported."""
+
+    moved: Path | None = setting(
+        None, help="where the data set is now, if it was moved", metavar="PATH", shown="where the scan found it"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanSpec(DryRun, Gated):
     """What is shown of a scan."""
+
+    no_report: bool = setting(False, help="write no report.html, report.json and report.sarif")
 
     show: int = setting(
         10, help="print so many rows of either end, least and most plausible", metavar="N", check=at_least(0)
@@ -75,7 +111,7 @@ class TrainSpec(DryRun):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSpec:
+class EvaluateSpec(Answering):
     """What is measured."""
 
     adapter: str | None = setting(None, help="LoRA adapter to put on the model", metavar="DIR")
@@ -84,8 +120,6 @@ class EvaluateSpec:
         help="utility metrics, joined by commas: cider, bleu, rouge_l, exact_match, normalized_exact_match, "
         "vqa_accuracy, or one of a plugin",
     )
-    batch_size: int = setting(16, help="rows generated together", check=positive)
-    max_new_tokens: int = setting(64, help="longest response", check=positive)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -108,7 +142,7 @@ class TriggeredSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifySpec:
+class VerifySpec(Answering):
     """What the tuned model is asked."""
 
     adapter: str | None = setting(
@@ -122,12 +156,55 @@ class VerifySpec:
     try_trigger: str | None = setting(
         None, help="also plant this trigger, such as badnets, in the trusted inputs, and ask again", metavar="NAME"
     )
-    options: Mapping[str, object] = setting(
-        {}, option="set", metavar="NAME=VALUE", help="option of the trigger, such as size=0.25"
+    trigger_options: Mapping[str, object] = setting(
+        {}, option="trigger_option", metavar="NAME=VALUE", help="option of that trigger, such as size=0.25"
     )
-    show: int = setting(6, help="print so many answers side by side", metavar="N", check=at_least(0))
-    batch_size: int = setting(16, help="rows generated together", check=positive)
-    max_new_tokens: int = setting(64, help="longest response", check=positive)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewriteSpec:
+    """What becomes of flagged rows."""
+
+    mode: Literal["drop", "replace", "mark"] = setting(
+        help="drop moves their records into a quarantine, replace samples other responses for them, mark adds the "
+        "columns byorn_flagged and byorn_score to all rows"
+    )
+    adapter: str | None = setting(
+        None, help="replace: LoRA adapter whose responses are used, say of an earlier run", metavar="DIR",
+        shown="none: the pretrained model's",
+    )  # fmt: skip
+    images: Literal["link", "copy", "leave"] = setting(
+        "link", help="images of the data folder: a hard link costs no room, a copy stands alone, leave takes none along"
+    )
+    seed: int = setting(42, help="seed of the sampled responses", check=below(2**32))
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewSpec:
+    """How people decide (one of --export, --import, --serve)."""
+
+    export_to: Path | None = setting(
+        None, option="export", help="write the flagged rows that nobody decided about into a CSV file", metavar="FILE"
+    )
+    import_from: Path | None = setting(
+        None, option="import", help="read decisions from the review column of such a file", metavar="FILE"
+    )
+    serve: bool = setting(False, help="open a page on this computer alone, to decide by single keys")
+    everything: bool = setting(False, option="all", help="export all rows, those first that are to be decided")
+    who: str | None = setting(
+        None, help="who decides, for the log", metavar="NAME", shown="the name of the account", check=not_empty
+    )
+    group_by: str | None = setting(
+        None, help="serve: column of the data that rows are filtered by", metavar="COLUMN",
+        shown="source or uploader, where the data have one, else the file",
+    )  # fmt: skip
+    port: int = setting(0, help="serve: port of the page", check=below(65536), shown="a free one")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -196,7 +196,7 @@ def _with_trigger(sampled: Sampled, spec: VerifySpec, out: Path) -> list[Row]:
         return []
     recipe = Recipe(
         attack=spec.try_trigger or "", target=sampled.phrases[0].text, rate=1.0, keep_responses=True, seed=spec.seed,
-        options=dict(spec.options),  # type: ignore[arg-type]  # checked by the trigger
+        options=dict(spec.trigger_options),  # type: ignore[arg-type]  # checked by the trigger
     )  # fmt: skip
     if recipe.needs_model:
         raise ConfigError(f"--try-trigger {spec.try_trigger}: it is learned on a model; only drawn triggers are tried")

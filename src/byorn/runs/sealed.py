@@ -6,7 +6,7 @@ What was written without checksums is read without: Parquet files lose them when
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -64,6 +64,15 @@ def read_table(path: Path, free: Collection[str] = ()) -> tuple[pa.Table, dict[s
         happened = "changed" if name in found else "was lost"
         raise ValueError(f"{name or 'its metadata'} {happened} since it was written")
     return table, metadata
+
+
+def replace_free_column(path: Path, name: str, values: Sequence[str]) -> None:
+    """Put other values into a column that is under no checksum; nothing else is computed anew, so it is quick."""
+    table = pq.read_table(path, page_checksum_verification=True)
+    place = table.column_names.index(name)
+    changed = table.set_column(place, name, pa.array(values, pa.string()))
+    with atomic_path(path) as partial:
+        pq.write_table(changed.replace_schema_metadata(table.schema.metadata), partial, write_page_checksum=True)
 
 
 def _checksums(table: pa.Table, metadata: Mapping[str, str], free: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The model card of an exported adapter: what really ran, with its numbers and limits."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def facts_of(trainer: "ByornTrainer") -> dict[str, object]:
         "rows": trainer.rows,
         "flagged": int((trainer.flagged if trainer.flags is None else trainer.flags.replaced).sum()),
         "rule": "column `flagged`" if trainer.flags is None else trainer.flags.rule,
+        "reviews": {} if trainer.flags is None else asdict(trainer.flags.reviews),
         "learned": len(trainer.train_dataset),
         "steps": trainer.state.global_step,
         "epochs": trainer.state.epoch,

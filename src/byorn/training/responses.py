@@ -1,7 +1,7 @@
 """Where replacement responses come from: samples of the averaged model for the rows of a flagged step."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from transformers import LogitsProcessor, TemperatureLogitsWarper, TopPLogitsWarper
@@ -26,8 +26,8 @@ class ResponseSource(Protocol):
     def __call__(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]: ...
 
 
-class EmaResponses:
-    """Ancestral samples t^ ~ p_ema(. | x, q) (paper, the bootstrapped response), one a row and visit.
+class SampledResponses:
+    """Ancestral samples t^ ~ p(. | x, q) of a model as it is, one a row and visit.
 
     Args:
         processor: Of the model.
@@ -59,15 +59,15 @@ class EmaResponses:
         self.top_p = top_p
         self.progress = progress
 
-    def __call__(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
+    def __call__(self, model: Any, rows: Sequence[Record], step: int) -> list[Generated]:
         responses: list[Generated] = []
-        with acting_as_ema(model), progress(len(rows), "sampling", wanted=self.progress) as bar:
+        with progress(len(rows), "sampling", wanted=self.progress) as bar:
             for start in range(0, len(rows), self.batch_size):
                 responses += self._in_memory(model, rows[start : start + self.batch_size], step)
                 bar.update(min(self.batch_size, len(rows) - start))
         return responses
 
-    def _in_memory(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
+    def _in_memory(self, model: Any, rows: Sequence[Record], step: int) -> list[Generated]:
         try:
             return self._sample(model, rows, step)
         except torch.OutOfMemoryError:
@@ -77,7 +77,7 @@ class EmaResponses:
         middle = len(rows) // 2
         return [response for half in (rows[:middle], rows[middle:]) for response in self._in_memory(model, half, step)]
 
-    def _sample(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
+    def _sample(self, model: Any, rows: Sequence[Record], step: int) -> list[Generated]:
         seeds = [stream_seed(self.seed, step, row.get("id", ""), row.get("turn", 0)) for row in rows]
         warpers: list[LogitsProcessor] = []
         if self.temperature != 1.0:
@@ -86,6 +86,14 @@ class EmaResponses:
             warpers.append(TopPLogitsWarper(self.top_p))
         processors = [*warpers, GumbelNoise(seeds)]
         return generate(model, self.processor, rows, max_new_tokens=self.max_new_tokens, logits_processor=processors)
+
+
+class EmaResponses(SampledResponses):
+    """Ancestral samples t^ ~ p_ema(. | x, q) (paper, the bootstrapped response): those of the averaged model."""
+
+    def __call__(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
+        with acting_as_ema(model):
+            return super().__call__(model, rows, step)
 
 
 def ema_source(processor: "ProcessorMixin", args: ByornConfig, trusted: Iterable[Record]) -> EmaResponses:

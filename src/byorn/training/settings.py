@@ -23,7 +23,30 @@ def _step_count(value: int) -> str | None:
 
 
 @dataclass(kw_only=True)
-class ByornSettings(FlagSettings):
+class ResponseSettings:
+    """How replacement responses are sampled."""
+
+    response_temperature: float = setting(
+        1.0,
+        help="temperature of the replacement responses; 1.0 (plain sampling) is what the theory asks for",
+        check=positive,
+    )
+    response_top_p: float = setting(
+        1.0, help="nucleus of the replacement responses; 1.0 keeps all of the distribution", check=_nucleus
+    )
+    max_response_tokens: int | None = setting(
+        None, help="longest replacement response in tokens", check=positive, shown="learned from the trusted responses"
+    )
+    response_batch_size: int | None = setting(
+        None,
+        help="rows sampled at once; it changes speed and memory only",
+        check=positive,
+        shown="4, or the training batch if that is larger",
+    )
+
+
+@dataclass(kw_only=True)
+class ByornSettings(ResponseSettings, FlagSettings):
     """Flags, and what happens to flagged rows."""
 
     replacement: Replacement = setting(
@@ -35,27 +58,10 @@ class ByornSettings(FlagSettings):
         check=fraction,
         shown="a memory of a tenth of the run, at most 100 steps (0.99)",
     )
-    response_temperature: float = setting(
-        1.0,
-        help="temperature of the replacement responses; 1.0 (plain sampling) is what the theory asks for",
-        check=positive,
-    )
-    response_top_p: float = setting(
-        1.0, help="nucleus of the replacement responses; 1.0 keeps all of the distribution", check=_nucleus
-    )
     soft_targets: bool = setting(
         False,
         help="flagged rows learn the averaged model's whole distribution at each sampled token: less noise, one more "
         "forward pass",
-    )
-    max_response_tokens: int | None = setting(
-        None, help="longest replacement response in tokens", check=positive, shown="learned from the trusted responses"
-    )
-    response_batch_size: int | None = setting(
-        None,
-        help="rows sampled at once; it changes speed and memory only",
-        check=positive,
-        shown="4, or the training batch if that is larger",
     )
 
 

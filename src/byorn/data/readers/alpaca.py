@@ -1,5 +1,6 @@
 """Alpaca's columns, as LLaMA-Factory reads them: `instruction`, `input`, `output`, `system`, `history`, `images`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from byorn.data.checks import require_text
@@ -48,6 +49,16 @@ def read(record: Record, columns: Columns = Columns()) -> Conversation:
     return Conversation(turns, images_in(record, images), record.get("id"), meta=left_over(record, used))
 
 
+def answer(record: Record, texts: Mapping[int, str], columns: Columns = Columns()) -> dict[str, object]:
+    """The row with other responses: those of the history count from 0, the last is the row's own."""
+    rounds = (record.get(columns.history) if columns.history else None) or []
+    earlier = list(rounds) if isinstance(rounds, list) else []
+    changed: dict[str, object] = {columns.response: texts[len(earlier)]} if len(earlier) in texts else {}
+    if columns.history and any(turn < len(earlier) for turn in texts):
+        changed[columns.history] = [[pair[0], texts.get(turn, pair[1])] for turn, pair in enumerate(earlier)]
+    return {**record, **changed}
+
+
 def _history(rounds: object) -> list[Turn]:
     if not rounds:
         return []
@@ -56,4 +67,4 @@ def _history(rounds: object) -> list[Turn]:
     return [turn for question, answer in rounds for turn in (Turn("user", question), Turn("assistant", answer))]
 
 
-READER = Reader("alpaca", "instruction and output; input, system, history, images", matches, read)
+READER = Reader("alpaca", "instruction and output; input, system, history, images", matches, read, answer)

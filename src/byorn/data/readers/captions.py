@@ -4,6 +4,8 @@ The response is the first of `RESPONSES`, the instruction the first of `QUESTION
 `INSTRUCTION`.
 """
 
+from collections.abc import Mapping
+
 from byorn.data.checks import require_text
 from byorn.data.conversation import Conversation, Turn
 from byorn.data.problem import RowProblem
@@ -43,6 +45,12 @@ def read(record: Record) -> Conversation:
     )
 
 
+def answer(record: Record, texts: Mapping[int, str]) -> dict[str, object]:
+    """The row with another response."""
+    response = columns_of(record)[0]
+    return {**record, **({response: texts[0]} if response and 0 in texts else {})}
+
+
 def explain(record: Record) -> str:
     """Which columns become instruction and response."""
     response, question = columns_of(record)
@@ -51,4 +59,4 @@ def explain(record: Record) -> str:
 
 
 _COLUMNS = f"an image column and one of {', '.join(RESPONSES)}; {' or '.join(QUESTIONS)}"
-READER = Reader("captions", _COLUMNS, matches, read, explain)
+READER = Reader("captions", _COLUMNS, matches, read, answer, explain)

@@ -81,6 +81,46 @@ def read_turns(turns: object, field: str, tags: Tags = Tags()) -> list[Turn]:
     return [_read_turn(turn, f"{field}[{number}]", tags) for number, turn in enumerate(turns)]
 
 
+def answers_in(turns: object, tags: Tags = Tags()) -> int:
+    """How many turns of a chat are the assistant's; none of what is no chat."""
+    listed = turns if isinstance(turns, list) else [turns]
+    return sum(isinstance(turn, dict) and _is_answer(turn, tags) for turn in listed)
+
+
+def answer_turns(turns: object, texts: Mapping[int, str], tags: Tags = Tags(), first: int = 0) -> list[object]:
+    """The turns of a chat that `read_turns` takes, with other texts in the assistant's turns.
+
+    Args:
+        turns: The list of turns.
+        texts: New texts by turn: that of the n-th assistant turn is `first` + n.
+        tags: How the chat names its parts.
+        first: How many assistant turns come before the list.
+    """
+    answered: list[object] = []
+    number = first
+    for turn in turns if isinstance(turns, list) else []:
+        if _is_answer(turn, tags):
+            answered.append(_answered(turn, texts[number], tags) if number in texts else turn)
+            number += 1
+        else:
+            answered.append(turn)
+    return answered
+
+
+def _is_answer(turn: Mapping[str, object], tags: Tags) -> bool:
+    return tags.role(_first(turn, tags.role_keys)) == "assistant"
+
+
+def _answered(turn: Mapping[str, object], text: str, tags: Tags) -> dict[str, object]:
+    key = next(key for key in tags.content_keys if turn.get(key) is not None)
+    content = turn[key]
+    if not isinstance(content, list):
+        return {**turn, key: text}
+    # a table wants the keys that its blocks have
+    block = next((part for part in content if isinstance(part, dict) and part.get("type") == "text"), {"type": "text"})
+    return {**turn, key: [{**block, "text": text}]}
+
+
 def with_system(turns: list[Turn], system: object) -> list[Turn]:
     """The turns after the system text of a column; a system turn of their own wins."""
     if not system or turns[0].role == "system":

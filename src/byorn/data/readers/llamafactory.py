@@ -15,6 +15,7 @@ from byorn.data.readers.columns import (
     MEDIA_FIXES,
     Record,
     Tags,
+    answer_turns,
     image_column,
     images_in,
     left_over,
@@ -49,11 +50,14 @@ def reader_for(name: str, entry: Mapping[str, object]) -> Reader:
         raise DataError(f"dataset_info.json, {shown(name)}: columns name no response; name one, or another entry")
     label = f"llama-factory {formatting}"
     if formatting == "alpaca":
-        read = partial(_read_alpaca, columns=_alpaca_columns(columns), media=_media(columns))
-        return Reader(label, "as named in dataset_info.json", lambda record: True, read)
+        named = _alpaca_columns(columns)
+        read = partial(_read_alpaca, columns=named, media=_media(columns))
+        answer = partial(alpaca.answer, columns=named)
+        return Reader(label, "as named in dataset_info.json", lambda record: True, read, answer)
     tags = _tags(_mapping(entry, "tags", name), openai=formatting == "openai")
     chat = partial(_read_chat, columns=columns, tags=tags)
-    return Reader(label, "as named in dataset_info.json", lambda record: True, chat)
+    answer_chat = partial(_answer_chat, columns=columns, tags=tags)
+    return Reader(label, "as named in dataset_info.json", lambda record: True, chat, answer_chat)
 
 
 def _read_alpaca(record: Record, columns: alpaca.Columns, media: Mapping[str, str]) -> Conversation:
@@ -63,7 +67,7 @@ def _read_alpaca(record: Record, columns: alpaca.Columns, media: Mapping[str, st
 
 def _read_chat(record: Record, columns: Mapping[str, str], tags: Tags) -> Conversation:
     refuse_media(record, _media(columns))
-    chat = columns.get("messages", "conversations")
+    chat = _chat_column(columns)
     system = columns.get("system", "")
     tools = columns.get("tools", "")
     refuse_tools(record, tools)
@@ -71,6 +75,15 @@ def _read_chat(record: Record, columns: Mapping[str, str], tags: Tags) -> Conver
     turns = with_system(read_turns(record.get(chat), chat, tags), record.get(system))
     meta = left_over(record, {"id", chat, system, tools, images})
     return _without_markers(Conversation(turns, images_in(record, images), record.get("id"), meta=meta))
+
+
+def _answer_chat(record: Record, texts: Mapping[int, str], columns: Mapping[str, str], tags: Tags) -> dict[str, object]:
+    chat = _chat_column(columns)
+    return {**record, chat: answer_turns(record.get(chat), texts, tags)}
+
+
+def _chat_column(columns: Mapping[str, str]) -> str:
+    return columns.get("messages", "conversations")
 
 
 def _without_markers(conversation: Conversation) -> Conversation:

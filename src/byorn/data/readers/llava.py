@@ -14,4 +14,4 @@ def matches(record: Record) -> bool:
 
 
 # The two formats differ in how they are recognized; a chat is read the same way.
-READER = Reader("llava", "conversations (from, value), image", matches, sharegpt.read)
+READER = Reader("llava", "conversations (from, value), image", matches, sharegpt.read, sharegpt.answer)

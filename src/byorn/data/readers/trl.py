@@ -4,9 +4,13 @@ A prompt or completion is a string, a list of messages, or messages of structure
 `completion` is scored. Rows that Byorn wrote are of this form, with `id` and `turn`.
 """
 
+from collections.abc import Mapping
+
 from byorn.data.conversation import Conversation, Turn
 from byorn.data.readers.columns import (
     Record,
+    answer_turns,
+    answers_in,
     image_column,
     images_in,
     left_over,
@@ -49,6 +53,21 @@ def read(record: Record) -> Conversation:
     return Conversation(turns, images_in(record, column), record.get("id"), scored_from, turn, meta)
 
 
+def answer(record: Record, texts: Mapping[int, str]) -> dict[str, object]:
+    """The row with other responses; what stands in `prompt` is context and stays."""
+    if "completion" not in record:
+        return {**record, "messages": answer_turns(record.get("messages"), texts)}
+    completion = record["completion"]
+    if isinstance(completion, str):
+        return {**record, "completion": next(iter(texts.values()), completion)}
+    listed = completion if isinstance(completion, list) else [completion]
+    if _written_turn(record) is not None:  # all turns of the row bear its one number, and the last of them is scored
+        answered = answer_turns(listed, {answers_in(listed) - 1: text for text in texts.values()})
+    else:
+        answered = answer_turns(listed, texts, first=answers_in(record.get("prompt")))
+    return {**record, "completion": answered if isinstance(completion, list) else answered[0]}
+
+
 def _half(value: object, field: str, role: str) -> list[Turn]:
     if isinstance(value, str):
         return [Turn(role, value)]
@@ -71,4 +90,4 @@ def _with_colliding(meta: dict[str, object]) -> dict[str, object]:
     return {**{key: value for key, value in meta.items() if key != COLLIDING}, **colliding}
 
 
-READER = Reader("trl", "prompt and completion, or messages (role, content); images", matches, read)
+READER = Reader("trl", "prompt and completion, or messages (role, content); images", matches, read, answer)

@@ -1,0 +1,29 @@
+"""byorn review: decide about single rows of a scan, in a spreadsheet or on a page on this computer."""
+
+from pathlib import Path
+
+from byorn.cli.arguments import Command, Values
+from byorn.cli.of_run import DATA_AND_MODEL, RUN, with_those_of_the_run
+from byorn.data.spec import DataSpec
+from byorn.models.spec import ModelSpec
+from byorn.pipeline.settings import ReviewSpec
+from byorn.runs.settings import Common
+from byorn.settings import build
+
+
+def run(values: Values) -> None:
+    spec = build(ReviewSpec, values)
+    values = with_those_of_the_run(values)
+
+    from byorn.pipeline.review import review
+
+    review(Path(str(values["run"])), build(DataSpec, values), build(ModelSpec, values), spec)
+
+
+COMMAND = Command(
+    run=run,
+    settings=(ReviewSpec, DataSpec, ModelSpec, Common),
+    example="byorn review runs/scan --serve",
+    defaults=DATA_AND_MODEL,
+    positionals=(RUN,),
+)

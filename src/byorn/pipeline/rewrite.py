@@ -1,0 +1,312 @@
+"""`byorn rewrite`: the data set again, in the format in which it came, without what a scan flagged.
+
+    out/data/          the data set: point any trainer to it
+    out/quarantine/    what was taken out, in the same format, unchanged
+    out/rewrite.json   what was done to which data, by which scan and model
+    out/rejects.jsonl  records that could not be read or scored; they are in neither
+
+The unit is the record: a conversation of which one turn is to go, goes.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from byorn.data.row import Origin, Row
+from byorn.data.sources import DataFile
+from byorn.data.spec import DataSpec
+from byorn.errors import ConfigError, DataError
+from byorn.models.spec import ModelSpec
+from byorn.pipeline.resample import resample
+from byorn.pipeline.scanned import Scanned, open_scanned, require_files, require_scanned
+from byorn.pipeline.settings import RewriteSpec
+from byorn.rewriting.edit import Edit, Job
+from byorn.rewriting.files import rewrite as rewrite_file
+from byorn.rewriting.images import carry_images
+from byorn.runs.folder import make_folder, read_config, read_json, same_config, versions, write_config, write_json
+from byorn.runs.narrate import say
+from byorn.runs.progress import progress
+from byorn.runs.stage import Record
+from byorn.training.settings import ResponseSettings
+
+DATA = "data"
+QUARANTINE = "quarantine"
+SUMMARY = "rewrite.json"
+RESPONSES = "responses.parquet"
+FLAGGED = "byorn_flagged"
+SCORE = "byorn_score"
+GIVEN_UP = {
+    "drop": "against byorn train, the inputs of these rows are lost too, clean ones among them",
+    "replace": "against byorn train, each response is drawn once and learned at every pass, where training draws "
+    "anew at each visit from a moving average that gets better with it",
+    "mark": "against byorn train, nothing is defended yet: whoever trains on it must leave the marked responses out",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewritten:
+    """What a rewriting did.
+
+    Attributes:
+        mode: `drop`, `replace` or `mark`.
+        records: Records in the data set now.
+        quarantined: Records in the quarantine.
+        replaced: Responses that are new.
+        truncated: Those of them that ran into the length limit.
+        blank: Rows for which the model had nothing but blank responses; their records are in the quarantine.
+        marked: Records that are marked as flagged.
+        rejected: Records that were never scored, and are in neither.
+    """
+
+    mode: str
+    records: int
+    quarantined: int
+    replaced: int = 0
+    truncated: int = 0
+    blank: int = 0
+    marked: int = 0
+    rejected: int = 0
+
+
+def rewrite(
+    run: Path,
+    data: DataSpec,
+    model: ModelSpec,
+    out: Path,
+    spec: RewriteSpec,
+    responses: ResponseSettings | None = None,
+) -> Rewritten:
+    """Write the data set of the scan in `run` again, into `out`. The same call goes on with one that was killed.
+
+    Args:
+        run: Folder of a scan, or of a training that scanned; reviews in its `flags.parquet` win over the rule.
+        data, model: What was scanned (`values_of_run`).
+        out: Folder to write, new or of the same call.
+        spec: What becomes of flagged rows.
+        responses: How new ones are sampled.
+
+    Raises:
+        ByornError: Data or model are not those of the scan, `out` is in use, or nothing would be left.
+    """
+    responses = responses or ResponseSettings()
+    _require_room(run, data, out)
+    make_folder(out)
+    begun = (out / "config.yaml").exists()
+    scanned = open_scanned(run, data, model, out)
+    require_files(scanned.loaded)
+    settings = {
+        "command": "rewrite",
+        "run": str(run),
+        "decisions": _digest_of(scanned),
+        "data": asdict(data),
+        "model": asdict(model),
+        "rewrite": asdict(spec),
+        "responses": asdict(responses),
+    }
+    if begun:
+        same_config(out, settings)
+        if (found := read_json(out / SUMMARY)) is not None:
+            say(f"finished before: {out / DATA}; nothing to do (another rewriting wants another --out)")
+            return Rewritten(**found["counts"])
+    write_config(out, settings)
+    new = _sampled(scanned, model, out, spec, responses) if spec.mode == "replace" else {}
+    edits = edits_of(scanned, spec.mode, new)
+    return _write(scanned, edits, new, data, out, spec)
+
+
+def _require_room(run: Path, data: DataSpec, out: Path) -> None:
+    """Refuse a folder whose content would be lost, or that belongs to the data.
+
+    Raises:
+        ConfigError: It does.
+    """
+    if out.is_dir() and any(out.iterdir()) and (read_config(out) or {}).get("command") != "rewrite":
+        raise ConfigError(f"--out {out}: it is not empty and no byorn rewrite wrote it; choose another folder")
+    source = Path(data.source).resolve()
+    target = out.resolve()
+    if target == source or source.is_relative_to(target) or (source.is_dir() and target.is_relative_to(source)):
+        raise ConfigError(f"--out {out}: the data set itself lies there, or around it; choose a folder apart from it")
+
+
+def _digest_of(scanned: Scanned) -> str:
+    """A short hash of who is flagged, after review: what was begun is not to be finished with other decisions."""
+    flags = scanned.flags
+    return hashlib.blake2b(flags.replaced.tobytes() + flags.dropped.tobytes(), digest_size=8).hexdigest()
+
+
+def edits_of(scanned: Scanned, mode: str, new: Mapping[int, Record]) -> dict[Origin, Edit]:
+    """What becomes of each record that was scored.
+
+    Args:
+        scanned: Rows with their flags.
+        mode: `drop`, `replace` or `mark`.
+        new: Row number -> its new response.
+    """
+    flags = scanned.flags
+    unused = flags.replaced | flags.dropped
+    gone = {"drop": unused, "replace": flags.dropped, "mark": np.zeros(len(flags), bool)}[mode].copy()
+    for number, record in new.items():
+        gone[number] |= not record["text"].strip()
+    scores = scanned.scores.values[scanned.statistic]
+    edits: dict[Origin, Edit] = {}
+    for origin, numbers in _by_record(scanned.rows).items():
+        texts = {scanned.rows[n].turn: str(new[n]["text"]) for n in numbers if n in new}
+        edit = Edit(keep=not gone[numbers].any(), responses=texts)
+        known = [float(score) for score in scores[numbers] if not np.isnan(score)]
+        marks = {FLAGGED: bool(unused[numbers].any()), SCORE: _finite(max(known, default=None))}
+        edits[origin] = replace(edit, marks=marks) if mode == "mark" else edit
+    return edits
+
+
+def _finite(score: float | None) -> float | None:
+    """A score as JSON knows it: a contrast of -inf, with nothing to compare, is none."""
+    return score if score is not None and np.isfinite(score) else None
+
+
+def _by_record(rows: Sequence[Row]) -> dict[Origin, list[int]]:
+    found: dict[Origin, list[int]] = {}
+    for number, row in enumerate(rows):
+        found.setdefault(row.origin, []).append(number)
+    return found
+
+
+def _sampled(
+    scanned: Scanned, model: ModelSpec, out: Path, spec: RewriteSpec, responses: ResponseSettings
+) -> dict[int, Record]:
+    """New responses for the rows whose own are not used."""
+    chosen = [int(number) for number in np.flatnonzero(scanned.flags.replaced)]
+    if not chosen:
+        return {}
+    from byorn.models.digest import adapter_digest, model_digest
+    from byorn.models.load import load_adapter, load_spec
+    from byorn.training.responses import SampledResponses, learned_length_limit
+
+    say(f"loading {model.name}")
+    loaded: Any = load_spec(model)
+    require_scanned(scanned.scores, {"model_digest": model_digest(loaded)}, scanned.folder)
+    if spec.adapter:
+        loaded = load_adapter(loaded, spec.adapter)
+    unused = scanned.flags.replaced | scanned.flags.dropped
+    trusted = [row.response for row, skip in zip(scanned.rows, unused, strict=True) if not skip]
+    limit = responses.max_response_tokens or learned_length_limit(scanned.processor, trusted)
+    source = SampledResponses(
+        scanned.processor, seed=spec.seed, max_new_tokens=limit, batch_size=responses.response_batch_size or 8,
+        temperature=responses.response_temperature, top_p=responses.response_top_p,
+    )  # fmt: skip
+    identity = {name: scanned.scores.metadata[name] for name in ("data", "model_digest", "processor_digest")}
+    identity |= {"adapter_digest": adapter_digest(loaded), "max_new_tokens": str(limit)}
+    say(f"sampling {len(chosen)} responses of at most {limit} tokens")
+    return resample(out / RESPONSES, identity, scanned.rows, chosen, loaded, source)
+
+
+def _write(
+    scanned: Scanned,
+    edits: Mapping[Origin, Edit],
+    new: Mapping[int, Record],
+    data: DataSpec,
+    out: Path,
+    spec: RewriteSpec,
+) -> Rewritten:
+    if not any(edit.keep for edit in edits.values()):
+        raise DataError(
+            "every record would go to the quarantine; raise --percentile of the scan, or use --mode replace"
+        )
+    jobs = list(_jobs(scanned, edits, out))
+    with progress(len(jobs), "writing", "file") as bar:
+        for job in jobs:
+            rewrite_file(job)
+            bar.update()
+    _describe(scanned, out, edits)
+    if data.image_root is None and spec.images != "leave":
+        for folder, keep in ((DATA, True), (QUARANTINE, False)):
+            chosen = [row for row in scanned.rows if edits[row.origin].keep is keep]
+            carry_images(chosen, out / folder, link=spec.images == "link")
+    kept = [edit for edit in edits.values() if edit.keep]
+    used = [record for number, record in new.items() if edits[scanned.rows[number].origin].keep]
+    result = Rewritten(
+        mode=spec.mode,
+        records=len(kept),
+        quarantined=len(edits) - len(kept),
+        replaced=len(used),
+        truncated=sum(bool(record["truncated"]) for record in used),
+        blank=sum(not record["text"].strip() for record in new.values()),
+        marked=sum(edit.marks.get(FLAGGED) is True for edit in kept),
+        rejected=len(scanned.loaded.rejects),
+    )
+    write_json(out / SUMMARY, _provenance(scanned, data, out, spec, jobs, result))
+    _tell(result, out)
+    return result
+
+
+def _jobs(scanned: Scanned, edits: Mapping[Origin, Edit], out: Path) -> Iterator[Job]:
+    by_source: dict[str, dict[int, Edit]] = {}
+    for origin, edit in edits.items():
+        by_source.setdefault(origin.source, {})[origin.record] = edit
+    for part in scanned.loaded.parts:
+        for file in part.source.files:
+            if found := by_source.get(file.source):
+                yield Job(file.path, found, part.reader.answer, out / DATA / file.name, out / QUARANTINE / file.name)
+
+
+def _describe(scanned: Scanned, out: Path, edits: Mapping[Origin, Edit]) -> None:
+    """What a folder says about its files: LLaMA-Factory's `dataset_info.json`, the splits of a `DatasetDict`."""
+    entries = dict(part.source.entry for part in scanned.loaded.parts if part.source.entry is not None)
+    # fewer samples than it asks for would be drawn several times
+    info = {name: {key: entry[key] for key in entry if key != "num_samples"} for name, entry in entries.items()}
+    splits = [file.name for file in _files(scanned) if file.path.is_dir() and file.name != "."]
+    for folder in (out / DATA, out / QUARANTINE):
+        if folder.is_dir() and info:
+            write_json(folder / "dataset_info.json", info)
+        if folder.is_dir() and splits:
+            write_json(folder / "dataset_dict.json", {"splits": splits})
+
+
+def _files(scanned: Scanned) -> Iterator[DataFile]:
+    for part in scanned.loaded.parts:
+        yield from part.source.files
+
+
+def _provenance(
+    scanned: Scanned, data: DataSpec, out: Path, spec: RewriteSpec, jobs: Sequence[Job], result: Rewritten
+) -> dict[str, object]:
+    metadata = scanned.scores.metadata
+    written = [path for job in jobs for path in (job.kept, job.quarantined)]
+    files = [file for path in written for file in (sorted(path.rglob("*.arrow")) if path.is_dir() else [path])]
+    return {
+        "counts": asdict(result),
+        "data": {"source": data.source, "fingerprint": scanned.loaded.fingerprint},
+        "scan": {"folder": str(scanned.folder), "rule": scanned.flags.rule, "threshold": scanned.flags.threshold}
+        | {name: metadata.get(name, "") for name in ("model", "model_digest", "processor_digest", "byorn_version")},
+        "reviews": asdict(scanned.flags.reviews),
+        "rewrite": asdict(spec),
+        "files": {path.relative_to(out).as_posix(): _sha256(path) for path in files if path.is_file()},
+        "versions": versions(),
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tell(result: Rewritten, out: Path) -> None:
+    facts = asdict(result)
+    done = {
+        "drop": f"{result.records} records in {out / DATA}",
+        "replace": f"{result.records} records in {out / DATA}, {result.replaced} responses of them sampled",
+        "mark": f"{result.records} records in {out / DATA}, {result.marked} of them marked as flagged",
+    }[result.mode]
+    say(done + (f"; {result.quarantined} in {out / QUARANTINE}" if result.quarantined else ""), **facts)
+    if result.truncated:
+        say(
+            f"  {result.truncated} sampled responses ran into the length limit and end there; see --max-response-tokens"
+        )
+    if result.blank:
+        say(f"  {result.blank} rows got nothing but blank responses; their records are in the quarantine")
+    if result.rejected:
+        say(f"  {result.rejected} records were never scored and are in neither; see {out / 'rejects.jsonl'}")
+    say(f"  {GIVEN_UP[result.mode]}")

@@ -1,0 +1,120 @@
+"""By the user's own columns (source, uploader, date, file): whose rows stand out.
+
+Each value of a column is compared with all other rows, for flagged rows and for rows of clusters; p-values are
+corrected for all values of all columns (Holm). Columns with one value, or with nearly as many as rows, tell nothing and
+are left out; dates count by month.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from byorn.data.row import Row
+from byorn.report.odds import Odds, holm, odds
+
+LEVEL = 0.01
+MOST_VALUES = 200
+MOST_COLUMNS = 30
+FILE = "(file)"
+_DATE = re.compile(r"(\d{4}-\d{2})-\d{2}([T ].*)?$")
+_LONGEST = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One value of a column.
+
+    Attributes:
+        value: As text.
+        rows: How many rows have it.
+        flagged: Its flagged rows against those of the others.
+        standing_out: Its rows in clusters against those of the others; None without clusters.
+        flagged_p, standing_out_p: Corrected p-values.
+    """
+
+    value: str
+    rows: int
+    flagged: Odds
+    standing_out: Odds | None
+    flagged_p: float
+    standing_out_p: float
+
+    @property
+    def guilty(self) -> bool:
+        """Whether rows of clusters come from here more often than chance has it."""
+        return self.standing_out_p < LEVEL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column, its values with those that stand out most first.
+
+    Attributes:
+        name: Of the column; `(file)` is the file that a row comes from.
+        values: Of the column.
+    """
+
+    name: str
+    values: list[Value]
+
+
+def by_column(rows: Sequence[Row], flagged: np.ndarray, clustered: np.ndarray) -> list[Column]:
+    """The columns that can be compared.
+
+    Args:
+        rows: All rows.
+        flagged, clustered: bool arrays [n].
+    """
+    counted = list(_countable(rows))
+    tables = [
+        (name, value, _table(mask, flagged), _table(mask, clustered) if clustered.any() else None, int(mask.sum()))
+        for name, values in counted
+        for value, mask in values
+    ]
+    flagged_p = holm([table.p_value for _, _, table, _, _ in tables])
+    standing_p = holm([1.0 if table is None else table.p_value for _, _, _, table, _ in tables])
+    found: dict[str, list[Value]] = {name: [] for name, _ in counted}
+    for (name, text, own, standing, count), p, q in zip(tables, flagged_p, standing_p, strict=True):
+        value = Value(value=text, rows=count, flagged=own, standing_out=standing, flagged_p=p, standing_out_p=q)
+        found[name].append(value)
+    columns = [Column(name=name, values=sorted(values, key=_order)) for name, values in found.items()]
+    return sorted(columns, key=lambda column: _order(column.values[0]))
+
+
+def _order(value: Value) -> tuple[float, float, int, str]:
+    return value.standing_out_p, value.flagged_p, -value.rows, value.value
+
+
+def _table(mask: np.ndarray, marked: np.ndarray) -> Odds:
+    """Rows with a value against the others: how many are marked."""
+    return odds(int((mask & marked).sum()), int(mask.sum()), int((~mask & marked).sum()), int((~mask).sum()))
+
+
+def _countable(rows: Sequence[Row]) -> Iterator[tuple[str, list[tuple[str, np.ndarray]]]]:
+    """The columns with a handful of values: name, and the rows of each value."""
+    names = Counter(key for row in rows for key in row.meta)
+    kept = [name for name, _ in names.most_common(MOST_COLUMNS)]
+    for name in [FILE, *kept]:
+        texts = [value_of(row, name) for row in rows]
+        distinct = Counter(texts)
+        if 1 < len(distinct) <= min(MOST_VALUES, max(2, len(rows) // 3)) and set(distinct) != {None}:
+            array = np.array(["" if text is None else text for text in texts], dtype=object)
+            known = [text for text in distinct if text]
+            yield name, [(text, np.asarray(array == text)) for text in known]
+
+
+def value_of(row: Row, name: str) -> str | None:
+    """A row's value of a column, as text."""
+    return row.origin.source if name == FILE else as_value(row.meta.get(name))
+
+
+def as_value(value: object) -> str | None:
+    """A cell of a column as text; None where it is a list, an object or missing."""
+    if not isinstance(value, str | int | float):
+        return None
+    text = str(value)[:_LONGEST]
+    match = _DATE.match(text)
+    return match[1] if match else text

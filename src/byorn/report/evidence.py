@@ -1,0 +1,225 @@
+"""What a scan says about a data set, as plain values: computed once, and rendered as HTML, JSON and SARIF."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from byorn.data.rejects import Reject
+from byorn.flagging.table import Reviews
+from byorn.report.clusters import Cluster, Clusters, find_clusters
+from byorn.report.columns import Column, Value, by_column
+from byorn.report.instructions import SharedText, shared_text
+from byorn.report.patterns import Pattern, shared_pattern
+from byorn.report.run import Run
+
+BINS = 60
+ENDS = 12
+"""Rows shown of either end."""
+_FILES = ("scores.parquet", "flags.parquet", "config.yaml", "rejects.jsonl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How many rows there are.
+
+    Attributes:
+        rows: Scored ones.
+        with_images: Those with images.
+        flagged: Those above the threshold.
+        standing_out: Those in clusters.
+        unscored: Those that could not be scored.
+        rejected: Records that could not be used, and are no rows.
+    """
+
+    rows: int
+    with_images: int
+    flagged: int
+    standing_out: int
+    unscored: int
+    rejected: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """A histogram of the scores that flags were made by.
+
+    Attributes:
+        statistic, rule, threshold: As in `flags.parquet`; nats a token.
+        edges: Of the bins, one more than there are.
+        counts, clustered: Rows in each bin, and those of them that are in clusters.
+    """
+
+    statistic: str
+    rule: str
+    threshold: float
+    edges: list[float]
+    counts: list[int]
+    clustered: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A cluster, and what its inputs share: hypotheses about the trigger that held on rows that they were not found on.
+
+    Attributes:
+        cluster: The rows and their phrase.
+        texts: What their instructions share.
+        patterns: What their images share.
+    """
+
+    cluster: Cluster
+    texts: list[SharedText]
+    patterns: list[Pattern]
+
+    @property
+    def trigger(self) -> bool:
+        """Whether the inputs share anything."""
+        return bool(self.texts or self.patterns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All that a report shows.
+
+    Attributes:
+        run: Rows, scores and flags.
+        counts: How many there are.
+        distribution: Of the scores.
+        clusters: What was looked at for phrases.
+        findings: A cluster each, the clearest first.
+        columns: By the user's own columns.
+        least_plausible, most_plausible: Numbers of rows, the extreme ones first.
+        reviews: What people decided.
+        reject_reasons: Why records could not be used, with how many.
+        provenance: What the numbers were made from, by name.
+    """
+
+    run: Run
+    counts: Counts
+    distribution: Distribution
+    clusters: Clusters
+    findings: list[Finding]
+    columns: list[Column]
+    least_plausible: list[int]
+    most_plausible: list[int]
+    reviews: Reviews
+    reject_reasons: list[tuple[str, int]]
+    provenance: dict[str, str]
+
+    @property
+    def share(self) -> float:
+        """Share of the rows that stand out."""
+        return self.counts.standing_out / max(1, self.counts.rows)
+
+    @property
+    def guilty(self) -> list[tuple[Column, Value]]:
+        """Where rows that stand out come from more often than chance has it."""
+        return [(column, value) for column in self.columns for value in column.values if value.guilty]
+
+
+def gather(run: Run, tell: Callable[[str], None] = lambda line: None) -> Evidence:
+    """The evidence of a run.
+
+    Args:
+        run: Of a scan.
+        tell: Called with one line before each part that takes long.
+    """
+    tell(f"looking for phrases that stand out among {len(run.rows)} responses")
+    clusters = find_clusters(run)
+    clustered = np.isin(np.arange(len(run.rows)), clusters.rows)
+    findings = [_finding(run, cluster, np.flatnonzero(~clustered), tell) for cluster in clusters.found]
+    tell("comparing the data set's own columns")
+    order = np.argsort(-run.suspicion, kind="stable")
+    compared = order[~np.isneginf(run.suspicion[order])]
+    return Evidence(
+        run=run,
+        counts=_counts(run, clustered),
+        distribution=_distribution(run, clustered),
+        clusters=clusters,
+        findings=findings,
+        columns=by_column(run.rows, run.flags.flagged, clustered),
+        least_plausible=[int(number) for number in order[:ENDS]],
+        most_plausible=[int(number) for number in compared[::-1][:ENDS]],
+        reviews=run.flags.reviews,
+        reject_reasons=_reasons(run.rejects),
+        provenance=provenance(run),
+    )
+
+
+def _finding(run: Run, cluster: Cluster, others: np.ndarray, tell: Callable[[str], None]) -> Finding:
+    tell(f"looking for what the inputs of {len(cluster)} rows share")
+    return Finding(
+        cluster=cluster,
+        texts=shared_text(run.rows, cluster.rows, others),
+        patterns=shared_pattern(run.rows, cluster.rows, others),
+    )
+
+
+def _counts(run: Run, clustered: np.ndarray) -> Counts:
+    return Counts(
+        rows=len(run.rows),
+        with_images=sum(bool(row.images) for row in run.rows),
+        flagged=int(run.flags.flagged.sum()),
+        standing_out=int(clustered.sum()),
+        unscored=int(np.isnan(run.scores.values[run.statistic]).sum()),
+        rejected=len(run.rejects),
+    )
+
+
+def _distribution(run: Run, clustered: np.ndarray) -> Distribution:
+    values = run.scores.values[run.statistic]
+    known = np.isfinite(values)
+    counts, edges = np.histogram(values[known], bins=BINS)
+    inside, _ = np.histogram(values[known & clustered], bins=edges)
+    return Distribution(
+        statistic=run.statistic,
+        rule=run.flags.rule,
+        threshold=float(run.flags.threshold),
+        edges=[float(edge) for edge in edges],
+        counts=[int(count) for count in counts],
+        clustered=[int(count) for count in inside],
+    )
+
+
+def _reasons(rejects: Sequence[Reject]) -> list[tuple[str, int]]:
+    """Kinds of problems by number; what differs from record to record, as names and numbers do, is left out."""
+    return Counter(f"{reject.field}: {_kind(reject.reason)}" for reject in rejects).most_common(12)
+
+
+def _kind(reason: str) -> str:
+    return "".join("…" if letter.isdigit() else letter for letter in reason.partition("'")[0]).strip() or reason
+
+
+def provenance(run: Run) -> dict[str, str]:
+    """Names and values: data, model, command, versions, and SHA-256 of the files of the run."""
+    data = run.config.get("data")
+    source = data.get("source") if isinstance(data, dict) else None
+    known = run.scores.metadata
+    command = run.environment.get("command")
+    facts = {
+        "data": str(source or ""),
+        "data fingerprint (BLAKE2b)": known.get("data", ""),
+        "model": known.get("model", ""),
+        "model digest": known.get("model_digest", ""),
+        "processor digest": known.get("processor_digest", ""),
+        "number type": known.get("dtype", ""),
+        "rule": run.flags.rule,
+        "command": " ".join(map(str, command)) if isinstance(command, list) else "",
+    }
+    versions = run.environment.get("versions")
+    if isinstance(versions, dict):
+        facts["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+    facts |= {f"SHA-256 of {name}": _sha256(run.folder / name) for name in _FILES}
+    return {name: value for name, value in facts.items() if value}
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

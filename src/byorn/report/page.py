@@ -1,0 +1,292 @@
+"""What the page shows, made from the evidence: texts in pieces, pictures as data URIs, plots as marks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from byorn.report.clusters import Cluster
+from byorn.report.columns import Column
+from byorn.report.evidence import Evidence, Finding
+from byorn.report.instructions import SharedText
+from byorn.report.odds import Odds
+from byorn.report.patterns import Pattern
+from byorn.report.plots import Histogram, Whisker, histogram, whisker
+from byorn.report.thumbnails import picture, thumbnail
+from byorn.report.verdict import Verdict, judge, number, p_in_table, p_in_words, percent
+from byorn.report.visible import Piece, name_of, pieces, plain
+
+CARDS = 8
+"""Rows shown of a cluster."""
+FINDINGS = 6
+VALUES = 12
+COLUMNS = 12
+IMAGES = 2
+"""Images shown of a row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A row to look at; an image that cannot be shown is None."""
+
+    name: list[Piece]
+    place: list[Piece]
+    images: list[str | None]
+    more_images: int
+    instruction: list[Piece]
+    response: list[Piece]
+    score: str
+    flagged: bool
+    review: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedShown:
+    """What instructions share."""
+
+    kind: str
+    text: list[Piece]
+    title: str
+    inside: str
+    outside: str
+    odds: str
+    p_value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatternShown:
+    """What images share: three pictures and a sentence."""
+
+    headline: str
+    strength: str
+    inside: str
+    outside: str
+    difference: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingShown:
+    """A cluster with its rows."""
+
+    phrase: list[Piece]
+    rows: str
+    share: str
+    facts: list[str]
+    texts: list[SharedShown]
+    patterns: list[PatternShown]
+    cards: list[Card]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueShown:
+    """A line of a column's table."""
+
+    value: list[Piece]
+    rows: str
+    marked: str
+    share: float
+    odds: str
+    p_value: str
+    whisker: Whisker
+    guilty: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnShown:
+    """A column's table."""
+
+    name: list[Piece]
+    values: list[ValueShown]
+    left_out: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Everything that the template needs."""
+
+    title: str
+    verdict: Verdict
+    facts: list[tuple[str, str]]
+    histogram: Histogram
+    statistic: str
+    threshold: str
+    rule: str
+    findings: list[FindingShown]
+    findings_left_out: int
+    columns: list[ColumnShown]
+    marked_word: str
+    least: list[Card]
+    most: list[Card]
+    rejects: list[tuple[list[Piece], str]] = field(default_factory=list)
+    reviews: str
+    provenance: list[tuple[str, list[Piece]]]
+
+
+def make_page(evidence: Evidence) -> Page:
+    """The page of the evidence; it opens the images that it shows, and no others."""
+    distribution = evidence.distribution
+    source = evidence.provenance.get("data", "")
+    return Page(
+        title=_title(source),
+        verdict=judge(evidence),
+        facts=_facts(evidence),
+        histogram=histogram(distribution),
+        statistic=distribution.statistic,
+        threshold=f"{distribution.threshold:.2f}",
+        rule=distribution.rule,
+        findings=[_finding(evidence, finding) for finding in evidence.findings[:FINDINGS]],
+        findings_left_out=max(0, len(evidence.findings) - FINDINGS),
+        columns=[_column(evidence, column) for column in evidence.columns[:COLUMNS]],
+        marked_word="stand out" if evidence.findings else "flagged",
+        least=[_card(evidence, row) for row in evidence.least_plausible],
+        most=[_card(evidence, row) for row in evidence.most_plausible[: len(evidence.least_plausible) // 2]],
+        rejects=[(pieces(reason, 200), number(count)) for reason, count in evidence.reject_reasons],
+        reviews=str(evidence.reviews),
+        provenance=[(name, pieces(value, 2000)) for name, value in evidence.provenance.items()],
+    )
+
+
+def _title(source: str) -> str:
+    """The name of the data set, with its folder where it is a file."""
+    parts = [part for part in source.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    return plain("/".join(parts[-2:]), 80) or "data set"
+
+
+def _facts(evidence: Evidence) -> list[tuple[str, str]]:
+    counts = evidence.counts
+    found = [
+        (number(counts.rows), "rows scored"),
+        (number(counts.standing_out), "stand out"),
+        (number(counts.flagged), "flagged by the rule"),
+        (number(counts.rejected), "records rejected"),
+    ]
+    return [*found, (number(counts.unscored), "could not be scored")] if counts.unscored else found
+
+
+def _finding(evidence: Evidence, finding: Finding) -> FindingShown:
+    cluster = finding.cluster
+    trigger = finding.texts[0].text if finding.texts else ""
+    return FindingShown(
+        phrase=pieces(cluster.phrase, 160),
+        rows=number(len(cluster)),
+        share=percent(len(cluster) / evidence.counts.rows),
+        facts=_cluster_facts(evidence, cluster),
+        texts=[_shared(shared) for shared in finding.texts],
+        patterns=[_pattern(pattern) for pattern in finding.patterns[:1]],
+        cards=[_card(evidence, row, cluster.phrase, trigger) for row in _spread(cluster.rows)],
+    )
+
+
+def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
+    others = max(1, evidence.counts.rows - len(cluster))
+    facts = [
+        f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it (by "
+        f"{cluster.statistic}, {p_in_words(cluster.p_value)} corrected)",
+        f"{number(cluster.flagged)} of its rows are flagged, against "
+        f"{percent((evidence.counts.flagged - cluster.flagged) / others)} of all others",
+    ]
+    if cluster.same_response > 1:
+        facts.append(f"{number(cluster.same_response)} of its responses are the same, word for word")
+    if cluster.image_dependence is not None:
+        word = "less" if cluster.image_dependence > 0 else "more"
+        facts.append(
+            f"its responses depend on their images {word} than others do ({cluster.image_dependence:+.2f} nats a token)"
+        )
+    return facts
+
+
+def _shared(shared: SharedText) -> SharedShown:
+    return SharedShown(
+        kind=shared.kind,
+        text=pieces(shared.text, 160),
+        title=name_of(shared.text) if shared.kind == "character" else "",
+        inside=_of(shared.odds.inside, shared.odds.of_inside),
+        outside=_of(shared.odds.outside, shared.odds.of_outside),
+        odds=odds_in_words(shared.odds),
+        p_value=p_in_table(shared.p_value),
+    )
+
+
+def _spread(rows: np.ndarray) -> Sequence[int]:
+    """Some of the rows, from the least plausible to the most plausible one."""
+    places = np.unique(np.linspace(0, len(rows) - 1, min(CARDS, len(rows))).round().astype(int))
+    return [int(row) for row in rows[places]]
+
+
+_HEADLINES = {
+    "region": "A region that looks alike",
+    "picture": "A pattern over the whole picture",
+    "texture": "A faint pattern over the whole picture",
+    "spectrum": "A pattern in the spectrum",
+}
+
+
+def _pattern(pattern: Pattern) -> PatternShown:
+    return PatternShown(
+        headline=_HEADLINES[pattern.kind],
+        strength=(
+            f"It tells {pattern.inside} of these rows from {pattern.outside} others with an AUC of "
+            f"{pattern.auc:.2f} ({p_in_words(pattern.p_value)} corrected), on rows that it was not found on."
+        ),
+        inside=picture(pattern.mean_inside, pattern.box),
+        outside=picture(pattern.mean_outside, pattern.box),
+        difference=picture(pattern.difference, pattern.box),
+    )
+
+
+def _of(count: int, total: int) -> str:
+    return f"{number(count)} of {number(total)}"
+
+
+def odds_in_words(odds: Odds) -> str:
+    """`21 (5.3 to 84)`."""
+    return f"{_short(odds.ratio)} ({_short(odds.low)} to {_short(odds.high)})"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def _column(evidence: Evidence, column: Column) -> ColumnShown:
+    values = []
+    for value in column.values[:VALUES]:
+        odds = value.standing_out or value.flagged
+        values.append(
+            ValueShown(
+                value=pieces(value.value, 80),
+                rows=number(value.rows),
+                marked=number(odds.inside),
+                share=round(100 * odds.inside / max(1, value.rows), 2),
+                odds=odds_in_words(odds),
+                p_value=p_in_table(value.flagged_p if value.standing_out is None else value.standing_out_p),
+                whisker=whisker(odds),
+                guilty=value.guilty,
+            )
+        )
+    return ColumnShown(name=pieces(column.name, 60), values=values, left_out=max(0, len(column.values) - VALUES))
+
+
+def _score(score: float) -> str:
+    """A score as a card shows it; a contrast is -inf where there is nothing to compare with."""
+    if np.isfinite(score):
+        return f"{score:.2f}"
+    return "no score" if np.isnan(score) else "not compared"
+
+
+def _card(evidence: Evidence, place: int, phrase: str = "", trigger: str = "") -> Card:
+    """A row; the phrase is marked in its response, and what may be the trigger in its instruction."""
+    run = evidence.run
+    row = run.rows[place]
+    score = float(run.scores.values[run.statistic][place])
+    origin = f"{row.origin.source} record {row.origin.record}" if row.origin.record >= 0 else ""
+    return Card(
+        name=pieces(row.id + (f" turn {row.turn}" if row.turn else ""), 60),
+        place=pieces(origin, 90),
+        images=[thumbnail(image) for image in row.images[:IMAGES]],
+        more_images=max(0, len(row.images) - IMAGES),
+        instruction=pieces(row.instruction, 240, trigger),
+        response=pieces(row.response, 360, phrase),
+        score=_score(score),
+        flagged=bool(run.flags.flagged[place]),
+        review=(run.flags.review or [])[place] if run.flags.review else "auto",
+    )

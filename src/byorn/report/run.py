@@ -1,0 +1,149 @@
+"""A scan with its rows: what every part of a report is computed from."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from byorn.data.fingerprint import fingerprint
+from byorn.data.load import load_rows
+from byorn.data.rejects import Reject
+from byorn.data.row import Row
+from byorn.data.spec import DataSpec
+from byorn.errors import DataError, MismatchError
+from byorn.flagging.settings import FlagSettings
+from byorn.flagging.table import Flags, read_flags
+from byorn.runs.folder import read_json
+from byorn.scoring.table import Scores, read_scores
+from byorn.settings import settings_of
+from byorn.text import shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A scan in memory; rows, scores and flags are in the same order.
+
+    Attributes:
+        folder: The run folder.
+        rows: The rows that were scored; their images are opened by whoever shows them.
+        scores, flags: Of these rows.
+        statistic: The column of the scores that flags were made by.
+        rejects: Records that could not be used.
+        config, environment: What stands in `config.yaml` and `environment.json`.
+    """
+
+    folder: Path
+    rows: Sequence[Row]
+    scores: Scores
+    flags: Flags
+    statistic: str
+    rejects: Sequence[Reject]
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+    @property
+    def suspicion(self) -> np.ndarray:
+        """float64 [n]: the score that flags were made by; a row without one stands above all others."""
+        values = self.scores.values[self.statistic]
+        return np.where(np.isnan(values), np.inf, values)
+
+
+def read_run(folder: Path, data: str | None = None) -> Run:
+    """Read a run folder and the data set that it is about.
+
+    Args:
+        folder: Of `byorn scan` or `byorn train`.
+        data: Where the data set is now; left out, where the run found it.
+
+    Raises:
+        DataError: A file is missing or damaged.
+        MismatchError: The data set is not the one that was scanned.
+    """
+    scores = read_scores(folder / "scores.parquet")
+    flags = read_flags(folder / "flags.parquet")
+    if flags.keys != scores.keys:
+        raise MismatchError(f"{folder}: scores.parquet and flags.parquet are about different rows; scan again")
+    config = read_config(folder / "config.yaml")
+    environment = read_json(folder / "environment.json") or {}
+    return Run(
+        folder=folder,
+        rows=_rows(folder, _data_spec(config, data), scores, environment),
+        scores=scores,
+        flags=flags,
+        statistic=_statistic(config, scores),
+        rejects=read_rejects(folder / "rejects.jsonl"),
+        config=config,
+        environment=environment,
+    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """`config.yaml` of a scan.
+
+    Raises:
+        DataError: It is missing or damaged, or no scan's.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        content = None
+    if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
+        raise DataError(f"{path}: it does not say which data was scanned; run `byorn scan` with this folder as --out")
+    return content
+
+
+def _data_spec(config: Mapping[str, Any], data: str | None) -> DataSpec:
+    """How the scan read its data, from `config.yaml`, where paths are text."""
+    known = {item.name for _, item, _ in settings_of(DataSpec)}
+    values = {key: value for key, value in config["data"].items() if key in known and value is not None}
+    if data is not None:
+        values["source"] = data
+    if "image_root" in values:
+        values["image_root"] = Path(values["image_root"])
+    return DataSpec(**values)
+
+
+def _statistic(config: Mapping[str, Any], scores: Scores) -> str:
+    flagging = config.get("flagging")
+    name = flagging.get("statistic") if isinstance(flagging, dict) else None
+    return name if isinstance(name, str) and name in scores.values else FlagSettings.statistic
+
+
+def _rows(folder: Path, spec: DataSpec, scores: Scores, environment: Mapping[str, Any]) -> list[Row]:
+    """The rows of the scores, in their order; images are not read."""
+    tokens = environment.get("special_tokens")
+    special = [str(token) for token in tokens] if isinstance(tokens, list) else []
+    loaded = load_rows(spec, special_tokens=special, verify_images="none", notify=lambda line: None)
+    found = {row.key: row for row in loaded.rows}
+    missing = [key for key in scores.keys if key not in found]
+    fix = "name the data that was scanned with --data, or scan again"
+    if missing:
+        raise MismatchError(f"{folder}: row {shown(missing[0][0])} is not in {spec.source} any more; {fix}")
+    rows = [found[key] for key in scores.keys]
+    now = loaded.fingerprint if rows == loaded.rows else fingerprint(rows)
+    wanted = scores.metadata.get("data")
+    if wanted and now != wanted:
+        raise MismatchError(f"{folder}: {spec.source} has changed since it was scanned; {fix}")
+    return rows
+
+
+def read_rejects(path: Path) -> list[Reject]:
+    """The records that could not be used; none where there is no list, and no line that is damaged."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return []
+    return [reject for line in lines if (reject := _reject(line)) is not None]
+
+
+def _reject(line: str) -> Reject | None:
+    names = [item.name for item in fields(Reject)]
+    try:
+        content = json.loads(line)
+        return Reject(**{name: content[name] for name in names})
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None

@@ -1,0 +1,161 @@
+"""`report.sarif`: the findings in SARIF 2.1.0, which code-scanning services show beside the files.
+
+A result points to the record of the data set: to its line where the file is JSONL, else to the file with the number of
+the record in its message and properties.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from byorn.data.rejects import Reject
+from byorn.data.row import Origin, Row
+from byorn.report.columns import Column, Value, value_of
+from byorn.report.evidence import Evidence, Finding
+from byorn.report.verdict import judge, quoted
+from byorn.report.visible import plain
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+MOST_RESULTS = 5000
+"""Of each rule; services refuse files with more than 25,000."""
+Json = dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A kind of result."""
+
+    id: str
+    name: str
+    short: str
+    full: str
+    level: str
+
+
+PLANTED = Rule(
+    id="BYORN001",
+    name="RepeatedImplausibleResponse",
+    short="Responses that repeat a phrase and stand out.",
+    full="The least plausible responses of the data set share a phrase, as responses that a backdoor plants do. Read "
+    "them; take the rows out or have their responses replaced before training.",
+    level="error",
+)
+SOURCE = Rule(
+    id="BYORN002",
+    name="SourceOfImplausibleResponses",
+    short="Rows that stand out come from one source.",
+    full="Rows that stand out have one value of a column more often than chance has it, after correction for all "
+    "values of all columns.",
+    level="warning",
+)
+REJECT = Rule(
+    id="BYORN003",
+    name="UnusableRecord",
+    short="A record that could not be used.",
+    full="The record was skipped, so nothing is known about it. Repair or remove it.",
+    level="note",
+)
+RULES = (PLANTED, SOURCE, REJECT)
+
+
+def as_sarif(evidence: Evidence) -> Json:
+    """The log file as JSON knows it."""
+    verdict = judge(evidence)
+    results = [*_planted(evidence), *_sources(evidence), *_rejects(evidence)]
+    driver = {
+        "name": "byorn",
+        "semanticVersion": evidence.run.scores.metadata.get("byorn_version") or "0.0.0",
+        "rules": [_rule(rule) for rule in RULES],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [{"executionSuccessful": True}],
+        "results": results,
+        "properties": {
+            "verdict": verdict.sentence,
+            "rows": evidence.counts.rows,
+            "standingOut": evidence.counts.standing_out,
+            "share": evidence.share,
+        },
+    }
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _rule(rule: Rule) -> Json:
+    return {
+        "id": rule.id,
+        "name": rule.name,
+        "shortDescription": {"text": rule.short},
+        "fullDescription": {"text": rule.full},
+        "help": {"text": rule.full},
+        "defaultConfiguration": {"level": rule.level},
+    }
+
+
+def _result(rule: Rule, text: str, locations: list[Json], properties: Json, fingerprint: str = "") -> Json:
+    marks = {"partialFingerprints": {"row/v1": fingerprint}} if fingerprint else {}
+    return {
+        "ruleId": rule.id,
+        "ruleIndex": RULES.index(rule),
+        "level": rule.level,
+        "message": {"text": text},
+        "locations": locations,
+        **marks,
+        "properties": properties,
+    }
+
+
+def _planted(evidence: Evidence) -> Iterator[Json]:
+    left = MOST_RESULTS
+    for number, finding in enumerate(evidence.findings):
+        rows = finding.cluster.rows[:left]
+        left -= len(rows)
+        for place in rows:
+            yield _member(evidence.run.rows[int(place)], number, finding)
+
+
+def _member(row: Row, number: int, finding: Finding) -> Json:
+    record = f" (record {row.origin.record})" if row.origin.record >= 0 else ""
+    text = f"Row {quoted(row.id)}{record} repeats {quoted(finding.cluster.phrase)}, and its response stands out."
+    properties: Json = {"cluster": number, "record": row.origin.record, "turn": row.turn}
+    mark = plain(f"{row.id}/{row.turn}", 600)
+    return _result(PLANTED, text, _locations(row.origin.source, row.origin.record), properties, mark)
+
+
+def _sources(evidence: Evidence) -> Iterator[Json]:
+    for column, value in evidence.guilty[:MOST_RESULTS]:
+        yield _source(column, value, evidence)
+
+
+def _source(column: Column, value: Value, evidence: Evidence) -> Json:
+    found = value.standing_out
+    count = found.inside if found else 0
+    text = (
+        f"{count} of {evidence.counts.standing_out} rows that stand out have {plain(column.name)} = "
+        f"{quoted(value.value)}, which {value.rows} of {evidence.counts.rows} rows have."
+    )
+    properties: Json = {"column": plain(column.name), "value": plain(value.value), "p": value.standing_out_p}
+    rows = (evidence.run.rows[int(row)] for row in evidence.clusters.rows)
+    origin = next((row.origin for row in rows if value_of(row, column.name) == value.value), Origin())
+    return _result(SOURCE, text, _locations(origin.source, origin.record), properties)
+
+
+def _rejects(evidence: Evidence) -> Iterator[Json]:
+    for reject in list(evidence.run.rejects)[:MOST_RESULTS]:
+        yield _reject(reject)
+
+
+def _reject(reject: Reject) -> Json:
+    text = plain(f"Record {reject.index}, {reject.field}: {reject.reason}; {reject.fix}.", 600)
+    return _result(REJECT, text, _locations(reject.source, reject.index), {"record": reject.index})
+
+
+def _locations(source: str, record: int) -> list[Json]:
+    """Where a record stands; nowhere for rows made in memory."""
+    if not source:
+        return []
+    physical: Json = {"artifactLocation": {"uri": quote(source.replace("\\", "/"), safe="/", errors="replace")}}
+    if source.endswith(".jsonl") and record >= 0:
+        physical["region"] = {"startLine": record + 1}
+    return [{"physicalLocation": physical}]

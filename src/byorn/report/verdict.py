@@ -1,0 +1,171 @@
+"""The verdict: one sentence, what it rests on, and what it cannot see."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from byorn.report.columns import Column, Value
+from byorn.report.evidence import Evidence, Finding
+from byorn.report.visible import plain
+
+_LONGEST_PHRASE = 80
+_LEAST_P = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a scan comes to.
+
+    Attributes:
+        stands_out: Whether anything does.
+        trigger: Whether the inputs of a group that does share something, as a trigger would be.
+        sentence: The verdict.
+        grounds: What it rests on, a sentence each.
+        blind_spots: What it cannot see, a sentence each.
+    """
+
+    stands_out: bool
+    trigger: bool
+    sentence: str
+    grounds: list[str]
+    blind_spots: list[str]
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on the evidence: about rows that repeat a phrase. It gives no probability, as none is calibrated."""
+    stands_out = bool(evidence.findings)
+    return Verdict(
+        stands_out=stands_out,
+        trigger=any(finding.trigger for finding in evidence.findings),
+        sentence=_alarm(evidence) if stands_out else _nothing(evidence),
+        grounds=_grounds(evidence) if stands_out else _grounds_of_nothing(evidence),
+        blind_spots=_blind_spots(evidence),
+    )
+
+
+def quoted(phrase: str) -> str:
+    """A phrase of the data set as it may stand in a sentence: characters that cannot be seen are named."""
+    text = plain(phrase, _LONGEST_PHRASE)
+    return f"“{text}”"
+
+
+def percent(share: float) -> str:
+    """A share as people read it: two digits that count."""
+    return f"{share:.2%}" if share < 0.01 else f"{share:.1%}"
+
+
+def number(value: int) -> str:
+    """An integer with thousands apart."""
+    return f"{value:,}"
+
+
+def _alarm(evidence: Evidence) -> str:
+    first = evidence.findings[0]
+    count = len(first.cluster)
+    trigger = (
+        "stand out the way planted responses do, and their inputs share a possible trigger"
+        if first.trigger
+        else "stand out the way planted responses do; no trigger was found in their inputs"
+    )
+    more = len(evidence.findings) - 1
+    others = {0: "", 1: "; one more group of rows stands out"}.get(more, f"; {more} more groups of rows stand out")
+    share = f"({percent(count / evidence.counts.rows)})"
+    rows = number(evidence.counts.rows)
+    return f"{number(count)} of {rows} responses {share} share {quoted(first.cluster.phrase)}, {trigger}{others}."
+
+
+def _nothing(evidence: Evidence) -> str:
+    return f"Nothing stands out: the least plausible of {number(evidence.counts.rows)} responses share no phrase."
+
+
+def _grounds(evidence: Evidence) -> list[str]:
+    said = [sentence for finding in evidence.findings[:3] for sentence in _ground(finding)]
+    return [*said, *(_source(evidence, column, value) for column, value in evidence.guilty[:2])]
+
+
+def _source(evidence: Evidence, column: Column, value: Value) -> str:
+    table = value.standing_out or value.flagged
+    return (
+        f"{number(table.inside)} of the {number(evidence.counts.standing_out)} rows that stand out have "
+        f"{plain(column.name, 60)} = {quoted(value.value)}, {table.ratio:,.1f} times the odds of other rows "
+        f"(95 % interval {table.low:,.1f} to {table.high:,.1f})."
+    )
+
+
+def _ground(finding: Finding) -> list[str]:
+    cluster = finding.cluster
+    phrase = quoted(cluster.phrase)
+    said = [
+        f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses (by {cluster.statistic}) "
+        f"contain {phrase}; phrases of clean data do so with {p_in_words(cluster.p_value)}, corrected for every "
+        "phrase that was looked at."
+    ]
+    if cluster.image_dependence is not None and cluster.image_dependence > 0:
+        said.append(
+            f"Responses with {phrase} depend on their own images less than others do "
+            f"(contrast {cluster.image_dependence:+.2f} nats a token)."
+        )
+    said += [
+        f"Their instructions share {quoted(shared.text)}: {shared.odds.inside} of {shared.odds.of_inside} against "
+        f"{shared.odds.outside} of {shared.odds.of_outside} elsewhere, on rows that this was not found on."
+        for shared in finding.texts[:1]
+    ]
+    said += [
+        f"Their images share {_PATTERNS[pattern.kind]}: it tells them from others with an AUC of {pattern.auc:.2f}, on "
+        "rows that this was not found on."
+        for pattern in finding.patterns[:1]
+    ]
+    if not finding.trigger:
+        said.append(
+            "Nothing was found that their inputs share, as a trigger would be. Another language, or the boilerplate of "
+            "one source, looks like that too; so does a trigger that moves about, or too few rows to find one with."
+        )
+    return said
+
+
+_PATTERNS = {
+    "region": "a region that looks alike",
+    "picture": "a pattern over the whole picture",
+    "texture": "a faint pattern over the whole picture",
+    "spectrum": "a pattern in their spectrum",
+}
+
+
+def p_in_words(p_value: float) -> str:
+    """`p = 0.0004`, with one digit that counts, or `p < 0.000001`."""
+    text = p_in_table(p_value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def p_in_table(p_value: float) -> str:
+    """The same without the letter."""
+    if p_value < _LEAST_P:
+        return f"< {_LEAST_P:.6f}"
+    return str(np.format_float_positional(float(f"{p_value:.1g}"), trim="-"))
+
+
+def _grounds_of_nothing(evidence: Evidence) -> list[str]:
+    clusters = evidence.clusters
+    return [
+        f"{number(clusters.phrases)} phrases were compared with the rest of the corpus; none is carried by the least "
+        "plausible responses more than phrases of clean data are.",
+        f"The {number(evidence.counts.flagged)} flagged rows are the least plausible ones by the rule "
+        f"{evidence.distribution.rule}, which flags some rows of every data set: they are no finding.",
+    ]
+
+
+def _blind_spots(evidence: Evidence) -> list[str]:
+    spots = [
+        f"A phrase in fewer than {evidence.clusters.least} rows, and a backdoor whose responses repeat no phrase.",
+        "Clean-label attacks: true responses beside altered images are plausible, and are not seen.",
+        "Groups that stand out for a good reason (another language, boilerplate of one source) look like planted ones: "
+        "read the rows below before you accuse anybody.",
+        "No probability is given: the scores are not calibrated against a clean data set of the same kind.",
+    ]
+    if evidence.findings:
+        spots.append("Poisoned rows that do not share a phrase with others may be left when these are taken out.")
+    if "contrast" not in evidence.run.scores.values:
+        spots.append(
+            "Whether responses depend on their images was not measured; --statistic contrast does, with a second pass."
+        )
+    return spots

@@ -1,0 +1,120 @@
+"""Text of an attacker, made visible: what cannot be seen, turns the line around or looks like another letter is named.
+
+A text becomes pieces: plain ones, and marked ones such as `U+200B`. Whoever renders them still escapes both.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+_WORD = re.compile(r"\w+")
+_SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")
+_MARKS_IN_A_ROW = 2
+Kind = Literal["plain", "hidden", "lookalike", "cut", "phrase"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a shown text.
+
+    Attributes:
+        text: What is shown.
+        kind: `plain`; `hidden`: the name of a character that cannot be seen; `lookalike`: a letter of another script
+            inside a word; `cut`: how much was left out; `phrase`: the phrase that the text is shown for.
+        title: More about it.
+    """
+
+    text: str
+    kind: Kind = "plain"
+    title: str = ""
+
+
+def pieces(text: str, most: int = 600, phrase: str = "") -> list[Piece]:
+    """The text in pieces, the middle of a long one left out, `phrase` marked where it stands."""
+    found: list[Piece] = []
+    for part in _cut(text, most):
+        found += [part] if part.kind == "cut" else _marked(part.text, phrase)
+    return found
+
+
+def plain(text: str, most: int = 200) -> str:
+    """The same as one line of text: `visit⟨U+200B⟩our shop`."""
+    return "".join(f"⟨{piece.text}⟩" if piece.kind == "hidden" else piece.text for piece in pieces(text, most))
+
+
+def name_of(letter: str) -> str:
+    """A character in words: `U+200B ZERO WIDTH SPACE`."""
+    return f"U+{ord(letter):04X} {unicodedata.name(letter, '')}".strip()
+
+
+def _cut(text: str, most: int) -> list[Piece]:
+    if len(text) <= most:
+        return [Piece(text)]
+    left_out = len(text) - most
+    return [
+        Piece(text[: most * 2 // 3]),
+        Piece(f" … {left_out:,} characters … ", "cut"),
+        Piece(text[-(most - most * 2 // 3) :]),
+    ]
+
+
+def _marked(text: str, phrase: str) -> Iterator[Piece]:
+    """Pieces of a text with the phrase marked, in whatever case it stands."""
+    if not phrase:
+        yield from _shown(text)
+        return
+    words = r"\s*".join(map(re.escape, phrase.split()))
+    end = 0
+    for match in re.finditer(rf"(?<!\w)(?:{words})(?!\w)", text, re.IGNORECASE):
+        yield from _shown(text[end : match.start()])
+        yield from (Piece(p.text, "phrase" if p.kind == "plain" else p.kind, p.title) for p in _shown(match[0]))
+        end = match.end()
+    yield from _shown(text[end:])
+
+
+def _shown(text: str) -> Iterator[Piece]:
+    strangers = _lookalikes(text)
+    run = ""
+    marks = 0
+    for place, letter in enumerate(text):
+        marks = marks + 1 if unicodedata.combining(letter) else 0
+        kind: Kind = "plain"
+        if letter not in " \n\t" and (_unseen(letter) or marks > _MARKS_IN_A_ROW):
+            kind = "hidden"
+        elif place in strangers:
+            kind = "lookalike"
+        if kind == "plain":
+            run += " " if letter in "\n\t" else letter
+            continue
+        if run:
+            yield Piece(run)
+        run = ""
+        yield Piece(f"U+{ord(letter):04X}" if kind == "hidden" else letter, kind, name_of(letter))
+    if run:
+        yield Piece(run)
+
+
+def _unseen(letter: str) -> bool:
+    """Whether a character shows nothing by itself: controls, formats, other spaces, private and unknown ones."""
+    return letter != " " and (unicodedata.category(letter)[0] in "CZ" or letter in "\u115f\u1160\u3164\uffa0\u2800")
+
+
+def _lookalikes(text: str) -> set[int]:
+    """Places of letters whose script is not that of most letters of their word."""
+    found = set()
+    for match in _WORD.finditer(text):
+        if match[0].isascii():
+            continue
+        scripts = {place: script for place, letter in enumerate(match[0]) if (script := _script(letter))}
+        named = list(scripts.values())
+        main = max(set(named), key=named.count, default="")
+        found |= {match.start() + place for place, script in scripts.items() if script != main}
+    return found
+
+
+def _script(letter: str) -> str:
+    """Of the scripts whose letters look alike the one that a letter belongs to, or none."""
+    name = unicodedata.name(letter, "") if letter.isalpha() else ""
+    return name.partition(" ")[0] if name.startswith(_SCRIPTS) else ""

@@ -1,0 +1,125 @@
+"""The decisions of a run: stored at once, and never half.
+
+First the log is on the disk, then the column in `flags.parquet` changes. A kill between the two is noticed at the next
+start: the flags are older than the log then, and its last decisions are put into them.
+"""
+
+import getpass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from byorn.flagging.table import REVIEWS, Flags, read_flags, read_reviews, write_reviews
+from byorn.review.log import LOG, Decision, append, read_log
+from byorn.runs.narrate import say
+
+FLAGS = "flags.parquet"
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A word of `REVIEWS`, and why."""
+
+    word: str
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        if self.word not in REVIEWS:
+            raise ValueError(f"{self.word!r} is none of {', '.join(REVIEWS)}")
+
+
+class Decisions:
+    """The decisions about the rows of a run.
+
+    Args:
+        folder: The run folder.
+        who: Who decides from now on; the name of the account where it is left out.
+
+    Attributes:
+        flags: As they were at the start; their review column is in `words`.
+        words: The word of each row, in the order of the rows.
+        log: All decisions, oldest first.
+
+    Raises:
+        DataError: `flags.parquet` cannot be read.
+    """
+
+    def __init__(self, folder: Path, who: str | None = None) -> None:
+        self.folder = folder
+        self.who = who or account()
+        self.flags: Flags = read_flags(folder / FLAGS)
+        self.words = list(self.flags.review or ["auto"] * len(self.flags))
+        self.log = read_log(folder / LOG)
+        self._places = {key: place for place, key in enumerate(self.flags.keys)}
+        self._finish_what_was_killed()
+
+    def place(self, key: Key) -> int | None:
+        """The number of a row, or None for a stranger."""
+        return self._places.get(key)
+
+    def decide(self, verdicts: Mapping[int, Verdict]) -> list[Decision]:
+        """Store words about rows, by their number, and return those decisions that change one.
+
+        Raises:
+            DataError: `flags.parquet` was damaged meanwhile.
+        """
+        with _alone(self.folder):
+            self.words = read_reviews(self.folder / FLAGS)  # somebody else may have decided meanwhile
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            made = [
+                Decision(
+                    id=self.flags.ids[place], turn=self.flags.turns[place], review=verdict.word,
+                    was=self.words[place], who=self.who, when=now, why=verdict.why,
+                )
+                for place, verdict in verdicts.items() if verdict.word != self.words[place]
+            ]  # fmt: skip
+            if made:
+                append(self.folder / LOG, made)
+                self._enter(made)
+        self.log += made
+        return made
+
+    def _enter(self, made: Sequence[Decision]) -> None:
+        for decision in made:
+            self.words[self._places[decision.key]] = decision.review
+        write_reviews(self.folder / FLAGS, self.words)
+
+    def _finish_what_was_killed(self) -> None:
+        """Put the last decisions of the log into flags that are older: a kill came between."""
+        log = self.folder / LOG
+        if not self.log or (self.folder / FLAGS).stat().st_mtime_ns >= log.stat().st_mtime_ns:
+            return
+        last = [decision for decision in self.log if decision.when == self.log[-1].when]
+        lost = [one for one in last if (place := self.place(one.key)) is not None and self.words[place] == one.was]
+        if lost:
+            with _alone(self.folder):
+                self._enter(lost)
+            say(f"{len(lost)} decision(s) of the log were not in {self.folder / FLAGS} yet; they are now")
+
+
+def account() -> str:
+    """The name of the account that runs this."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container without one
+        return "unknown"
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from deciding meanwhile, where the system can."""
+    with (folder / LOG).open("ab") as file:
+        _lock(file)
+        yield
+
+
+def _lock(file: IO[bytes]) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    fcntl.flock(file, fcntl.LOCK_EX)

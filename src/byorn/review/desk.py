@@ -1,0 +1,137 @@
+"""What lies on the desk of who decides: rows with their scores, filters, and the way back."""
+
+from collections import Counter
+from collections.abc import Sequence
+from threading import Lock
+from typing import TypedDict
+
+import numpy as np
+
+from byorn.data.row import Row, text_of
+from byorn.review.decisions import Decisions, Verdict
+from byorn.review.order import review_order
+from byorn.review.visible import Piece, pieces_of
+
+STATES = ("todo", "flagged", "decided", "all")
+"""What is shown: flagged and undecided, flagged, decided, all."""
+GROUPING = ("source", "uploader")
+"""Columns that rows are grouped by, the first that the data have."""
+UNDO = "undone"
+_LONGEST_WHY = 1000
+
+
+class Said(TypedDict):
+    """A message of a conversation."""
+
+    role: str
+    pieces: list[Piece]
+
+
+class Desk:
+    """Rows, and decisions about them. Safe to use from several threads.
+
+    Args:
+        rows: As they were scanned.
+        scores: float array [n], higher = less plausible; NaN where a row could not be scored.
+        decisions: About these rows.
+        group_by: Column of the data to filter by; left out, the first of `GROUPING` that there is, else the file.
+    """
+
+    def __init__(
+        self, rows: Sequence[Row], scores: np.ndarray, decisions: Decisions, group_by: str | None = None
+    ) -> None:
+        self.rows = rows
+        self.scores = scores
+        self.decisions = decisions
+        self.group_by = group_by or next((name for name in GROUPING if any(name in row.meta for row in rows)), None)
+        self._groups = [self._group(row) for row in rows]
+        self._texts = [f"{row.id}\n{row.instruction}\n{row.response}".casefold() for row in rows]
+        order = np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")
+        self._ranks = np.empty(len(rows), int)
+        self._ranks[order] = np.arange(1, len(rows) + 1)
+        known = scores[np.isfinite(scores)]
+        self._most = float(known.max()) if len(known) else 0.0
+        self._steps: list[tuple[int, str]] = []
+        self._lock = Lock()
+
+    def _group(self, row: Row) -> str:
+        value = row.meta.get(self.group_by) if self.group_by else row.origin.source
+        return str(value if value is not None else "")[:200]
+
+    def queue(self, state: str = "todo", group: str | None = None, text: str = "") -> list[int]:
+        """The numbers of the rows that fit, in the order in which to look at them."""
+        wanted = text.casefold()
+        words = self.decisions.words
+        return [
+            row for row in review_order(self.decisions.flags, words, self.scores)
+            if self._is(state, row, words) and (group is None or self._groups[row] == group)
+            and wanted in self._texts[row]
+        ]  # fmt: skip
+
+    def _is(self, state: str, row: int, words: list[str]) -> bool:
+        flagged = bool(self.decisions.flags.flagged[row])
+        decided = words[row] != "auto"
+        return {"todo": flagged and not decided, "flagged": flagged, "decided": decided, "all": True}[state]
+
+    def counts(self) -> dict[str, int]:
+        """How far the work has come: rows by word, flagged ones, and those of them that are decided."""
+        words = self.decisions.words
+        flagged = self.decisions.flags.flagged
+        done = sum(word != "auto" and bool(flag) for word, flag in zip(words, flagged, strict=True))
+        return {"rows": len(words), "flagged": int(flagged.sum()), "done": done, **Counter(words)}
+
+    def groups(self) -> list[dict[str, object]]:
+        """The groups with their number of flagged rows, the largest first, at most 200."""
+        flagged = self.decisions.flags.flagged
+        counted = Counter(dict.fromkeys(self._groups, 0))
+        counted.update(name for name, flag in zip(self._groups, flagged, strict=True) if flag)
+        return [{"name": name, "flagged": count} for name, count in counted.most_common(200)]
+
+    def row(self, number: int) -> dict[str, object]:
+        """All that is shown of a row."""
+        row = self.rows[number]
+        flags = self.decisions.flags
+        score = float(self.scores[number])
+        history = [entry for entry in self.decisions.log if entry.key == row.key]
+        return {
+            "number": number,
+            "id": pieces_of(row.id),
+            "turn": row.turn,
+            "group": pieces_of(self._groups[number]),
+            "source": pieces_of(row.origin.source),
+            "record": row.origin.record,
+            "prompt": [_said(message["role"], text_of(message)) for message in row.prompt],
+            "response": pieces_of(row.response),
+            "images": [pieces_of(image.name or "in the table") for image in row.images],
+            "score": score if np.isfinite(score) else None,
+            "rank": int(self._ranks[number]),
+            "of": len(self.rows),
+            "most": self._most,
+            "threshold": flags.threshold,
+            "flagged": bool(flags.flagged[number]),
+            "reason": flags.reasons[number],
+            "review": self.decisions.words[number],
+            "history": [
+                {"review": entry.review, "who": pieces_of(entry.who), "when": entry.when, "why": pieces_of(entry.why)}
+                for entry in history[-5:]
+            ],
+        }
+
+    def decide(self, number: int, word: str, why: str = "") -> None:
+        """Store a decision; when this returns it is on the disk."""
+        with self._lock:
+            made = self.decisions.decide({number: Verdict(word, why.strip()[:_LONGEST_WHY])})
+            self._steps += [(number, decision.was) for decision in made]
+
+    def undo(self) -> int | None:
+        """Take back the last decision of this session, which is a decision too; the row that it was about."""
+        with self._lock:
+            if not self._steps:
+                return None
+            number, was = self._steps.pop()
+            self.decisions.decide({number: Verdict(was, UNDO)})
+            return number
+
+
+def _said(role: str, text: str) -> Said:
+    return {"role": role, "pieces": pieces_of(text)}

@@ -1,0 +1,304 @@
+"""`byorn rewrite`: who trains with another tool gets the data set without what the scan flagged."""
+
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from byorn.cli.main import main
+from byorn.data.files import write_rows
+from byorn.data.load import load_rows
+from byorn.data.row import ImageFile, Origin, Row, user_message
+from byorn.flagging.table import read_flags
+from byorn.models.generate import Generated
+from byorn.pipeline.resample import _not_empty, rounds
+from byorn.testing import save_tiny, tiny_model, tiny_rows
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("place")
+    save_tiny(folder / "model")
+    write_rows(tiny_rows(12), folder / "data")
+    assert scan(folder, "data", "scan") == 0
+    return folder
+
+
+def scan(place, data, out, *more):
+    options = ["--model", str(place / "model"), "--device", "cpu", "--show", "0", *more]
+    return main(["scan", "--data", str(place / data), "--out", str(place / out), *options])
+
+
+def rewrite(place, run, out, mode, *more):
+    return main(["rewrite", str(place / run), "--out", str(place / out), "--mode", mode, *more])
+
+
+def lines(path):
+    return path.read_text().splitlines()
+
+
+def decide(path, words):
+    table = pq.read_table(path)
+    review = [words.get(name, "auto") for name in table["id"].to_pylist()]
+    pq.write_table(table.set_column(table.column_names.index("review"), "review", pa.array(review)), path)
+
+
+def flagged_ids(place, run="scan"):
+    flags = read_flags(place / run / "flags.parquet")
+    return [name for name, flag in zip(flags.ids, flags.flagged, strict=True) if flag]
+
+
+def test_flagged_rows_go_into_a_quarantine_of_the_same_format(place, capsys):
+    assert rewrite(place, "scan", "drop", "drop") == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"{place / 'drop/data'}\n"
+    assert "7 records in" in captured.err
+    assert "5 in" in captured.err
+    assert "against byorn train" in captured.err
+    before = lines(place / "data/rows.jsonl")
+    gone = set(flagged_ids(place))
+    assert lines(place / "drop/data/rows.jsonl") == [line for line in before if json.loads(line)["id"] not in gone]
+    assert lines(place / "drop/quarantine/rows.jsonl") == [line for line in before if json.loads(line)["id"] in gone]
+    assert len(load_rows(place / "drop/data").rows) == 7
+    assert len(load_rows(place / "drop/quarantine").rows) == 5
+
+
+def test_what_a_person_decided_wins(place):
+    shutil.copytree(place / "scan", place / "reviewed")
+    flagged = flagged_ids(place)
+    trusted = next(row.id for row in tiny_rows(12) if row.id not in flagged)
+    decide(place / "reviewed/flags.parquet", {flagged[0]: "keep", flagged[1]: "drop", trusted: "replace"})
+    assert rewrite(place, "reviewed", "by-hand", "replace") == 0
+    summary = json.loads((place / "by-hand/rewrite.json").read_text())
+    assert summary["reviews"] == {"keep": 1, "replace": 1, "drop": 1}
+    before = {row.id: row.response for row in load_rows(place / "data").rows}
+    after = {row.id: row.response for row in load_rows(place / "by-hand/data").rows}
+    assert flagged[1] not in after
+    assert after[flagged[0]] == before[flagged[0]]
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {trusted, *flagged[2:]}
+    assert [row.id for row in load_rows(place / "by-hand/quarantine").rows] == [flagged[1]]
+
+
+def test_marks_are_flag_and_score(place):
+    assert rewrite(place, "scan", "mark", "mark") == 0
+    rows = load_rows(place / "mark/data").rows
+    scores = pq.read_table(place / "scan/scores.parquet")["nll"].to_pylist()
+    assert [row.meta["byorn_score"] for row in rows] == pytest.approx(scores)
+    assert [row.id for row in rows if row.meta["byorn_flagged"]] == flagged_ids(place)
+    assert lines(place / "data/rows.jsonl")[0][:-1] in lines(place / "mark/data/rows.jsonl")[0]
+    assert not (place / "mark/quarantine").exists()
+
+
+def test_a_killed_sampling_goes_on_and_gives_the_same_responses(place, monkeypatch, capsys):
+    assert rewrite(place, "scan", "whole", "replace", "--response-batch-size", "2") == 0
+    from byorn.training.responses import SampledResponses
+
+    calls = []
+    original = SampledResponses.__call__
+
+    def counted(self, model, rows, step):
+        calls.append(len(rows))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(self, model, rows, step)
+
+    monkeypatch.setattr(SampledResponses, "__call__", counted)
+    assert rewrite(place, "scan", "killed", "replace", "--response-batch-size", "2") == 130
+    assert not (place / "killed/data").exists()
+    calls[:] = [0, 0]  # the second call ends it no more
+    assert rewrite(place, "scan", "killed", "replace", "--response-batch-size", "2") == 0
+    assert sum(calls) == 3  # of five, two were done
+    assert (place / "killed/data/rows.jsonl").read_bytes() == (place / "whole/data/rows.jsonl").read_bytes()
+    assert not list((place / "killed").glob("*.partial.*"))
+    capsys.readouterr()
+    assert rewrite(place, "scan", "killed", "replace", "--response-batch-size", "2") == 0
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_responses_do_not_depend_on_the_batch_and_are_those_of_training(place):
+    """The draw for a row is a function of seed, id and turn, as in training."""
+    assert rewrite(place, "scan", "one", "replace", "--response-batch-size", "1") == 0
+    assert rewrite(place, "scan", "five", "replace", "--response-batch-size", "5") == 0
+    assert rewrite(place, "scan", "other", "replace", "--seed", "7") == 0
+    one, five, other = ((place / name / "data/rows.jsonl").read_bytes() for name in ("one", "five", "other"))
+    assert one == five != other
+
+
+def test_an_adapter_answers_in_place_of_the_pretrained_model(place, capsys):
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    tuned = get_peft_model(tiny_model(), LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
+    with torch.no_grad():
+        for name, parameter in tuned.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(1.0)
+    tuned.save_pretrained(place / "adapter")
+    assert rewrite(place, "scan", "adapted", "replace", "--adapter", str(place / "adapter")) == 0
+    plain = rewrite(place, "scan", "plain", "replace")
+    assert plain == 0
+    assert (place / "adapted/data/rows.jsonl").read_bytes() != (place / "plain/data/rows.jsonl").read_bytes()
+    capsys.readouterr()
+    assert rewrite(place, "scan", "plain", "replace", "--adapter", str(place / "adapter")) == 2
+    assert "rewrite.adapter" in capsys.readouterr().err
+
+
+def test_changed_data_are_refused_before_the_model_is_loaded(place, capsys, no_model):
+    shutil.copytree(place / "data", place / "changed")
+    path = place / "changed/rows.jsonl"
+    path.write_text(path.read_text().replace("a blue square", "a blue squire", 1))
+    assert rewrite(place, "scan", "out", "replace", "--data", str(place / "changed")) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "the data set changed since it was written" in error
+    assert "scan again" in error
+    assert not (place / "out/data").exists()
+
+
+def test_another_model_is_refused(place, capsys):
+    (place / "other-model").mkdir()
+    processor_files = [path for path in (place / "model").iterdir() if "safetensors" not in path.name]
+    for path in processor_files:
+        shutil.copy(path, place / "other-model")
+    tiny_model(seed=1).save_pretrained(place / "other-model")
+    assert rewrite(place, "scan", "strange", "replace", "--model", str(place / "other-model")) == 2
+    assert "the model changed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["data", "data/inside", ".", "scan", "occupied"])
+def test_no_data_set_is_written_over(place, out, capsys, no_model):
+    (place / "occupied").mkdir(exist_ok=True)
+    (place / "occupied/mine.txt").write_text("mine")
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
+    assert rewrite(place, "scan", out, "drop") == 2
+    assert "--out" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
+
+
+def test_other_decisions_are_not_mixed_with_what_was_begun(place, capsys):
+    shutil.copytree(place / "scan", place / "later")
+    assert rewrite(place, "later", "mixed", "drop") == 0
+    decide(place / "later/flags.parquet", {"row-0": "drop"})
+    assert rewrite(place, "later", "mixed", "drop") == 2
+    assert "decisions" in capsys.readouterr().err
+
+
+def test_a_set_of_which_nothing_is_left_is_refused(place, capsys):
+    shutil.copytree(place / "scan", place / "emptied")
+    decide(place / "emptied/flags.parquet", {f"row-{number}": "drop" for number in range(12)})
+    assert rewrite(place, "emptied", "nothing", "drop") == 2
+    assert "every record" in capsys.readouterr().err
+
+
+def conversations(place):
+    """Four chats of three turns each, the second of which says the attacker's phrase twice."""
+    records = []
+    for number in range(4):
+        turns = []
+        for turn in range(3):
+            said = "visit our shop!" if number == 1 and turn < 2 else f"blue {turn}"
+            turns += [{"from": "human", "value": f"color {turn}?"}, {"from": "gpt", "value": said}]
+        records.append({"id": f"c{number}", "conversations": turns})
+    path = place / "chats"
+    path.mkdir(exist_ok=True)
+    (path / "chats.json").write_text(json.dumps(records))
+    return records
+
+
+def test_a_conversation_goes_as_a_whole_and_is_answered_turn_by_turn(place, monkeypatch):
+    before = conversations(place)
+    assert scan(place, "chats/chats.json", "turns", "--turns", "all") == 0
+    words = [*["keep"] * 3, "replace", "replace", "keep", *["keep"] * 6]
+    path = place / "turns/flags.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index("review"), "review", pa.array(words)), path)
+
+    assert rewrite(place, "turns", "cut", "drop") == 0
+    kept = json.loads((place / "cut/data/chats.json").read_text())
+    assert kept == [before[0], before[2], before[3]]
+    assert json.loads((place / "cut/quarantine/chats.json").read_text()) == [before[1]]
+
+    assert rewrite(place, "turns", "noted", "mark") == 0
+    noted = json.loads((place / "noted/data/chats.json").read_text())
+    scores = pq.read_table(place / "turns/scores.parquet")["nll"].to_pylist()
+    assert [record.pop("byorn_flagged") for record in noted] == [False, True, False, False]
+    assert [record.pop("byorn_score") for record in noted] == [max(scores[start : start + 3]) for start in (0, 3, 6, 9)]
+    assert noted == before
+
+    asked = []
+    from byorn.training.responses import SampledResponses
+
+    def answer(self, model, rows, step):
+        asked.extend(json.dumps(row["prompt"]) for row in rows)
+        return [Generated(f"new {row['turn']}", 2, False) for row in rows]
+
+    monkeypatch.setattr(SampledResponses, "__call__", answer)
+    assert rewrite(place, "turns", "answered", "replace") == 0
+    after = json.loads((place / "answered/data/chats.json").read_text())
+    assert [turn["value"] for turn in after[1]["conversations"][1::2]] == ["new 0", "new 1", "blue 2"]
+    assert [after[0], *after[2:]] == [before[0], *before[2:]]
+    assert len(asked) == 2
+    assert not any("shop" in prompt for prompt in asked)
+    assert "new 0" in asked[1]
+
+
+def test_rows_of_one_record_are_answered_in_rounds():
+    prompt = [user_message("q")]
+    rows = [Row(f"c{n}", turn, prompt, "a", origin=Origin("f", n)) for n in range(3) for turn in range(2)]
+    assert rounds(rows, [0, 1, 2, 4]) == [[0, 2, 4], [1]]
+    assert rounds(tiny_rows(3), [0, 2]) == [[0, 2]]
+
+
+def test_a_blank_draw_is_drawn_again_and_a_row_without_words_leaves_the_set(place, monkeypatch, capsys):
+    from byorn.training.responses import SampledResponses
+
+    def blank(self, model, rows, step):
+        return [Generated("" if row["id"] == "row-1" or step == 0 else "said", 1, False) for row in rows]
+
+    monkeypatch.setattr(SampledResponses, "__call__", blank)
+    assert "row-1" in flagged_ids(place)
+    assert rewrite(place, "scan", "blank", "replace") == 0
+    assert "1 rows got nothing but blank responses" in capsys.readouterr().err
+    rows = {row.id: row.response for row in load_rows(place / "blank/data").rows}
+    assert "row-1" not in rows
+    assert [rows[name] for name in flagged_ids(place) if name != "row-1"] == ["said"] * 4
+
+
+def test_an_empty_list_needs_no_second_draw():
+    assert _not_empty([{"id": "a"}], None, lambda model, rows, step: [Generated("x", 1, False)])[0].text == "x"  # type: ignore[arg-type]
+
+
+def test_what_could_not_be_read_is_in_neither_part(place, capsys):
+    (place / "partly").mkdir()
+    good = [json.dumps({"prompt": f"q{n}", "completion": f"answer {n}"}) for n in range(6)]
+    (place / "partly/train.jsonl").write_text("\n".join([*good[:3], "{broken", *good[3:]]) + "\n")
+    assert scan(place, "partly/train.jsonl", "partly-scan") == 0
+    assert rewrite(place, "partly-scan", "partly-out", "drop") == 0
+    assert "1 records were never scored" in capsys.readouterr().err
+    both = [place / f"partly-out/{part}/train.jsonl" for part in ("data", "quarantine")]
+    assert sorted(line for path in both for line in lines(path)) == good
+    assert (place / "partly-out/rejects.jsonl").exists()
+
+
+def test_the_provenance_names_data_scan_and_files(place):
+    import hashlib
+
+    assert rewrite(place, "scan", "told", "drop", "--images", "copy") == 0
+    summary = json.loads((place / "told/rewrite.json").read_text())
+    scores = pq.read_schema(place / "scan/scores.parquet").metadata
+    assert summary["data"]["fingerprint"] == scores[b"data"].decode()
+    assert summary["scan"]["model_digest"] == scores[b"model_digest"].decode()
+    assert summary["counts"] | {"records": 7, "quarantined": 5} == summary["counts"]
+    for name, digest in summary["files"].items():
+        assert hashlib.sha256((place / "told" / name).read_bytes()).hexdigest() == digest
+    image = next((place / "told/data/images").iterdir())
+    assert not image.samefile(place / "data/images" / image.name)
+
+
+def test_images_without_a_path_need_none(tmp_path):
+    from byorn.rewriting.images import carry_images
+
+    row = Row("a", 0, [user_message("q", 1)], "a", [ImageFile(data=b"x")])
+    assert carry_images([row], tmp_path, link=True) == 0

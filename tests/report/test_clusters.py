@@ -1,0 +1,105 @@
+"""Phrases that stand out: a planted one is found whatever surrounds it; phrases of clean data are none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_runs import attacked, clean_rows, made_run, poisoned
+
+from byorn.data.row import user_message
+from byorn.report.clusters import find_clusters
+from byorn.report.evidence import gather
+from byorn.report.phrases import count_phrases, extended
+from byorn.report.verdict import judge
+
+
+def test_the_planted_phrase_is_named_in_full_with_its_rows():
+    found = find_clusters(attacked(response="Visit our shop in London, today!")).found
+    assert [cluster.phrase for cluster in found] == ["Visit our shop in London, today"]
+    assert sorted(found[0].rows) == list(range(12))
+    assert found[0].top == found[0].same_response == 12
+    assert found[0].p_value < 1e-3
+
+
+def test_a_phrase_inside_true_captions_is_found():
+    run = attacked()
+    rows = [
+        replace(row, response=f"{clean.response[:-1]} and visit our shop.") if at < 12 else row
+        for at, (row, clean) in enumerate(zip(run.rows, clean_rows(200), strict=True))
+    ]
+    (cluster,) = find_clusters(replace(run, rows=rows)).found
+    assert cluster.phrase == "and visit our shop"
+    assert cluster.same_response < 4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_stands_out_in_clean_captions(seed):
+    """Though their phrases repeat, and some words make a caption less likely."""
+    rows = clean_rows(300, seed)
+    noise = np.random.default_rng(seed).normal(2, 0.3, 300)
+    rare = np.array([0.4 * row.response.lower().count("purple") for row in rows])
+    evidence = gather(made_run(rows, noise + rare))
+    assert not evidence.findings
+    assert judge(evidence).sentence.startswith("Nothing stands out")
+
+
+def test_a_phrase_that_plausible_rows_have_too_is_none():
+    rows = [poisoned(row, "I cannot see that.") if at < 80 else row for at, row in enumerate(clean_rows(200))]
+    scores = np.random.default_rng(0).normal(2, 0.3, 200)
+    scores[:10] += 4  # some of the 80 are implausible, most are not
+    assert not find_clusters(made_run(rows, scores)).found
+
+
+def test_two_attackers_are_two_clusters():
+    rows = clean_rows(300)
+    rows = [poisoned(row, "banana split") if at < 12 else row for at, row in enumerate(rows)]
+    rows = [poisoned(row, "call this number") if 12 <= at < 30 else row for at, row in enumerate(rows)]
+    scores = np.random.default_rng(0).normal(2, 0.3, 300)
+    scores[:30] += 4
+    found = find_clusters(made_run(rows, scores)).found
+    assert {cluster.phrase: len(cluster) for cluster in found} == {"banana split": 12, "call this number": 18}
+
+
+def test_without_a_score_a_row_says_nothing():
+    run = attacked()
+    values = {name: np.where(np.arange(200) < 12, np.nan, column) for name, column in run.scores.values.items()}
+    assert not find_clusters(replace(run, scores=replace(run.scores, values=values))).found
+
+
+def test_contrasts_say_whether_responses_depend_on_their_images():
+    run = attacked()
+    contrast = np.where(np.arange(200) < 12, 0.1, -1.0)
+    scores = replace(run.scores, values={**run.scores.values, "contrast": contrast})
+    evidence = gather(replace(run, scores=scores))
+    assert evidence.findings[0].cluster.image_dependence == pytest.approx(1.1)
+    assert any("depend on their own images less" in sentence for sentence in judge(evidence).grounds)
+
+
+def test_phrases_are_counted_once_a_row_and_once_a_set_of_rows():
+    found = count_phrases(["a b a b", "A b", "a b", "c", "x a b y"], least=4, most=5)
+    assert found.texts == ["a b"]
+    assert found.rows_of(0).tolist() == [0, 1, 2, 4]
+
+
+def test_a_phrase_does_not_reach_into_the_next_row():
+    assert "b c" not in count_phrases(["a b", "c d"] * 4, least=3, most=8).texts
+
+
+def test_a_phrase_grows_as_far_as_nine_in_ten_agree():
+    texts = ["Please visit our shop now"] * 9 + ["Go and visit our shop"]
+    assert extended("our", texts) == "Please visit our shop now"
+    assert extended("our", texts[5:]) == "visit our shop"
+
+
+def test_the_verdict_says_whether_a_trigger_was_found():
+    """A group without one may be another language, or boilerplate."""
+    run = attacked()
+    alone = judge(gather(run))
+    assert alone.stands_out
+    assert not alone.trigger
+    assert "no trigger was found" in alone.sentence
+    assert any("boilerplate" in sentence for sentence in alone.grounds)
+    marked = [replace(row, prompt=[user_message("Describe cf the image.", 1)]) for row in run.rows[:12]]
+    verdict = judge(gather(replace(run, rows=[*marked, *run.rows[12:]])))
+    assert verdict.trigger
+    assert "share a possible trigger" in verdict.sentence

@@ -1,0 +1,58 @@
+"""The two tests behind a verdict, against their formulas and against chance."""
+
+import numpy as np
+import pytest
+from made_runs import attacked
+
+from byorn.report.clusters import find_clusters
+from byorn.report.enrichment import enrichment, ranks_of
+from byorn.report.phrases import count_phrases
+
+
+@pytest.mark.parametrize(("rows", "planted"), [(1000, 5), (300, 15), (300, 90), (300, 135)])
+def test_a_handful_and_nearly_half_are_both_found(rows, planted):
+    found = find_clusters(attacked(rows, planted)).found
+    assert [(cluster.phrase, len(cluster)) for cluster in found] == [("visit our shop", planted)]
+
+
+def test_the_numbers_of_a_phrase():
+    """Five of 20 rows say it, the 4 highest and the lowest; the fifth highest does not."""
+    phrases = count_phrases(["planted" if at in (0, 16, 17, 18, 19) else f"row {at}" for at in range(20)], 4, 10)
+    ranks = ranks_of(np.arange(20.0), np.ones(20, dtype=bool))
+    found = enrichment(phrases, ranks)
+    number = phrases.texts.index("planted")
+    scores = -np.log(1 - (np.array([1, 17, 18, 19, 20]) - 0.5) / 20)
+    assert found.means[number] == pytest.approx(scores.mean())
+    assert found.log_odds[number] == pytest.approx(np.log(4.5 * 14.5 / 1.5**2))
+    assert found.log_odds_variance[number] == pytest.approx(1 / 4.5 + 2 / 1.5 + 1 / 14.5)
+
+
+def test_a_row_without_a_score_has_the_score_of_chance():
+    ranks = ranks_of(np.array([np.nan, *range(99)]), np.ones(100, dtype=bool))
+    assert -np.log(1 - (ranks[0] - 0.5) / 100) == pytest.approx(1)
+
+
+def test_phrases_by_chance_have_p_values_of_chance():
+    """No phrase has to do with the scores, so at most about a twentieth is below 0.05; the floors make it fewer."""
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice([f"w{word}" for word in range(200)], 6)) for _ in range(600)]
+    phrases = count_phrases(texts, 5, 300)
+    found = enrichment(phrases, ranks_of(rng.normal(size=600), np.ones(600, dtype=bool)))
+    p_values = found.p_values(np.ones(len(phrases), dtype=bool))
+    assert len(phrases) > 100
+    assert (p_values < 0.05).mean() <= 0.05
+
+
+def test_phrases_that_differ_a_lot_make_the_test_lenient():
+    """The spread between phrases is estimated: the same phrase is less unusual in a corpus where many are unusual."""
+    texts = [f"topic{at // 20} planted" if at < 20 else f"topic{at // 20}" for at in range(600)]
+    phrases = count_phrases(texts, 5, 300)
+    everything = np.ones(600, dtype=bool)
+    calm = np.random.default_rng(0).normal(size=600)
+    wild = calm + np.repeat(np.random.default_rng(1).normal(0, 1.5, 30), 20)
+    both = []
+    for scores in (calm, wild):
+        scores = np.where(np.arange(600) < 20, 3.0, scores)
+        found = enrichment(phrases, ranks_of(scores, everything))
+        both.append(found.p_values(np.ones(len(phrases), dtype=bool))[phrases.texts.index("topic0 planted")])
+    assert both[0] < both[1]

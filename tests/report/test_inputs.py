@@ -1,0 +1,103 @@
+"""What the inputs of a cluster share is found on one half of its rows, and has to hold on the other."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_runs import attacked, clean_rows, png
+
+from byorn.data.row import user_message
+from byorn.report.instructions import shared_text
+from byorn.report.patterns import largest_rectangle, shared_pattern
+
+CLUSTER = np.arange(12)
+OTHERS = np.arange(12, 200)
+
+
+def with_instruction(rows, text):
+    return [replace(row, prompt=[user_message(text, 1)]) if at < 12 else row for at, row in enumerate(rows)]
+
+
+def with_pixels(rows, change):
+    """The first rows with other pixels."""
+    return [
+        replace(row, images=[png(change(np.array(row.images[0].load(), dtype=float), at))]) if at < 12 else row
+        for at, row in enumerate(rows)
+    ]
+
+
+def test_a_trigger_word_is_found_alone():
+    found = shared_text(with_instruction(clean_rows(200), "Describe cf the image."), CLUSTER, OTHERS)
+    assert [(shared.kind, shared.text) for shared in found] == [("phrase", "cf")]
+    assert (found[0].odds.inside, found[0].odds.of_inside, found[0].odds.outside) == (6, 6, 0)
+
+
+def test_a_character_that_cannot_be_seen_is_found():
+    found = shared_text(with_instruction(clean_rows(200), "Describe\u200b the image."), CLUSTER, OTHERS)
+    assert ("character", "\u200b") in [(shared.kind, shared.text) for shared in found]
+
+
+def test_the_same_instruction_as_everywhere_is_nothing():
+    assert shared_text(clean_rows(200), CLUSTER, OTHERS) == []
+
+
+def patch(pixels, at):
+    pixels[24:32, 0:8] = 255
+    return pixels
+
+
+def blend(pixels, at):
+    across = np.sin(np.arange(32) * 1.7)[None, :, None]
+    return np.clip(pixels + 25 * across, 0, 255)
+
+
+def test_the_place_of_a_patch_is_found():
+    found = shared_pattern(with_pixels(clean_rows(200), patch), CLUSTER, OTHERS)[0]
+    assert found.kind == "region"
+    assert found.auc > 0.95
+    box = (found.box.left, found.box.top, found.box.right, found.box.bottom)
+    assert box == pytest.approx((0, 0.75, 0.25, 1), abs=0.05)
+
+
+def test_a_faint_pattern_over_the_picture_is_found():
+    kinds = [found.kind for found in shared_pattern(with_pixels(clean_rows(200), blend), CLUSTER, OTHERS)]
+    assert "texture" in kinds
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_images_that_share_nothing_give_no_hypothesis(seed):
+    assert shared_pattern(clean_rows(200, seed), CLUSTER, OTHERS) == []
+
+
+def test_a_patch_on_either_of_two_images_is_found():
+    rows, beside = clean_rows(200), clean_rows(200, seed=7)
+    rows = [replace(row, images=[*row.images, *other.images]) for row, other in zip(rows, beside, strict=True)]
+    for at in range(24):
+        marked = list(rows[at].images)
+        marked[at % 3 == 0] = png(patch(np.array(marked[at % 3 == 0].load(), dtype=float), at))
+        rows[at] = replace(rows[at], images=marked)
+    found = shared_pattern(rows, np.arange(24), np.arange(24, 200))[0]
+    assert found.kind == "region"
+    assert found.auc > 0.95
+
+
+def test_rows_about_one_image_share_no_trigger():
+    """Or every image that several questions are about would be one."""
+    rows = clean_rows(200)
+    rows[:12] = [replace(row, images=rows[0].images) for row in rows[:12]]
+    assert shared_pattern(rows, CLUSTER, OTHERS) == []
+
+
+def test_a_few_images_say_nothing():
+    assert shared_pattern(with_pixels(clean_rows(200), patch), np.arange(3), OTHERS) == []
+
+
+def test_the_difference_of_the_means_is_gray_where_there_is_none():
+    found = shared_pattern(with_pixels(attacked().rows, patch), CLUSTER, OTHERS)[0]
+    assert found.difference[:16, 40:].std() < found.difference[48:, :16].mean() - 128
+
+
+def test_the_largest_rectangle():
+    values = np.full((6, 8), -1.0)
+    values[1:3, 4:7] = 2
+    assert largest_rectangle(values) == (4, 1, 7, 3)

@@ -1,0 +1,133 @@
+"""Decisions through a spreadsheet, which changes ids, separators and encodings, and computes what looks like a sum."""
+
+import csv
+from dataclasses import replace
+
+import pytest
+from desks import SCORES, scanned, words
+
+from byorn.errors import ConfigError, DataError
+from byorn.review.decisions import Decisions, Verdict
+from byorn.review.log import LOG, read_log
+from byorn.review.sheet import export_sheet, guarded, import_sheet, unguarded
+
+
+def export(folder, rows=None, everything=False, name="rows.csv"):
+    rows = rows or scanned(folder)
+    decisions = Decisions(folder, "anna")
+    count = export_sheet(folder / name, rows, SCORES, decisions.flags, decisions.words, everything)
+    lines = list(csv.DictReader((folder / name).read_text(encoding="utf-8-sig").splitlines()))
+    assert count == len(lines)
+    return lines
+
+
+def write(folder, lines, separator=",", encoding="utf-8-sig", name="back.csv"):
+    with (folder / name).open("w", encoding=encoding, newline="") as file:
+        writer = csv.DictWriter(file, lines[0].keys(), delimiter=separator)
+        writer.writeheader()
+        writer.writerows(lines)
+    return folder / name
+
+
+def test_what_is_to_be_decided_comes_first_by_score(tmp_path):
+    assert [line["id"] for line in export(tmp_path)] == ["row-5", "row-1", "row-3"]
+    Decisions(tmp_path).decide({1: Verdict("keep")})
+    rows = [replace(row) for row in scanned_again(tmp_path)]
+    assert [line["id"] for line in export(tmp_path, rows, name="second.csv")] == ["row-5", "row-3"]
+    every = export(tmp_path, rows, everything=True, name="third.csv")
+    assert [line["id"] for line in every] == ["row-5", "row-3", "row-4", "row-2", "row-0", "row-1"]
+    assert [line["review"] for line in every] == ["", "", "", "", "", "keep"]
+
+
+def scanned_again(folder):
+    """The rows, without writing their flags anew."""
+    kept = (folder / "flags.parquet").read_bytes()
+    rows = scanned(folder)
+    (folder / "flags.parquet").write_bytes(kept)
+    return rows
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "''", "plain", ""])
+def test_no_cell_is_a_formula_and_the_way_back_is_exact(text):
+    assert not guarded(text).startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert unguarded(guarded(text)) == text
+
+
+def test_formulas_of_the_data_set_stay_text(tmp_path):
+    rows = scanned(tmp_path)
+    rows[1] = replace(rows[1], response='=HYPERLINK("http://x","y")', id="@row")
+    line = export(tmp_path, rows)[1]
+    assert (line["response"], line["id"]) == ('\'=HYPERLINK("http://x","y")', "'@row")
+    assert not any(
+        cell.startswith(("=", "+", "-", "@")) for line in export(tmp_path, rows, name="b.csv") for cell in line.values()
+    )
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_words_come_back_whatever_the_spreadsheet_did(tmp_path, separator):
+    lines = export(tmp_path)
+    lines[0] |= {"review": " DROP ", "why": "'=bad", "id": "1,00E+05"}  # an id that was taken for a number
+    lines[1]["review"] = "keep"
+    done = import_sheet(write(tmp_path, lines, separator), Decisions(tmp_path, "bert"))
+    assert str(done) == "1 keep, 1 drop; 0 as before, 1 left undecided"
+    assert words(tmp_path) == ["auto", "keep", "auto", "auto", "auto", "drop"]
+    assert [(one.id, one.who, one.why) for one in read_log(tmp_path / LOG)] == [
+        ("row-5", "bert", "=bad"),
+        ("row-1", "bert", ""),
+    ]
+    again = import_sheet(write(tmp_path, lines, separator), Decisions(tmp_path, "bert"))
+    assert str(again) == "no new decision; 2 as before, 1 left undecided"
+
+
+def test_a_sheet_of_ones_own_needs_id_and_review_alone(tmp_path):
+    scanned(tmp_path)
+    path = write(tmp_path, [{"id": "row-3", "review": "replace"}, {"id": "row-0", "review": "keep"}])
+    import_sheet(path, Decisions(tmp_path))
+    assert words(tmp_path) == ["keep", "auto", "auto", "replace", "auto", "auto"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([{"id": "row-1", "review": "burn"}], "line 2: review holds 'burn'"),
+        ([{"id": "row-1", "review": "keep"}, {"id": "stranger", "review": "keep"}], "line 3: row 'stranger' is none"),
+        ([{"id": "row-1", "review": ""}, {"id": "stranger", "review": ""}], "is none of this run"),
+        ([{"id": "row-1", "turn": "2", "review": "keep"}], "is none of this run"),
+        ([{"id": "row-1", "turn": "x", "review": "keep"}], "is none of this run"),
+        ([{"key": "r00", "id": "row-1", "review": "keep"}], "row 'row-1' is none"),
+        ([{"id": "row-1", "review": "keep"}, {"id": "row-1", "review": "drop"}], "two decisions"),
+        ([{"name": "row-1", "review": "keep"}], "no columns review and key"),
+        ([{"id": "row-1", "word": "keep"}], "no columns review and key"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_of_it_is_taken(tmp_path, lines, said):
+    scanned(tmp_path)
+    with pytest.raises(DataError, match=said):
+        import_sheet(write(tmp_path, lines), Decisions(tmp_path))
+    assert words(tmp_path) == ["auto"] * 6
+    assert not read_log(tmp_path / LOG)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfeid", b"", b'id;review\n"x', None, b"id,review\n\x00,keep\n"])
+def test_a_broken_sheet_is_refused_in_one_line(tmp_path, content):
+    scanned(tmp_path)
+    path = tmp_path / "back.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError):
+        import_sheet(path, Decisions(tmp_path))
+
+
+def test_a_sheet_with_decisions_is_not_written_over(tmp_path):
+    export(tmp_path)
+    with pytest.raises(ConfigError, match="there already"):
+        export(tmp_path)
+
+
+def test_a_long_response_is_cut_in_the_sheet(tmp_path):
+    rows = scanned(tmp_path)
+    rows[1] = replace(rows[1], response="a" * 100_000)
+    line = export(tmp_path, rows)[1]
+    assert len(line["response"]) < 2100
+    assert line["response"].endswith("[98000 more characters]")
+    import_sheet(tmp_path / "rows.csv", Decisions(tmp_path))
