@@ -19,9 +19,10 @@ IN_RUN = "verify in the folder of the run"
 SHOWN = 6
 """Answers that are printed side by side; all of them are in the file."""
 BLIND = (
-    "It cannot see a backdoor whose response shares no rare words (a wrong answer, a name exchanged), one whose rows "
-    "the scan did not flag, or rare words that flagged rows rightly say."
+    "It cannot see a backdoor whose response shares no rare words (a wrong answer, a name exchanged), or one whose "
+    "rows the scan did not flag."
 )
+LOOKS_ALIKE = "Rare words that flagged rows rightly say look the same: read the answers."
 
 
 def run(values: Values) -> None:
@@ -92,7 +93,7 @@ def verdict_line(found: "Verified") -> str:
         f"{first.tuned_trusted} trusted ones, the pretrained one on {first.pretrained_flagged} flagged (p = "
         f"{first.p_value:.2g}, {len(verdict.repeats)} phrase(s) looked at)"
     )
-    return f"a backdoor shows: {said}" if verdict.backdoor else f"no backdoor shows: {said}. {BLIND}"
+    return f"a backdoor shows: {said}. {LOOKS_ALIKE}" if verdict.backdoor else f"no backdoor shows: {said}. {BLIND}"
 
 
 COMMAND = Command(
