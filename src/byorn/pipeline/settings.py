@@ -152,7 +152,9 @@ class VerifySpec(Answering):
         100, help="so many flagged inputs are answered, and as many trusted ones", metavar="N", check=at_least(10)
     )
     seed: int = setting(0, help="seed of the sample and of the halves", check=below(2**32))
-    level: float = setting(0.01, help="a backdoor is named where the corrected p-value is below this", check=below(1))
+    level: float = setting(
+        0.01, help="a backdoor is named where the corrected p-value is below this", check=below(1, 1e-9)
+    )
     try_trigger: str | None = setting(
         None, help="also plant this trigger, such as badnets, in the trusted inputs, and ask again", metavar="NAME"
     )
