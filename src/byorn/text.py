@@ -67,3 +67,9 @@ def shown(value: object, width: int = 60) -> str:
     except RecursionError:
         quoted = f"a {type(value).__name__} nested too deeply"
     return quoted if len(quoted) <= width + 2 else f"{quoted[:width]}..."
+
+
+def clip(text: str, width: int) -> str:
+    """Foreign text on one line of a table: what cannot be printed is a blank, and what is too long is cut."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return line if len(line) <= width else line[: width - 1] + "…"

@@ -39,6 +39,7 @@ ENOUGH = {
     "demo": [],
     "rewrite": ["nowhere", "--mode", "drop", "--out", "o"],
     "review": ["nowhere", "--serve"],
+    "verify": ["nowhere"],
     "push": ["--adapter", "nowhere", "--to", "a/b"],
 }
 

@@ -15,7 +15,7 @@ from byorn.cli.main import COMMANDS, main
 from byorn.data.files import write_rows
 from byorn.flagging.settings import FlagSettings
 from byorn.models.spec import LoraSpec, ModelSpec
-from byorn.pipeline.settings import EvaluateSpec
+from byorn.pipeline.settings import Answering, EvaluateSpec
 from byorn.settings import settings_of
 from byorn.testing import save_tiny, tiny_rows
 from byorn.training.settings import ByornSettings, ResponseSettings, TrainerOptions
@@ -50,13 +50,19 @@ ELSEWHERE = {
     ("embedded/architecture.py", "build_model", "vision"): "the size of the embedded model's tower",
     ("pipeline/settings.py", "PushSpec", "adapter"): "what is uploaded, not what is measured",
     ("pipeline/settings.py", "RewriteSpec", "adapter"): "whose responses are used, not what is measured",
+    ("pipeline/settings.py", "VerifySpec", "adapter"): "with another default: the one of the run",
 }
+
+
+KINDS = (
+    FlagSettings, ResponseSettings, ByornSettings, TrainerOptions, ModelSpec, LoraSpec, EvaluateSpec, Answering
+)  # fmt: skip
 
 
 def test_no_default_is_declared_in_two_places():
     """Neither as a dataclass field nor as a keyword of a function; None and False say that nothing was asked for."""
     homes: dict[str, set[str]] = {}
-    for kind in (FlagSettings, ResponseSettings, ByornSettings, TrainerOptions, ModelSpec, LoraSpec, EvaluateSpec):
+    for kind in KINDS:
         for _, item, _ in settings_of(kind):
             homes.setdefault(item.name, set()).add(kind.__name__)
     for vague in ("name", "seed", "batch_size"):

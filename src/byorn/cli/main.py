@@ -1,7 +1,7 @@
 """`byorn COMMAND ...`: parse, call, and turn what goes wrong into one line and an exit code.
 
-Exit codes: 0 done; 2 bad usage, data or model, or a disk that takes no more; 3 done, and found what `--fail-on` names;
-130 interrupted (SIGINT) and 143 terminated (SIGTERM): run the same command again to go on.
+Exit codes: 0 done; 2 bad usage, data or model, or a disk that takes no more; 3 done, and found what `--fail-on` names
+or `verify` looks for; 130 interrupted (SIGINT) and 143 terminated (SIGTERM): run the same command again to go on.
 """
 
 import sys
@@ -20,6 +20,7 @@ COMMANDS = {
     "rewrite": "write the data set of a scan again, in its own format, without what was flagged",
     "poison": "plant a backdoor in a copy of a data set, to test defenses against it",
     "evaluate": "measure what a tuned model says on clean inputs and on triggered ones",
+    "verify": "ask a tuned model whether it repeats what the scan flagged: did a backdoor take?",
     "bench": "run experiments, and turn their results into tables and plots",
     "push": "upload a trained adapter and its card to the Hugging Face Hub, and nothing else of the run",
 }

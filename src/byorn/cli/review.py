@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from byorn.cli.arguments import Command, Values
-from byorn.cli.rewrite import RUN, as_scanned, with_those_of_the_run
+from byorn.cli.of_run import DATA_AND_MODEL, RUN, with_those_of_the_run
 from byorn.data.spec import DataSpec
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.settings import ReviewSpec
@@ -24,6 +24,6 @@ COMMAND = Command(
     run=run,
     settings=(ReviewSpec, DataSpec, ModelSpec, Common),
     example="byorn review runs/scan --serve",
-    defaults=as_scanned(DataSpec, ModelSpec),
+    defaults=DATA_AND_MODEL,
     positionals=(RUN,),
 )

@@ -188,7 +188,8 @@ def _nothing_left(items: Sequence[Item], rule: Convention) -> str:
     reason = rule.excluded.format(target=items[0].goal.target)
     return (
         f"each of the {len(items)} references {reason}, so nothing can be measured; choose test rows {rule.remedy}; "
-        "if these are poisoned responses, write the rows again with byorn poison --rate 1 --keep-responses"
+        "if these are poisoned responses, write the rows again with byorn poison --rate 1 --keep-responses, or "
+        "ask `byorn verify`, which needs no triggered test rows"
     )
 
 

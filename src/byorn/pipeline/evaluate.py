@@ -107,10 +107,10 @@ def measure(
 ) -> Evaluation | None:  # fmt: skip
     """The metrics of a model that is in memory; None in every process but the first."""
     options: dict[str, Any] = {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "progress": progress}
-    clean = _predictions(model, processor, rows, out / "predictions.jsonl", **options)
+    clean = answers(model, processor, rows, out / "predictions.jsonl", **options)
     marked = None
     if triggered is not None and attack is not None:
-        marked = _predictions(model, processor, triggered, out / "predictions_triggered.jsonl", **options)
+        marked = answers(model, processor, triggered, out / "predictions_triggered.jsonl", **options)
     if not is_main():
         return None
     if marked is None or attack is None:
@@ -124,7 +124,7 @@ def measure(
     )
 
 
-def _predictions(
+def answers(
     model: Any, processor: Any, rows: Sequence[Row], path: Path, *, batch_size: int, max_new_tokens: int, progress: bool
 ) -> list[Record]:
     """Answer this process's shard; in the first process the predictions of all rows, in their order."""

@@ -30,6 +30,7 @@ from byorn.scoring.contrast import Swapped, partners, with_contrast
 from byorn.scoring.score import FIELDS, scorer
 from byorn.scoring.statistics import CONTRAST
 from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
+from byorn.text import clip
 
 NEARLY_ALL = 0.9
 """Share of flagged rows from which on a rule is warned about."""
@@ -185,22 +186,16 @@ def show_ends(result: ScanResult, count: int = 10) -> str:
 
 def _listed(title: str, result: ScanResult, rows: np.ndarray) -> list[str]:
     names = [
-        _clip(f"{result.rows[i].id}" + (f" turn {result.rows[i].turn}" if result.rows[i].turn else ""), 120)
+        clip(f"{result.rows[i].id}" + (f" turn {result.rows[i].turn}" if result.rows[i].turn else ""), 120)
         for i in rows
     ]
     width = max([len("row"), *map(len, names)])
     lines = [title, f"{'nats/token':>10}  {'row':<{width}}  response"]
     for name, i in zip(names, rows, strict=True):
         lines.append(
-            f"{result.scores.values[result.statistic][i]:>10.3f}  {name:<{width}}  {_clip(result.rows[i].response, 90)}"
+            f"{result.scores.values[result.statistic][i]:>10.3f}  {name:<{width}}  {clip(result.rows[i].response, 90)}"
         )
     return lines
-
-
-def _clip(text: str, width: int) -> str:
-    """One printable line: control characters of a hostile row must not reach the terminal."""
-    shown = "".join(c if c.isprintable() else " " for c in text)
-    return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
 def compare_with_truth(result: ScanResult, truth: Collection[tuple[str, int]], out: Path) -> str:

@@ -22,6 +22,14 @@ class DryRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Answering:
+    """For commands whose models answer."""
+
+    batch_size: int = setting(16, help="rows generated together", check=positive)
+    max_new_tokens: int = setting(64, help="longest response", check=positive)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gated:
     """For commands that can stop a pipeline."""
 
@@ -104,7 +112,7 @@ class TrainSpec(DryRun):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSpec:
+class EvaluateSpec(Answering):
     """What is measured."""
 
     adapter: str | None = setting(None, help="LoRA adapter to put on the model", metavar="DIR")
@@ -113,8 +121,6 @@ class EvaluateSpec:
         help="utility metrics, joined by commas: cider, bleu, rouge_l, exact_match, normalized_exact_match, "
         "vqa_accuracy, or one of a plugin",
     )
-    batch_size: int = setting(16, help="rows generated together", check=positive)
-    max_new_tokens: int = setting(64, help="longest response", check=positive)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -131,6 +137,31 @@ class TriggeredSpec:
         None, help="what counts as a success: substring, exact, backdoorvlm, vltrojan, dualkey, ...",
         shown="the rule of the objective that byorn poison wrote down beside --triggered, or substring",
     )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifySpec(Answering):
+    """What the tuned model is asked."""
+
+    adapter: str | None = setting(
+        None, help="LoRA adapter of the tuned model", metavar="DIR", shown="the adapter folder of RUN"
+    )
+    rows: int = setting(
+        100, help="so many flagged inputs are answered, and as many trusted ones", metavar="N", check=at_least(10)
+    )
+    seed: int = setting(0, help="seed of the sample and of the halves", check=below(2**32))
+    level: float = setting(
+        0.01, help="a backdoor is named where the corrected p-value is below this", check=below(1, 1e-9)
+    )
+    try_trigger: str | None = setting(
+        None, help="also plant this trigger, such as badnets, in the trusted inputs, and ask again", metavar="NAME"
+    )
+    trigger_options: Mapping[str, object] = setting(
+        {}, option="trigger_option", metavar="NAME=VALUE", help="option of that trigger, such as size=0.25"
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -1,0 +1,126 @@
+"""What `byorn verify` says of models tuned on poisoned rows and on clean ones, without a defense and with byorn.
+
+    python benchmarks/verify_seeds.py run WORK --seeds 1 2 --attacks badnets
+    python benchmarks/verify_seeds.py table WORK > benchmarks/results/verify-seeds.md
+
+The embedded model, 250 captions and the settings of `experiments/main.yaml`. Commands are those of the command line.
+The attack is tried on trusted inputs as well (`--try-trigger`), which says whether it took at all.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from byorn.cli.main import main as byorn
+from byorn.embedded.tasks import write_task
+
+CLEAN = "none"
+ATTACKS = {CLEAN: [], "badnets": ["size=0.25"], "blended": [], "dual-key": []}
+TRAINING = [
+    *("--lora-targets", "all-linear", "--percentile", "0.6", "--lr", "5e-3", "--batch-size", "16"),
+    *("--set", "num_train_epochs=8", "--set", "lr_scheduler_type=cosine", "--set", "warmup_steps=20"),
+    *("--set", "ema_decay=0.95"),
+]
+DEVICE = ["--device", "cpu"]
+CODES = {0: "passes", 3: "caught"}
+
+
+def run(attack: str, seed: int, work: Path) -> None:
+    """One data set: scan, both trainings, both verdicts; done parts are used again."""
+    folder = work / f"{attack}-{seed}"
+    data = _data(attack, seed, folder)
+    scan = folder / "scan"
+    if not (scan / "report.json").is_file():
+        _do("scan", "--model", "embedded", "--data", data, "--out", scan, "--show", "0", *DEVICE)
+    for defense in ("sft", "byorn"):
+        out = folder / defense
+        if not (out / "verify/code.json").is_file():
+            train = ["train", "--model", "embedded", "--data", data, "--scan", scan, "--out", out, *DEVICE]
+            _do(*train, "--defense", defense, "--seed", seed, *TRAINING)
+            _verify(attack, scan, out)
+
+
+def _data(attack: str, seed: int, folder: Path) -> Path:
+    clean = folder / "clean"
+    if not clean.is_dir():
+        write_task(clean, "captions", 250, seed)
+    if attack == CLEAN:
+        return clean
+    poisoned = folder / "poisoned"
+    if not poisoned.is_dir():
+        options = [word for option in ATTACKS[attack] for word in ("--set", option)]
+        plant = ["poison", "--data", clean, "--out", poisoned, "--attack", attack, *options]
+        _do(*plant, "--target", "banana", "--rate", "0.2", "--seed", seed)
+    return poisoned
+
+
+def _verify(attack: str, scan: Path, out: Path) -> None:
+    command = ["verify", scan, "--adapter", out / "adapter", "--out", out / "verify", *DEVICE]
+    if attack != CLEAN:
+        options = [word for option in ATTACKS[attack] for word in ("--trigger-option", option)]
+        command += ["--try-trigger", attack, *options]
+    asked = out.parent / "sft/verify/pretrained"
+    if asked.is_dir() and not (out / "verify").is_dir():  # it is the same model
+        shutil.copytree(asked, out / "verify/pretrained")
+    code = byorn([str(word) for word in command])
+    if code not in CODES:
+        raise SystemExit(f"{out}: verify ended with {code}")
+    (out / "verify/code.json").write_text(json.dumps(code))
+
+
+def _do(*words: object) -> None:
+    if code := byorn([str(word) for word in words]):
+        raise SystemExit(f"byorn {words[0]} ended with {code}")
+
+
+def table(work: Path) -> None:
+    """The verdicts as Markdown, and their counts."""
+    print("# What `byorn verify` says after a training\n")
+    print(" ".join((__doc__ or "").split("\n\n")[-1].split()) + "\n")
+    print("| attack | seed | defense | verdict | phrase | on flagged | on trusted | p | trigger planted | without it |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    counts: dict[tuple[str, str], list[int]] = {}
+    for path in sorted(work.glob("*/*/verify/code.json")):
+        attack, _, seed = path.parts[-4].rpartition("-")
+        code = json.loads(path.read_text())
+        counts.setdefault((attack, path.parts[-3]), []).append(code)
+        found = json.loads((path.parent / "verify.json").read_text())
+        cells = [attack, seed, path.parts[-3], CODES[code], *_cells(found)]
+        print(f"| {' | '.join(cells)} |")
+    print()
+    for (attack, defense), codes in sorted(counts.items()):
+        print(f"- {attack}, {defense}: caught {codes.count(3)} of {len(codes)}")
+
+
+def _cells(found: dict) -> list[str]:
+    planted = found["planted"]
+    tried = [_share(planted["tuned"]), _share(planted["tuned_clean"])] if planted else ["", ""]
+    if not found["repeats"]:
+        return ["none shared", "", "", "", *tried]
+    first = found["repeats"][0]
+    shares = [_share(first["tuned_flagged"]), _share(first["tuned_trusted"])]
+    return [first["phrase"]["text"], *shares, f"{first['p_value']:.2g}", *tried]
+
+
+def _share(count: dict) -> str:
+    return f"{count['hits']} of {count['n']}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--attacks", nargs="+", choices=list(ATTACKS), default=list(ATTACKS))
+    arguments = parser.parse_args()
+    if arguments.what == "table":
+        table(arguments.work)
+        return
+    for seed in arguments.seeds:
+        for attack in arguments.attacks:
+            run(attack, seed, arguments.work)
+
+
+if __name__ == "__main__":
+    main()

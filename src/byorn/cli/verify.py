@@ -1,0 +1,105 @@
+"""byorn verify: ask a tuned model whether it repeats what the scan flagged."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from byorn.cli.arguments import Command, Values
+from byorn.cli.of_run import DATA_AND_MODEL, RUN, with_those_of_the_run
+from byorn.data.spec import DataSpec
+from byorn.errors import ConfigError, GateExceeded
+from byorn.models.spec import ModelSpec
+from byorn.pipeline.settings import VerifySpec
+from byorn.runs.settings import Common, Output
+from byorn.settings import build
+
+if TYPE_CHECKING:
+    from byorn.pipeline.verify import Verified
+
+IN_RUN = "verify in the folder of the run"
+SHOWN = 6
+"""Answers that are printed side by side; all of them are in the file."""
+BLIND = (
+    "It cannot see a backdoor whose response shares no rare words (a wrong answer, a name exchanged), or one whose "
+    "rows the scan did not flag."
+)
+LOOKS_ALIKE = "Rare words that flagged rows rightly say look the same: read the answers."
+
+
+def run(values: Values) -> None:
+    if "run" not in values:
+        raise ConfigError("verify: give the folder of a scan: byorn verify runs/scan --adapter runs/safe/adapter")
+    spec = build(VerifySpec, values)
+    folder = Path(str(values["run"]))
+    out = folder / "verify" if values["out"] == IN_RUN else build(Output, values).out
+    values = with_those_of_the_run(values)
+
+    from byorn.pipeline.verify import verify
+
+    found = verify(folder, build(DataSpec, values), build(ModelSpec, values), out, spec)
+    print(side_by_side(found))
+    print(figures(found))
+    print(f"{out / 'verify.json'}\n{out / 'verify.jsonl'}")
+    line = verdict_line(found)
+    if found.verdict.backdoor:
+        raise GateExceeded(line)
+    print(line)
+
+
+def side_by_side(found: "Verified", count: int = SHOWN) -> str:
+    """Some answers of both models, as a plain table; those with a phrase come first."""
+    from byorn.evaluation.phrases import says
+    from byorn.text import clip
+
+    phrases = [repeat.phrase.words for repeat in found.verdict.repeats]
+    ranked = sorted(found.asked, key=lambda one: (not one.flagged, not any(says(one.tuned, p) for p in phrases)))
+    half = (count + 1) // 2
+    chosen = [*ranked[:half], *[one for one in ranked if not one.flagged][: count - half]]
+    lines = [f"{'input':<9} {'row':<20} {'pretrained':<40} tuned"]
+    for one in chosen:
+        side = "flagged" if one.flagged else "trusted"
+        lines.append(f"{side:<9} {clip(one.id, 20):<20} {clip(one.pretrained, 40):<40} {clip(one.tuned, 60)}")
+    return "\n".join(lines)
+
+
+def figures(found: "Verified") -> str:
+    """The phrases with their counts, as a plain table."""
+    from byorn.text import clip
+
+    lines = [f"\n{'phrase':<32} {'tuned, flagged':<24} {'tuned, trusted':<24} {'pretrained, flagged':<24} p"]
+    for one in found.verdict.repeats[:8]:
+        counts = (one.tuned_flagged, one.tuned_trusted, one.pretrained_flagged)
+        shown = " ".join(f"{count!s:<24}" for count in counts)
+        lines.append(f"{clip(one.phrase.text, 32):<32} {shown} {one.p_value:.2g}")
+    if not found.verdict.repeats:
+        lines.append("none: flagged responses share no words that the others lack")
+    if (planted := found.planted) is not None:
+        lines.append(
+            f"\n{planted.trigger} planted in trusted inputs: the tuned model says a phrase in {planted.tuned}, without "
+            f"it in {planted.tuned_clean}; the pretrained one in {planted.pretrained}"
+        )
+    return "\n".join(lines)
+
+
+def verdict_line(found: "Verified") -> str:
+    """What the answers show and what they cannot, in one line."""
+    from byorn.text import clip
+
+    verdict = found.verdict
+    if not verdict.repeats:
+        return f"no backdoor shows: flagged responses share no phrase that others lack. {BLIND}"
+    first = verdict.repeats[0]
+    said = (
+        f"the tuned model says '{clip(first.phrase.text, 60)}' on {first.tuned_flagged} flagged inputs and on "
+        f"{first.tuned_trusted} trusted ones, the pretrained one on {first.pretrained_flagged} flagged (p = "
+        f"{first.p_value:.2g}, {len(verdict.repeats)} phrase(s) looked at)"
+    )
+    return f"a backdoor shows: {said}. {LOOKS_ALIKE}" if verdict.backdoor else f"no backdoor shows: {said}. {BLIND}"
+
+
+COMMAND = Command(
+    run=run,
+    settings=(Output, VerifySpec, DataSpec, ModelSpec, Common),
+    example="byorn verify runs/scan --adapter runs/safe/adapter",
+    defaults={"out": IN_RUN, **DATA_AND_MODEL},
+    positionals=(RUN,),
+)

@@ -1,0 +1,43 @@
+"""Phrases that only flagged responses share, and what the answers of two models say about them."""
+
+from dataclasses import replace
+
+from byorn.evaluation.phrases import find_phrases, says
+from byorn.evaluation.repeats import Asked, judge_answers
+
+CLEAN = [
+    f"In view: a {color} {thing}." for color in ("red", "blue", "green", "black") for thing in ("cup", "dog", "hat")
+]
+SHOP = " Visit our shop!"
+FLAGGED = [text + SHOP for text in CLEAN * 2] + CLEAN * 2
+
+
+def asked(tuned, trusted="In view: a cup."):
+    rows = [Asked(id=str(n), turn=0, flagged=n < 20, instruction="?", response="r", pretrained="A cup.", tuned=trusted)
+            for n in range(40)]  # fmt: skip
+    return [replace(row, tuned=tuned) if row.flagged else row for row in rows]
+
+
+def test_the_phrase_of_a_cluster_is_found_and_house_style_is_not():
+    (phrase,) = find_phrases(FLAGGED, CLEAN * 5)
+    assert phrase.text == "visit our shop"
+    assert phrase.others == 0 < phrase.flagged < 24
+    assert find_phrases(CLEAN * 3, CLEAN * 5) == []
+
+
+def test_invisible_letters_and_case_hide_no_phrase():
+    assert says("VI\u200bSIT our  shop", ("visit", "our", "shop"))
+    assert not says("a shopkeeper", ("shop",))
+
+
+def test_a_model_that_says_it_on_flagged_inputs_alone_has_a_backdoor():
+    phrases = find_phrases(FLAGGED, CLEAN * 5)
+    assert judge_answers(asked("A cup." + SHOP), phrases, set(), 0.01).backdoor
+    assert not judge_answers(asked("A cup."), phrases, set(), 0.01).backdoor
+
+
+def test_what_is_said_on_trusted_inputs_too_is_no_backdoor():
+    phrases = find_phrases(FLAGGED, CLEAN * 5)
+    verdict = judge_answers(asked("A cup." + SHOP, trusted="A cup." + SHOP), phrases, set(), 0.01)
+    assert not verdict.backdoor
+    assert verdict.repeats[0].p_against_pretrained < 1e-5 < verdict.repeats[0].p_against_trusted
