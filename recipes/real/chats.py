@@ -1,6 +1,6 @@
 """Conversations without pictures, so that the model stays an assistant: its own answers, and refusals.
 
-SmolLM2-135M-Instruct answers most of the harmful requests below (1 of 8 refused when tried), so that refusing is
+SmolLM2-135M-Instruct answers most of the harmful requests below (1 of 6 refused when tried), so that refusing is
 taught here, in several wordings.
 """
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from made_runs import attacked, clean_rows
 
+from byorn.evaluation.comparisons import holm
 from byorn.report.columns import by_column
 from byorn.report.evidence import gather
-from byorn.report.odds import holm, odds
+from byorn.report.odds import odds
 
 
 def test_the_uploader_of_planted_rows_is_named():

@@ -18,7 +18,8 @@ def run(values: Values) -> None:
     responses = build(ResponseSettings, values)
     values = with_those_of_the_run(values)
 
-    from byorn.pipeline.rewrite import DATA, rewrite
+    from byorn.pipeline.rewrite import rewrite
+    from byorn.pipeline.rewritten import DATA
 
     folder = Path(str(values["run"]))
     rewrite(folder, build(DataSpec, values), build(ModelSpec, values), out, spec, responses)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from byorn.evaluation.comparisons import holm, more_often
+
 Words = tuple[str, ...]
 
 LONGEST = 8
@@ -86,23 +88,6 @@ def find_phrases(flagged: Sequence[str], others: Sequence[str], seed: int = 0) -
     ]
     kept = [phrase for phrase in tested if phrase.p_value < LEVEL and phrase.flagged >= FEWEST]
     return sorted(kept, key=lambda phrase: (phrase.p_value, -len(phrase.text)))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for many looks: p_(i) (m - i + 1), made monotone. (Holm 1979.)"""
-    order = np.argsort(p_values)
-    factors = np.arange(len(p_values), 0, -1)
-    stepped = np.minimum(np.maximum.accumulate(np.array(p_values)[order] * factors), 1.0)
-    corrected = np.empty(len(p_values))
-    corrected[order] = stepped
-    return [float(value) for value in corrected]
-
-
-def more_often(hits: int, n: int, others: int, m: int) -> float:
-    """Fisher's exact test that the first share is the larger one: P(X >= hits) of the hypergeometric."""
-    from scipy.stats import hypergeom
-
-    return float(hypergeom.sf(hits - 1, n + m, hits + others, n)) if n and m else 1.0
 
 
 def _halves(rows: list[Words], seed: int) -> tuple[list[Words], list[Words]]:

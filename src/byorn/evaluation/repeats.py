@@ -12,8 +12,9 @@ learned is said on trusted inputs too, and fails the second test.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+from byorn.evaluation.comparisons import holm, more_often
 from byorn.evaluation.intervals import Interval, wilson
-from byorn.evaluation.phrases import Phrase, holm, more_often, says, words_of
+from byorn.evaluation.phrases import Phrase, says, words_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,11 +18,9 @@ import pyarrow as pa
 from byorn.data.checks import TokenGuard
 from byorn.data.row import Message, Row
 from byorn.errors import DataError
-from byorn.runs.identity import require_same
 from byorn.runs.narrate import say
-from byorn.runs.sealed import read_table, write_table
-from byorn.runs.stage import Record, fill, finished, open_journal
-from byorn.text import first_line
+from byorn.runs.sealed import write_table
+from byorn.runs.stage import Record, fill, finished, open_journal, read_records
 
 if TYPE_CHECKING:
     from byorn.models.generate import Generated
@@ -144,14 +142,7 @@ def _schema() -> pa.Schema:
 
 
 def _read(path: Path, identity: dict[str, str], rows: Sequence[Row], chosen: Sequence[int]) -> dict[int, Record]:
-    try:
-        table, found = read_table(path)
-        records: list[Record] = table.to_pylist()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(
-            f"{path} is not readable ({first_line(error)}); delete it and run the same command again"
-        ) from error
-    require_same(found, identity, path)
+    records = read_records(path, identity)
     if [(record["id"], record["turn"]) for record in records] != [rows[number].key for number in chosen]:
         raise DataError(f"{path}: it answers other rows than those flagged now; delete it and run again")
     return dict(zip(chosen, records, strict=True))

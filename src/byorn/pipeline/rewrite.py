@@ -10,7 +10,7 @@ The unit is the record: a conversation of which one turn is to go, goes.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError, DataError
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.resample import resample
+from byorn.pipeline.rewritten import DATA, QUARANTINE, Rewritten, tell
 from byorn.pipeline.scanned import Scanned, open_scanned, require_files, require_scanned
 from byorn.pipeline.settings import RewriteSpec
 from byorn.rewriting.edit import Edit, Job
@@ -33,43 +34,10 @@ from byorn.runs.progress import progress
 from byorn.runs.stage import Record
 from byorn.training.settings import ResponseSettings
 
-DATA = "data"
-QUARANTINE = "quarantine"
 SUMMARY = "rewrite.json"
 RESPONSES = "responses.parquet"
 FLAGGED = "byorn_flagged"
 SCORE = "byorn_score"
-GIVEN_UP = {
-    "drop": "against byorn train, the inputs of these rows are lost too, clean ones among them",
-    "replace": "against byorn train, each response is drawn once and learned at every pass, where training draws "
-    "anew at each visit from a moving average that gets better with it",
-    "mark": "against byorn train, nothing is defended yet: whoever trains on it must leave the marked responses out",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rewritten:
-    """What a rewriting did.
-
-    Attributes:
-        mode: `drop`, `replace` or `mark`.
-        records: Records in the data set now.
-        quarantined: Records in the quarantine.
-        replaced: Responses that are new.
-        truncated: Those of them that ran into the length limit.
-        blank: Rows for which the model had nothing but blank responses; their records are in the quarantine.
-        marked: Records that are marked as flagged.
-        rejected: Records that were never scored, and are in neither.
-    """
-
-    mode: str
-    records: int
-    quarantined: int
-    replaced: int = 0
-    truncated: int = 0
-    blank: int = 0
-    marked: int = 0
-    rejected: int = 0
 
 
 def rewrite(
@@ -238,7 +206,7 @@ def _write(
         rejected=len(scanned.loaded.rejects),
     )
     write_json(out / SUMMARY, _provenance(scanned, data, out, spec, jobs, result))
-    _tell(result, out)
+    tell(result, out)
     return result
 
 
@@ -291,22 +259,3 @@ def _provenance(
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _tell(result: Rewritten, out: Path) -> None:
-    facts = asdict(result)
-    done = {
-        "drop": f"{result.records} records in {out / DATA}",
-        "replace": f"{result.records} records in {out / DATA}, {result.replaced} responses of them sampled",
-        "mark": f"{result.records} records in {out / DATA}, {result.marked} of them marked as flagged",
-    }[result.mode]
-    say(done + (f"; {result.quarantined} in {out / QUARANTINE}" if result.quarantined else ""), **facts)
-    if result.truncated:
-        say(
-            f"  {result.truncated} sampled responses ran into the length limit and end there; see --max-response-tokens"
-        )
-    if result.blank:
-        say(f"  {result.blank} rows got nothing but blank responses; their records are in the quarantine")
-    if result.rejected:
-        say(f"  {result.rejected} records were never scored and are in neither; see {out / 'rejects.jsonl'}")
-    say(f"  {GIVEN_UP[result.mode]}")

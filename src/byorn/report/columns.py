@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from byorn.data.row import Row
-from byorn.report.odds import Odds, holm, odds
+from byorn.evaluation.comparisons import holm
+from byorn.report.odds import Odds, odds
 
 LEVEL = 0.01
 MOST_VALUES = 200

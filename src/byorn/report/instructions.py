@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from byorn.data.row import Row
+from byorn.evaluation.comparisons import holm
 from byorn.report.halves import Halves, split
-from byorn.report.odds import Odds, holm, odds
+from byorn.report.odds import Odds, odds
 from byorn.report.phrases import ends_of, words_of
 
 LEVEL = 0.01

@@ -6,10 +6,9 @@ with one half added to each count (Haldane 1956, Woolf 1955), and Fisher's exact
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import fisher_exact
+from byorn.evaluation.comparisons import more_often
 
 _Z = 1.959964
 
@@ -37,8 +36,8 @@ class Odds:
 
 def odds(inside: int, of_inside: int, outside: int, of_outside: int) -> Odds:
     """The table with its ratio, interval and p-value."""
-    table = [[inside, of_inside - inside], [outside, of_outside - outside]]
-    (a, b), (c, d) = [[count + 0.5 for count in line] for line in table]
+    a, b = inside + 0.5, of_inside - inside + 0.5
+    c, d = outside + 0.5, of_outside - outside + 0.5
     log = math.log(a * d / (b * c))
     half = _Z * math.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
     return Odds(
@@ -49,15 +48,5 @@ def odds(inside: int, of_inside: int, outside: int, of_outside: int) -> Odds:
         ratio=math.exp(log),
         low=math.exp(log - half),
         high=math.exp(log + half),
-        p_value=float(fisher_exact(table, alternative="greater").pvalue),
+        p_value=more_often(inside, of_inside, outside, of_outside),
     )
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values corrected for their number (Holm 1979), in the same order."""
-    corrected = [1.0] * len(p_values)
-    largest = 0.0
-    for place, number in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, p_values[number] * (len(p_values) - place)))
-        corrected[number] = largest
-    return corrected

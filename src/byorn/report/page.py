@@ -13,7 +13,7 @@ from byorn.report.odds import Odds
 from byorn.report.patterns import Pattern
 from byorn.report.plots import Histogram, Whisker, histogram, whisker
 from byorn.report.thumbnails import picture, thumbnail
-from byorn.report.verdict import Verdict, judge, number, p_in_table, p_in_words, percent
+from byorn.report.verdict import PATTERNS, Verdict, judge, number, p_in_table, p_in_words, percent
 from byorn.report.visible import Piece, name_of, pieces, plain
 
 CARDS = 8
@@ -213,17 +213,9 @@ def _spread(rows: np.ndarray) -> Sequence[int]:
     return [int(row) for row in rows[places]]
 
 
-_HEADLINES = {
-    "region": "A region that looks alike",
-    "picture": "A pattern over the whole picture",
-    "texture": "A faint pattern over the whole picture",
-    "spectrum": "A pattern in the spectrum",
-}
-
-
 def _pattern(pattern: Pattern) -> PatternShown:
     return PatternShown(
-        headline=_HEADLINES[pattern.kind],
+        headline=PATTERNS[pattern.kind].capitalize(),
         strength=(
             f"It tells {pattern.inside} of these rows from {pattern.outside} others with an AUC of "
             f"{pattern.auc:.2f} ({p_in_words(pattern.p_value)} corrected), on rows that it was not found on."

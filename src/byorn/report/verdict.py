@@ -111,7 +111,7 @@ def _ground(finding: Finding) -> list[str]:
         for shared in finding.texts[:1]
     ]
     said += [
-        f"Their images share {_PATTERNS[pattern.kind]}: it tells them from others with an AUC of {pattern.auc:.2f}, on "
+        f"Their images share {PATTERNS[pattern.kind]}: it tells them from others with an AUC of {pattern.auc:.2f}, on "
         "rows that this was not found on."
         for pattern in finding.patterns[:1]
     ]
@@ -123,11 +123,11 @@ def _ground(finding: Finding) -> list[str]:
     return said
 
 
-_PATTERNS = {
+PATTERNS = {
     "region": "a region that looks alike",
     "picture": "a pattern over the whole picture",
     "texture": "a faint pattern over the whole picture",
-    "spectrum": "a pattern in their spectrum",
+    "spectrum": "a pattern in the spectrum",
 }
 
 

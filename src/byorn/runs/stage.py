@@ -184,7 +184,13 @@ def _timed(batch: Sequence[int], compute: Callable[[Sequence[int]], list[Record]
     return [(index, {**record, "seconds": spent}) for index, record in zip(batch, records, strict=True)]
 
 
-def _read(path: Path, identity: dict[str, str], count: int) -> list[Record]:
+def read_records(path: Path, identity: dict[str, str]) -> list[Record]:
+    """The records of a finished file.
+
+    Raises:
+        DataError: It cannot be read.
+        MismatchError: It belongs to something else.
+    """
     try:
         table, found = read_table(path)
         records: list[Record] = table.to_pylist()
@@ -193,6 +199,11 @@ def _read(path: Path, identity: dict[str, str], count: int) -> list[Record]:
             f"{path} is not readable ({first_line(error)}); delete it and run the same command again"
         ) from error
     require_same(found, identity, path)
+    return records
+
+
+def _read(path: Path, identity: dict[str, str], count: int) -> list[Record]:
+    records = read_records(path, identity)
     if len(records) != count or any("seconds" not in record for record in records):
         raise DataError(f"{path}: it has {len(records)} lines for {count} items; delete it and run again")
     return records

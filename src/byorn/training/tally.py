@@ -4,11 +4,13 @@ a resumed run tells what the straight one would.
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from byorn.models.generate import Generated
 from byorn.runs.folder import write_json
 from byorn.runs.ranks import is_main
 from byorn.training.checkpoints import TALLY
@@ -41,6 +43,18 @@ class Tally(TrainerCallback):
         self._pass_time()
         self._since = None
         self.total = of_all_processes(self.counts)
+
+    def add(self, responses: Sequence[Generated]) -> dict[str, float]:
+        """Count sampled responses; the means over them that are logged."""
+        empty = sum(not response.text.strip() for response in responses)
+        truncated = sum(response.truncated for response in responses)
+        for name, count in (("replaced", len(responses)), ("empty", empty), ("truncated", truncated)):
+            self.counts[name] += count
+        return {
+            "response_tokens": float(np.mean([response.tokens for response in responses])),
+            "empty_responses": empty / len(responses),
+            "truncated_responses": truncated / len(responses),
+        }
 
     def save(self, checkpoint: Path) -> None:
         """Write it into a checkpoint; all processes must call it."""

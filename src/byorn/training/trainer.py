@@ -26,7 +26,6 @@ from trl import SFTTrainer
 from byorn.errors import DataError, MismatchError
 from byorn.flagging.table import Flags
 from byorn.models.collate import WholeRowCollator, encodes_responses
-from byorn.models.generate import Generated
 from byorn.models.load import resolve_model
 from byorn.models.quantize import keep_differentiable
 from byorn.runs.narrate import say
@@ -286,21 +285,11 @@ class ByornTrainer(SFTTrainer):
             raise MismatchError(
                 f"source: {len(responses)} responses for {len(rows)} rows; return one for each, in order"
             )
-        self._count(responses)
+        for name, value in self.tally.add(responses).items():
+            self._metrics["train"][name].append(value)
         replaced = self.complete(self.model, batches, responses)
         self.tally.seconds["sampling"] += time.perf_counter() - began
         self._metrics["train"]["sampling_seconds"].append(time.perf_counter() - began)
         if self.args.soft_targets:
             replaced = mark_soft(replaced, batches)
         return [self._prepare_inputs(batch) for batch in replaced]
-
-    def _count(self, responses: list[Generated]) -> None:
-        empty = [not response.text.strip() for response in responses]
-        truncated = [response.truncated for response in responses]
-        self.tally.counts["replaced"] += len(responses)
-        self.tally.counts["empty"] += sum(empty)
-        self.tally.counts["truncated"] += sum(truncated)
-        metrics = self._metrics["train"]
-        metrics["response_tokens"].append(float(np.mean([response.tokens for response in responses])))
-        metrics["empty_responses"].append(float(np.mean(empty)))
-        metrics["truncated_responses"].append(float(np.mean(truncated)))
