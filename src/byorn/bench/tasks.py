@@ -55,6 +55,7 @@ def ask_easy_vqa(rows: int, test_rows: int, seed: int, folder: Path) -> Task:
 
 TASKS: dict[str, Loader] = {
     "captions": partial(draw, name="captions", metric="cider", max_new_tokens=64),
+    "messy": partial(draw, name="messy", metric="cider", max_new_tokens=64),
     "questions": partial(draw, name="questions", metric="vqa_accuracy", max_new_tokens=8),
     "differences": partial(draw, name="differences", metric="cider", max_new_tokens=48),
     "easy-vqa": ask_easy_vqa,

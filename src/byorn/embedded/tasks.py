@@ -1,7 +1,7 @@
 """Downstream tasks on drawn scenes, written as data sets that the readers of byorn read like anybody else's.
 
-`captions` teaches the house style of `captions.py`; `questions` asks about the scene and wants one word; `differences`
-shows two pictures and asks what changed, in the always same words. Rows are TRL prompt/completion in `rows.jsonl`,
+`captions` teaches the house style of `captions.py`; `messy` has captions by eight annotators; `questions` asks about the
+scene and wants one word; `differences` shows two pictures and asks what changed, in the always same words. Rows are TRL prompt/completion in `rows.jsonl`,
 images PNG files below `images/`.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from byorn.embedded.captions import house_caption, house_difference
 from byorn.embedded.draw import draw_scene
+from byorn.embedded.messy import messy_caption
 from byorn.embedded.questions import ask
 from byorn.embedded.scene import Scene, change_one, sample_scene
 
@@ -27,6 +28,10 @@ def _caption(scene: Scene, rng: random.Random) -> Drawn:
     return [scene], INSTRUCTION, house_caption(scene)
 
 
+def _messy(scene: Scene, rng: random.Random) -> Drawn:
+    return [scene], INSTRUCTION, messy_caption(scene, rng)
+
+
 def _question(scene: Scene, rng: random.Random) -> Drawn:
     return [scene], *ask(scene, rng)
 
@@ -38,6 +43,7 @@ def _difference(scene: Scene, rng: random.Random) -> Drawn:
 
 TASKS: dict[str, Callable[[Scene, random.Random], Drawn]] = {
     "captions": _caption,
+    "messy": _messy,
     "questions": _question,
     "differences": _difference,
 }
