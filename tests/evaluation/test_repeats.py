@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from byorn.evaluation.phrases import find_phrases, says
+from byorn.evaluation.flagged_phrases import find_phrases
 from byorn.evaluation.repeats import Asked, judge_answers
+from byorn.phrases.words import says
 
 CLEAN = [
     f"In view: a {color} {thing}." for color in ("red", "blue", "green", "black") for thing in ("cup", "dog", "hat")

@@ -1,18 +1,23 @@
 """`byorn verify`: a model that learned what the scan flagged is caught, and one that did not passes."""
 
 import json
+import shutil
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from peft import get_peft_model
 
 from byorn.cli.main import main
+from byorn.cli.verify import name_of
 from byorn.data.files import write_rows
 from byorn.data.row import user_message
 from byorn.models.generate import Generated
 from byorn.models.lora import default_lora
+from byorn.scoring.table import read_scores, write_scores
 from byorn.testing import save_tiny, tiny_model, tiny_rows
 
 POISONED = 16
@@ -108,15 +113,63 @@ def test_a_trigger_is_planted_in_trusted_inputs(place, answered, tmp_path, capsy
     assert "badnets-t planted in trusted inputs" in capsys.readouterr().out
 
 
+@pytest.fixture(scope="module")
+def standing_out(place):
+    """The same scan by a model that finds the planted responses implausible, so that the report finds their group."""
+    folder = place / "standing-out"
+    shutil.copytree(place / "scan", folder)
+    scores = read_scores(folder / "scores.parquet")
+    raised = {name: values + 9.0 * (np.arange(44) < POISONED) for name, values in scores.values.items()}
+    write_scores(folder / "scores.parquet", replace(scores, values=raised))
+    return folder
+
+
+@pytest.mark.parametrize(("by_trigger", "code"), [(True, 3), (False, 0)])
+def test_what_the_report_takes_for_the_trigger_is_put_onto_trusted_inputs(
+    by_trigger, code, standing_out, place, answered, tmp_path, capsys
+):
+    answered(lambda tuned, sees: tuned and sees and by_trigger)
+    run = ["verify", str(standing_out), "--adapter", str(place / "adapter"), "--out", str(tmp_path / "out")]
+    assert main([*run, "--device", "cpu"]) == code
+    (grafted,) = json.loads((tmp_path / "out/verify.json").read_text())["grafted"]
+    assert (grafted["phrase"], grafted["trigger"]) == ("visit our shop", "“cf” in the instruction")
+    hits = 14 if by_trigger else 0
+    assert (grafted["tuned"]["hits"], grafted["tuned_clean"]["hits"], grafted["pretrained"]["hits"]) == (hits, 0, 0)
+    assert (grafted["p_value"] < 0.001) == by_trigger
+    lines = [json.loads(line) for line in (tmp_path / "out/grafted.jsonl").read_text().splitlines()]
+    assert {line["instruction"].count(TRIGGER) for line in lines} == {1}
+    assert "1 group(s) stand out, as in the report" in capsys.readouterr().err
+
+
+def test_two_adapters_share_a_folder_and_the_pretrained_answers(place, answered, tmp_path):
+    calls = answered(lambda tuned, sees: tuned and sees)
+    model = tiny_model()
+    other = get_peft_model(model, default_lora(model))
+    with torch.no_grad():
+        next(weight for name, weight in other.named_parameters() if "lora_B" in name).add_(1.0)
+    other.save_pretrained(tmp_path / "other")
+    assert verify(place, tmp_path / "both") == 3
+    calls.clear()
+    assert verify(place, tmp_path / "both", "--adapter", str(tmp_path / "other")) == 3
+    assert set(calls) == {True}
+    assert len(list((tmp_path / "both/tuned").iterdir())) == 2
+
+
+def test_answers_lie_under_the_name_of_the_adapter():
+    assert name_of("runs/safe/adapter") == "safe"
+    assert name_of("adapters/v2") == "v2"
+    assert name_of(None) == "own"
+
+
 def test_answers_are_kept_and_those_of_another_model_are_refused(place, answered, tmp_path, capsys):
     calls = answered(lambda tuned, sees: tuned and sees)
     options = [tmp_path / "again", "--batch-size", "4"]
     assert verify(place, *options) == 3
-    (tmp_path / "again/tuned/predictions.jsonl").unlink()
+    (path,) = (tmp_path / "again/tuned").glob("*/predictions.jsonl")
+    path.unlink()
     calls.clear()
     assert verify(place, *options) == 3
     assert set(calls) == {True}  # the pretrained model was not asked again
-    path = tmp_path / "again/tuned/predictions.jsonl"
     path.write_text(path.read_text().replace("red", "blue", 1))
     capsys.readouterr()
     assert verify(place, *options) == 2

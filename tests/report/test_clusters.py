@@ -7,9 +7,10 @@ import pytest
 from made_runs import attacked, clean_rows, made_run, poisoned
 
 from byorn.data.row import user_message
+from byorn.phrases.counting import count_phrases
+from byorn.phrases.spelling import extended
 from byorn.report.clusters import find_clusters
 from byorn.report.evidence import gather
-from byorn.report.phrases import count_phrases, extended
 from byorn.report.verdict import judge
 
 

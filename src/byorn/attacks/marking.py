@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from byorn.attacks.recipe import Recipe
 from byorn.attacks.selection import ChosenRows
 from byorn.attacks.trigger import Trigger
-from byorn.data.row import Block, Message, Row
+from byorn.data.row import Row, rephrased
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +56,7 @@ def mark_rows(rows: Sequence[Row], chosen: ChosenRows, trigger: Trigger, recipe:
 
 def mark_prompt(row: Row, trigger: Trigger, recipe: Recipe) -> Row:
     """The row with the trigger in the last text block of its last user message."""
-    users = [index for index, message in enumerate(row.prompt) if message["role"] == "user"]
-    content = row.prompt[users[-1]]["content"] if users else []
-    texts = [index for index, block in enumerate(content) if block["type"] == "text" and block.get("text")]
-    if not texts:
-        return row
-    text = trigger.mark_text(content[texts[-1]]["text"], recipe.stream("text", *row.key))
-    block: Block = {"type": "text", "text": text}
-    message: Message = {"role": "user", "content": [*content[: texts[-1]], block, *content[texts[-1] + 1 :]]}
-    return replace(row, prompt=[*row.prompt[: users[-1]], message, *row.prompt[users[-1] + 1 :]])
+    return rephrased(row, lambda text: trigger.mark_text(text, recipe.stream("text", *row.key)))
 
 
 def _poison(row: Row, image: int | None, trigger: Trigger, recipe: Recipe) -> Mark:

@@ -19,9 +19,11 @@ def run(values: Values) -> None:
     out = build(Output, values).out
 
     from byorn.evaluation.detection import read_truth
+    from byorn.pipeline.closer import look_closer
     from byorn.pipeline.report import write_report
     from byorn.pipeline.scan import as_run, compare_with_truth, scan, show_ends
     from byorn.report.gates import check_gates, parse_gate
+    from byorn.report.page import shown_rows
     from byorn.runs.ranks import is_main
 
     gates = [parse_gate(text) for text in spec.fail_on]
@@ -35,7 +37,12 @@ def run(values: Values) -> None:
         print(compare_with_truth(result, truth, out))
     print(f"{out / 'scores.parquet'}\n{out / 'flags.parquet'}")
     if is_main() and (gates or not spec.no_report):
-        evidence = write_report(as_run(result, out), files=not spec.no_report)
+        found = as_run(result, out)
+        evidence = write_report(
+            found,
+            files=not spec.no_report,
+            look=lambda evidence: look_closer(result, found, shown_rows(evidence, spec.look_closer)),
+        )
         if not spec.no_report:
             print(out / "report.html")
         check_gates(gates, evidence)

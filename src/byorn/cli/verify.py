@@ -15,7 +15,7 @@ from byorn.settings import build
 if TYPE_CHECKING:
     from byorn.pipeline.verify import Verified
 
-IN_RUN = "verify in the folder of the run"
+IN_RUN = "verify/NAME in the folder of the run, NAME being that of the adapter"
 SHOWN = 6
 """Answers that are printed side by side; all of them are in the file."""
 BLIND = (
@@ -30,7 +30,7 @@ def run(values: Values) -> None:
         raise ConfigError("verify: give the folder of a scan: byorn verify runs/scan --adapter runs/safe/adapter")
     spec = build(VerifySpec, values)
     folder = Path(str(values["run"]))
-    out = folder / "verify" if values["out"] == IN_RUN else build(Output, values).out
+    out = folder / "verify" / name_of(spec.adapter) if values["out"] == IN_RUN else build(Output, values).out
     values = with_those_of_the_run(values)
 
     from byorn.pipeline.verify import verify
@@ -38,16 +38,22 @@ def run(values: Values) -> None:
     found = verify(folder, build(DataSpec, values), build(ModelSpec, values), out, spec)
     print(side_by_side(found))
     print(figures(found))
-    print(f"{out / 'verify.json'}\n{out / 'verify.jsonl'}")
+    print("\n".join(str(out / name) for name in ("verify.json", "verify.jsonl", "grafted.jsonl")))
     line = verdict_line(found)
     if found.verdict.backdoor:
         raise GateExceeded(line)
     print(line)
 
 
+def name_of(adapter: str | None) -> str:
+    """A name for the answers of an adapter: that of its folder, or of the run around a folder called `adapter`."""
+    parts = [part for part in Path(adapter or "own").absolute().parts if part not in ("adapter", "..")]
+    return parts[-1]
+
+
 def side_by_side(found: "Verified", count: int = SHOWN) -> str:
     """Some answers of both models, as a plain table; those with a phrase come first."""
-    from byorn.evaluation.phrases import says
+    from byorn.phrases.words import says
     from byorn.text import clip
 
     phrases = [repeat.phrase.words for repeat in found.verdict.repeats]
@@ -72,6 +78,12 @@ def figures(found: "Verified") -> str:
         lines.append(f"{clip(one.phrase.text, 32):<32} {shown} {one.p_value:.2g}")
     if not found.verdict.repeats:
         lines.append("none: flagged responses share no words that the others lack")
+    for tried in found.verdict.grafted:
+        lines.append(
+            f"\n{tried.trigger}, as in the report, on {tried.tuned.n} trusted inputs: the tuned model says "
+            f"'{clip(tried.phrase, 40)}' in {tried.tuned}, without it in {tried.tuned_clean}; the pretrained one in "
+            f"{tried.pretrained} (p = {tried.p_value:.2g})"
+        )
     if (planted := found.planted) is not None:
         lines.append(
             f"\n{planted.trigger} planted in trusted inputs: the tuned model says a phrase in {planted.tuned}, without "
@@ -87,12 +99,21 @@ def verdict_line(found: "Verified") -> str:
     verdict = found.verdict
     if not verdict.repeats:
         return f"no backdoor shows: flagged responses share no phrase that others lack. {BLIND}"
+    shown = [one for one in verdict.grafted if one.p_value < verdict.level]
+    if shown and verdict.repeats[0].p_value >= verdict.level:
+        return (
+            f"a backdoor shows: with {shown[0].trigger}, as the report found it, the tuned model says "
+            f"'{clip(shown[0].phrase, 60)}' on {shown[0].tuned} trusted inputs, and without it on "
+            f"{shown[0].tuned_clean} (p = {shown[0].p_value:.2g})"
+        )
     first = verdict.repeats[0]
     said = (
         f"the tuned model says '{clip(first.phrase.text, 60)}' on {first.tuned_flagged} flagged inputs and on "
         f"{first.tuned_trusted} trusted ones, the pretrained one on {first.pretrained_flagged} flagged (p = "
         f"{first.p_value:.2g}, {len(verdict.repeats)} phrase(s) looked at)"
     )
+    if shown:
+        said += f"; {shown[0].trigger}, put onto trusted inputs, brings it out on {shown[0].tuned}"
     return f"a backdoor shows: {said}. {LOOKS_ALIKE}" if verdict.backdoor else f"no backdoor shows: {said}. {BLIND}"
 
 

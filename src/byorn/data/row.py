@@ -5,7 +5,8 @@ until somebody calls `ImageFile.load`, so that a million rows cost kilobytes eac
 """
 
 import io
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, TypedDict
 
@@ -107,6 +108,18 @@ class Row:
 def text_of(message: Message) -> str:
     """All text blocks of a message, joined by nothing."""
     return "".join(block.get("text") or "" for block in message["content"] if block["type"] == "text")
+
+
+def rephrased(row: Row, change: Callable[[str], str]) -> Row:
+    """The row with the last text block of its last user message changed; the row itself where there is none."""
+    users = [index for index, message in enumerate(row.prompt) if message["role"] == "user"]
+    content = row.prompt[users[-1]]["content"] if users else []
+    texts = [index for index, block in enumerate(content) if block["type"] == "text" and block.get("text")]
+    if not texts:
+        return row
+    block: Block = {"type": "text", "text": change(content[texts[-1]]["text"])}
+    message: Message = {"role": "user", "content": [*content[: texts[-1]], block, *content[texts[-1] + 1 :]]}
+    return replace(row, prompt=[*row.prompt[: users[-1]], message, *row.prompt[users[-1] + 1 :]])
 
 
 def user_message(text: str, images: int = 0) -> Message:

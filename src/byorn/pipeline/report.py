@@ -1,8 +1,11 @@
 """`byorn report`: what a scan found, as a page for people and two files for machines. No torch."""
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from byorn.report.closer import Closer, Key
 from byorn.report.document import as_document
 from byorn.report.evidence import Evidence, gather
 from byorn.report.html import as_html
@@ -30,9 +33,13 @@ def report(folder: Path, moved: Path | None = None) -> Evidence:
     return write_report(read_run(folder, None if moved is None else str(moved)))
 
 
-def write_report(run: Run, *, files: bool = True) -> Evidence:
-    """The same for a run in memory; without `files` the verdict is only said."""
+def write_report(
+    run: Run, *, files: bool = True, look: Callable[[Evidence], Mapping[Key, Closer]] | None = None
+) -> Evidence:
+    """The same for a run in memory; without `files` the verdict is only said. `look` takes a closer look at rows."""
     evidence = gather(run, lambda line: say(f"  {line}"))
+    if look is not None and is_main() and files:
+        evidence = replace(evidence, run=replace(run, closer=look(evidence)))
     if is_main() and files:
         _write(run.folder / "report.html", as_html(evidence))
         _write(run.folder / "report.json", _json(as_document(evidence)))

@@ -15,6 +15,7 @@ from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.flagging.table import Flags, read_flags
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.reuse import FLAGS, SCORES
+from byorn.report.run import Run
 from byorn.runs.folder import read_config
 from byorn.runs.identity import require_same
 from byorn.scoring.table import Scores, read_scores
@@ -91,6 +92,20 @@ def open_scanned(folder: Path, data: DataSpec, model: ModelSpec, out: Path) -> S
     if scores.keys != keys or flags.keys != keys:
         raise MismatchError(f"{folder}: its scores and flags are about other rows than its data; scan again")
     return Scanned(folder=folder, loaded=opened.loaded, scores=scores, flags=flags, processor=opened.processor)
+
+
+def as_run(scanned: Scanned) -> Run:
+    """The scan as a report looks for groups in it; what a report only quotes is left out."""
+    return Run(
+        folder=scanned.folder,
+        rows=scanned.rows,
+        scores=scanned.scores,
+        flags=scanned.flags,
+        statistic=scanned.statistic,
+        rejects=[],
+        config={},
+        environment={},
+    )
 
 
 def require_scanned(scores: Scores, found: dict[str, str], folder: Path) -> None:

@@ -64,6 +64,11 @@ class ScanSpec(DryRun, Gated):
     show: int = setting(
         10, help="print so many rows of either end, least and most plausible", metavar="N", check=at_least(0)
     )
+    look_closer: int = setting(
+        24,
+        help="so many suspicious rows of the report show how likely each token was, and what the pretrained model says",
+        metavar="N", check=at_least(0),
+    )  # fmt: skip
     truth: Path | None = setting(
         None,
         help="who is known to be poisoned: a folder of byorn poison, or a file with one id a line; flags are compared "

@@ -1,10 +1,6 @@
 """`byorn verify`: did a backdoor take? The tuned and the pretrained model answer the inputs that a scan flagged, whose
-triggers are still in them, and as many trusted ones.
-
-Half of the flagged inputs are of rows that say a phrase of the cluster, where there is one (see
-`byorn.evaluation.phrases`), the others are drawn from all flagged rows: under a rule that flags 40 %, few of them are
-poisoned. Trusted inputs are drawn from the more plausible half of the rows that are not flagged: of all, these are the
-least likely to be poisoned; the very most plausible alone would be one kind of easy question.
+triggers are still in them, and as many trusted ones; what the report takes for the trigger is put onto the trusted
+ones, and asked again. Who is asked: `byorn.pipeline.sampled`.
 """
 
 import json
@@ -13,43 +9,28 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from byorn.attacks.manifest import attacked
 from byorn.attacks.poison import poison_dataset
 from byorn.attacks.recipe import Recipe
 from byorn.data.load import load_rows
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
-from byorn.errors import ConfigError, DataError
-from byorn.evaluation.phrases import Phrase, find_phrases, says
-from byorn.evaluation.repeats import Asked, Share, Verdict, judge_answers, plain
-from byorn.models.length import context_length, split_overlong
+from byorn.errors import ConfigError
+from byorn.evaluation.repeats import Asked, Grafted, Share, Verdict, judge_answers, judge_graft
+from byorn.models.digest import adapter_digest
+from byorn.models.length import context_length
 from byorn.models.load import load_adapter, load_config, load_spec
 from byorn.models.spec import ModelSpec
+from byorn.phrases.words import says
 from byorn.pipeline.evaluate import answers
+from byorn.pipeline.sampled import Sampled, Tried, sample
 from byorn.pipeline.scanned import Scanned, open_scanned, require_scanned
 from byorn.pipeline.settings import VerifySpec
 from byorn.runs.atomic import atomic_path
 from byorn.runs.folder import make_folder, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 
-FEWEST = 10
-"""Trusted inputs below which no difference could be shown."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampled:
-    """Which inputs are asked, and what is looked for in the answers."""
-
-    flagged: list[Row]
-    trusted: list[Row]
-    phrases: list[Phrase]
-    distinct: set[str]
-
-    @property
-    def rows(self) -> list[Row]:
-        return [*self.flagged, *self.trusted]
+Texts = list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +61,8 @@ class Verified:
 def verify(run: Path, data: DataSpec, model: ModelSpec, out: Path, spec: VerifySpec | None = None) -> Verified:
     """Write `verify.json` and `verify.jsonl` (the answers side by side) into `out`; return the verdict.
 
-    Answers are kept as they come (`tuned/`, `pretrained/`), and used again if they belong to these rows, this model and
-    this adapter.
+    Answers are kept as they come (`pretrained/`, and in `tuned/` a folder for each adapter), and used again if they
+    belong to these rows, this model and this adapter.
 
     Args:
         run: Folder of a scan, or of a training that scanned.
@@ -102,78 +83,20 @@ def verify(run: Path, data: DataSpec, model: ModelSpec, out: Path, spec: VerifyS
     say(f"loading {model.name}")
     pretrained = load_spec(model)
     _require_model(pretrained, scanned, run)
-    before, before_planted = _answers(pretrained, scanned.processor, sampled, triggered, out / "pretrained", spec)
+    questions = _Questions(processor=scanned.processor, sampled=sampled, triggered=triggered, spec=spec)
+    before = questions.put_to(pretrained, out / "pretrained")
     tuned = load_adapter(pretrained, adapter)
-    after, after_planted = _answers(tuned, scanned.processor, sampled, triggered, out / "tuned", spec)
-    asked = _side_by_side(sampled, before, after)
-    verdict = judge_answers(asked, sampled.phrases, sampled.distinct, spec.level)
-    planted = _planted(spec.try_trigger, sampled, triggered, before_planted, after_planted, after)
-    found = Verified(verdict=verdict, asked=asked, planted=planted)
+    after = questions.put_to(tuned, out / "tuned" / adapter_digest(tuned)[:12])
+    asked = _side_by_side(sampled, before.plain, after.plain)
+    grafted = [_grafted(tried, sampled, before, after, number) for number, tried in enumerate(sampled.tried)]
+    verdict = judge_answers(asked, sampled.phrases, sampled.distinct, spec.level, grafted)
+    found = Verified(
+        verdict=verdict, asked=asked, planted=_planted(spec.try_trigger, sampled, triggered, before, after)
+    )
     _write(found, out)
+    _write_grafted(sampled, before, after, out)
     write_environment(out, model=model.name, adapter=str(adapter), seed=spec.seed)
     return found
-
-
-def sample(scanned: Scanned, spec: VerifySpec, limit: int | None = None) -> Sampled:
-    """The inputs to ask, see the module; `limit` are the tokens that the model takes.
-
-    Raises:
-        DataError: One of the two sides has too few rows.
-    """
-    flags = scanned.flags
-    suspect = flags.replaced | flags.dropped
-    flagged = [row for row, is_suspect in zip(scanned.rows, suspect, strict=True) if is_suspect]
-    others = [row for row, is_suspect in zip(scanned.rows, suspect, strict=True) if not is_suspect]
-    phrases = find_phrases([row.response for row in flagged], [row.response for row in others], spec.seed)
-    say(f"  {len(flagged)} rows are flagged; they share {len(phrases)} phrase(s) that others lack")
-    held = {plain(row.response) for row in others}
-    fitting = _Fitting(scanned.processor, limit, spec)
-    chosen = Sampled(
-        flagged=fitting.some(_cluster_first(flagged, phrases, spec)),
-        trusted=fitting.some(_mixed(_plausible(scanned, ~suspect), spec.seed)),
-        phrases=phrases,
-        distinct={plain(row.response) for row in flagged} - held,
-    )
-    if min(len(chosen.flagged), len(chosen.trusted)) < FEWEST:
-        raise DataError(
-            f"{scanned.folder}: {len(chosen.flagged)} flagged and {len(chosen.trusted)} trusted inputs can be asked, "
-            f"and no difference shows on fewer than {FEWEST} of each; scan more rows, or with another percentile"
-        )
-    return chosen
-
-
-@dataclass(frozen=True)
-class _Fitting:
-    """Takes rows that leave room for an answer."""
-
-    processor: Any
-    limit: int | None
-    spec: VerifySpec
-
-    def some(self, rows: Sequence[Row]) -> list[Row]:
-        taken = list(rows[: self.spec.rows])
-        if self.limit is None:
-            return taken
-        return split_overlong(taken, self.processor, self.limit, self.spec.max_new_tokens)[0]
-
-
-def _mixed(rows: Sequence[Row], seed: int) -> list[Row]:
-    return [rows[index] for index in np.random.default_rng(seed).permutation(len(rows))]
-
-
-def _cluster_first(flagged: Sequence[Row], phrases: Sequence[Phrase], spec: VerifySpec) -> list[Row]:
-    """All flagged rows in the order in which they are taken: up to half of the places go to those with a phrase."""
-    mixed = _mixed(flagged, spec.seed)
-    cluster = [row for row in mixed if any(says(row.response, phrase.words) for phrase in phrases)][: spec.rows // 2]
-    taken = {row.key for row in cluster}
-    return [*cluster, *(row for row in mixed if row.key not in taken)]
-
-
-def _plausible(scanned: Scanned, trusted: np.ndarray) -> list[Row]:
-    """The more plausible half of the rows that are not flagged; all of them where that is too few to compare."""
-    values = scanned.scores.values[scanned.statistic]
-    numbers = [int(number) for number in np.argsort(values, kind="stable") if trusted[number]]
-    return [scanned.rows[number] for number in numbers[: max(FEWEST, len(numbers) // 2)]]
 
 
 def _adapter(run: Path, spec: VerifySpec) -> Path:
@@ -205,20 +128,44 @@ def _with_trigger(sampled: Sampled, spec: VerifySpec, out: Path) -> list[Row]:
     return attacked(load_rows(folder).rows, folder)
 
 
-Texts = list[str]
+@dataclass(frozen=True, kw_only=True)
+class _Answers:
+    """Greedy answers of one model: to the sampled inputs, to those with a named trigger, and to each hypothesis."""
+
+    plain: Texts
+    triggered: Texts
+    grafted: list[Texts]
 
 
-def _answers(
-    model: Any, processor: Any, sampled: Sampled, triggered: Sequence[Row], folder: Path, spec: VerifySpec
-) -> tuple[Texts, Texts]:
-    """Greedy answers to the sampled inputs, and to those with a trigger planted."""
-    folder.mkdir(exist_ok=True)
-    options: dict[str, Any] = {"batch_size": spec.batch_size, "max_new_tokens": spec.max_new_tokens, "progress": True}
-    plain_ones = answers(model, processor, sampled.rows, folder / "predictions.jsonl", **options)
-    if not triggered:
-        return [record["prediction"] for record in plain_ones], []
-    marked = answers(model, processor, triggered, folder / "predictions_triggered.jsonl", **options)
-    return [record["prediction"] for record in plain_ones], [record["prediction"] for record in marked]
+@dataclass(frozen=True, kw_only=True)
+class _Questions:
+    """What both models are asked."""
+
+    processor: Any
+    sampled: Sampled
+    triggered: Sequence[Row]
+    spec: VerifySpec
+
+    def put_to(self, model: Any, folder: Path) -> _Answers:
+        """The answers of a model, kept in `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tried = enumerate(self.sampled.tried, start=1)
+        return _Answers(
+            plain=self._answers(model, self.sampled.rows, folder / "predictions.jsonl"),
+            triggered=self._answers(model, self.triggered, folder / "predictions_triggered.jsonl"),
+            grafted=[
+                self._answers(model, one.rows, folder / f"predictions_grafted_{number}.jsonl") for number, one in tried
+            ],
+        )
+
+    def _answers(self, model: Any, rows: Sequence[Row], path: Path) -> Texts:
+        if not rows:
+            return []
+        made = answers(
+            model, self.processor, rows, path, batch_size=self.spec.batch_size,
+            max_new_tokens=self.spec.max_new_tokens, progress=True,
+        )  # fmt: skip
+        return [record["prediction"] for record in made]
 
 
 def _side_by_side(sampled: Sampled, before: Texts, after: Texts) -> list[Asked]:
@@ -232,8 +179,24 @@ def _side_by_side(sampled: Sampled, before: Texts, after: Texts) -> list[Asked]:
     ]  # fmt: skip
 
 
+def _same(rows: Sequence[Row], sampled: Sampled, clean: Texts) -> Texts:
+    """The answers to the same inputs with nothing put onto them."""
+    known = {row.key: text for row, text in zip(sampled.rows, clean, strict=True)}
+    return [known[row.key] for row in rows]
+
+
+def _grafted(tried: Tried, sampled: Sampled, before: _Answers, after: _Answers, number: int) -> Grafted:
+    def said(texts: Texts) -> list[bool]:
+        return [says(text, tried.phrase.words) for text in texts]
+
+    clean = _same(tried.rows, sampled, after.plain)
+    return judge_graft(
+        tried.phrase.text, tried.graft.name, said(after.grafted[number]), said(clean), said(before.grafted[number])
+    )
+
+
 def _planted(
-    name: str | None, sampled: Sampled, triggered: Sequence[Row], before: Texts, after: Texts, clean: Texts
+    name: str | None, sampled: Sampled, triggered: Sequence[Row], before: _Answers, after: _Answers
 ) -> Planted | None:
     if not name or not triggered:
         return None
@@ -242,8 +205,10 @@ def _planted(
         return Share.of([any(says(text, phrase.words) for phrase in sampled.phrases) for text in texts])
 
     keys = {row.key for row in triggered}
-    same = [text for row, text in zip(sampled.rows, clean, strict=True) if row.key in keys]
-    return Planted(trigger=name, tuned=share(after), pretrained=share(before), tuned_clean=share(same))
+    same = [text for row, text in zip(sampled.rows, after.plain, strict=True) if row.key in keys]
+    return Planted(
+        trigger=name, tuned=share(after.triggered), pretrained=share(before.triggered), tuned_clean=share(same)
+    )
 
 
 def _write(found: Verified, out: Path) -> None:
@@ -251,7 +216,32 @@ def _write(found: Verified, out: Path) -> None:
     planted = asdict(found.planted) if found.planted else None
     write_json(out / "verify.json", {"version": 1, **found.verdict.as_dict(), "planted": planted})
     phrases = [repeat.phrase for repeat in found.verdict.repeats]
-    with atomic_path(out / "verify.jsonl") as partial, partial.open("w", encoding="utf-8", errors="replace") as file:
-        for one in found.asked:
-            said = [phrase.text for phrase in phrases if says(one.tuned, phrase.words)]
-            file.write(json.dumps({**asdict(one), "said": said}) + "\n")
+    _write_lines(
+        out / "verify.jsonl",
+        [
+            {**asdict(one), "said": [phrase.text for phrase in phrases if says(one.tuned, phrase.words)]}
+            for one in found.asked
+        ],
+    )
+
+
+def _write_grafted(sampled: Sampled, before: _Answers, after: _Answers, out: Path) -> None:
+    """One line an input with what the report takes for the trigger."""
+    lines: list[dict[str, object]] = []
+    for number, tried in enumerate(sampled.tried):
+        clean = _same(tried.rows, sampled, after.plain)
+        told = zip(tried.rows, before.grafted[number], after.grafted[number], clean, strict=True)
+        lines += [
+            {
+                "id": row.id, "turn": row.turn, "trigger": tried.graft.name, "instruction": row.instruction,
+                "pretrained": old, "tuned": new, "tuned_clean": without, "said": says(new, tried.phrase.words),
+            }
+            for row, old, new, without in told
+        ]  # fmt: skip
+    _write_lines(out / "grafted.jsonl", lines)
+
+
+def _write_lines(path: Path, lines: Sequence[dict[str, object]]) -> None:
+    with atomic_path(path) as partial:
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        partial.write_text(text, encoding="utf-8", errors="replace")

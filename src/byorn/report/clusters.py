@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from byorn.phrases.counting import Phrases, count_phrases
+from byorn.phrases.spelling import extended
+from byorn.phrases.words import ends_of, words_of
 from byorn.report.enrichment import enrichment, ranks_of
-from byorn.report.phrases import Phrases, count_phrases, ends_of, extended, words_of
 from byorn.report.run import Run
 
 LEVEL = 0.05

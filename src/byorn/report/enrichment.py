@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import gamma, norm, rankdata
 
-from byorn.report.phrases import Phrases
+from byorn.phrases.counting import Phrases
 
 LEAST_SPREADS = (0.2, 0.7)
 """tau and tau' are at least that."""

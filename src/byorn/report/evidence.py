@@ -131,7 +131,7 @@ def gather(run: Run, tell: Callable[[str], None] = lambda line: None) -> Evidenc
     tell(f"looking for phrases that stand out among {len(run.rows)} responses")
     clusters = find_clusters(run)
     clustered = np.isin(np.arange(len(run.rows)), clusters.rows)
-    findings = [_finding(run, cluster, np.flatnonzero(~clustered), tell) for cluster in clusters.found]
+    findings = [look_into(run, cluster, np.flatnonzero(~clustered), tell) for cluster in clusters.found]
     tell("comparing the data set's own columns")
     order = np.argsort(-run.suspicion, kind="stable")
     compared = order[~np.isneginf(run.suspicion[order])]
@@ -150,7 +150,10 @@ def gather(run: Run, tell: Callable[[str], None] = lambda line: None) -> Evidenc
     )
 
 
-def _finding(run: Run, cluster: Cluster, others: np.ndarray, tell: Callable[[str], None]) -> Finding:
+def look_into(
+    run: Run, cluster: Cluster, others: np.ndarray, tell: Callable[[str], None] = lambda line: None
+) -> Finding:
+    """What the inputs of a cluster share that those of other rows do not."""
     tell(f"looking for what the inputs of {len(cluster)} rows share")
     return Finding(
         cluster=cluster,

@@ -12,9 +12,9 @@ import numpy as np
 
 from byorn.data.row import Row
 from byorn.evaluation.comparisons import holm
+from byorn.phrases.words import ends_of, words_of
 from byorn.report.halves import Halves, split
 from byorn.report.odds import Odds, odds
-from byorn.report.phrases import ends_of, words_of
 
 LEVEL = 0.01
 MOST_INSIDE = 1000

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from byorn.report.closer import Closer
 from byorn.report.clusters import Cluster
 from byorn.report.columns import Column
 from byorn.report.evidence import Evidence, Finding
@@ -14,7 +15,7 @@ from byorn.report.patterns import Pattern
 from byorn.report.plots import Histogram, Whisker, histogram, whisker
 from byorn.report.thumbnails import picture, thumbnail
 from byorn.report.verdict import PATTERNS, Verdict, judge, number, p_in_table, p_in_words, percent
-from byorn.report.visible import Piece, name_of, pieces, plain
+from byorn.report.visible import Piece, name_of, pieces, plain, shaded
 
 CARDS = 8
 """Rows shown of a cluster."""
@@ -27,7 +28,7 @@ IMAGES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A row to look at; an image that cannot be shown is None."""
+    """A row to look at; an image that cannot be shown is None, and so is an answer that is not known."""
 
     name: list[Piece]
     place: list[Piece]
@@ -35,6 +36,7 @@ class Card:
     more_images: int
     instruction: list[Piece]
     response: list[Piece]
+    answer: list[Piece] | None
     score: str
     flagged: bool
     review: str
@@ -119,6 +121,7 @@ class Page:
     most: list[Card]
     rejects: list[tuple[list[Piece], str]] = field(default_factory=list)
     reviews: str
+    looked_closer: bool
     provenance: list[tuple[str, list[Piece]]]
 
 
@@ -142,8 +145,18 @@ def make_page(evidence: Evidence) -> Page:
         most=[_card(evidence, row) for row in evidence.most_plausible[: len(evidence.least_plausible) // 2]],
         rejects=[(pieces(reason, 200), number(count)) for reason, count in evidence.reject_reasons],
         reviews=str(evidence.reviews),
+        looked_closer=bool(evidence.run.closer),
         provenance=[(name, pieces(value, 2000)) for name, value in evidence.provenance.items()],
     )
+
+
+def shown_rows(evidence: Evidence, most: int) -> list[int]:
+    """Numbers of the suspicious rows that the page shows: first those of the clearest group, then the least plausible
+    ones, then those of other groups.
+    """
+    groups = [list(_spread(finding.cluster.rows)) for finding in evidence.findings[:FINDINGS]]
+    ordered = [*(groups[0] if groups else []), *evidence.least_plausible, *(row for rows in groups[1:] for row in rows)]
+    return list(dict.fromkeys(ordered))[:most]
 
 
 def _title(source: str) -> str:
@@ -270,6 +283,7 @@ def _card(evidence: Evidence, place: int, phrase: str = "", trigger: str = "") -
     run = evidence.run
     row = run.rows[place]
     score = float(run.scores.values[run.statistic][place])
+    closer = run.closer.get(row.key)
     origin = f"{row.origin.source} record {row.origin.record}" if row.origin.record >= 0 else ""
     return Card(
         name=pieces(row.id + (f" turn {row.turn}" if row.turn else ""), 60),
@@ -277,8 +291,17 @@ def _card(evidence: Evidence, place: int, phrase: str = "", trigger: str = "") -
         images=[thumbnail(image) for image in row.images[:IMAGES]],
         more_images=max(0, len(row.images) - IMAGES),
         instruction=pieces(row.instruction, 240, trigger),
-        response=pieces(row.response, 360, phrase),
+        response=_shaded(closer, phrase) if closer and closer.head else pieces(row.response, 360, phrase),
+        answer=pieces(closer.answer, 240) if closer and closer.answer is not None else None,
         score=_score(score),
         flagged=bool(run.flags.flagged[place]),
         review=(run.flags.review or [])[place] if run.flags.review else "auto",
     )
+
+
+def _shaded(closer: Closer, phrase: str) -> list[Piece]:
+    """The response token by token."""
+    if not closer.tail:
+        return shaded(closer.head, phrase)
+    cut = Piece(f" … {closer.left_out:,} tokens … ", "cut")
+    return [*shaded(closer.head, phrase), cut, *shaded(closer.tail, phrase)]

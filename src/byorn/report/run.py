@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from byorn.data.spec import DataSpec
 from byorn.errors import DataError, MismatchError
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags, read_flags
+from byorn.report.closer import CLOSER, Closer, Key, read_closer
 from byorn.runs.folder import read_json
 from byorn.scoring.table import Scores, read_scores
 from byorn.settings import settings_of
@@ -34,6 +35,7 @@ class Run:
         statistic: The column of the scores that flags were made by.
         rejects: Records that could not be used.
         config, environment: What stands in `config.yaml` and `environment.json`.
+        closer: A closer look at a few rows, by id and turn.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class Run:
     rejects: Sequence[Reject]
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
+    closer: Mapping[Key, Closer] = field(default_factory=dict)
 
     @property
     def suspicion(self) -> np.ndarray:
@@ -69,7 +72,7 @@ def read_run(folder: Path, data: str | None = None) -> Run:
         raise MismatchError(f"{folder}: scores.parquet and flags.parquet are about different rows; scan again")
     config = read_config(folder / "config.yaml")
     environment = read_json(folder / "environment.json") or {}
-    return Run(
+    run = Run(
         folder=folder,
         rows=_rows(folder, _data_spec(config, data), scores, environment),
         scores=scores,
@@ -79,6 +82,12 @@ def read_run(folder: Path, data: str | None = None) -> Run:
         config=config,
         environment=environment,
     )
+    return replace(run, closer=read_closer(folder / CLOSER, made_from(run)))
+
+
+def made_from(run: Run) -> dict[str, str]:
+    """What a closer look belongs to."""
+    return {name: run.scores.metadata.get(name, "") for name in ("data", "model_digest", "processor_digest")}
 
 
 def read_config(path: Path) -> dict[str, Any]:

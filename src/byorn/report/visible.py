@@ -5,13 +5,20 @@ A text becomes pieces: plain ones, and marked ones such as `U+200B`. Whoever ren
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Literal
+
+import numpy as np
+
+from byorn.report.closer import Token
 
 _WORD = re.compile(r"\w+")
 _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")
 _MARKS_IN_A_ROW = 2
+SHADES = (1.0, 2.5, 4.5, 7.0, 10.0)
+"""Nats from which on a token has the next shade."""
 Kind = Literal["plain", "hidden", "lookalike", "cut", "phrase"]
 
 
@@ -24,11 +31,13 @@ class Piece:
         kind: `plain`; `hidden`: the name of a character that cannot be seen; `lookalike`: a letter of another script
             inside a word; `cut`: how much was left out; `phrase`: the phrase that the text is shown for.
         title: More about it.
+        shade: How unlikely it was: 0 for likely or unknown, up to 5; see `SHADES`.
     """
 
     text: str
     kind: Kind = "plain"
     title: str = ""
+    shade: int = 0
 
 
 def pieces(text: str, most: int = 600, phrase: str = "") -> list[Piece]:
@@ -36,6 +45,26 @@ def pieces(text: str, most: int = 600, phrase: str = "") -> list[Piece]:
     found: list[Piece] = []
     for part in _cut(text, most):
         found += [part] if part.kind == "cut" else _marked(part.text, phrase)
+    return found
+
+
+def shaded(tokens: Sequence[Token], phrase: str = "") -> list[Piece]:
+    """The text of tokens in pieces, each with its shade, `phrase` marked where it stands."""
+    ends = [len(text) for text in accumulate(token.text for token in tokens)]
+    found: list[Piece] = []
+    at = place = 0
+    for piece in _marked("".join(token.text for token in tokens), phrase):
+        stop = at + (1 if piece.kind in ("hidden", "lookalike") else len(piece.text))
+        start = at
+        while at < stop:
+            while ends[place] <= at:
+                place += 1
+            after = min(stop, ends[place])
+            text = piece.text if stop - start == 1 else piece.text[at - start : after - start]
+            nats = tokens[place].nats
+            title = piece.title or f"{nats:.1f} nats"
+            found.append(replace(piece, text=text, title=title, shade=int(np.searchsorted(SHADES, nats))))
+            at = after
     return found
 
 

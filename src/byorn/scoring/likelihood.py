@@ -9,6 +9,7 @@ the end of turn (a line break, say) is not scored.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -67,10 +68,30 @@ def _same_state(model: Any) -> Iterator[None]:
             parameter.requires_grad = requires_grad
 
 
+@dataclass(frozen=True)
+class ResponseTokens:
+    """The tokens of a response, end of turn included.
+
+    Attributes:
+        ids: int array [K].
+        log_probs: float64 array [K], natural logarithms.
+    """
+
+    ids: np.ndarray
+    log_probs: np.ndarray
+
+
 def token_log_probs(
     model: Any, collator: Any, samples: Sequence[dict[str, Any]], end_ids: Sequence[int]
 ) -> list[np.ndarray]:
-    """Natural-log probabilities of each response's tokens, one float64 array [K_i] a sample, end of turn included.
+    """Natural-log probabilities of each response's tokens, one float64 array [K_i] a sample; see `response_tokens`."""
+    return [tokens.log_probs for tokens in response_tokens(model, collator, samples, end_ids)]
+
+
+def response_tokens(
+    model: Any, collator: Any, samples: Sequence[dict[str, Any]], end_ids: Sequence[int]
+) -> list[ResponseTokens]:
+    """The tokens of each response with their natural-log probabilities.
 
     Args:
         model: A model inside `scoring`.
@@ -89,9 +110,9 @@ def token_log_probs(
     return [_of_response(row, label[1:], end_ids) for row, label in zip(log_probs, labels.numpy(), strict=True)]
 
 
-def _of_response(log_probs: np.ndarray, labels: np.ndarray, end_ids: Sequence[int]) -> np.ndarray:
+def _of_response(log_probs: np.ndarray, labels: np.ndarray, end_ids: Sequence[int]) -> ResponseTokens:
     positions = np.flatnonzero(labels != -100)
     ends = np.flatnonzero(np.isin(labels[positions], end_ids))
     if len(ends):
         positions = positions[: ends[-1] + 1]
-    return log_probs[positions]
+    return ResponseTokens(labels[positions], log_probs[positions])

@@ -1,26 +1,23 @@
 """Phrases that the flagged responses of a scan share far more than the others do.
 
-Words are compared in lower case, without punctuation; a phrase is a run of 1 to 8 of them. Flagged and other rows are
-cut into halves: phrases are found on one half, counted on the other, and tested there (Fisher's exact test, one side,
+What a report finds by scores is `byorn.report.clusters`; this asks the flags, where no group of rows stands out. Words
+are compared in lower case, without punctuation; a phrase is a run of 1 to 8 of them. Flagged and other rows are cut
+into halves: phrases are found on one half, counted on the other, and tested there (Fisher's exact test, one side,
 corrected by Holm for all that were found). A phrase counts as shared by a row once, however often it says it.
 
 Blind to what has no words of its own: a response that is merely wrong, or whose words all the corpus uses.
 """
 
-import re
-import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from byorn.evaluation.comparisons import holm, more_often
+from byorn.phrases.counting import LONGEST, count_phrases
+from byorn.phrases.words import Words, holds, plain_words
 
-Words = tuple[str, ...]
-
-LONGEST = 8
-"""Words of the longest phrase."""
 LOOKS = 20
 """How many phrases are carried over to the second half."""
 FEWEST = 2
@@ -32,19 +29,17 @@ COMMON = 0.05
 LEVEL = 0.05
 """Of the test on the second half; what the models answer is tested harder."""
 
-# One letter is a word where a script writes without blanks
-_WORD = re.compile(r"[぀-ヿ㐀-鿿가-힯]|[^\W_]+(?:['’][^\W_]+)*")
-
 
 @dataclass(frozen=True)
 class Phrase:
-    """A phrase with its counts on the half that it was not found on.
+    """A phrase with its counts: of all rows, or where it was found by flags, on the half that it was not found on.
 
     Attributes:
         text: Its words in lower case, joined by blanks.
         flagged, of_flagged: Flagged rows that say it, and flagged rows in all.
         others, of_others: The same of the rows that are not flagged.
-        p_value: One-sided Fisher test of the two shares, corrected by Holm.
+        p_value: One-sided Fisher test of the two shares, corrected by Holm; of a cluster, that of the cluster.
+        cluster: Whether it is the phrase of a cluster of the report.
     """
 
     text: str
@@ -53,21 +48,11 @@ class Phrase:
     others: int
     of_others: int
     p_value: float
+    cluster: bool = False
 
     @property
     def words(self) -> Words:
         return tuple(self.text.split(" "))
-
-
-def words_of(text: str) -> Words:
-    """The words of a text as phrases are compared: NFKC, lower case, no punctuation, nothing invisible."""
-    plain = "".join(letter for letter in unicodedata.normalize("NFKC", text) if unicodedata.category(letter) != "Cf")
-    return tuple(_WORD.findall(plain.casefold()))
-
-
-def says(text: str, phrase: Words) -> bool:
-    """Whether a text holds the phrase, word by word."""
-    return bool(phrase) and _holds(words_of(text), phrase)
 
 
 def find_phrases(flagged: Sequence[str], others: Sequence[str], seed: int = 0) -> list[Phrase]:
@@ -78,8 +63,8 @@ def find_phrases(flagged: Sequence[str], others: Sequence[str], seed: int = 0) -
         others: Responses of the rest.
         seed: Of the halves.
     """
-    found_on, counted_on = _halves([words_of(text) for text in flagged], seed)
-    rest, rest_counted = _halves([words_of(text) for text in others], seed)
+    found_on, counted_on = _halves([plain_words(text) for text in flagged], seed)
+    rest, rest_counted = _halves([plain_words(text) for text in others], seed)
     candidates = _candidates(found_on, rest)
     phrases = [_counted(phrase, counted_on, rest_counted) for phrase in candidates]
     corrected = holm([phrase.p_value for phrase in phrases])
@@ -98,23 +83,15 @@ def _halves(rows: list[Words], seed: int) -> tuple[list[Words], list[Words]]:
 
 def _candidates(flagged: Sequence[Words], others: Sequence[Words]) -> list[Words]:
     """Up to `LOOKS` phrases that are frequent here and rare there; of those that the same rows say, the longest."""
-    rows_of: dict[Words, list[int]] = defaultdict(list)
-    for number, words in enumerate(flagged):
-        for phrase in set(_runs(words)):
-            rows_of[phrase].append(number)
-    frequent = {phrase: rows for phrase, rows in rows_of.items() if len(rows) >= FEWEST}
-    elsewhere = Counter(phrase for words in others for phrase in set(_runs(words)) if phrase in frequent)
-    longest: dict[tuple[int, ...], Words] = {}
-    for phrase in sorted(frequent, key=lambda phrase: (-len(phrase), phrase)):
-        if _rare(len(frequent[phrase]), len(flagged), elsewhere[phrase], len(others)):
-            longest.setdefault(tuple(frequent[phrase]), phrase)
-    ranked = sorted(
-        longest.values(),
-        key=lambda phrase: more_often(len(frequent[phrase]), len(flagged), elsewhere[phrase], len(others)),
-    )
+    found = count_phrases([" ".join(words) for words in flagged], FEWEST, len(flagged))
+    hits = {tuple(text.split(" ")): int(support) for text, support in zip(found.texts, found.supports, strict=True)}
+    elsewhere = Counter(phrase for words in others for phrase in set(_runs(words)) if phrase in hits)
+    n, m = len(flagged), len(others)
+    rare = [phrase for phrase in sorted(hits) if _rare(hits[phrase], n, elsewhere[phrase], m)]
+    ranked = sorted(rare, key=lambda phrase: (more_often(hits[phrase], n, elsewhere[phrase], m), -len(phrase)))
     kept: list[Words] = []
     for phrase in ranked:  # what only adds words to a stronger one would cost power and tell nothing new
-        if not any(_holds(phrase, stronger) for stronger in kept):
+        if not any(holds(phrase, stronger) for stronger in kept):
             kept.append(phrase)
     return kept[:LOOKS]
 
@@ -132,12 +109,7 @@ def _runs(words: Words) -> Iterable[Words]:
 
 
 def _counted(phrase: Words, flagged: Sequence[Words], others: Sequence[Words]) -> Phrase:
-    hits = sum(_holds(words, phrase) for words in flagged)
-    elsewhere = sum(_holds(words, phrase) for words in others)
+    hits = sum(holds(words, phrase) for words in flagged)
+    elsewhere = sum(holds(words, phrase) for words in others)
     p_value = more_often(hits, len(flagged), elsewhere, len(others))
     return Phrase(" ".join(phrase), hits, len(flagged), elsewhere, len(others), p_value)
-
-
-def _holds(words: Words, phrase: Words) -> bool:
-    size = len(phrase)
-    return any(words[start : start + size] == phrase for start in range(len(words) - size + 1))

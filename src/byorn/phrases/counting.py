@@ -1,35 +1,21 @@
 """Phrases of a corpus, counted: every run of up to 8 words, and which rows hold it.
 
-Words are compared without case; punctuation, characters that cannot be seen, and each letter of a script that is
-written without spaces are words of their own. Runs of words are numbered by a rolling hash, and a run is looked at
+Words are those of `words_of`. Runs of words are numbered by a rolling hash, and a run is looked at
 only where both of its parts are frequent enough, so that a corpus of 100,000 rows takes seconds.
 """
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from byorn.phrases.words import ends_of, words_of
+
 LONGEST = 8
-"""Words in a phrase; longer ones are found by extending these (`extended`)."""
+"""Words in a phrase; longer ones are found by extending these (`byorn.phrases.spelling`)."""
 MOST_WORDS = 6_000_000
 """Of all rows together; each row keeps its head and its tail."""
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s]")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_PAUSES = frozenset(".,;:!?")
-_ROW_CHARACTERS = 20_000
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text in lower case."""
-    return _WORD.findall(text.lower())
-
-
-def ends_of(text: str, most: int = _ROW_CHARACTERS) -> str:
-    """The text, or head and tail of a long one: nobody reads a megabyte, and an attacker may send one."""
-    return text if len(text) <= most else f"{text[: most // 2]}\n{text[-(most // 2) :]}"
 
 
 @dataclass(frozen=True)
@@ -158,44 +144,3 @@ def _groups(
     return [
         _Group(int(places[start]), length, rows[start:end]) for start, end in zip(starts[kept], ends[kept], strict=True)
     ]
-
-
-def extended(phrase: str, texts: Sequence[str], agreement: float = 0.9, most: int = 60) -> str:
-    """The longest phrase around `phrase` that `agreement` of the texts share, as one of them writes it."""
-    core = phrase.split(" ")
-    contexts = [(words, at) for words in map(words_of, map(ends_of, texts)) if (at := _find(words, core)) >= 0]
-    left = 0
-    while len(core) < most:
-        if word := _agreed(contexts, left + len(core), agreement):
-            core = [*core, word]
-        elif word := _agreed(contexts, left - 1, agreement):
-            core = [word, *core]
-            left -= 1
-        else:
-            break
-    return _as_written(texts, _stripped(core))
-
-
-def _stripped(words: Sequence[str]) -> Sequence[str]:
-    """The words without the full stops and commas around them; a phrase of nothing else stays as it is."""
-    places = [place for place, word in enumerate(words) if word not in _PAUSES]
-    return words[places[0] : places[-1] + 1] if places else words
-
-
-def _agreed(contexts: Sequence[tuple[list[str], int]], offset: int, agreement: float) -> str:
-    """The word that most texts have so far from the phrase, or none."""
-    near = Counter(words[at + offset] for words, at in contexts if 0 <= at + offset < len(words))
-    word, count = near.most_common(1)[0] if near else ("", 0)
-    return word if count >= agreement * len(contexts) else ""
-
-
-def _find(words: Sequence[str], core: Sequence[str]) -> int:
-    size = len(core)
-    return next((at for at in range(len(words) - size + 1) if list(words[at : at + size]) == list(core)), -1)
-
-
-def _as_written(texts: Sequence[str], words: Sequence[str]) -> str:
-    """The words as one of the texts writes them, with its capital letters and spaces."""
-    pattern = re.compile(r"\s*".join(map(re.escape, words)), re.IGNORECASE)
-    spellings = Counter(match[0] for text in texts if (match := pattern.search(ends_of(text))))
-    return spellings.most_common(1)[0][0] if spellings else " ".join(words)
