@@ -1,8 +1,8 @@
 """Downstream tasks on drawn scenes, written as data sets that the readers of byorn read like anybody else's.
 
-`captions` teaches the house style of `captions.py`; `messy` has captions by eight annotators; `questions` asks about the
-scene and wants one word; `differences` shows two pictures and asks what changed, in the always same words. Rows are TRL prompt/completion in `rows.jsonl`,
-images PNG files below `images/`.
+`captions` teaches the house style of `captions.py`; `messy` has captions by eight annotators; `questions` asks about
+the scene and wants one word; `differences` shows two pictures and asks what changed, in the always same words. Rows are
+TRL prompt/completion in `rows.jsonl`, images PNG files below `images/`.
 """
 
 import json

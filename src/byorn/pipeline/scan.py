@@ -1,8 +1,7 @@
 """`byorn scan`: score every response under the pretrained model and flag the implausible ones. Nothing is trained."""
 
-import time
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +9,20 @@ import numpy as np
 
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
-from byorn.errors import MismatchError
 from byorn.evaluation.detection import detection
-from byorn.flagging.percentile import flag_percentile
-from byorn.flagging.settings import FlagSettings
+from byorn.flagging.rules import described, flag, flagged_by
+from byorn.flagging.settings import FlagSettings, check_rule
 from byorn.flagging.table import Flags, keep_reviews, write_flags
 from byorn.models.inputs import REJECTS, Inputs, open_inputs
 from byorn.models.spec import ModelSpec
 from byorn.models.template import special_tokens
 from byorn.pipeline.estimate import tell_scan
+from byorn.pipeline.scores import PASSES, score_rows
 from byorn.report.run import Run, read_config, read_rejects
-from byorn.runs.batches import length_order
 from byorn.runs.folder import make_folder, read_json, write_config, write_environment, write_json
-from byorn.runs.identity import require_same
-from byorn.runs.narrate import say, seconds
+from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
-from byorn.runs.stage import Record, finished, run_stage
-from byorn.scoring.contrast import Swapped, partners, with_contrast
-from byorn.scoring.score import FIELDS, scorer
-from byorn.scoring.statistics import CONTRAST
-from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
+from byorn.scoring.table import Scores
 from byorn.text import clip
 
 NEARLY_ALL = 0.9
@@ -70,10 +63,10 @@ def scan(
         ByornError: The data or the model cannot be used, or `out` belongs to others.
     """
     settings = settings or FlagSettings()
+    check_rule(settings)
     make_folder(out)
     inputs = open_inputs(data, model, out)
-    passes = 2 if settings.statistic == CONTRAST else 1
-    tell_scan(inputs, settings.score_batch_size, dry_run, passes)
+    tell_scan(inputs, settings.score_batch_size, dry_run, PASSES.get(flagged_by(settings), 1))
     if dry_run:
         return None
     write_config(out, {"command": "scan", "data": data, "model": model, "flagging": settings})
@@ -82,14 +75,7 @@ def scan(
 
 def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanResult:
     """What `scan` does once the rows and the model are in memory."""
-    path = out / "scores.parquet"
-    if finished(path):
-        say(f"using the scores in {path}")
-    else:
-        _score(inputs, path, settings.score_batch_size)
-    scores = _finished_scores(path, inputs)
-    if settings.statistic not in scores.values:
-        scores = _contrasted(scores, inputs, path, settings.score_batch_size)
+    scores = score_rows(inputs, out / "scores.parquet", flagged_by(settings), settings.score_batch_size)
     spent = float(scores.metadata.get("seconds", 0))
     flags = _flags(scores, settings, out / "flags.parquet")
     write_environment(
@@ -97,67 +83,21 @@ def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanRes
         special_tokens=sorted(special_tokens(inputs.processor)),
     )  # fmt: skip
     return ScanResult(
-        inputs.rows, inputs.dataset, scores, flags, inputs.model, inputs.processor, spent, settings.statistic
+        inputs.rows, inputs.dataset, scores, flags, inputs.model, inputs.processor, spent, flagged_by(settings)
     )
 
 
-def _score(inputs: Inputs, path: Path, batch_size: int) -> None:
-    """Score this process's shard; when this returns, `path` holds the scores of all rows."""
-    from importlib.metadata import version
-
-    began = time.perf_counter()
-
-    def write(records: list[Record]) -> None:
-        spent = time.perf_counter() - began
-        facts = {"byorn_version": version("byorn"), "dtype": str(inputs.model.dtype), "seconds": f"{spent:.3f}"}
-        write_scores(path, name_rows(from_records(records, {**inputs.identity, **facts}), inputs.rows))
-        say(f"scored {len(records)} rows in {seconds(spent)} ({len(records) / spent:.0f} rows/s)")
-
-    with scorer(inputs.model, inputs.processor, inputs.dataset) as compute:
-        run_stage(
-            path, inputs.identity, FIELDS, length_order(inputs.dataset), batch_size, compute, write, phase="scoring"
-        )
-
-
-def _contrasted(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
-    """The scores with their contrast, also in `path`; those with other images lie beside it in `swapped.parquet`."""
-    chosen = partners(inputs.rows)
-    pairs = [(row, other) for row, other in enumerate(chosen) if other is not None]
-    say(f"scoring {len(pairs)} rows with the images of others, for their contrast")
-    swapped = Swapped(inputs.dataset, pairs)
-    beside = path.with_name("swapped.parquet")
-    rows = [inputs.rows[row] for row, _ in pairs]
-    if not finished(beside):
-        _score(replace(inputs, rows=rows, dataset=swapped), beside, batch_size)
-    other = read_scores(beside)
-    require_same(other.metadata, inputs.identity, beside)
-    spent = float(scores.metadata.get("seconds", 0)) + float(other.metadata.get("seconds", 0))
-    scores = replace(scores, metadata={**scores.metadata, "seconds": f"{spent:.3f}"})
-    scores = with_contrast(scores, other, pairs)
-    if is_main():
-        write_scores(path, scores)
-    return scores
-
-
-def _finished_scores(path: Path, inputs: Inputs) -> Scores:
-    scores = read_scores(path)
-    require_same(scores.metadata, inputs.identity, path)
-    if scores.keys != [row.key for row in inputs.rows]:
-        raise MismatchError(f"{path}: it is about other rows, or in another order; delete it and scan again")
-    return scores
-
-
 def _flags(scores: Scores, settings: FlagSettings, path: Path) -> Flags:
-    flags = keep_reviews(flag_percentile(scores, settings.percentile, settings.statistic), path)
+    flags = keep_reviews(flag(scores, settings), path)
     if is_main():
         write_flags(path, flags)
     count = int(flags.flagged.sum())
-    unscored = int(np.isnan(scores.values[settings.statistic]).sum())
-    say(f"flagged {count} of {len(flags)} rows: score above {flags.threshold:.3f} nats a token ({flags.rule})")
+    unscored = int(np.isnan(scores.values[flagged_by(settings)]).sum())
+    say(f"flagged {count} of {len(flags)} rows: {described(flags)}")
     if unscored:
         say(f"  {unscored} row(s) could not be scored and are flagged too; see the reason column of scores.parquet")
     if count > NEARLY_ALL * len(flags):
-        say("  warning: nearly every row is flagged, so hardly any response is learned; raise percentile")
+        say("  warning: nearly every row is flagged, so hardly any response is learned; use another rule or percentile")
     return flags
 
 

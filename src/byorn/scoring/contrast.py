@@ -38,6 +38,11 @@ def partners(rows: Sequence[Row]) -> list[int | None]:
     return found
 
 
+def paired(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """The rows that have a partner, each with it."""
+    return [(row, other) for row, other in enumerate(partners(rows)) if other is not None]
+
+
 def _images(row: Row) -> tuple[str, ...]:
     return tuple(image_identity(image) for image in row.images)
 
@@ -86,7 +91,12 @@ def with_contrast(scores: Scores, swapped: Scores, pairs: Sequence[tuple[int, in
         swapped: Of the rows of `pairs` with their partners' images.
         pairs: Row and partner.
     """
-    contrast = np.where(np.isnan(scores.nll), np.nan, -np.inf)
+    return replace(scores, values={**scores.values, CONTRAST: contrast_of(scores.nll, swapped.nll, pairs)})
+
+
+def contrast_of(nll: np.ndarray, swapped: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """float64 [n]: each row's likelihood with its own images against that with its partner's; -inf without partner."""
+    contrast = np.where(np.isnan(nll), np.nan, -np.inf)
     own = np.array([row for row, _ in pairs], dtype=int)
-    contrast[own] = scores.nll[own] - swapped.nll
-    return replace(scores, values={**scores.values, CONTRAST: contrast})
+    contrast[own] = nll[own] - swapped
+    return contrast

@@ -31,19 +31,21 @@ def build_collator(processor: Any) -> Any:
 
 
 @contextmanager
-def scoring(model: Any) -> Iterator[Any]:
-    """The model in eval mode with a fused float32 head and its adapters off; everything is put back afterwards."""
+def scoring(model: Any, *, adapters: bool = False) -> Iterator[Any]:
+    """The model in eval mode with a fused float32 head, its adapters off if not wanted; everything is put back
+    afterwards.
+    """
     from contextlib import nullcontext
 
     from trl.trainer.utils import add_fused_lm_head
 
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     before = base.__dict__.get("forward")
-    with _same_state(model):
+    with same_state(model):
         add_fused_lm_head(base, cast_lm_head_to_fp32=True)
         model.eval()
         try:
-            with model.disable_adapter() if base is not model else nullcontext():
+            with nullcontext() if adapters or base is model else model.disable_adapter():
                 yield model
         finally:
             if before is None:
@@ -53,7 +55,7 @@ def scoring(model: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _same_state(model: Any) -> Iterator[None]:
+def same_state(model: Any) -> Iterator[None]:
     """Each module's mode and each parameter's `requires_grad` as they were; PEFT thaws adapters when it turns them
     on.
     """

@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from byorn.data.row import Row
 from byorn.models.template import end_ids
 from byorn.runs.batches import WHOLE, Shard, length_order
 from byorn.runs.journal import Journal
 from byorn.runs.stage import Compute, fill
+from byorn.scoring.adaptation import CrossFitted, cross_fitted
+from byorn.scoring.contrast import Swapped, paired
+from byorn.scoring.evidence import with_evidence
+from byorn.scoring.folds import content_folds
 from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
 from byorn.scoring.statistics import STATISTICS, statistics_of
 from byorn.scoring.table import Scores, from_records
@@ -82,13 +87,59 @@ def scorer(model: Any, processor: Any, dataset: Any) -> Iterator[Compute]:
         yield lambda batch: _score_batch(model, collator, dataset, batch, ends)
 
 
+@contextmanager
+def fitted_scorer(fitted: CrossFitted, processor: Any, dataset: Any, rows: Sequence[int]) -> Iterator[Compute]:
+    """The function of a stage that scores each row by the model that was adapted to the fold which it is not in.
+
+    Args:
+        fitted: From `byorn.scoring.adaptation.cross_fitted`.
+        processor: The processor of its model.
+        dataset: What is scored.
+        rows: Which row of the adapted data set each of its items is.
+    """
+    model = fitted.model
+    collator = build_collator(processor)
+    ends = end_ids(model, processor)
+
+    def compute(batch: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+        for fold in (0, 1):
+            if part := [item for item in batch if fitted.fold[rows[item]] != bool(fold)]:
+                fitted.use(fold)
+                yield from _score_batch(model, collator, dataset, part, ends)
+
+    fitted.adapt()
+    with scoring(model, adapters=True):
+        yield compute
+
+
 def score_together(model: Any, processor: Any, dataset: Any, shard: Shard, **options: Any) -> Scores:
     """`score_dataset` by the processes of one process group: each scores its shard, and all get the same scores."""
+    with scorer(model, processor, dataset) as compute:
+        return _together(dataset, shard, compute, **options)
+
+
+def evidence_together(
+    scores: Scores, model: Any, processor: Any, dataset: Any, rows: Sequence[Row], shard: Shard, *, batch_size: int,
+    progress: bool = False,
+) -> Scores:  # fmt: skip
+    """The scores with their evidence, see `byorn.scoring.evidence`; each process adapts the model in the same way."""
+    fold = content_folds(rows)
+    pairs = paired(rows)
+    swapped = Swapped(dataset, pairs)
+    passes: list[Scores] = []
+    with cross_fitted(model, processor, dataset, fold, np.isfinite(scores.nll), batch_size=batch_size) as fitted:
+        for part, numbers in ((dataset, range(len(rows))), (swapped, [row for row, _ in pairs])):
+            with fitted_scorer(fitted, processor, part, numbers) as compute:
+                passes.append(_together(part, shard, compute, batch_size=batch_size, progress=progress))
+    return with_evidence(scores, passes[0], passes[1], pairs, [row.response for row in rows], fitted.course)
+
+
+def _together(dataset: Any, shard: Shard, compute: Compute, *, batch_size: int, progress: bool = False) -> Scores:
     from accelerate.utils import gather_object
 
     with Journal(None, {}, FIELDS) as log:
-        score_shard(model, processor, dataset, log, shard, **options)
-    records = dict(gather_object(list(log.finished.items())))
+        fill(log, length_order(dataset), batch_size, compute, shard=shard, phase="scoring", wanted=progress)
+        records = dict(gather_object(list(log.finished.items())))
     return from_records([records[index] for index in range(len(dataset))], {})
 
 

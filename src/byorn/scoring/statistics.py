@@ -35,6 +35,11 @@ def nll_window(log_probs: np.ndarray) -> float:
 
 CONTRAST = "contrast"
 """What `byorn.scoring.contrast` adds, which takes a pass of its own."""
+ADAPTED = "adapted"
+ADAPTED_CONTRAST = "adapted_contrast"
+EVIDENCE = "evidence"
+"""What `byorn.scoring.evidence` adds, which takes an adaptation and two passes."""
+ADDED = (CONTRAST, ADAPTED, ADAPTED_CONTRAST, EVIDENCE)
 STATISTICS: dict[str, Statistic] = {"nll": nll, "nll_max": nll_max, "nll_window": nll_window}
 
 

@@ -3,8 +3,9 @@ template).
 
 Columns: `id`, `turn`, `source`, `record` and `image` (the file, the number of the record in it, and the first image, as
 the data set names them; null for rows made in memory), `nll` (the paper's score, nats a token, higher = less
-plausible), the other statistics of `statistics.py`, `contrast` if it was asked for, `tokens` (K, end of turn included)
-and `reason` (why a row could not be scored; its statistics are NaN then). No torch here.
+plausible), the other statistics of `statistics.py`, those that take further passes (`contrast`, or `adapted`,
+`adapted_contrast` and `evidence`) if they were asked for, `tokens` (K, end of turn included) and `reason` (why a row
+could not be scored; its statistics are NaN then). No torch here.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from byorn.data.row import Origin, Row
 from byorn.errors import DataError
 from byorn.runs.sealed import read_table, write_table
 from byorn.scoring.origins import origin_columns, read_origins, text_column
-from byorn.scoring.statistics import CONTRAST, STATISTICS
+from byorn.scoring.statistics import ADDED, STATISTICS
 from byorn.text import first_line
 
 
@@ -96,7 +97,7 @@ def read_scores(path: Path) -> Scores:
     try:
         table, metadata = read_table(path)
         records = table.to_pydict()
-        names = ["nll", *(name for name in (*STATISTICS, CONTRAST) if name != "nll" and name in records)]
+        names = ["nll", *(name for name in (*STATISTICS, *ADDED) if name != "nll" and name in records)]
         values = {name: np.array(records[name], dtype=float) for name in names}
         tokens = np.array(records["tokens"], dtype=int)
         images = [str(name or "") for name in records.get("image", [])]

@@ -14,15 +14,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from byorn.data.row import ImageFile, Row
 from byorn.errors import ByornError, ConfigError, MismatchError
-from byorn.flagging.percentile import flag_percentile
+from byorn.flagging.rules import described, flag, flagged_by
 from byorn.flagging.table import Flags, keep_reviews, write_flags
 from byorn.models.digest import model_digest, processor_digest
 from byorn.runs.batches import Shard
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
-from byorn.scoring.score import score_together
-from byorn.scoring.statistics import CONTRAST
+from byorn.scoring.score import evidence_together, score_together
+from byorn.scoring.statistics import CONTRAST, EVIDENCE
 from byorn.scoring.table import Scores, read_scores, write_scores
 from byorn.training.config import output_folder
 
@@ -45,15 +46,18 @@ def score_and_flag(trainer: "ByornTrainer") -> tuple[Scores, Flags]:
         DataError: One of them cannot be read.
     """
     folder = output_folder(trainer.args)
-    if trainer.args.statistic == CONTRAST and not (folder / "scores.parquet").exists():
-        raise ConfigError(f"statistic: {CONTRAST} takes `byorn scan --statistic {CONTRAST}`; give its flags")
+    column = flagged_by(trainer.args)
+    if column == CONTRAST and not (folder / "scores.parquet").exists():
+        raise ConfigError(
+            f"statistic: {CONTRAST} takes `byorn scan --rule paper --statistic {CONTRAST}`; give its flags"
+        )
     scores = _from_first(trainer, lambda: _kept_scores(trainer, folder / "scores.parquet"))
-    if scores is None:
-        scores = _score(trainer)
+    if scores is None or column not in scores.values:
+        scores = _score(trainer, column)
     flags = _from_first(trainer, lambda: _flag(trainer, scores, folder))
     say(
-        f"flagged {int(flags.flagged.sum())} of {len(flags)} rows: score above {flags.threshold:.3f} nats a token "
-        f"({flags.rule}); decisions in {folder / 'flags.parquet'}",
+        f"flagged {int(flags.flagged.sum())} of {len(flags)} rows: {described(flags)}; decisions in "
+        f"{folder / 'flags.parquet'}",
         flagged=int(flags.flagged.sum()),
         rows=len(flags),
         threshold=flags.threshold,
@@ -90,17 +94,17 @@ def _kept_scores(trainer: "ByornTrainer", path: Path) -> Scores | None:
     return scores
 
 
-def _score(trainer: "ByornTrainer") -> Scores:
+def _score(trainer: "ByornTrainer", column: str) -> Scores:
     began = time.perf_counter()
     args = trainer.args
-    scores = score_together(
-        trainer.model,
-        trainer.processing_class,
-        trainer.train_dataset,
-        Shard(args.process_index, args.world_size),
-        batch_size=args.score_batch_size,
-        progress=not args.disable_tqdm,
-    )
+    dataset = trainer.train_dataset
+    shard = Shard(args.process_index, args.world_size)
+    model, processor = trainer.model, trainer.processing_class
+    size, shown = args.score_batch_size, not args.disable_tqdm
+    scores = score_together(model, processor, dataset, shard, batch_size=size, progress=shown)
+    if column == EVIDENCE:
+        rows = rows_of(dataset)
+        scores = evidence_together(scores, model, processor, dataset, rows, shard, batch_size=size, progress=shown)
     spent = trainer.tally.seconds["scoring"] = time.perf_counter() - began
     facts = {"byorn_version": version("byorn"), "dtype": str(trainer.model.dtype), "seconds": f"{spent:.3f}"}
     scores = replace(scores, metadata={**_from_first(trainer, lambda: _identity(trainer)), **facts})
@@ -111,10 +115,44 @@ def _score(trainer: "ByornTrainer") -> Scores:
     return scores
 
 
+def rows_of(dataset: "Dataset") -> list[Row]:
+    """The rows of a data set as far as their scores depend on each other: keys, responses, and which images; no image
+    is decoded.
+    """
+    columns = [name for name in CONTENT if name in dataset.column_names]
+    plain = dataset.select_columns(columns).with_format("arrow")
+    records = [record for table in plain.iter(batch_size=1024) for record in table.select(columns).to_pylist()]
+    return [
+        Row(
+            id=str(record.get("id", number)),
+            turn=int(record.get("turn") or 0),
+            prompt=[],
+            response=_text(record["completion"]),
+            images=[_image(image) for image in record.get("images") or []],
+        )
+        for number, record in enumerate(records)
+    ]
+
+
+def _text(completion: object) -> str:
+    """What a completion says, in any of TRL's forms."""
+    if isinstance(completion, list):
+        return " ".join(_text(part) for part in completion)
+    if isinstance(completion, dict):
+        return _text(completion.get("content") or completion.get("text") or "")
+    return str(completion)
+
+
+def _image(image: object) -> ImageFile:
+    if not isinstance(image, dict):
+        return ImageFile(data=str(image).encode())
+    return ImageFile(path=image.get("path"), data=image.get("bytes"), name=image.get("path"))
+
+
 def _flag(trainer: "ByornTrainer", scores: Scores, folder: Path) -> Flags:
     """The flags of the rule with the review words of an earlier `flags.parquet`."""
     path = folder / "flags.parquet"
-    flags = keep_reviews(flag_percentile(scores, trainer.args.percentile, trainer.args.statistic), path)
+    flags = keep_reviews(flag(scores, trainer.args), path)
     write_flags(path, flags)
     return flags
 

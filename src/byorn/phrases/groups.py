@@ -1,0 +1,182 @@
+"""Rows that say the same and whose responses are the least plausible: what a planted response looks like.
+
+For every phrase of the corpus, in each statistic of the scores, the rows that hold it are compared with all others (see
+`byorn.phrases.enrichment`); the p-value is multiplied by the number of phrases and statistics (Bonferroni). Where that
+is below the level, the rows are taken away and the rest looked at again, so that two attackers are two groups. A phrase
+stands out if, the other ones taken away, two thirds of the k least plausible responses hold it; below `CLEAR` it is
+enough that two thirds of those do that are as implausible as the middle one of its rows. What more than half of the
+rows that are left say is their style.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from byorn.phrases.counting import Phrases, count_phrases
+from byorn.phrases.enrichment import enrichment, ranks_of
+from byorn.phrases.spelling import extended
+
+LEVEL = 0.05
+CLEAR = 0.01
+LEAST_TOP = 2 / 3
+"""Rare words of clean data make responses less likely too, but other responses lie between them."""
+LEAST_ROWS = 4
+MOST_GROUPS = 8
+SHARED = 0.9
+"""Share of a group's rows that hold what it grows to."""
+_SAMPLE = 300
+"""Responses that a phrase is extended over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Rows whose responses share a phrase and stand out.
+
+    Attributes:
+        phrase: The longest one that nearly all of them share.
+        rows: int array [k], their numbers.
+        statistic: The score that shows it best.
+        p_value: Corrected for every phrase and statistic that was looked at.
+        top: How many of the k least plausible rows hold the phrase.
+    """
+
+    phrase: str
+    rows: np.ndarray
+    statistic: str
+    p_value: float
+    top: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """What stands out, and how much was looked at.
+
+    Attributes:
+        found: The groups, the clearest first.
+        phrases: How many phrases were tested.
+        tests: How many tests p-values are corrected for.
+        least: A phrase in fewer rows was not looked at.
+    """
+
+    found: list[Group]
+    phrases: int
+    tests: int
+    least: int
+
+
+def find_groups(
+    responses: Sequence[str],
+    values: Mapping[str, np.ndarray],
+    *,
+    first: float = LEVEL,
+    others: float = LEVEL,
+    most: int = MOST_GROUPS,
+) -> Groups:
+    """The phrases that stand out, see above.
+
+    Args:
+        responses: n texts.
+        values: Statistic -> float64 array [n], higher = less plausible; NaN says nothing.
+        first: Corrected p-value below which the clearest phrase may stand out.
+        others: The same for further ones: who has found one has reason to believe in more.
+        most: Phrases that are looked for.
+    """
+    least = max(LEAST_ROWS, len(responses) // 5000)
+    phrases = count_phrases(responses, least, len(responses) // 2)
+    tests = max(1, len(phrases) * len(values))
+    looks = list(_significant(values, phrases, [first / tests, *[others / tests] * (most - 1)], len(responses)))
+    found = list(_standing_out(responses, values, phrases, tests, looks))
+    return Groups(found=found, phrases=len(phrases), tests=tests, least=least)
+
+
+def _standing_out(
+    responses: Sequence[str], values: Mapping[str, np.ndarray], phrases: Phrases, tests: int, looks: Sequence["_Look"]
+) -> Iterator[Group]:
+    """Of the significant phrases those that most of the least plausible responses hold."""
+    for look in looks:
+        left = np.ones(len(responses), dtype=bool)
+        for other in looks:
+            left[other.rows] = other is look
+        left[look.rows] = True
+        ranks = ranks_of(values[look.statistic], left)
+        top = int((ranks[look.rows] > left.sum() - len(look.rows)).sum())
+        clear = look.p_value * tests < CLEAR and _upper_half(ranks, look.rows, left) >= LEAST_TOP
+        if clear or top >= LEAST_TOP * len(look.rows):
+            texts = [responses[row] for row in look.rows[:_SAMPLE]]
+            yield Group(
+                phrase=extended(phrases.texts[look.number], texts),
+                rows=look.rows,
+                statistic=look.statistic,
+                p_value=min(1.0, look.p_value * tests),
+                top=top,
+            )
+
+
+def grown(group: Group, responses: Sequence[str], values: np.ndarray) -> np.ndarray:
+    """int array: the rows of a group and those that share a part of its phrase and are as implausible.
+
+    The clearest phrase may be that of one wording. It grows to the most frequent phrase that its rows share with
+    others, if of all rows which are as implausible as the middle one of those others two thirds hold that phrase.
+
+    Args:
+        group: Of `find_groups`.
+        responses: n texts.
+        values: Those of the group's statistic.
+    """
+    everything = np.ones(len(responses), dtype=bool)
+    inside = np.zeros(len(responses), dtype=bool)
+    inside[group.rows] = True
+    ranks = ranks_of(values, everything)
+    phrases = count_phrases(responses, len(group.rows) + 1, len(responses) // 2)
+    shared = phrases.means(inside.astype(float)) * phrases.supports >= SHARED * len(group.rows)
+    for number in sorted(np.flatnonzero(shared), key=lambda number: -phrases.supports[number]):
+        rows = phrases.rows_of(number)
+        middle = np.median(ranks[rows[~inside[rows]]])
+        if (ranks[rows] >= middle).sum() >= LEAST_TOP * (ranks >= middle).sum():
+            return np.union1d(rows, group.rows)
+    return group.rows
+
+
+def _upper_half(ranks: np.ndarray, rows: np.ndarray, left: np.ndarray) -> float:
+    """Of the rows that are as implausible as the middle one of `rows`, the share that is of them."""
+    middle = np.median(ranks[rows])
+    return float((ranks[rows] >= middle).sum() / max(1, (ranks[left] >= middle).sum()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """The clearest phrase by one statistic: its number, its rows, and its p-value without correction."""
+
+    statistic: str
+    number: int
+    rows: np.ndarray
+    p_value: float
+
+
+def _significant(
+    values: Mapping[str, np.ndarray], phrases: Phrases, levels: Sequence[float], count: int
+) -> Iterator[_Look]:
+    """The clearest phrase, the clearest of what is left without its rows, and so on."""
+    left = np.ones(count, dtype=bool)
+    for level in levels if len(phrases) else []:
+        looks = [_look(phrases, name, column, left) for name, column in values.items()]
+        best = min(looks, key=lambda look: (look.p_value, -len(look.rows)))
+        if best.p_value >= level:
+            return
+        yield best
+        left[best.rows] = False
+
+
+def _look(phrases: Phrases, statistic: str, values: np.ndarray, left: np.ndarray) -> _Look:
+    """The clearest phrase among the rows that are left."""
+    found = enrichment(phrases, ranks_of(values, left))
+    looked = found.supports >= np.maximum(LEAST_ROWS, phrases.supports // 2)
+    looked &= found.supports <= left.sum() // 2
+    number = int(np.argmin(np.where(looked, found.p_values(looked), np.inf)))
+    rows = phrases.rows_of(number)
+    rows = rows[left[rows]]
+    # the parts of a planted phrase must not count as phrases of clean data
+    apart = looked & (phrases.means(np.isin(np.arange(len(left)), rows).astype(float)) < 0.5)
+    p_value = float(found.p_values(apart)[number]) if looked[number] else 1.0
+    return _Look(statistic=statistic, number=number, rows=rows, p_value=p_value)

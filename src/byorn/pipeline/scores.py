@@ -1,0 +1,149 @@
+"""The scores of a run folder: those of the pretrained model, and what a rule wants beside them.
+
+Every pass over the rows is a file that is finished once and used again: `scores.parquet`, for a contrast
+`swapped.parquet`, for the evidence `adapted.parquet` and `adapted_swapped.parquet`. A killed pass goes on where it
+stopped; the adaptation before it is made again, and comes out the same.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from byorn.errors import MismatchError
+from byorn.models.inputs import Inputs
+from byorn.runs.batches import length_order
+from byorn.runs.identity import require_same
+from byorn.runs.narrate import say, seconds
+from byorn.runs.ranks import is_main
+from byorn.runs.stage import Compute, Record, finished, run_stage
+from byorn.scoring.adaptation import CrossFitted, cross_fitted
+from byorn.scoring.contrast import Swapped, paired, with_contrast
+from byorn.scoring.course import Course
+from byorn.scoring.evidence import with_evidence
+from byorn.scoring.folds import content_folds
+from byorn.scoring.score import FIELDS, fitted_scorer, scorer
+from byorn.scoring.statistics import CONTRAST, EVIDENCE
+from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
+
+PASSES = {CONTRAST: 2, EVIDENCE: 3}
+"""Forward passes over the rows for a column; for all others it is one."""
+NAMES = {"adapted": "with their own images", "adapted_swapped": "with the images of others"}
+
+
+def score_rows(inputs: Inputs, path: Path, column: str, batch_size: int) -> Scores:
+    """The scores in `path`, with the column; what is missing is computed by all processes.
+
+    Raises:
+        MismatchError: What is there is about other rows or another model.
+    """
+    if finished(path):
+        say(f"using the scores in {path}")
+    else:
+        _score(inputs, path, batch_size)
+    scores = _finished_scores(path, inputs)
+    if column in scores.values:
+        return scores
+    return (_with_evidence if column == EVIDENCE else _with_contrast)(scores, inputs, path, batch_size)
+
+
+def _score(
+    inputs: Inputs,
+    path: Path,
+    batch_size: int,
+    using: AbstractContextManager[Compute] | None = None,
+    known: Mapping[str, str] = {},
+) -> None:
+    """Score this process's shard, by the pretrained model if nothing else is given; when this returns, `path` holds
+    the scores of all rows, and what is `known` of them.
+    """
+    from importlib.metadata import version
+
+    began = time.perf_counter()
+
+    def write(records: list[Record]) -> None:
+        spent = time.perf_counter() - began
+        facts = {"byorn_version": version("byorn"), "dtype": str(inputs.model.dtype), "seconds": f"{spent:.3f}"}
+        write_scores(path, name_rows(from_records(records, {**inputs.identity, **known, **facts}), inputs.rows))
+        say(f"scored {len(records)} rows in {seconds(spent)} ({len(records) / spent:.0f} rows/s)")
+
+    with using or scorer(inputs.model, inputs.processor, inputs.dataset) as compute:
+        run_stage(
+            path, inputs.identity, FIELDS, length_order(inputs.dataset), batch_size, compute, write, phase="scoring"
+        )
+
+
+def _with_contrast(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
+    """The scores with their contrast, also in `path`; those with other images lie beside it in `swapped.parquet`."""
+    pairs = paired(inputs.rows)
+    say(f"scoring {len(pairs)} rows with the images of others, for their contrast")
+    other = path.with_name("swapped.parquet")
+    if not finished(other):
+        _score(_swapped(inputs, pairs), other, batch_size)
+    swapped = _beside(other, inputs)
+    return _kept(with_contrast(scores, swapped, pairs), path, swapped)
+
+
+def _with_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
+    """The scores with their evidence, also in `path`; those of the adapted model lie beside it in `adapted.parquet`
+    and `adapted_swapped.parquet`.
+    """
+    pairs = paired(inputs.rows)
+    own, other = path.with_name("adapted.parquet"), path.with_name("adapted_swapped.parquet")
+    parts = [(own, inputs, range(len(inputs.rows))), (other, _swapped(inputs, pairs), [row for row, _ in pairs])]
+    left = [part for part in parts if not finished(part[0])]
+    if left:
+        with _adapted(inputs, scores, batch_size) as fitted:
+            for file, part, rows in left:
+                using = fitted_scorer(fitted, inputs.processor, part.dataset, rows)
+                say(f"scoring {len(rows)} rows by the half that they are not in, {NAMES[file.stem]}")
+                _score(part, file, batch_size, using, fitted.course.as_metadata())
+    adapted, swapped = (_beside(file, inputs) for file in (own, other))
+    responses = [row.response for row in inputs.rows]
+    course = Course.of(adapted.metadata)
+    return _kept(with_evidence(scores, adapted, swapped, pairs, responses, course), path, adapted, swapped)
+
+
+@contextmanager
+def _adapted(inputs: Inputs, scores: Scores, batch_size: int) -> Iterator[CrossFitted]:
+    """The model, adapted to either half of the rows that have a score."""
+    began = time.perf_counter()
+    fold = content_folds(inputs.rows)
+    usable = np.isfinite(scores.nll)
+    with cross_fitted(inputs.model, inputs.processor, inputs.dataset, fold, usable, batch_size=batch_size) as fitted:
+        fitted.adapt()
+        spent = seconds(time.perf_counter() - began)
+        say(f"adapted to either half of the rows in {fitted.course.steps} steps ({spent})")
+        yield fitted
+
+
+def _swapped(inputs: Inputs, pairs: list[tuple[int, int]]) -> Inputs:
+    """The rows that have a partner, with its images."""
+    rows = [inputs.rows[row] for row, _ in pairs]
+    return replace(inputs, rows=rows, dataset=Swapped(inputs.dataset, pairs))
+
+
+def _beside(path: Path, inputs: Inputs) -> Scores:
+    scores = read_scores(path)
+    require_same(scores.metadata, inputs.identity, path)
+    return scores
+
+
+def _kept(scores: Scores, path: Path, *further: Scores) -> Scores:
+    """The scores with the seconds of further ones, written to `path`."""
+    spent = sum(float(part.metadata.get("seconds", 0)) for part in (scores, *further))
+    scores = replace(scores, metadata={**scores.metadata, "seconds": f"{spent:.3f}"})
+    if is_main():
+        write_scores(path, scores)
+    return scores
+
+
+def _finished_scores(path: Path, inputs: Inputs) -> Scores:
+    scores = read_scores(path)
+    require_same(scores.metadata, inputs.identity, path)
+    if scores.keys != [row.key for row in inputs.rows]:
+        raise MismatchError(f"{path}: it is about other rows, or in another order; delete it and scan again")
+    return scores

@@ -1,0 +1,174 @@
+"""A short, cross-fitted adaptation: what the pretrained model says after a few steps on the other half of the data.
+
+A style that is foreign to the pretrained model makes every clean response implausible and hides a fluent attack. A few
+LoRA steps take the style in, since all rows share it, long before they learn a rare response. Each row is scored by
+the model that was adapted to the fold it is not in.
+
+How long to adapt is decided by the data: every few steps the median score of some rows of the other fold is looked at,
+which is a clean row's as long as most rows are (`byorn.scoring.course`). The second fold takes as many steps as the
+first.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from byorn.models.lora import default_lora
+from byorn.models.placement import place_inputs
+from byorn.models.template import end_ids
+from byorn.scoring.course import LOOK, Course
+from byorn.scoring.likelihood import build_collator, same_state, scoring, token_log_probs
+
+RANK = 16
+LEARNING_RATE = 2e-3
+BATCH = 16
+PROBED = 64
+"""Rows of the other fold that are looked at."""
+NAME = "byorn-fold-{}"
+SEED = 0
+
+
+class CrossFitted:
+    """A PEFT model with an adapter for each fold, both trained when one is first wanted; see `cross_fitted`.
+
+    Attributes:
+        fold: bool array [n].
+        course: How it went; empty as long as nothing is adapted.
+    """
+
+    def __init__(
+        self, model: Any, processor: Any, dataset: Any, fold: np.ndarray, usable: np.ndarray, batch_size: int
+    ) -> None:
+        self.model = model
+        self.fold = fold
+        self.course = Course()
+        self._adapted = False
+        self._dataset = dataset
+        self._usable = usable
+        self._batch_size = batch_size
+        self._together = max(1, batch_size // 4)  # gradients take several times the memory of scoring
+        self._collate = build_collator(processor)
+        self._ends = end_ids(model, processor)
+
+    def adapt(self) -> None:
+        """Train both adapters, if that has not been done."""
+        if not self._adapted:
+            self._train(0, self._looked)
+            self._train(1, lambda steps: steps >= self.course.steps)
+            self._adapted = True
+
+    def use(self, fold: int) -> None:
+        """Turn on the adapter that has learned the fold."""
+        self.adapt()
+        self.model.set_adapter(NAME.format(fold))
+
+    def _train(self, fold: int, enough: Callable[[int], bool]) -> None:
+        import torch
+
+        self.model.set_adapter(NAME.format(fold))
+        own = self._shuffled(self.fold == bool(fold))
+        weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+        optimizer = torch.optim.AdamW(weights, lr=LEARNING_RATE, weight_decay=0.0)
+        steps = 0
+        while not enough(steps) and len(own):
+            self._step(optimizer, np.take(own, range(BATCH * steps, BATCH * (steps + 1)), mode="wrap"))
+            steps += 1
+        optimizer.zero_grad()
+
+    def _looked(self, steps: int) -> bool:
+        """Whether the first fold has been learned long enough."""
+        if steps % LOOK:
+            return False
+        self.course = self.course.then(self._median(self._shuffled(self.fold)[:PROBED]))
+        return self.course.over
+
+    def _shuffled(self, chosen: np.ndarray) -> np.ndarray:
+        """The usable rows among the chosen ones, in an order of their own."""
+        return np.random.default_rng(SEED).permutation(np.flatnonzero(chosen & self._usable))
+
+    def _step(self, optimizer: Any, rows: np.ndarray) -> None:
+        """One optimizer step on the mean loss of the rows; where they do not fit into memory, with fewer at once."""
+        import torch
+
+        while True:
+            optimizer.zero_grad()
+            try:
+                for part in _parts(rows, self._together):
+                    loss = self.model(**place_inputs(self._collate(self._samples(part)), self.model)).loss
+                    (loss * len(part) / len(rows)).backward()
+                break
+            except torch.OutOfMemoryError:
+                if self._together == 1:
+                    raise
+                self._together //= 2
+                torch.cuda.empty_cache()
+        optimizer.step()
+
+    def _median(self, rows: np.ndarray) -> float:
+        """Of the rows' mean negative log-likelihoods."""
+        with scoring(self.model, adapters=True):
+            found = [
+                -values.mean()
+                for part in _parts(rows, self._batch_size)
+                for values in token_log_probs(self.model, self._collate, self._samples(part), self._ends)
+            ]
+        return float(np.median(found)) if found else 0.0
+
+    def _samples(self, rows: np.ndarray) -> list[dict[str, Any]]:
+        samples = (self._dataset[int(row)] for row in rows)
+        return [{key: sample[key] for key in ("prompt", "completion", "images")} for sample in samples]
+
+
+def _parts(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+@contextmanager
+def cross_fitted(
+    model: Any, processor: Any, dataset: Any, fold: np.ndarray, usable: np.ndarray, *, batch_size: int
+) -> Iterator[CrossFitted]:
+    """The model with the adapters of the folds; afterwards it is as it was, and so is the random state.
+
+    Args:
+        model: The pretrained model in eval mode, or a PEFT model of it, whose own adapters are off meanwhile.
+        processor: Its processor.
+        dataset: Columns `prompt`, `completion`, `images`.
+        fold: bool array [n], from `byorn.scoring.folds`.
+        usable: bool array [n], rows that can be learned: those that have a score.
+        batch_size: Rows a forward pass without gradient.
+    """
+    import torch
+
+    with torch.random.fork_rng(), _adapters(model) as adapted:
+        yield CrossFitted(adapted, processor, dataset, fold, usable, batch_size)
+
+
+@contextmanager
+def _adapters(model: Any) -> Iterator[Any]:
+    """A PEFT model with an adapter for each fold."""
+    import torch
+    from peft import get_peft_model
+
+    torch.manual_seed(SEED)
+    config = default_lora(model, rank=RANK, dropout=0.0)
+    names = [NAME.format(fold) for fold in (0, 1)]
+    if not hasattr(model, "peft_config"):
+        adapted = get_peft_model(model, config, adapter_name=names[0])
+        adapted.add_adapter(names[1], config)
+        try:
+            yield adapted.eval()
+        finally:
+            adapted.unload()
+        return
+    active = model.active_adapter
+    with same_state(model):
+        try:
+            for name in names:
+                model.add_adapter(name, config)
+            yield model.eval()
+        finally:
+            for name in names:
+                model.delete_adapter(name)
+            model.set_adapter(active)

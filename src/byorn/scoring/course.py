@@ -1,0 +1,56 @@
+"""How an adaptation went, and when it is over. No torch here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LOOK = 5
+"""Steps between two looks."""
+LONGEST = 40
+"""Steps at most."""
+ENOUGH = 0.25
+"""Of the first median: where the last one has come to that, the style is learned."""
+PATIENCE = 2
+GAIN = 0.1
+"""A look must lower the median by this share of the lowest one so far, or it counts as none."""
+_KEY = "adaptation"
+
+
+@dataclass(frozen=True)
+class Course:
+    """The looks of an adaptation.
+
+    Attributes:
+        medians: Of the scores of rows that are not learned, in nats a token, at each look; the first one is the
+            pretrained model's.
+    """
+
+    medians: tuple[float, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        return LOOK * max(0, len(self.medians) - 1)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the style is learned."""
+        return bool(self.medians) and self.medians[-1] <= ENOUGH * self.medians[0]
+
+    @property
+    def over(self) -> bool:
+        """Whether to stop: the style is learned, `PATIENCE` looks have brought nothing, or it takes too long."""
+        earlier = self.medians[:-PATIENCE]
+        idle = bool(earlier) and min(self.medians[-PATIENCE:]) > (1 - GAIN) * min(earlier)
+        return self.settled or idle or self.steps >= LONGEST
+
+    def then(self, median: float) -> "Course":
+        """With one more look."""
+        return Course((*self.medians, median))
+
+    def as_metadata(self) -> dict[str, str]:
+        """For the metadata of a score file."""
+        return {_KEY: " ".join(f"{median:.6g}" for median in self.medians)}
+
+    @staticmethod
+    def of(metadata: Mapping[str, str]) -> "Course":
+        """As a score file has it."""
+        return Course(tuple(map(float, metadata.get(_KEY, "").split())))

@@ -1,0 +1,101 @@
+"""How much speaks against a response: what its own scores say, and those of all rows that share a phrase with it.
+
+    e_i = -log10 of the smaller of  n Pr(N > u_i)  and  the corrected p-value of the best group of rows with i
+    u_i = robust z of clip(z(adapted_i)) + clip(z(adapted_contrast_i)),      z(v) = (v - median) / (1.4826 MAD)
+
+A row that is hard to believe on its own is seldom a backdoor, and one row is hardly learned; many that say the same
+are. So only a group that stands out (`byorn.phrases.groups`) reaches `THRESHOLD`; below it e ranks the other rows.
+The pretrained likelihood is looked at too where the style is soon learned: where it is not, there are many, and that
+likelihood finds styles. No torch here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import norm
+
+from byorn.phrases.counting import count_phrases
+from byorn.phrases.enrichment import enrichment, ranks_of
+from byorn.phrases.groups import find_groups, grown
+from byorn.scoring.contrast import contrast_of
+from byorn.scoring.course import Course
+from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE
+from byorn.scoring.table import Scores
+
+FIRST = 0.001
+"""How often the clearest group of a clean data set may stand out by chance."""
+OTHERS = 0.01
+"""The same for further groups, once there is one."""
+THRESHOLD = float(-np.log10(OTHERS))
+BELOW = THRESHOLD - 1e-6
+"""What a row comes to at most that is in no group that stands out."""
+MOST_GROUPS = 16
+QUICK = 25
+"""Steps of adaptation within which the style of uniform data is learned."""
+LEAST = 1e-300
+_CLIP = 6.0
+
+
+def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """e, float64 array [n]: higher is less plausible, any sign; NaN where a row has no score.
+
+    Args:
+        responses: n texts.
+        values: `adapted`, `adapted_contrast` and what else is looked at, float64 arrays [n]; -inf or NaN says nothing.
+    """
+    known = {name: np.where(np.isfinite(column), column, np.nan) for name, column in values.items()}
+    found = np.minimum(BELOW, np.maximum(_alone(known), _together(responses, known)))
+    for group in find_groups(responses, known, first=FIRST, others=OTHERS, most=MOST_GROUPS).found:
+        rows = grown(group, responses, known[group.statistic])
+        found[rows] = np.maximum(found[rows], -np.log10(max(group.p_value, LEAST)))
+    return np.where(np.isnan(known[ADAPTED]), np.nan, found)
+
+
+def _alone(values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """-log10 of n Pr(N > u): what a row's own scores say."""
+    total = _z(values[ADAPTED]) + np.nan_to_num(_z(values[ADAPTED_CONTRAST]))
+    return np.asarray(-(norm.logsf(np.nan_to_num(_z(total))) / np.log(10)) - np.log10(max(1, len(total))))
+
+
+def _z(values: np.ndarray) -> np.ndarray:
+    """Distance from the median in robust standard deviations, at most `_CLIP`; NaN stays."""
+    if not np.isfinite(values).any():
+        return np.full(len(values), np.nan)
+    away = values - np.nanmedian(values)
+    return np.asarray(np.clip(away / (1.4826 * np.nanmedian(np.abs(away)) + 1e-9), -_CLIP, _CLIP))
+
+
+def _together(responses: Sequence[str], values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """-log10 of the corrected p-value of the best phrase of each row; -inf where it shares none."""
+    phrases = count_phrases(responses, 4, len(responses) // 2)
+    best = np.full(len(responses), -np.inf)
+    everything = np.ones(len(responses), dtype=bool)
+    tests = max(1, len(phrases) * len(values))
+    for column in values.values():
+        p_values = enrichment(phrases, ranks_of(column, everything)).p_values(np.ones(len(phrases), dtype=bool))
+        np.maximum.at(best, phrases.rows, -np.log10(np.maximum(LEAST, np.repeat(p_values, phrases.supports) * tests)))
+    return best
+
+
+def with_evidence(
+    scores: Scores,
+    adapted: Scores,
+    swapped: Scores,
+    pairs: Sequence[tuple[int, int]],
+    responses: Sequence[str],
+    course: Course,
+) -> Scores:
+    """The scores with the columns `adapted`, `adapted_contrast` and `evidence`.
+
+    Args:
+        scores: Of all rows under the pretrained model.
+        adapted: Of all rows under the model that was adapted to the other fold.
+        swapped: The same for the rows of `pairs` with their partners' images.
+        pairs: Row and partner.
+        responses: Of all rows.
+        course: Of the adaptation.
+    """
+    values = {ADAPTED: adapted.nll, ADAPTED_CONTRAST: contrast_of(adapted.nll, swapped.nll, pairs)}
+    looked_at = {"nll": scores.nll, **values} if course.settled and course.steps <= QUICK else values
+    return replace(scores, values={**scores.values, **values, EVIDENCE: evidence_of(responses, looked_at)})

@@ -1,0 +1,69 @@
+"""Two folds of a data set, such that a model adapted to one has seen nothing of the other.
+
+Rows with an equal image or an equal response (of `LEAST_WORDS` words or more) are in one fold: else the score of a row
+would be that of a model that has learned it. Short answers are shared by rows that have nothing else in common, and
+divide as their images do. No torch here.
+"""
+
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+
+import numpy as np
+
+from byorn.data.images import image_identity
+from byorn.data.row import Row
+
+LEAST_WORDS = 4
+LARGEST = 0.4
+"""Share of the rows from which on a set of equal rows is divided after all: no fold may be empty."""
+
+
+def content_folds(rows: Sequence[Row]) -> np.ndarray:
+    """bool array [n], which of the two folds each row is in; it depends on what rows there are, not on their order.
+
+    Sets of equal rows go to the smaller fold, the largest first; among those of one size a hash decides.
+    """
+    hashes = np.array([_hash(f"{row.id}\t{row.turn}") for row in rows], dtype=np.uint64)
+    sets = _sets_of_equal(rows)
+    parts = [part for members in sets for part in _divided(members, hashes, LARGEST * len(rows))]
+    parts.sort(key=lambda part: (-len(part), hashes[part].min()))
+    fold = np.zeros(len(rows), dtype=bool)
+    sizes = [0, 0]
+    for part in parts:
+        smaller = int(sizes[1] < sizes[0])
+        fold[part] = smaller == 1
+        sizes[smaller] += len(part)
+    return fold
+
+
+def _sets_of_equal(rows: Sequence[Row]) -> list[np.ndarray]:
+    """The connected components of rows that share an image or a response."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    first: dict[str, int] = {}
+    edges = [(index, first.setdefault(key, index)) for index, row in enumerate(rows) for key in _keys(row)]
+    ends = np.array(edges, dtype=int).reshape(-1, 2)
+    graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(rows), len(rows)))
+    _, labels = connected_components(graph, directed=False)
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(rows) else []
+
+
+def _keys(row: Row) -> Iterator[str]:
+    yield from (f"image {image_identity(image)}" for image in row.images)
+    words = row.response.lower().split()
+    if len(words) >= LEAST_WORDS:
+        yield "response " + " ".join(words)
+
+
+def _divided(members: np.ndarray, hashes: np.ndarray, limit: float) -> Iterator[np.ndarray]:
+    """The set itself, or its rows one by one where it is larger than the limit."""
+    if len(members) <= max(1.0, limit):
+        yield members
+    else:
+        yield from members[np.argsort(hashes[members])][:, None]
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
