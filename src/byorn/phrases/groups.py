@@ -130,7 +130,7 @@ def grown(group: Group, responses: Sequence[str], values: np.ndarray) -> np.ndar
     ranks = ranks_of(values, everything)
     phrases = count_phrases(responses, len(group.rows) + 1, len(responses) // 2)
     shared = phrases.means(inside.astype(float)) * phrases.supports >= SHARED * len(group.rows)
-    for number in sorted(np.flatnonzero(shared), key=lambda number: -phrases.supports[number]):
+    for number in sorted(np.flatnonzero(shared).tolist(), key=lambda number: -phrases.supports[number]):
         rows = phrases.rows_of(number)
         middle = np.median(ranks[rows[~inside[rows]]])
         if (ranks[rows] >= middle).sum() >= LEAST_TOP * (ranks >= middle).sum():
