@@ -22,6 +22,7 @@ from byorn.pipeline.settings import FLAGGING, TrainSpec
 from byorn.pipeline.train import train
 from byorn.runs.folder import read_json, source_digest, versions, write_json
 from byorn.runs.timer import Timer
+from byorn.scoring.statistics import EVIDENCE
 from byorn.scoring.table import read_scores
 
 READY = "group.json"
@@ -74,7 +75,7 @@ def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> Shar
     with timer.phase("poison"):
         plant(setup, task, folder / "data")
     with timer.phase("scan"):
-        scan(poisoned_data(folder), setup.model, folder / "scan", FlagSettings(score_batch_size=setup.batch_size))
+        scan(poisoned_data(folder), setup.model, folder / "scan", _paper(setup))
     with timer.phase("evaluate"):
         pretrained = judge(setup, folder, "pretrained").as_dict()
         more = {name: judge(setup, folder, "pretrained", name).as_dict() for name in task.more_tests}
@@ -104,6 +105,8 @@ def run_cell(cell: Cell, shared: Shared, folder: Path) -> CellResult:
     timer = Timer()
     out = folder / cell.slug
     resumed = goes_on(out, {"cell": plain(cell), "source": shared["source"], "plugins": shared["plugins"]})
+    if cell.rule:  # once for all cells of the group
+        scan(poisoned_data(folder), setup.model, folder / "scan", FlagSettings(score_batch_size=setup.batch_size))
     if cell.defense in FLAGGING:
         shutil.copy(folder / "scan" / "scores.parquet", out)
     with timer.phase("train"):
@@ -128,6 +131,10 @@ def run_cell(cell: Cell, shared: Shared, folder: Path) -> CellResult:
         source=shared["source"],
         plugins=shared["plugins"],
     )
+
+
+def _paper(setup: Setup) -> FlagSettings:
+    return FlagSettings(rule="paper", score_batch_size=setup.batch_size)
 
 
 def _training(content: Mapping[str, object]) -> Training:
@@ -165,7 +172,7 @@ def train_spec(cell: Cell, setup: Setup, folder: Path) -> TrainSpec:
         "seed": cell.group.seed,
         "save_strategy": "no",
         "ema_decay": cell.ema_decay,
-        "percentile": cell.percentile,
+        **({"rule": cell.rule} if cell.rule else {"rule": "paper", "percentile": cell.percentile}),
         "score_batch_size": setup.batch_size,
         **cell.arguments,
     }
@@ -184,6 +191,6 @@ def detected(cell: Cell, folder: Path) -> tuple[Detection, Curve] | tuple[None, 
     scores = read_scores(out / "scores.parquet") if (out / "scores.parquet").exists() else None
     flags = read_flags(out / "flags.parquet")
     truth = poisoned_keys(folder / "data" / "poisoned")
-    statistic = str(cell.arguments.get("statistic", FlagSettings.statistic))
+    statistic = EVIDENCE if cell.rule else str(cell.arguments.get("statistic", FlagSettings.statistic))
     curve = roc(scores, flags, truth, statistic)
     return detection(scores, flags, truth, statistic), Curve(false=curve["false"], true=curve["true"])

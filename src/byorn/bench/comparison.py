@@ -119,7 +119,7 @@ def plant_and_show(setup: Setup, task: Task, out: Path) -> Manifest:
 
 def scan_and_compare(setup: Setup, percentile: float, out: Path, manifest: Manifest) -> Detection:
     """Scan the poisoned set, and compare the flags with the truth, which only the experimenter knows."""
-    rule = FlagSettings(percentile=percentile, score_batch_size=setup.batch_size)
+    rule = FlagSettings(rule="paper", percentile=percentile, score_batch_size=setup.batch_size)
     result = scan(poisoned_data(out), setup.model, out / "scan", rule)
     assert result is not None  # no dry run
     say(show_ends(result, SHOWN))

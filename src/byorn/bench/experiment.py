@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, get_type_hints
 
 from byorn.attacks.objectives import find_objective
 from byorn.errors import ConfigError
+from byorn.flagging.settings import Rule
 from byorn.goal import Goal
 from byorn.models.spec import MOST_RANKS, Dtype, LoraSpec
 from byorn.pipeline.settings import FLAGGING
@@ -92,11 +93,18 @@ class Cell:
     lora_rank: int
     arguments: Mapping[str, object]
     lora_targets: str | None = None
+    rule: Literal["evidence"] | None = None
+
+    @property
+    def label(self) -> str:
+        """The defense as tables name it: with its rule, where that is not the paper's."""
+        return f"{self.defense}, {self.rule}" if self.rule else self.defense
 
     @property
     def slug(self) -> str:
         """The name of the result file; settings that the defense does not read are not in it."""
-        percentile = f"-p{self.percentile:g}" if self.defense in FLAGGING else ""
+        rule = f"-{self.rule}" if self.rule else f"-p{self.percentile:g}"
+        percentile = rule if self.defense in FLAGGING else ""
         decay = f"-e{self.ema_decay:g}" if self.defense in AVERAGING and self.ema_decay is not None else ""
         return f"{self.group.label}-{self.defense}{percentile}{decay}-r{self.group.rate:g}-s{self.group.seed}"
 
@@ -118,6 +126,7 @@ class Experiment:
         rates: Shares of the rows that are poisoned.
         defenses: Names that `byorn train --defense` knows.
         defense_options: Name of a defense -> its options.
+        rules: Of flagging, for the defenses that flag: `paper`, `evidence`.
         percentiles, ema_decays: Swept for the defenses that read them.
         lora_rank: Of every adapter.
         lora_targets: Regular expression of the layers that it adapts; default: the language model's.
@@ -138,6 +147,7 @@ class Experiment:
     dtype: Dtype | None = None
     batch_size: int | None = None
     rates: tuple[float, ...] = (0.1,)
+    rules: tuple[Rule, ...] = ("paper",)
     percentiles: tuple[float, ...] = (ByornSettings.percentile,)
     ema_decays: tuple[float, ...] = (1 - 1 / LONGEST_MEMORY,)  # whatever the length, for results stay comparable
     lora_rank: int = LoraSpec.rank
@@ -175,22 +185,38 @@ class Experiment:
     def cells(self, group: Group) -> Iterator[Cell]:
         """The cells of a group, each once."""
         for defense in self.defenses:
-            percentiles = self.percentiles if defense in FLAGGING else self.percentiles[:1]
             decays = self.ema_decays if defense in AVERAGING else self.ema_decays[:1]
-            for percentile, decay in itertools.product(percentiles, decays):
+            for (rule, percentile), decay in itertools.product(self._flagging(defense), decays):
                 yield Cell(
                     group=group,
                     defense=defense,
                     options=self.defense_options.get(defense, {}),
                     percentile=percentile,
+                    rule=rule,
                     ema_decay=decay,
                     lora_rank=self.lora_rank,
                     lora_targets=self.lora_targets,
                     arguments=self.arguments,
                 )
 
+    def _flagging(self, defense: str) -> Iterator[tuple[Literal["evidence"] | None, float]]:
+        """Rules and percentiles that a defense is run with."""
+        if defense not in FLAGGING:
+            yield None, self.percentiles[0]
+            return
+        if "paper" in self.rules:
+            yield from ((None, percentile) for percentile in self.percentiles)
+        if "evidence" in self.rules:
+            yield "evidence", self.percentiles[0]
 
-OWN_FIELDS = {"percentile": "percentiles", "ema_decay": "ema_decays", "seed": "seeds", "score_batch_size": "batch_size"}
+
+OWN_FIELDS = {
+    "rule": "rules",
+    "percentile": "percentiles",
+    "ema_decay": "ema_decays",
+    "seed": "seeds",
+    "score_batch_size": "batch_size",
+}
 """Fields of `ByornConfig` that an experiment says in a field of its own."""
 
 
@@ -256,7 +282,7 @@ CHECKS: Mapping[str, Check] = {
 
 
 def _check(experiment: Experiment, path: Path) -> None:
-    for name in ("seeds", "rates", "percentiles", "ema_decays", "defenses"):
+    for name in ("seeds", "rates", "rules", "percentiles", "ema_decays", "defenses"):
         value = getattr(experiment, name)
         if not isinstance(value, tuple) or not value:
             raise ConfigError(f"experiment {path}: {name} is {value!r}; give a list with at least one entry")

@@ -110,7 +110,7 @@ def lines(results: Iterable[CellResult]) -> list[Line]:
 
 def _key(result: CellResult) -> tuple[str | float | None, ...]:
     cell = result.cell
-    return (result.task, cell.group.label, cell.defense, cell.group.rate, cell.percentile, cell.ema_decay)
+    return (result.task, cell.group.label, cell.label, cell.group.rate, cell.percentile, cell.ema_decay)
 
 
 def _line(group: Sequence[CellResult]) -> Line:
@@ -123,7 +123,7 @@ def _line(group: Sequence[CellResult]) -> Line:
         experiment=first.experiment,
         task=first.task,
         attack=first.cell.group.label,
-        defense=first.cell.defense,
+        defense=first.cell.label,
         rate=first.cell.group.rate,
         percentile=first.cell.percentile,
         ema_decay=first.cell.ema_decay,

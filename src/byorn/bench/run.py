@@ -128,7 +128,7 @@ def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
 
 def read_settings(settings: Mapping[str, object]) -> dict[str, object]:
     """What the defense of a cell reads: another p does not change plain fine-tuning."""
-    unread = {"percentile": FLAGGING, "ema_decay": AVERAGING}
+    unread = {"rule": FLAGGING, "percentile": FLAGGING, "ema_decay": AVERAGING}
     return {
         key: value for key, value in settings.items() if settings["defense"] in unread.get(key, (settings["defense"],))
     }
