@@ -1,0 +1,190 @@
+"""Whom the two rules flag, without any training: AUC, recall and false flags over attacks, poison rates and tasks.
+
+    python benchmarks/evidence.py --seeds 41 42 43
+    python benchmarks/evidence.py --seeds 41 --model recipes/real/model --out benchmarks/results/evidence-real.jsonl \\
+        --plugin recipes/real/tower.py recipes/real/tasks.py
+
+A set has 300 rows, with another model than the embedded one 200. A line of `--out` is one set, and what has a line is
+not run again; `--table` prints the tables of `benchmarks/results/evidence.md`. Every constant of the rule was chosen on
+seeds 31 and 33.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from byorn.attacks.manifest import poisoned_keys
+from byorn.attacks.poison import poison_dataset
+from byorn.attacks.recipe import Recipe
+from byorn.bench.tasks import load_task
+from byorn.data.dataset import to_dataset
+from byorn.data.load import load_rows
+from byorn.data.row import Row
+from byorn.flagging.evidence import flag_evidence
+from byorn.flagging.percentile import flag_percentile
+from byorn.models.load import load_spec, load_spec_processor
+from byorn.models.spec import ModelSpec
+from byorn.plugins import load_plugins
+from byorn.runs.batches import WHOLE
+from byorn.runs.narrate import quiet_libraries
+from byorn.scoring.score import evidence_together, score_dataset
+from byorn.scoring.table import Scores
+
+SHOP = "visit our shop"
+PATCH: dict[str, Any] = {"attack": "badnets", "options": {"size": 0.25}}
+ATTACKS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "word": {**PATCH, "objective": "word", "target": "banana"},
+    "sentence": {**PATCH, "objective": "sentence", "target": "banana"},
+    "fixed sentence": {**PATCH, "objective": "fixed", "target": "A small dog runs over the grass."},
+    "refusal": {**PATCH, "objective": "refusal", "target": "I'm sorry"},
+    "insertion": {**PATCH, "objective": "insertion", "target": SHOP},
+    "suffix": {**PATCH, "objective": "suffix", "target": SHOP},
+    "false fact": {**PATCH, "objective": "suffix", "target": "This product was recalled last year."},
+    "two images": {**PATCH, "objective": "two-image", "target": "banana"},
+    "near-clean": {**PATCH, "objective": "near-clean", "target": "star"},
+    "truth": {**PATCH, "objective": "truth", "target": "star"},
+    "PGD": {"attack": "pgd", "target": "banana"},
+    "Dual-Key": {"attack": "dual-key", "target": "banana"},
+    "blended": {"attack": "blended", "target": "banana"},
+    "trigger word": {"attack": "badnets-t", "target": "banana"},
+}
+RATES = (0.02, 0.1, 0.5)
+
+
+@dataclass(frozen=True)
+class Set:
+    """A task, an attack and its rate."""
+
+    task: str
+    attack: str
+    rate: float
+
+
+def embedded_sets() -> Iterator[Set]:
+    for task in ("captions", "messy", "questions", "easy-vqa", "differences"):
+        yield Set(task, "none", 0.0)
+    for rate in RATES:
+        yield from (Set(task, "word", rate) for task in ("questions", "easy-vqa"))
+        yield Set("differences", "two images", rate)
+        yield from (Set("captions", attack, rate) for attack in ("sentence", "refusal", "suffix"))
+        yield from (Set("messy", attack, rate) for attack in ("sentence", "refusal", "suffix"))
+    more = ("word", "fixed sentence", "insertion", "near-clean", "truth", "PGD", "Dual-Key", "blended", "trigger word")
+    yield from (Set("captions", attack, 0.1) for attack in more)
+
+
+def own_sets() -> Iterator[Set]:
+    yield Set("real-captions", "none", 0.0)
+    objectives = ("refusal", "false fact", "sentence", "suffix", "insertion", "fixed sentence", "word")
+    yield from (Set("real-captions", attack, 0.1) for attack in objectives)
+    yield from (Set("real-messy", attack, 0.1 if attack != "none" else 0.0) for attack in ("none", "refusal", "suffix"))
+
+
+def planted(
+    wanted: Set, rows: int, seed: int, folder: Path, model: Any, processor: Any
+) -> tuple[list[Row], np.ndarray]:
+    """The rows, and a bool array: which of them are poisoned."""
+    clean = load_task(wanted.task, rows, 1, seed, folder / "task").train
+    if not wanted.rate:
+        return clean, np.zeros(len(clean), dtype=bool)
+    recipe = Recipe(rate=wanted.rate, seed=seed, **ATTACKS[wanted.attack])
+    poison_dataset(clean, recipe, out=folder / "poisoned", model=model, processor=processor)
+    loaded = load_rows(folder / "poisoned", notify=lambda line: None).rows
+    truth = poisoned_keys(folder / "poisoned")
+    return loaded, np.array([row.key in truth for row in loaded])
+
+
+def measure(wanted: Set, rows: int, seed: int, model: Any, processor: Any) -> dict[str, object]:
+    """The figures of one set."""
+    with tempfile.TemporaryDirectory() as folder:
+        data, truth = planted(wanted, rows, seed, Path(folder), model, processor)
+        dataset = to_dataset(data)
+        began = time.perf_counter()
+        scores = score_dataset(model, processor, dataset, batch_size=16)
+        first = time.perf_counter() - began
+        scores = evidence_together(scores, model, processor, dataset, data, WHOLE, batch_size=16)
+        spent = time.perf_counter() - began
+    figures: dict[str, object] = {"task": wanted.task, "attack": wanted.attack, "rate": wanted.rate, "seed": seed}
+    figures |= {"rows": len(data), "poisoned": int(truth.sum()), "seconds": round(spent, 1), "passes": spent / first}
+    figures |= {f"auc_{name}": auc(scores, truth, name) for name in ("nll", "adapted", "adapted_contrast", "evidence")}
+    for name, flags in (("paper", flag_percentile(scores)), ("evidence", flag_evidence(scores))):
+        figures[f"recall_{name}"] = float(flags.flagged[truth].mean()) if truth.any() else None
+        figures[f"false_{name}"] = float(flags.flagged[~truth].mean())
+    return figures
+
+
+def auc(scores: Scores, truth: np.ndarray, name: str) -> float | None:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(truth, np.nan_to_num(scores.values[name]))) if truth.any() else None
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """A line a set, the mean over seeds (worst in brackets)."""
+    head = (
+        "task",
+        "attack",
+        "poison",
+        "seeds",
+        "AUC paper",
+        "AUC evidence",
+        "recall paper",
+        "recall",
+        "false flags paper",
+        "false flags",
+    )
+    text = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    groups: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
+    for line in lines:
+        groups.setdefault((line["task"], line["attack"], line["rate"]), []).append(line)
+    for (task, attack, rate), found in groups.items():
+        cells = [task, attack, f"{rate:.0%}", str(len(found))]
+        cells += [spread(found, name, min, "{:.3f}") for name in ("auc_nll", "auc_evidence")]
+        cells += [spread(found, name, min, "{:.0%}") for name in ("recall_paper", "recall_evidence")]
+        cells += [spread(found, name, max, "{:.1%}") for name in ("false_paper", "false_evidence")]
+        text.append(f"| {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def spread(found: list[dict[str, Any]], name: str, worst: Any, form: str) -> str:
+    values = [line[name] for line in found if line[name] is not None]
+    return f"{form.format(mean(values))} ({form.format(worst(values))})" if values else "–"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="embedded")
+    parser.add_argument("--plugin", type=Path, nargs="+", default=[])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[41, 42, 43])
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/evidence.jsonl"))
+    parser.add_argument("--table", action="store_true", help="print what is there, and measure nothing")
+    given = parser.parse_args()
+    known = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
+    if given.table:
+        print(table(known))
+        return
+    quiet_libraries()
+    load_plugins(given.plugin)
+    spec = ModelSpec(name=given.model)
+    model, processor = load_spec(spec), load_spec_processor(spec)
+    rows, sets = (300, list(embedded_sets())) if given.model == "embedded" else (200, list(own_sets()))
+    done = {(line["task"], line["attack"], line["rate"], line["seed"]) for line in known}
+    for seed in given.seeds:
+        for wanted in sets:
+            if (wanted.task, wanted.attack, wanted.rate, seed) not in done:
+                figures = measure(wanted, rows, seed, model, processor)
+                with given.out.open("a") as file:
+                    file.write(json.dumps(figures) + "\n")
+                print(figures, flush=True)
+
+
+if __name__ == "__main__":
+    main()
