@@ -147,14 +147,18 @@ def test_rows_are_filtered_by_state_source_and_text(visitor):
 
     assert rows() == [5, 1, 3]
     assert rows(state="all") == [5, 1, 3, 4, 2, 0]
-    assert rows(state="all", group="lab") == [4, 2, 0]
+    assert rows(state="all", filter0=1, filter1=1) == [4, 2, 0]
+    assert rows(state="all", filter0=0) == [5, 1]
+    assert rows(state="all", filter0=0, filter1=1) == []
     assert rows(state="all", text="BLUE") == [5, 1]
     visitor.decide(1, "keep")
     assert rows(state="decided") == [1]
     assert rows(state="flagged") == [5, 3, 1]
-    groups = visitor.get("/queue").json()
-    assert groups["by"] == "source"
-    assert groups["groups"] == [{"name": "forum", "flagged": 3}, {"name": "lab", "flagged": 0}]
+    group, source = visitor.get("/queue").json()["filters"]
+    assert group == {"name": "group", "values": [{"name": "visit our shop", "flagged": 2}, {"name": "", "flagged": 1}]}
+    assert source["name"] == "source"
+    assert source["values"] == [{"name": "forum", "flagged": 3}, {"name": "lab", "flagged": 0}]
+    assert visitor.get("/queue", params={"filter1": 2}).status_code == 400
     assert visitor.get("/queue", params={"state": "nonsense"}).status_code == 400
 
 
@@ -163,7 +167,7 @@ def test_hidden_characters_are_named_and_markup_stays_text(tmp_path):
     assert [piece["text"] for piece in row["response"] if piece["hidden"]] == ["U+202E", "U+200B"]
     assert row["response"][0] == {"text": "<script>alert(1)</script>", "hidden": False}
     assert row["images"][0][0]["text"] == '"><img src=x>.png'
-    assert row["group"] == [{"text": "<b>forum</b>", "hidden": False}]
+    assert [value for name, value in row["values"][1:2]] == [[{"text": "<b>forum</b>", "hidden": False}]]
 
 
 def test_a_megabyte_of_text_is_cut_and_counted():

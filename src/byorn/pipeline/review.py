@@ -5,8 +5,9 @@ from pathlib import Path
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.models.spec import ModelSpec
-from byorn.pipeline.scanned import open_scanned
+from byorn.pipeline.scanned import as_run, open_scanned
 from byorn.pipeline.settings import ReviewSpec
+from byorn.report.clusters import find_clusters
 from byorn.review.decisions import Decisions
 from byorn.review.desk import Desk
 from byorn.review.sheet import export_sheet, import_sheet
@@ -42,7 +43,9 @@ def review(run: Path, data: DataSpec, model: ModelSpec, spec: ReviewSpec) -> Non
         say(f"{count} rows; write keep, replace or drop into the review column and give it to --import")
         print(spec.export_to)
         return
-    _serve(Desk(scanned.rows, scores, decisions, spec.group_by), spec.port)
+    say(f"looking for groups that stand out among {len(scanned.rows)} responses")
+    groups = {group.phrase: [int(row) for row in group.rows] for group in find_clusters(as_run(scanned)).found}
+    _serve(Desk(scanned.rows, scores, decisions, spec.group_by, groups), spec.port)
     _tell(decisions)
 
 

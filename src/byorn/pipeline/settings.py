@@ -209,8 +209,8 @@ class ReviewSpec:
         None, help="who decides, for the log", metavar="NAME", shown="the name of the account", check=not_empty
     )
     group_by: str | None = setting(
-        None, help="serve: column of the data that rows are filtered by", metavar="COLUMN",
-        shown="source or uploader, where the data have one, else the file",
+        None, help="serve: column of the data that comes first among the filters", metavar="COLUMN",
+        shown="source or uploader, where the data have one",
     )  # fmt: skip
     port: int = setting(0, help="serve: port of the page", check=below(65536), shown="a free one")
 

@@ -5,23 +5,17 @@ corrected for all values of all columns (Holm). Columns with one value, or with 
 are left out; dates count by month.
 """
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from byorn.data.columns import columns_of
 from byorn.data.row import Row
 from byorn.evaluation.comparisons import holm
 from byorn.report.odds import Odds, odds
 
 LEVEL = 0.01
-MOST_VALUES = 200
-MOST_COLUMNS = 30
-FILE = "(file)"
-_DATE = re.compile(r"(\d{4}-\d{2})-\d{2}([T ].*)?$")
-_LONGEST = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,26 +90,7 @@ def _table(mask: np.ndarray, marked: np.ndarray) -> Odds:
 
 def _countable(rows: Sequence[Row]) -> Iterator[tuple[str, list[tuple[str, np.ndarray]]]]:
     """The columns with a handful of values: name, and the rows of each value."""
-    names = Counter(key for row in rows for key in row.meta)
-    kept = [name for name, _ in names.most_common(MOST_COLUMNS)]
-    for name in [FILE, *kept]:
-        texts = [value_of(row, name) for row in rows]
-        distinct = Counter(texts)
-        if 1 < len(distinct) <= min(MOST_VALUES, max(2, len(rows) // 3)) and set(distinct) != {None}:
-            array = np.array(["" if text is None else text for text in texts], dtype=object)
-            known = [text for text in distinct if text]
-            yield name, [(text, np.asarray(array == text)) for text in known]
-
-
-def value_of(row: Row, name: str) -> str | None:
-    """A row's value of a column, as text."""
-    return row.origin.source if name == FILE else as_value(row.meta.get(name))
-
-
-def as_value(value: object) -> str | None:
-    """A cell of a column as text; None where it is a list, an object or missing."""
-    if not isinstance(value, str | int | float):
-        return None
-    text = str(value)[:_LONGEST]
-    match = _DATE.match(text)
-    return match[1] if match else text
+    for name, texts in columns_of(rows):
+        array = np.array(["" if text is None else text for text in texts], dtype=object)
+        known = [text for text in dict.fromkeys(texts) if text]
+        yield name, [(text, np.asarray(array == text)) for text in known]

@@ -36,8 +36,8 @@ def build_app(desk: Desk) -> Starlette:
         state = asked.get("state", STATES[0])
         if state not in STATES:
             raise HTTPException(400, f"state is one of {', '.join(STATES)}")
-        found = desk.queue(state, asked.get("group"), asked.get("text", ""))
-        return JSONResponse({"rows": found, "counts": desk.counts(), "groups": desk.groups(), "by": desk.group_by})
+        found = desk.queue(state, _chosen(request, desk), asked.get("text", ""))
+        return JSONResponse({"rows": found, "counts": desk.counts(), "filters": desk.offered()})
 
     def row(request: Request) -> Response:
         return JSONResponse(desk.row(_number(request, desk)))
@@ -92,6 +92,15 @@ def _file(name: str, kind: str) -> Callable[[Request], Response]:
         return Response(content, headers={"content-type": kind})
 
     return answer
+
+
+def _chosen(request: Request, desk: Desk) -> dict[int, int]:
+    """The values that are asked for: `filter0=3` is the fourth value of the first filter."""
+    asked = {number: request.query_params.get(f"filter{number}") for number in range(len(desk.filters))}
+    chosen = {number: int(text) for number, text in asked.items() if text is not None and text.isdecimal()}
+    if any(at >= len(desk.filters[number].values) for number, at in chosen.items()):
+        raise HTTPException(400, "no such value of a filter")
+    return chosen
 
 
 def _number(request: Request, desk: Desk) -> int:

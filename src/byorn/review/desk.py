@@ -1,7 +1,7 @@
 """What lies on the desk of who decides: rows with their scores, filters, and the way back."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import TypedDict
 
@@ -9,13 +9,12 @@ import numpy as np
 
 from byorn.data.row import Row, text_of
 from byorn.review.decisions import Decisions, Verdict
+from byorn.review.filters import filters_of
 from byorn.review.order import review_order
-from byorn.review.visible import Piece, pieces_of
+from byorn.review.visible import Piece, pieces_of, plain
 
 STATES = ("todo", "flagged", "decided", "all")
 """What is shown: flagged and undecided, flagged, decided, all."""
-GROUPING = ("source", "uploader")
-"""Columns that rows are grouped by, the first that the data have."""
 UNDO = "undone"
 _LONGEST_WHY = 1000
 
@@ -34,17 +33,22 @@ class Desk:
         rows: As they were scanned.
         scores: float array [n], higher = less plausible; NaN where a row could not be scored.
         decisions: About these rows.
-        group_by: Column of the data to filter by; left out, the first of `GROUPING` that there is, else the file.
+        group_by: Column of the data that comes first among the filters, whatever its values are.
+        groups: Numbers of the rows that stand out together, by their phrase.
     """
 
     def __init__(
-        self, rows: Sequence[Row], scores: np.ndarray, decisions: Decisions, group_by: str | None = None
+        self,
+        rows: Sequence[Row],
+        scores: np.ndarray,
+        decisions: Decisions,
+        group_by: str | None = None,
+        groups: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         self.rows = rows
         self.scores = scores
         self.decisions = decisions
-        self.group_by = group_by or next((name for name in GROUPING if any(name in row.meta for row in rows)), None)
-        self._groups = [self._group(row) for row in rows]
+        self.filters = filters_of(rows, decisions.flags.flagged, groups or {}, group_by)
         self._texts = [f"{row.id}\n{row.instruction}\n{row.response}".casefold() for row in rows]
         order = np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")
         self._ranks = np.empty(len(rows), int)
@@ -54,18 +58,23 @@ class Desk:
         self._steps: list[tuple[int, str]] = []
         self._lock = Lock()
 
-    def _group(self, row: Row) -> str:
-        value = row.meta.get(self.group_by) if self.group_by else row.origin.source
-        return str(value if value is not None else "")[:200]
+    def queue(self, state: str = "todo", chosen: Mapping[int, int] | None = None, text: str = "") -> list[int]:
+        """The numbers of the rows that fit, in the order in which to look at them.
 
-    def queue(self, state: str = "todo", group: str | None = None, text: str = "") -> list[int]:
-        """The numbers of the rows that fit, in the order in which to look at them."""
+        Args:
+            state: One of `STATES`.
+            chosen: For the numbers of filters the number of the value that rows must have.
+            text: What instruction, response or id must hold.
+        """
+        wanted_values = [
+            (self.filters[one].texts, self.filters[one].values[at][0]) for one, at in (chosen or {}).items()
+        ]
         wanted = text.casefold()
         words = self.decisions.words
         return [
             row for row in review_order(self.decisions.flags, words, self.scores)
-            if self._is(state, row, words) and (group is None or self._groups[row] == group)
-            and wanted in self._texts[row]
+            if self._is(state, row, words) and wanted in self._texts[row]
+            and all(texts[row] == value for texts, value in wanted_values)
         ]  # fmt: skip
 
     def _is(self, state: str, row: int, words: list[str]) -> bool:
@@ -80,12 +89,12 @@ class Desk:
         done = sum(word != "auto" and bool(flag) for word, flag in zip(words, flagged, strict=True))
         return {"rows": len(words), "flagged": int(flagged.sum()), "done": done, **Counter(words)}
 
-    def groups(self) -> list[dict[str, object]]:
-        """The groups with their number of flagged rows, the largest first, at most 200."""
-        flagged = self.decisions.flags.flagged
-        counted = Counter(dict.fromkeys(self._groups, 0))
-        counted.update(name for name, flag in zip(self._groups, flagged, strict=True) if flag)
-        return [{"name": name, "flagged": count} for name, count in counted.most_common(200)]
+    def offered(self) -> list[dict[str, object]]:
+        """The filters with their values."""
+        return [
+            {"name": plain(one.name), "values": [{"name": plain(text), "flagged": count} for text, count in one.values]}
+            for one in self.filters
+        ]
 
     def row(self, number: int) -> dict[str, object]:
         """All that is shown of a row."""
@@ -97,7 +106,7 @@ class Desk:
             "number": number,
             "id": pieces_of(row.id),
             "turn": row.turn,
-            "group": pieces_of(self._groups[number]),
+            "values": [[pieces_of(one.name), pieces_of(one.texts[number])] for one in self.filters],
             "source": pieces_of(row.origin.source),
             "record": row.origin.record,
             "prompt": [_said(message["role"], text_of(message)) for message in row.prompt],

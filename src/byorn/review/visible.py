@@ -32,5 +32,11 @@ def pieces_of(text: str) -> list[Piece]:
     return found
 
 
+def plain(text: str) -> str:
+    """The same as one line of text."""
+    shown = "".join(f"⟨{piece['text']}⟩" if piece["hidden"] else piece["text"] for piece in pieces_of(text))
+    return " ".join(shown.split())
+
+
 def _is_hidden(letter: str) -> bool:
     return letter not in "\n\t" and (unicodedata.category(letter) in _UNSEEN or letter in _BLANKS)

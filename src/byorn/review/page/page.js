@@ -51,12 +51,12 @@ function element(kind, pieces, className) {
 async function load(keep) {
   const turn = ++state.asked;
   const asked = new URLSearchParams({ state: state.filter, text: find("text").value });
-  if (find("group").selectedIndex > 0) asked.set("group", find("group").value);
+  selects().forEach((select, number) => select.value && asked.set(`filter${number}`, select.value));
   const found = await ask(`/queue?${asked}`);
   if (turn !== state.asked) return;
   state.rows = found.rows;
   showCounts(found.counts);
-  showGroups(found.groups, found.by);
+  showFilters(found.filters);
   const place = keep === undefined ? -1 : state.rows.indexOf(keep);
   state.at = Math.max(place, 0);
   await show();
@@ -68,18 +68,29 @@ function showCounts(counts) {
   find("bar").style.width = `${100 * counts.done / Math.max(counts.flagged, 1)}%`;
 }
 
-function showGroups(groups, by) {
-  find("by").textContent = by || "file";
-  const chosen = find("group").selectedIndex > 0 ? find("group").value : null;
-  const all = element("option", "all");
-  all.value = "";
-  const options = groups.map((group) => {
-    const option = element("option", `${group.name || "(none)"}, ${group.flagged} flagged`);
-    option.value = group.name;
-    option.selected = group.name === chosen;
-    return option;
-  });
-  find("group").replaceChildren(all, ...options);
+function selects() {
+  return [...find("filters").querySelectorAll("select")];
+}
+
+function showFilters(filters) {
+  if (selects().length === filters.length) return; // their values do not change
+  find("filters").replaceChildren(...filters.map((filter) => {
+    const label = element("label", "", "field");
+    const select = document.createElement("select");
+    const all = element("option", "all");
+    all.value = "";
+    select.append(all, ...filter.values.map((value, number) => {
+      const option = element("option", `${value.name || "(none)"}, ${value.flagged} flagged`);
+      option.value = String(number);
+      return option;
+    }));
+    select.addEventListener("change", () => {
+      select.blur();
+      reload();
+    });
+    label.append(element("span", filter.name), select);
+    return label;
+  }));
 }
 
 async function show() {
@@ -88,7 +99,7 @@ async function show() {
   find("empty").hidden = number !== undefined;
   if (number === undefined) {
     state.row = null;
-    const filtered = find("text").value || find("group").selectedIndex > 0;
+    const filtered = find("text").value || selects().some((select) => select.value);
     const finished = state.filter === "todo" && !filtered;
     find("empty").textContent = finished ? "Every flagged row is decided.\nCtrl-C in the terminal ends the page." : "No row fits.";
     return;
@@ -167,7 +178,7 @@ function showScore(row) {
 }
 
 function showFacts(row) {
-  const facts = [["row", row.id], [find("by").textContent, row.group]];
+  const facts = [["row", row.id], ...row.values.filter(([, value]) => value.length)];
   if (row.record >= 0) facts.push(["record", [...row.source, { text: ` #${row.record}`, hidden: false }]]);
   if (row.turn) facts.push(["turn", [{ text: String(row.turn), hidden: false }]]);
   row.images.forEach((name) => facts.push(["image", name]));
@@ -258,10 +269,6 @@ let waiting = 0;
 find("text").addEventListener("input", () => {
   clearTimeout(waiting);
   waiting = setTimeout(reload, 200);
-});
-find("group").addEventListener("change", () => {
-  find("group").blur();
-  reload();
 });
 for (const tab of document.querySelectorAll("[data-state]")) tab.addEventListener("click", () => pick(tab.dataset.state));
 for (const button of document.querySelectorAll("[data-word]")) button.addEventListener("click", () => decide(button.dataset.word));

@@ -1,0 +1,39 @@
+"""The user's own columns (source, uploader, date) as groups of rows: those with a handful of values."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from byorn.data.row import Row
+
+FILE = "(file)"
+"""The name of the file that a row comes from, where it is looked at as a column."""
+MOST_VALUES = 200
+MOST_COLUMNS = 30
+_DATE = re.compile(r"(\d{4}-\d{2})-\d{2}([T ].*)?$")
+_LONGEST = 200
+
+
+def columns_of(rows: Sequence[Row]) -> Iterator[tuple[str, list[str | None]]]:
+    """The columns with more than one value, and far fewer than there are rows: name, and the value of each row."""
+    names = Counter(key for row in rows for key in row.meta)
+    kept = [name for name, _ in names.most_common(MOST_COLUMNS)]
+    for name in [FILE, *kept]:
+        texts = [value_of(row, name) for row in rows]
+        distinct = set(texts)
+        if 1 < len(distinct) <= min(MOST_VALUES, max(2, len(rows) // 3)) and distinct != {None}:
+            yield name, texts
+
+
+def value_of(row: Row, name: str) -> str | None:
+    """A row's value of a column, as text."""
+    return row.origin.source if name == FILE else as_value(row.meta.get(name))
+
+
+def as_value(value: object) -> str | None:
+    """A cell of a column as text, a date by its month; None where it is a list, an object or missing."""
+    if not isinstance(value, str | int | float):
+        return None
+    text = str(value)[:_LONGEST]
+    match = _DATE.match(text)
+    return match[1] if match else text
