@@ -86,7 +86,7 @@ def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanRes
     if finished(path):
         say(f"using the scores in {path}")
     else:
-        _score(inputs, path, settings.score_batch_size)
+        score_inputs(inputs, path, settings.score_batch_size)
     scores = _finished_scores(path, inputs)
     if settings.statistic not in scores.values:
         scores = _contrasted(scores, inputs, path, settings.score_batch_size)
@@ -101,7 +101,7 @@ def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanRes
     )
 
 
-def _score(inputs: Inputs, path: Path, batch_size: int) -> None:
+def score_inputs(inputs: Inputs, path: Path, batch_size: int) -> None:
     """Score this process's shard; when this returns, `path` holds the scores of all rows."""
     from importlib.metadata import version
 
@@ -128,7 +128,7 @@ def _contrasted(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> 
     beside = path.with_name("swapped.parquet")
     rows = [inputs.rows[row] for row, _ in pairs]
     if not finished(beside):
-        _score(replace(inputs, rows=rows, dataset=swapped), beside, batch_size)
+        score_inputs(replace(inputs, rows=rows, dataset=swapped), beside, batch_size)
     other = read_scores(beside)
     require_same(other.metadata, inputs.identity, beside)
     spent = float(scores.metadata.get("seconds", 0)) + float(other.metadata.get("seconds", 0))

@@ -21,6 +21,7 @@ from byorn.scoring.table import Scores, read_scores
 from byorn.settings import settings_of
 
 _STATISTIC = re.compile(r"\bstatistic=(\w+)")
+_PERCENTILE = re.compile(r"percentile\(p=([\d.e+-]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,18 @@ class Scanned:
         """The score that the flags are about."""
         named = _STATISTIC.search(self.flags.rule)
         return named[1] if named and named[1] in self.scores.values else "nll"
+
+    @property
+    def percentile(self) -> float:
+        """The p of the rule.
+
+        Raises:
+            ConfigError: The rule has none.
+        """
+        named = _PERCENTILE.match(self.flags.rule)
+        if named is None:
+            raise ConfigError(f"{self.folder}: its rows are flagged by {self.flags.rule}, not by a percentile")
+        return float(named[1])
 
 
 def values_of_run(folder: Path) -> dict[str, object]:

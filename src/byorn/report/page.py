@@ -13,8 +13,9 @@ from byorn.report.odds import Odds
 from byorn.report.patterns import Pattern
 from byorn.report.plots import Histogram, Whisker, histogram, whisker
 from byorn.report.thumbnails import picture, thumbnail
-from byorn.report.verdict import PATTERNS, Verdict, judge, number, p_in_table, p_in_words, percent
+from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_words
 from byorn.report.visible import Piece, name_of, pieces, plain
+from byorn.report.words import number, percent
 
 CARDS = 8
 """Rows shown of a cluster."""

@@ -12,8 +12,9 @@ from byorn.data.rejects import Reject
 from byorn.data.row import Origin, Row
 from byorn.report.columns import Column, Value, value_of
 from byorn.report.evidence import Evidence, Finding
-from byorn.report.verdict import judge, quoted
+from byorn.report.verdict import judge
 from byorn.report.visible import plain
+from byorn.report.words import quoted
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 MOST_RESULTS = 5000
