@@ -70,6 +70,11 @@ class Simulated:
         return "unseen" if self.sight.by_chance else "flagged"
 
     @property
+    def hidden(self) -> bool:
+        """Whether it was planted and a report does not name it."""
+        return self.seen in ("flagged", "unseen")
+
+    @property
     def sentence(self) -> str:
         """What the scan can and cannot see, for people."""
         if self.sight is None or self.named is None:

@@ -146,6 +146,8 @@ def _blind_spots(evidence: Evidence) -> list[str]:
         "read the rows below before you accuse anybody.",
         "No probability is given: the scores are not calibrated against a clean data set of the same kind.",
     ]
+    if evidence.simulation:
+        spots += [f"Tried on these rows: {one.sentence}" for one in evidence.simulation.attacks if one.hidden]
     if evidence.findings:
         spots.append("Poisoned rows that do not share a phrase with others may be left when these are taken out.")
     if "contrast" not in evidence.run.scores.values:
