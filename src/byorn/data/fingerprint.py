@@ -23,6 +23,14 @@ def fingerprint(rows: Iterable[Row]) -> str:
     return digest.hexdigest()
 
 
+def content_digest(row: Row) -> str:
+    """BLAKE2b-64 in hex over prompt, response and image identities, as in `fingerprint`: what tells a row that only got
+    another id or turn from one that changed.
+    """
+    content = [row.prompt, row.response, [_image(image) for image in row.images]]
+    return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
 def _image(image: ImageFile) -> list[str | int]:
     if image.data is not None:
         return [image_identity(image), len(image.data)]
