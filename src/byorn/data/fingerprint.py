@@ -24,10 +24,12 @@ def fingerprint(rows: Iterable[Row]) -> str:
 
 
 def content_digest(row: Row) -> str:
-    """BLAKE2b-64 in hex over prompt, response and image identities, as in `fingerprint`: what tells a row that only got
-    another id or turn from one that changed.
+    """BLAKE2b-64 in hex over prompt, response and images: what tells a row that only got another id or turn from one
+    that changed. An image counts by the last part of its path, as versions of a data set lie in different folders, and
+    its size; or by a digest of its bytes.
     """
-    content = [row.prompt, row.response, [_image(image) for image in row.images]]
+    images = [[os.path.basename(str(name)), size] for name, size in map(_image, row.images)]
+    content = [row.prompt, row.response, images]
     return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
