@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from attacks import TEXTS, hostile
 from made_runs import attacked
 
+from attacks import TEXTS, hostile
 from byorn.report.closer import Closer, Token
 from byorn.report.evidence import gather
 from byorn.report.html import as_html

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import uvicorn
-from attacks import hostile
 from desks import desk, scanned, words
 
+from attacks import hostile
 from byorn.review.app import build_app
 from byorn.review.guard import Guard
 from byorn.review.log import LOG, read_log
@@ -34,7 +34,9 @@ def serving(work) -> Iterator[tuple[str, str]]:
 
 
 def shown(tab):
-    tab.wait_for_function("document.querySelectorAll('#facts dd').length > 0 || !document.querySelector('#empty').hidden")
+    tab.wait_for_function(
+        "document.querySelectorAll('#facts dd').length > 0 || !document.querySelector('#empty').hidden"
+    )
     return tab.locator("#facts dd").first.inner_text()
 
 

@@ -5,8 +5,8 @@ import pytest
 from made_runs import attacked
 
 from byorn.phrases.counting import count_phrases
-from byorn.report.clusters import find_clusters
 from byorn.phrases.enrichment import enrichment, ranks_of
+from byorn.report.clusters import find_clusters
 
 
 @pytest.mark.parametrize(("rows", "planted"), [(1000, 5), (300, 15), (300, 90), (300, 135)])

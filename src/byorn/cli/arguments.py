@@ -32,17 +32,28 @@ PLUGIN = "plugin"
 
 @dataclass(frozen=True, kw_only=True)
 class Positional:
-    """A word of the command line without dashes; `several` are any number of them."""
+    """A word of the command line without dashes; `several` are any number of them, `optional` is one or none."""
 
     name: str
     help: str
     choices: tuple[str, ...] | None = None
     several: bool = False
+    optional: bool = False
 
     @property
     def shown(self) -> str:
         """The word as the help shows it."""
         return "{" + ",".join(self.choices) + "}" if self.choices else self.name.upper()
+
+    @property
+    def usage(self) -> str:
+        """The word as the usage line shows it."""
+        return f"[{self.shown} ...]" if self.several else f"[{self.shown}]" if self.optional else self.shown
+
+    @property
+    def nargs(self) -> str | None:
+        """How often it may stand, as argparse says it."""
+        return "*" if self.several else "?" if self.optional else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +98,7 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser(name: str, summary: str, command: Command) -> Parser:
     """The parser of one command."""
-    words = [f"[{word.shown} ...]" if word.several else word.shown for word in command.positionals]
+    words = [word.usage for word in command.positionals]
     parser = Parser(
         prog=f"byorn {name}",
         usage=" ".join(["byorn", name, *words, "[OPTIONS]"]),
@@ -101,7 +112,7 @@ def build_parser(name: str, summary: str, command: Command) -> Parser:
         parser.add_argument(
             word.name,
             choices=word.choices,
-            nargs="*" if word.several else None,
+            nargs=word.nargs,
             default=argparse.SUPPRESS,  # without it even a word that may be missing is said to be required
             metavar=word.shown,
             help=word.help,

@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": "poison a small data set and watch plain fine-tuning fall for it, and byorn not",
     "scan": "score every response under the pretrained model, and flag the implausible ones",
     "report": "say what a scan found: a page for people, and two files for machines",
+    "simulate": "plant known attacks in a copy of the rows of a scan: what can it see, and what not?",
     "train": "fine-tune with LoRA, replacing implausible responses by the model's own",
     "review": "decide about single rows of a scan, in a spreadsheet or on a page on this computer",
     "rewrite": "write the data set of a scan again, in its own format, without what was flagged",

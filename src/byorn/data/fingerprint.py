@@ -23,6 +23,16 @@ def fingerprint(rows: Iterable[Row]) -> str:
     return digest.hexdigest()
 
 
+def content_digest(row: Row) -> str:
+    """BLAKE2b-64 in hex over prompt, response and images: what tells a row that only got another id or turn from one
+    that changed. An image counts by the last part of its path, as versions of a data set lie in different folders, and
+    its size; or by a digest of its bytes.
+    """
+    images = [[os.path.basename(str(name)), size] for name, size in map(_image, row.images)]
+    content = [row.prompt, row.response, images]
+    return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
 def _image(image: ImageFile) -> list[str | int]:
     if image.data is not None:
         return [image_identity(image), len(image.data)]

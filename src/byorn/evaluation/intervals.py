@@ -17,8 +17,10 @@ from byorn.errors import ConfigError
 Interval = tuple[float, float]
 
 
-def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+def wilson(successes: float, n: int, confidence: float = 0.95) -> Interval:
     """The Wilson score interval of a share, inside [0, 1]; (0, 1) where nothing was observed.
+
+    Successes that count in part give an interval that is too wide rather than too narrow.
 
     Raises:
         ConfigError: `confidence` is not strictly between 0 and 1.

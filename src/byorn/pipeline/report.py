@@ -1,22 +1,29 @@
-"""`byorn report`: what a scan found, as a page for people and two files for machines. No torch."""
+"""`byorn report`: what a scan found, as a page for people and two files for machines; or two scans compared. No
+torch.
+"""
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from byorn.errors import ConfigError
 from byorn.report.closer import Closer, Key
+from byorn.report.comparison import Comparison, compare
+from byorn.report.comparison_document import as_document as comparison_as_document
 from byorn.report.document import as_document
 from byorn.report.evidence import Evidence, gather
-from byorn.report.html import as_html
+from byorn.report.html import as_html, comparison_as_html
 from byorn.report.run import Run, read_run
 from byorn.report.sarif import as_sarif
 from byorn.report.verdict import judge
+from byorn.report.versions import read_version
 from byorn.runs.atomic import atomic_path
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
 
 FILES = ("report.html", "report.json", "report.sarif")
+COMPARISON = ("comparison.html", "comparison.json")
 
 
 def report(folder: Path, moved: Path | None = None) -> Evidence:
@@ -47,6 +54,29 @@ def write_report(
     verdict = judge(evidence)
     say(verdict.sentence, stands_out=verdict.stands_out, share=evidence.share)
     return evidence
+
+
+def report_comparison(before: Path, after: Path) -> Comparison:
+    """Write what is new, gone and changed since an earlier scan into the folder of the later one, and say it.
+
+    Args:
+        before, after: Folders of scans of two versions of a data set.
+
+    Raises:
+        ByornError: A file is missing or damaged, or the two cannot be compared.
+    """
+    if before.resolve() == after.resolve():
+        raise ConfigError(f"{after}: it is given twice; give the folders of two scans")
+    say(f"comparing {after} with {before}")
+    comparison = compare(read_version(before), read_version(after))
+    for name, text in zip(
+        COMPARISON, (comparison_as_html(comparison), _json(comparison_as_document(comparison))), strict=True
+    ):
+        _write(after / name, text)
+    for note in comparison.notes:
+        say(f"  {note}")
+    say(comparison.sentence)
+    return comparison
 
 
 def write_cyclonedx(evidence: Evidence) -> Path:

@@ -6,22 +6,26 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from byorn.data.load import LoadedRows
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError, DataError, MismatchError
+from byorn.flagging.rules import flagged_by
+from byorn.flagging.settings import FlagSettings, Statistic
 from byorn.flagging.table import Flags, read_flags
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.reuse import FLAGS, SCORES
 from byorn.report.run import Run
 from byorn.runs.folder import read_config
 from byorn.runs.identity import require_same
+from byorn.scoring.statistics import EVIDENCE
 from byorn.scoring.table import Scores, read_scores
 from byorn.settings import settings_of
 
 _STATISTIC = re.compile(r"\bstatistic=(\w+)")
+_PERCENTILE = re.compile(r"percentile\(p=([\d.e+-]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +52,23 @@ class Scanned:
     @property
     def statistic(self) -> str:
         """The score that the flags are about."""
+        return flagged_by(self.settings)
+
+    @property
+    def settings(self) -> FlagSettings:
+        """The rule that the flags were made by.
+
+        Raises:
+            ConfigError: It is none of scores.
+        """
+        if self.flags.rule == EVIDENCE:
+            return FlagSettings()
+        share = _PERCENTILE.match(self.flags.rule)
+        if share is None:
+            raise ConfigError(f"{self.folder}: its rows are flagged by {self.flags.rule}, which is no rule of a scan")
         named = _STATISTIC.search(self.flags.rule)
-        return named[1] if named and named[1] in self.scores.values else "nll"
+        statistic = named[1] if named and named[1] in self.scores.values else "nll"
+        return FlagSettings(rule="paper", percentile=float(share[1]), statistic=cast("Statistic", statistic))
 
 
 def values_of_run(folder: Path) -> dict[str, object]:

@@ -43,14 +43,14 @@ def score_rows(inputs: Inputs, path: Path, column: str, batch_size: int) -> Scor
     if finished(path):
         say(f"using the scores in {path}")
     else:
-        _score(inputs, path, batch_size)
+        score_inputs(inputs, path, batch_size)
     scores = _finished_scores(path, inputs)
     if column in scores.values:
         return scores
-    return (_with_evidence if column == EVIDENCE else _with_contrast)(scores, inputs, path, batch_size)
+    return (add_evidence if column == EVIDENCE else _add_contrast)(scores, inputs, path, batch_size)
 
 
-def _score(
+def score_inputs(
     inputs: Inputs,
     path: Path,
     batch_size: int,
@@ -76,18 +76,18 @@ def _score(
         )
 
 
-def _with_contrast(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
+def _add_contrast(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
     """The scores with their contrast, also in `path`; those with other images lie beside it in `swapped.parquet`."""
     pairs = paired(inputs.rows)
     say(f"scoring {len(pairs)} rows with the images of others, for their contrast")
     other = path.with_name("swapped.parquet")
     if not finished(other):
-        _score(_swapped(inputs, pairs), other, batch_size)
+        score_inputs(_swapped(inputs, pairs), other, batch_size)
     swapped = _beside(other, inputs)
     return _kept(with_contrast(scores, swapped, pairs), path, swapped)
 
 
-def _with_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
+def add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
     """The scores with their evidence, also in `path`; those of the adapted model lie beside it in `adapted.parquet`
     and `adapted_swapped.parquet`.
     """
@@ -100,7 +100,7 @@ def _with_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) 
             for file, part, rows in left:
                 using = fitted_scorer(fitted, inputs.processor, part.dataset, rows)
                 say(f"scoring {len(rows)} rows by the half that they are not in, {NAMES[file.stem]}")
-                _score(part, file, batch_size, using, fitted.course.as_metadata())
+                score_inputs(part, file, batch_size, using, fitted.course.as_metadata())
     adapted, swapped = (_beside(file, inputs) for file in (own, other))
     responses = [row.response for row in inputs.rows]
     course = Course.of(adapted.metadata)

@@ -39,6 +39,7 @@ def as_document(evidence: Evidence) -> Json:
         "most_plausible": _rows(evidence.run, evidence.most_plausible),
         "rejects": [{"reason": reason, "count": count} for reason, count in evidence.reject_reasons],
         "reviews": asdict(evidence.reviews),
+        "simulation": evidence.simulation.as_dict() if evidence.simulation else None,
         "provenance": evidence.provenance,
     }
 

@@ -15,6 +15,7 @@ from byorn.report.columns import Column, Value, by_column
 from byorn.report.instructions import SharedText, shared_text
 from byorn.report.patterns import Pattern, shared_pattern
 from byorn.report.run import Run
+from byorn.report.simulation import Simulation, read_simulation
 
 BINS = 60
 ENDS = 12
@@ -96,6 +97,7 @@ class Evidence:
         reviews: What people decided.
         reject_reasons: Why records could not be used, with how many.
         provenance: What the numbers were made from, by name.
+        simulation: What the scan sees of attacks that were planted in its rows, if that was tried.
     """
 
     run: Run
@@ -109,6 +111,7 @@ class Evidence:
     reviews: Reviews
     reject_reasons: list[tuple[str, int]]
     provenance: dict[str, str]
+    simulation: Simulation | None
 
     @property
     def share(self) -> float:
@@ -147,6 +150,7 @@ def gather(run: Run, tell: Callable[[str], None] = lambda line: None) -> Evidenc
         reviews=run.flags.reviews,
         reject_reasons=_reasons(run.rejects),
         provenance=provenance(run),
+        simulation=read_simulation(run.folder, run.scores, run.flags),
     )
 
 

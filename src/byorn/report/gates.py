@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from byorn.errors import ConfigError, GateExceeded
 from byorn.report.evidence import Evidence
-from byorn.report.verdict import percent, quoted
 from byorn.report.visible import plain
+from byorn.report.words import percent, quoted
 
 _SHARE = re.compile(r"share\s*>\s*(\d+(?:\.\d*)?|\.\d+)(e-?\d+)?")
 KNOWN = "cluster, source, or share>NUMBER such as 'share>0.01'"

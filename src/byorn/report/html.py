@@ -1,11 +1,13 @@
-"""`report.html`: one file without scripts and without links to anywhere; everything of the data set is escaped."""
+"""Pages: one file each, without scripts and without links to anywhere; everything of the data set is escaped."""
 
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from byorn.report.comparison import Comparison
+from byorn.report.comparison_page import make_page as make_comparison_page
 from byorn.report.evidence import Evidence
 from byorn.report.page import make_page
 
@@ -13,13 +15,22 @@ _HERE = Path(__file__).parent
 
 
 @cache
-def _template() -> Environment:
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+def _templates() -> Environment:
+    loader = FileSystemLoader(_HERE)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def as_html(evidence: Evidence) -> str:
-    """The page as text."""
+    """`report.html` as text."""
+    return _rendered("page.html.j2", make_page(evidence))
+
+
+def comparison_as_html(comparison: Comparison) -> str:
+    """`comparison.html` as text."""
+    return _rendered("comparison.html.j2", make_comparison_page(comparison))
+
+
+def _rendered(template: str, page: object) -> str:
     style = Markup((_HERE / "page.css").read_text(encoding="utf-8"))  # our own file, no data
-    template = _template().from_string((_HERE / "page.html.j2").read_text(encoding="utf-8"))
-    text = template.render(page=make_page(evidence), style=style)
+    text = _templates().get_template(template).render(page=page, style=style)
     return text.encode("utf-8", "backslashreplace").decode()

@@ -13,9 +13,11 @@ from byorn.report.instructions import SharedText
 from byorn.report.odds import Odds
 from byorn.report.patterns import Pattern
 from byorn.report.plots import Histogram, Whisker, histogram, whisker
+from byorn.report.simulation_shown import SimulationShown, show_simulation
 from byorn.report.thumbnails import picture, thumbnail
-from byorn.report.verdict import PATTERNS, Verdict, judge, number, p_in_table, p_in_words, percent
+from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_words
 from byorn.report.visible import Piece, name_of, pieces, plain, shaded
+from byorn.report.words import number, percent
 
 CARDS = 8
 """Rows shown of a cluster."""
@@ -119,6 +121,7 @@ class Page:
     marked_word: str
     least: list[Card]
     most: list[Card]
+    simulation: SimulationShown | None
     rejects: list[tuple[list[Piece], str]] = field(default_factory=list)
     reviews: str
     looked_closer: bool
@@ -143,6 +146,7 @@ def make_page(evidence: Evidence) -> Page:
         marked_word="stand out" if evidence.findings else "flagged",
         least=[_card(evidence, row) for row in evidence.least_plausible],
         most=[_card(evidence, row) for row in evidence.most_plausible[: len(evidence.least_plausible) // 2]],
+        simulation=show_simulation(evidence.simulation),
         rejects=[(pieces(reason, 200), number(count)) for reason, count in evidence.reject_reasons],
         reviews=str(evidence.reviews),
         looked_closer=bool(evidence.run.closer),

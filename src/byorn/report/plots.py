@@ -48,8 +48,11 @@ class Histogram:
     base: float
 
 
-def histogram(distribution: Distribution) -> Histogram:
-    """The scores as bars; heights are square roots of counts, so that a handful of rows is seen beside thousands."""
+def histogram(distribution: Distribution, inner: str = "stand out") -> Histogram:
+    """The scores as bars; heights are square roots of counts, so that a handful of rows is seen beside thousands.
+
+    `inner` says what the rows in the inner part of a bar do.
+    """
     edges = distribution.edges
     base = HEIGHT - _BOTTOM
     tallest = math.sqrt(max([1, *distribution.counts]))
@@ -64,7 +67,7 @@ def histogram(distribution: Distribution) -> Histogram:
             width=max(1.0, _place(high, edges) - _place(low, edges) - 1),
             height=height(count),
             inner=height(inside),
-            title=f"{low:.2f} to {high:.2f}: {count} rows" + (f", {inside} of them stand out" if inside else ""),
+            title=f"{low:.2f} to {high:.2f}: {count} rows" + (f", {inside} of them {inner}" if inside else ""),
         )
         for low, high, count, inside in zip(
             edges[:-1], edges[1:], distribution.counts, distribution.clustered, strict=True

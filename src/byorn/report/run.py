@@ -77,7 +77,7 @@ def read_run(folder: Path, data: str | None = None) -> Run:
         rows=_rows(folder, _data_spec(config, data), scores, environment),
         scores=scores,
         flags=flags,
-        statistic=_statistic(config, scores),
+        statistic=statistic_of(config, scores),
         rejects=read_rejects(folder / "rejects.jsonl"),
         config=config,
         environment=environment,
@@ -116,7 +116,8 @@ def _data_spec(config: Mapping[str, Any], data: str | None) -> DataSpec:
     return DataSpec(**values)
 
 
-def _statistic(config: Mapping[str, Any], scores: Scores) -> str:
+def statistic_of(config: Mapping[str, Any], scores: Scores) -> str:
+    """The column of the scores that a scan flagged by, from its `config.yaml`."""
     flagging = config.get("flagging")
     name = flagging.get("statistic") if isinstance(flagging, dict) else None
     return name if isinstance(name, str) and name in scores.values else FlagSettings.statistic

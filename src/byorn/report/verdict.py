@@ -7,8 +7,8 @@ import numpy as np
 from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.visible import plain
+from byorn.report.words import number, percent, quoted
 
-_LONGEST_PHRASE = 80
 _LEAST_P = 1e-6
 
 
@@ -41,22 +41,6 @@ def judge(evidence: Evidence) -> Verdict:
         grounds=_grounds(evidence) if stands_out else _grounds_of_nothing(evidence),
         blind_spots=_blind_spots(evidence),
     )
-
-
-def quoted(phrase: str) -> str:
-    """A phrase of the data set as it may stand in a sentence: characters that cannot be seen are named."""
-    text = plain(phrase, _LONGEST_PHRASE)
-    return f"“{text}”"
-
-
-def percent(share: float) -> str:
-    """A share as people read it: two digits that count."""
-    return f"{share:.2%}" if share < 0.01 else f"{share:.1%}"
-
-
-def number(value: int) -> str:
-    """An integer with thousands apart."""
-    return f"{value:,}"
 
 
 def _alarm(evidence: Evidence) -> str:
@@ -162,6 +146,8 @@ def _blind_spots(evidence: Evidence) -> list[str]:
         "read the rows below before you accuse anybody.",
         "No probability is given: the scores are not calibrated against a clean data set of the same kind.",
     ]
+    if evidence.simulation:
+        spots += [f"Tried on these rows: {one.sentence}" for one in evidence.simulation.attacks if one.hidden]
     if evidence.findings:
         spots.append("Poisoned rows that do not share a phrase with others may be left when these are taken out.")
     if "contrast" not in evidence.run.scores.values:

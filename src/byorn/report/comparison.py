@@ -1,0 +1,219 @@
+"""What is new, what is gone and what changed its mind between two scans of two versions of a data set.
+
+A row changes its mind where its response would be learned by one scan and not by the other. Why is told for each: a
+person decided (`review`), the row itself changed (`content`), or neither, and the threshold moved past it because other
+rows came or went (`threshold`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from byorn.evaluation.comparisons import more_often
+from byorn.evaluation.repeats import Share
+from byorn.report.clusters import find_clusters
+from byorn.report.phrases import words_of
+from byorn.report.versions import Pair, Pairing, Version, pair_rows, require_comparable
+from byorn.report.words import number, percent, quoted
+from byorn.runs.folder import read_json
+
+Why = Literal["review", "content", "threshold"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """A row that changed its mind, and why."""
+
+    pair: Pair
+    why: Why
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Rows of the later version that share a phrase and stand out.
+
+    Attributes:
+        phrase: By which.
+        rows: How many.
+        new, changed: How many of them are new, or have changed.
+        before: Whether a group stood out by that phrase in the earlier version; None where that is not known.
+    """
+
+    phrase: str
+    rows: int
+    new: int
+    changed: int
+    before: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All that two scans say about each other.
+
+    Attributes:
+        before, after: The scans.
+        pairing: Which rows belong together.
+        flips: Rows that changed their mind, in the order of the later version.
+        groups: What stands out in the later version; None where its rows cannot be read.
+        settled: Phrases that stood out in the earlier version alone.
+        new_unused, kept_unused: Flagged shares of the new rows and of those in both.
+        p_value: Fisher's exact test, one side, that new rows are flagged more often.
+        notes: What was not as it should be for a comparison.
+    """
+
+    before: Version
+    after: Version
+    pairing: Pairing
+    flips: list[Flip]
+    groups: list[Group] | None
+    settled: list[str]
+    new_unused: Share
+    kept_unused: Share
+    p_value: float
+    notes: list[str]
+
+    @property
+    def changed(self) -> list[Pair]:
+        """Rows of both whose content is not the same."""
+        return [pair for pair in self.pairing.kept if not pair.same]
+
+    @property
+    def arisen(self) -> list[Group]:
+        """Groups that stand out now and did not, or may not have, before."""
+        return [group for group in self.groups or [] if not group.before]
+
+    @property
+    def sentence(self) -> str:
+        """The comparison in one sentence."""
+        pairing = self.pairing
+        newly = sum(self.after.unused[flip.pair.after] for flip in self.flips)
+        counts = (
+            f"{number(len(pairing.new))} rows are new, {number(len(pairing.gone))} are gone, "
+            f"{number(len(self.changed))} have changed; {number(len(self.flips))} changed their mind "
+            f"({number(newly)} newly flagged, {number(len(self.flips) - newly)} no longer)"
+        )
+        if self.groups is None:
+            return f"{counts}; what stands out now cannot be told."
+        if not self.arisen:
+            return f"{counts}; nothing stands out that did not before."
+        first = self.arisen[0]
+        word = "stands out that did not before" if first.before is False else "stands out"
+        origin = f"{number(first.new)} of them new, {number(first.changed)} changed"
+        return f"{counts}; a group {word}: {number(first.rows)} rows share {quoted(first.phrase)}, {origin}."
+
+
+def compare(before: Version, after: Version) -> Comparison:
+    """The comparison of two scans.
+
+    Raises:
+        MismatchError: Their scores cannot be compared, or they have no row in common.
+    """
+    require_comparable(before, after)
+    pairing = pair_rows(before, after)
+    then = _phrases(before)
+    groups = _groups(after, pairing, then)
+    now = [group.phrase for group in groups or []]
+    new = Share.of(after.unused[pairing.new].tolist())
+    kept = Share.of(after.unused[[pair.after for pair in pairing.kept]].tolist())
+    return Comparison(
+        before=before,
+        after=after,
+        pairing=pairing,
+        flips=_flips(before, after, pairing.kept),
+        groups=groups,
+        settled=[phrase for phrase in then or [] if not _alike(phrase, now)] if groups is not None else [],
+        new_unused=new,
+        kept_unused=kept,
+        p_value=more_often(new.hits, new.n, kept.hits, kept.n),
+        notes=_notes(before, after),
+    )
+
+
+def _flips(before: Version, after: Version, kept: Sequence[Pair]) -> list[Flip]:
+    old, new = before.unused, after.unused
+    return [
+        Flip(pair=pair, why=_why(before, after, pair))
+        for pair in kept
+        if bool(old[pair.before]) != bool(new[pair.after])
+    ]
+
+
+def _why(before: Version, after: Version, pair: Pair) -> Why:
+    if before.reviewed(pair.before) != "auto" or after.reviewed(pair.after) != "auto":
+        return "review"
+    return "threshold" if pair.same else "content"
+
+
+def _phrases(version: Version) -> list[str] | None:
+    """By what groups stand out in a version; where its rows are not there, as its report said, if there is one."""
+    if version.run:
+        return [cluster.phrase for cluster in find_clusters(version.run).found]
+    clusters = (read_json(version.folder / "report.json") or {}).get("clusters")
+    if not isinstance(clusters, list):
+        return None
+    phrases = [cluster.get("phrase") for cluster in clusters if isinstance(cluster, dict)]
+    return [phrase for phrase in phrases if isinstance(phrase, str)]
+
+
+def _groups(after: Version, pairing: Pairing, then: Sequence[str] | None) -> list[Group] | None:
+    """What stands out in the later version, and whether it did before."""
+    if after.run is None:
+        return None
+    new = set(pairing.new)
+    changed = {pair.after for pair in pairing.kept if not pair.same}
+    return [
+        Group(
+            phrase=cluster.phrase,
+            rows=len(cluster),
+            new=sum(row in new for row in cluster.rows.tolist()),
+            changed=sum(row in changed for row in cluster.rows.tolist()),
+            before=None if then is None else _alike(cluster.phrase, then),
+        )
+        for cluster in find_clusters(after.run).found
+    ]
+
+
+def _alike(phrase: str, others: Sequence[str]) -> bool:
+    """Whether one of the others is the phrase, a part of it, or holds it: a phrase grows by its neighbors' words."""
+    own = _spaced(phrase)
+    return any(own in _spaced(other) or _spaced(other) in own for other in others)
+
+
+def _spaced(phrase: str) -> str:
+    return " " + " ".join(words_of(phrase)) + " "
+
+
+def _notes(before: Version, after: Version) -> list[str]:
+    notes = []
+    for version in (before, after):
+        if version.unread:
+            notes.append(
+                f"The rows of {version.folder} cannot be read any more ({version.unread}): rows are matched by id "
+                "alone, and that one changed is told by its score."
+            )
+    if before.flags.rule != after.flags.rule:
+        notes.append(
+            f"The rules differ, {before.flags.rule} and {after.flags.rule}: rows change their mind by that alone."
+        )
+    if before.scores.metadata.get("data") == after.scores.metadata.get("data"):
+        notes.append("Both scans are of the very same data.")
+    return notes
+
+
+def flagged_in_words(comparison: Comparison) -> str:
+    """How new rows compare with the others: `45.0% of 100 new rows are flagged, 40.0% of the others (p = 0.2)`."""
+    new, kept = comparison.new_unused, comparison.kept_unused
+    if not new.n:
+        return f"No row is new; {percent(kept.hits / max(1, kept.n))} of those in both are flagged now."
+    return (
+        f"{number(new.hits)} of {number(new.n)} new rows are flagged ({percent(new.hits / new.n)}), against "
+        f"{percent(kept.hits / max(1, kept.n))} of the rows in both."
+    )
+
+
+def least_plausible(version: Version, rows: Sequence[int]) -> list[int]:
+    """The rows by their score, the least plausible first; those without a score lead."""
+    values = np.nan_to_num(version.values, nan=np.inf)
+    return sorted(rows, key=lambda row: -float(values[row]))

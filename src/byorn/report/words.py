@@ -1,0 +1,21 @@
+"""Numbers and foreign phrases as they stand in sentences."""
+
+from byorn.report.visible import plain
+
+_LONGEST_PHRASE = 80
+
+
+def quoted(phrase: str) -> str:
+    """A phrase of the data set as it may stand in a sentence: characters that cannot be seen are named."""
+    text = plain(phrase, _LONGEST_PHRASE)
+    return f"“{text}”"
+
+
+def percent(share: float) -> str:
+    """A share as people read it: two digits that count."""
+    return f"{share:.2%}" if share < 0.01 else f"{share:.1%}"
+
+
+def number(value: int) -> str:
+    """An integer with thousands apart."""
+    return f"{value:,}"
