@@ -14,7 +14,7 @@ import numpy as np
 from byorn.evaluation.comparisons import more_often
 from byorn.evaluation.repeats import Share
 from byorn.report.clusters import find_clusters
-from byorn.report.phrases import words_of
+from byorn.phrases.words import words_of
 from byorn.report.versions import Pair, Pairing, Version, pair_rows, require_comparable
 from byorn.report.words import number, percent, quoted
 from byorn.runs.folder import read_json
