@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from attacks import TEXTS, hostile
 from made_runs import attacked
 
 from byorn.report.closer import Closer, Token
 from byorn.report.evidence import gather
 from byorn.report.html import as_html
+from hostile_pages import TEXTS, hostile
 
 
 @pytest.fixture(scope="module")
