@@ -27,7 +27,7 @@ def test_tokens_keep_their_shades():
 
 def test_the_page_shades_the_rows_and_quotes_the_model():
     run = attacked()
-    page = as_html(gather(replace(run, closer={run.rows[0].key: SAID})))
+    page = as_html(gather(replace(run, closer={row.key: SAID for row in run.rows[:12]})))
     assert '<span class="phrase shade5" title="12.0 nats">Visit our shop</span>' in page
     assert "the pretrained model says</small> <bdi>Tea.</bdi>" in page
     assert "the pretrained model says" not in as_html(gather(run))

@@ -1,8 +1,8 @@
 """A trigger hypothesis put onto inputs that it was not found in: does a tuned model go by it?
 
-words        as the cluster spells them, where most of its instructions have them: in front, behind or in the middle; with
-                 a strange letter, in place of the ones that they look like
-character    the word that holds it, in place of the one that looks like it, or else as words
+words        as the cluster spells them, where most of its instructions have them: in front, behind or in the middle;
+             with a strange letter in them, in place of the words that they look like
+character    the word that holds it, likewise
 region       cut out of images of the cluster, row by row another one, and put into the same place
 picture, texture, spectrum    the mean image of the cluster less the mean of the others, added
 """

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from byorn.data.columns import value_of
 from byorn.data.rejects import Reject
 from byorn.data.row import Origin, Row
-from byorn.report.columns import Column, Value, value_of
+from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.verdict import judge, quoted
 from byorn.report.visible import plain
