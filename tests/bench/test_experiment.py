@@ -40,6 +40,21 @@ def test_a_setting_is_swept_for_the_defenses_that_read_it_alone(tmp_path):
     assert len({cell.slug for cell in cells}) == len(cells)
 
 
+def test_each_rule_is_run_by_the_defenses_that_flag(tmp_path):
+    text = f"{FILE.replace('ema_decays: [0.9, 0.99]', 'ema_decays: [0.9]')}rules: [paper, evidence]\n"
+    experiment = read_experiment(write(tmp_path, text))
+    cells = {cell.slug.removesuffix("-r0.1-s0"): cell for cell in experiment.cells(next(experiment.groups()))}
+    assert list(cells)[:4] == [
+        "badnets-sft",
+        "badnets-byorn-f-p0.3",
+        "badnets-byorn-f-p0.6",
+        "badnets-byorn-f-evidence",
+    ]
+    assert cells["badnets-byorn-evidence-e0.9"].label == "byorn, evidence"
+    assert plain(cells["badnets-byorn-evidence-e0.9"])["rule"] == "evidence"
+    assert "rule" not in plain(cells["badnets-byorn-p0.6-e0.9"])  # as in results of earlier versions
+
+
 def test_a_cell_as_json_is_what_json_gives_back(tmp_path):
     import json
 
@@ -128,7 +143,7 @@ def test_a_number_out_of_range_is_refused_with_the_file(tmp_path, field, value):
         read_experiment(write(tmp_path, f"{text}\n{field}: {value}\n"))
 
 
-@pytest.mark.parametrize("field", ["seeds", "rates", "percentiles", "ema_decays"])
+@pytest.mark.parametrize("field", ["seeds", "rates", "rules", "percentiles", "ema_decays"])
 @pytest.mark.parametrize("value", ["-1", ".nan", ".inf", "1.0e+30", "true", "many"])
 def test_one_wrong_number_in_a_list_is_found(tmp_path, field, value):
     lines = [line for line in FILE.splitlines() if not line.startswith(f"{field}:")]
