@@ -31,7 +31,8 @@ PICTURES = (8, 20)
 CAPTION_ALONE = 0.75
 """How often a picture of the second cycle comes with a caption alone."""
 CHATS = 4
-CHAT_EVERY = 6
+CHAT_EVERY = (6, 2)
+"""Steps from one with chats to the next, by cycle: with 6 the model answers plain questions as if they were pictures."""
 CHAT_WEIGHT = 0.5
 WARM_UP = 30
 RATES = [6e-4, 3e-4]
@@ -106,7 +107,7 @@ class Alignment:
             told = turns(part.pictures[index], part.pictures, rng)
             alone = cycle == 1 and rng.random() < CAPTION_ALONE
             chosen.append(self.writer.picture(part.tokens[index], told[:1] if alone else told))
-        if step % CHAT_EVERY == 0:
+        if step % CHAT_EVERY[cycle] == 0:
             chats = [refusal(rng) if rng.random() < 0.3 else rng.choice(self.chats) for _ in range(CHATS)]
             chosen += [self.writer.chat(question, answer, CHAT_WEIGHT) for question, answer in chats]
         return chosen
