@@ -132,12 +132,12 @@ def uneven(folder: Path, count: int, batch: int) -> None:
     processor = tiny_processor()
     dataset, model = to_dataset(rows), tiny_model(processor=processor)
     ours: dict[str, Any] = {"train_dataset": dataset, "processing_class": processor}
-    scored = ByornTrainer(model, settings(folder, percentile=0.6), **ours)
+    scored = ByornTrainer(model, settings(folder, rule="paper"), **ours)
     (folder / f"flags-{scored.args.process_index}.json").write_text(json.dumps(scored.flagged.tolist()))
     kinds: dict[str, Any] = {"uneven": ByornTrainer, "plain": SFTTrainer}
     for name, kind in kinds.items():
         model = tiny_model(processor=processor)
-        args = settings(folder, percentile=1.0, **changes)  # byorn scores the rows and trusts them all
+        args = settings(folder, rule="paper", percentile=1.0, **changes)  # byorn scores the rows and trusts them all
         trainer = kind(model, args, peft_config=default_lora(model, dropout=0.1), **ours)
         trainer.train()
         write(trainer, [], name)

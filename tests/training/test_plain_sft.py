@@ -46,7 +46,7 @@ def test_a_run_with_no_flagged_row_is_plain_fine_tuning(tmp_path):
 def test_scoring_first_leaves_no_trace_in_the_training_that_follows(tmp_path):
     processor = tiny_processor()
     model = tiny_model(processor=processor)
-    args = settings(tmp_path / "a", percentile=1.0, **GROUPING)  # trusts every row, after scoring it
+    args = settings(tmp_path / "a", rule="paper", percentile=1.0, **GROUPING)  # trusts every row, after scoring it
     dataset = to_dataset(tiny_rows(ROWS))
     ours = ByornTrainer(model, args, train_dataset=dataset, processing_class=processor, peft_config=lora(model))
     assert ours.tally.seconds["scoring"] > 0
