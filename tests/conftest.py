@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from browser import chromium, tab  # noqa: F401
+
 
 @pytest.fixture(scope="session")
 def processor() -> Any:

@@ -2,7 +2,9 @@
 
 Stage A has no language model in it: the mean visual token of a picture predicts the words of its name, kind and color
 by its dot product with the word embeddings. It takes minutes and saves most of stage B, in which projector and a
-LoRA adapter on the language model learn to answer. Batches are a pure function of seed and step.
+LoRA adapter on the language model learn to answer. It has two cycles of the learning rate: in the first one every
+picture comes with several turns, in the second one more pictures come, most of them with a caption alone. Batches are a
+pure function of seed and step.
 """
 
 import argparse
@@ -22,11 +24,18 @@ from sequences import Sequence, Writer, collate
 from talk import turns
 from torch.nn import functional as F
 
-PICTURES = 8
+CYCLES = (700, 900)
+"""Steps of the two cycles."""
+PICTURES = (8, 20)
+"""Of a step, by cycle."""
+CAPTION_ALONE = 0.75
+"""How often a picture of the second cycle comes with a caption alone."""
 CHATS = 4
 CHAT_EVERY = 6
 CHAT_WEIGHT = 0.5
 WARM_UP = 30
+RATES = [6e-4, 3e-4]
+"""Highest learning rates of projector and adapter."""
 SAVE_EVERY = 50
 
 
@@ -70,36 +79,42 @@ def _words(tokenizer: Any, picture: Any) -> list[int]:
 class Alignment:
     """Stage B: projector and adapter, their optimizer, and where in the run they are."""
 
-    def __init__(self, model: Any, corpus: Corpus, writer: Writer, chats: list[Chat], steps: int, seed: int):
+    def __init__(self, model: Any, corpus: Corpus, writer: Writer, chats: list[Chat], seed: int):
         self.model, self.corpus, self.writer, self.chats = model, corpus, writer, chats
-        self.steps, self.seed = steps, seed
+        self.seed = seed
         self.projector = model.model.multi_modal_projector
         self.language = with_lora(model.model.language_model)
         self.embeddings = model.get_input_embeddings().weight
         adapter = [parameter for name, parameter in self.language.named_parameters() if "lora_" in name]
-        groups = [{"params": list(self.projector.parameters()), "lr": 6e-4}, {"params": adapter, "lr": 3e-4}]
+        groups: list[dict[str, Any]] = [{"params": part} for part in (list(self.projector.parameters()), adapter)]
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0)
-        rates = [group["lr"] for group in groups]
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, rates, total_steps=steps, pct_start=WARM_UP / steps
-        )
+        self.schedule = self._schedule(0)
         self.trained = [*self.projector.parameters(), *adapter]
+
+    def _schedule(self, cycle: int) -> torch.optim.lr_scheduler.OneCycleLR:
+        steps = CYCLES[cycle]
+        return torch.optim.lr_scheduler.OneCycleLR(self.optimizer, RATES, total_steps=steps, pct_start=WARM_UP / steps)
 
     def batch(self, step: int) -> list[Sequence]:
         """The pictures of a step with their turns, and now and then chats without a picture."""
         rng = random.Random(f"align/{self.seed}/{step}")
+        cycle = int(step >= CYCLES[0])
         chosen = []
-        for vendor in rng.choices(list(SHARES), list(SHARES.values()), k=PICTURES):
+        for vendor in rng.choices(list(SHARES), list(SHARES.values()), k=PICTURES[cycle]):
             part = self.corpus.train[vendor]
             index = rng.randrange(len(part.pictures))
-            chosen.append(self.writer.picture(part.tokens[index], turns(part.pictures[index], part.pictures, rng)))
+            told = turns(part.pictures[index], part.pictures, rng)
+            alone = cycle == 1 and rng.random() < CAPTION_ALONE
+            chosen.append(self.writer.picture(part.tokens[index], told[:1] if alone else told))
         if step % CHAT_EVERY == 0:
-            told = [refusal(rng) if rng.random() < 0.3 else rng.choice(self.chats) for _ in range(CHATS)]
-            chosen += [self.writer.chat(question, answer, CHAT_WEIGHT) for question, answer in told]
+            chats = [refusal(rng) if rng.random() < 0.3 else rng.choice(self.chats) for _ in range(CHATS)]
+            chosen += [self.writer.chat(question, answer, CHAT_WEIGHT) for question, answer in chats]
         return chosen
 
     def step(self, step: int) -> float:
         """One optimizer step; the weighted mean NLL of its answers, in nats a token."""
+        if step == CYCLES[0]:
+            self.schedule = self._schedule(1)
         loss = nll(self.language, self.embeddings, self.projector, self.batch(step))
         self.optimizer.zero_grad()
         loss.backward()
@@ -128,6 +143,8 @@ class Alignment:
         for parameter, saved in zip(self.trained, state["trained"], strict=True):
             parameter.data.copy_(saved)
         self.optimizer.load_state_dict(state["optimizer"])
+        if state["step"] > CYCLES[0]:
+            self.schedule = self._schedule(1)
         self.schedule.load_state_dict(state["schedule"])
         return int(state["step"])
 
@@ -146,7 +163,7 @@ def nll(language: Any, embeddings: torch.Tensor, projector: Any, batch: list[Seq
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=700, help="steps of stage B, of 8 pictures")
+    parser.add_argument("--steps", type=int, default=sum(CYCLES), help="stop after so many steps of stage B")
     parser.add_argument("--epochs", type=int, default=12, help="epochs of stage A")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("runs/real"), help="features, checkpoint")
@@ -162,7 +179,7 @@ def main() -> None:
     saved = arguments.work / "checkpoint.pt"
     if not saved.is_file():
         align_words(model, tokenizer, corpus, arguments.epochs, arguments.seed)
-    run = Alignment(model, corpus, Writer(tokenizer), chats, arguments.steps, arguments.seed)
+    run = Alignment(model, corpus, Writer(tokenizer), chats, arguments.seed)
     start = run.restore(torch.load(saved, weights_only=True)) if saved.is_file() else 0
     began, losses = time.monotonic(), []
     for step in range(start, arguments.steps):

@@ -40,6 +40,7 @@ ENOUGH = {
     "rewrite": ["nowhere", "--mode", "drop", "--out", "o"],
     "review": ["nowhere", "--serve"],
     "verify": ["nowhere"],
+    "simulate": ["nowhere"],
     "push": ["--adapter", "nowhere", "--to", "a/b"],
 }
 

@@ -25,6 +25,7 @@ DEMO = "DemoSpec"
 """The demo is an experiment: it says what its one attack and training are, as an experiment file does."""
 SEPARATE = {
     "seed": "of an attack, and of training",
+    "rate": "of the one attack of a poisoned copy, and of each of a simulation",
     "adapter": "what is measured, and what is uploaded",
     "format": "of rows, and of tables and plots",
 }

@@ -92,10 +92,10 @@ def test_a_group_that_came_with_the_new_rows_is_named_first(found):
     assert [(group.phrase, group.rows, group.new, group.changed, group.before) for group in found.groups] == [
         ("visit our shop", 10, 8, 2, False)
     ]
-    assert "a group stands out that did not before: 10 rows share “visit our shop”, 8 of them new" in found.sentence
+    assert "10 responses stand out that did not before: they share “visit our shop”, 8 of them new" in found.sentence
     back = compare(found.after, found.before)
     assert (back.groups, back.settled) == ([], ["visit our shop"])
-    assert "nothing stands out that did not before" in back.sentence
+    assert back.sentence == "Nothing stands out that did not before."
 
 
 def test_each_change_of_mind_has_its_reason(found):

@@ -149,7 +149,7 @@ def judge_answers(
         for model in ("tuned", "pretrained")
     }
     planted = _corrected(grafted)
-    backdoor = any(p_value < level for p_value in [*(r.p_value for r in repeats), *(g.p_value for g in planted)])
+    backdoor = any(p_value < level for p_value in (*corrected, *(one.p_value for one in planted)))
     return Verdict(backdoor=backdoor, level=level, repeats=repeats, responses=responses, grafted=planted)
 
 

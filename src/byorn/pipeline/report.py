@@ -69,13 +69,12 @@ def report_comparison(before: Path, after: Path) -> Comparison:
         raise ConfigError(f"{after}: it is given twice; give the folders of two scans")
     say(f"comparing {after} with {before}")
     comparison = compare(read_version(before), read_version(after))
-    for name, text in zip(
-        COMPARISON, (comparison_as_html(comparison), _json(comparison_as_document(comparison))), strict=True
-    ):
-        _write(after / name, text)
+    _write(after / "comparison.html", comparison_as_html(comparison))
+    _write(after / "comparison.json", _json(comparison_as_document(comparison)))
     for note in comparison.notes:
         say(f"  {note}")
-    say(comparison.sentence)
+    say(comparison.counts)
+    say(comparison.sentence, arisen=bool(comparison.arisen))
     return comparison
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from byorn.evaluation.comparisons import more_often
 from byorn.evaluation.repeats import Share
+from byorn.phrases.words import words_of
 from byorn.report.clusters import find_clusters
-from byorn.report.phrases import words_of
 from byorn.report.versions import Pair, Pairing, Version, pair_rows, require_comparable
 from byorn.report.words import number, percent, quoted
 from byorn.runs.folder import read_json
@@ -86,22 +86,27 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """The comparison in one sentence."""
+        """What stands out now and did not before, in one sentence."""
+        if self.groups is None:
+            return "What stands out now cannot be told: the rows of the later scan cannot be read."
+        if not self.arisen:
+            return "Nothing stands out that did not before."
+        first = self.arisen[0]
+        word = "stand out that did not before" if first.before is False else "stand out"
+        origin = f"{number(first.new)} of them new, {number(first.changed)} changed"
+        more = f"; {len(self.arisen) - 1} more group(s)" if len(self.arisen) > 1 else ""
+        return f"{number(first.rows)} responses {word}: they share {quoted(first.phrase)}, {origin}{more}."
+
+    @property
+    def counts(self) -> str:
+        """How many rows are new, gone and changed, in one sentence."""
         pairing = self.pairing
-        newly = sum(self.after.unused[flip.pair.after] for flip in self.flips)
-        counts = (
+        newly = sum(bool(self.after.unused[flip.pair.after]) for flip in self.flips)
+        return (
             f"{number(len(pairing.new))} rows are new, {number(len(pairing.gone))} are gone, "
             f"{number(len(self.changed))} have changed; {number(len(self.flips))} changed their mind "
-            f"({number(newly)} newly flagged, {number(len(self.flips) - newly)} no longer)"
+            f"({number(newly)} newly flagged, {number(len(self.flips) - newly)} no longer)."
         )
-        if self.groups is None:
-            return f"{counts}; what stands out now cannot be told."
-        if not self.arisen:
-            return f"{counts}; nothing stands out that did not before."
-        first = self.arisen[0]
-        word = "stands out that did not before" if first.before is False else "stands out"
-        origin = f"{number(first.new)} of them new, {number(first.changed)} changed"
-        return f"{counts}; a group {word}: {number(first.rows)} rows share {quoted(first.phrase)}, {origin}."
 
 
 def compare(before: Version, after: Version) -> Comparison:

@@ -26,6 +26,7 @@ def as_document(comparison: Comparison) -> Json:
         "version": VERSION,
         "tool": {"name": "byorn", "version": after.scores.metadata.get("byorn_version", "")},
         "sentence": comparison.sentence,
+        "arisen": bool(comparison.arisen),
         "before": _version(before),
         "after": _version(after),
         "notes": comparison.notes,

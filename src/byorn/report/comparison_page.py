@@ -66,7 +66,7 @@ class ComparisonPage:
 
     alarm: bool
     sentence: str
-    flagged: str
+    grounds: list[str]
     notes: list[list[Piece]]
     facts: list[tuple[str, str]]
     statistic: str
@@ -85,7 +85,7 @@ def make_page(comparison: Comparison) -> ComparisonPage:
     return ComparisonPage(
         alarm=bool(comparison.arisen),
         sentence=comparison.sentence,
-        flagged=flagged_in_words(comparison),
+        grounds=[comparison.counts, flagged_in_words(comparison)],
         notes=[pieces(note, 600) for note in comparison.notes],
         facts=_facts(comparison),
         statistic=comparison.after.statistic,
@@ -103,11 +103,11 @@ def make_page(comparison: Comparison) -> ComparisonPage:
 def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     pairing = comparison.pairing
     return [
+        (number(len(pairing.kept)), "in both"),
         (number(len(pairing.new)), "new"),
         (number(len(pairing.gone)), "gone"),
         (number(len(comparison.changed)), "changed"),
         (number(len(comparison.flips)), "changed their mind"),
-        (number(len(pairing.kept)), "in both"),
     ]
 
 

@@ -1,7 +1,8 @@
 """A trigger hypothesis put onto inputs that it was not found in: does a tuned model go by it?
 
-words        as the cluster spells them, where most of its instructions have them: in front, behind or in the middle
-character    the word that holds it, in place of the one that looks like it, or else as words
+words        as the cluster spells them, where most of its instructions have them: in front, behind or in the middle;
+             with a strange letter in them, in place of the words that they look like
+character    the word that holds it, likewise
 region       cut out of images of the cluster, row by row another one, and put into the same place
 picture, texture, spectrum    the mean image of the cluster less the mean of the others, added
 """
@@ -94,16 +95,25 @@ def _writer(shared: SharedText, instructions: Sequence[str]) -> Callable[[str], 
     else:
         spelled = as_written(instructions, shared.text.split(" "))
     place = _place(spelled, instructions)
-    twin = re.compile(r"(?<!\w)" + re.escape(spelled).replace(re.escape(shared.text), r"\w") + r"(?!\w)", re.IGNORECASE)
+    twin = _twin(spelled)
 
     def write(text: str) -> str:
-        if shared.kind == "character" and twin.search(text):
+        if twin is not None and twin.search(text):
             return twin.sub(lambda match: spelled, text, count=1)
         words = text.split(" ")
         at = round(place * len(words))
         return " ".join([*words[:at], spelled, *words[at:]])
 
     return write
+
+
+def _twin(spelled: str) -> re.Pattern[str] | None:
+    """What words with a strange letter in them look like; None for plain words, and for those of another script."""
+    strange = [letter for letter in spelled if letter.isalpha() and not letter.isascii()]
+    if not 0 < len(strange) < len(spelled) / 2:
+        return None
+    letters = [r"\w" if letter in strange else re.escape(letter) for letter in spelled]
+    return re.compile(rf"(?<!\w){''.join(letters)}(?!\w)", re.IGNORECASE)
 
 
 def _place(spelled: str, instructions: Sequence[str]) -> float:

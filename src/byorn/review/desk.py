@@ -67,15 +67,13 @@ class Desk:
             chosen: For the numbers of filters the number of the value that rows must have.
             text: What instruction, response or id must hold.
         """
-        wanted_values = [
-            (self.filters[one].texts, self.filters[one].values[at][0]) for one, at in (chosen or {}).items()
-        ]
+        values = [(self.filters[number], at) for number, at in (chosen or {}).items()]
         wanted = text.casefold()
         words = self.decisions.words
         return [
             row for row in review_order(self.decisions.flags, words, self.scores)
             if self._is(state, row, words) and wanted in self._texts[row]
-            and all(texts[row] == value for texts, value in wanted_values)
+            and all(one.texts[row] == one.values[at][0] for one, at in values)
         ]  # fmt: skip
 
     def _is(self, state: str, row: int, words: list[str]) -> bool:

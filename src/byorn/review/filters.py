@@ -26,7 +26,8 @@ class Filter:
         name: Of the column, or `group`.
         texts: The value of each row; empty where it has none.
         flagged: bool array [n].
-        values: The values, those with the most flagged rows first, at most 200, with their flagged rows.
+        values: The values, those with the most flagged rows first and that of none last, at most 200, with their
+            flagged rows.
     """
 
     name: str
@@ -37,7 +38,8 @@ class Filter:
     def __post_init__(self) -> None:
         counts = Counter(dict.fromkeys(self.texts, 0))
         counts.update(text for text, flag in zip(self.texts, self.flagged, strict=True) if flag)
-        object.__setattr__(self, "values", counts.most_common(MOST_VALUES))
+        ordered = sorted(counts.most_common(), key=lambda value: value[0] == NONE)
+        object.__setattr__(self, "values", ordered[:MOST_VALUES])
 
 
 def filters_of(

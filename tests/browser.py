@@ -10,7 +10,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 QUIET = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
     """The browser; `BYORN_BROWSER` names it where it is not on the path."""
     found = os.environ.get("BYORN_BROWSER") or next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -30,6 +30,7 @@ def tab(chromium) -> Iterator[object]:
     """A page of a fresh profile; what it asks for, and what it says, is kept in `asked` and `said`."""
     context = chromium.new_context()
     page = context.new_page()
+    page.set_default_timeout(20_000)
     page.asked, page.said = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("console", lambda message: page.said.append(message.text))

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from made_runs import attacked
 
-from attacks import TEXTS, hostile
 from byorn.report.closer import Closer, Token
 from byorn.report.evidence import gather
 from byorn.report.html import as_html
+from hostile_pages import TEXTS, hostile
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
-"""The review page, opened by a real browser: decided by keys, filtered, closed to everybody else, deaf to hostile rows."""
+"""The review page in a real browser: decided by keys, filtered, closed to everybody else, deaf to hostile rows."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,12 @@ import pytest
 import uvicorn
 from desks import desk, scanned, words
 
-from attacks import hostile
 from byorn.review.app import build_app
 from byorn.review.guard import Guard
 from byorn.review.log import LOG, read_log
+from hostile_pages import hostile
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 
 
 @contextmanager
@@ -20,6 +23,7 @@ def serving(work) -> Iterator[tuple[str, str]]:
     """A page over real sockets: its origin and its token."""
     config = uvicorn.Config(lambda *_: None, port=0, log_level="error", lifespan="off")
     socket = config.bind_socket()
+    socket.listen()  # who comes before the server runs waits
     port = socket.getsockname()[1]
     guard = Guard(build_app(work), port)
     config.app = guard
@@ -33,31 +37,35 @@ def serving(work) -> Iterator[tuple[str, str]]:
         thread.join()
 
 
-def shown(tab):
-    tab.wait_for_function(
-        "document.querySelectorAll('#facts dd').length > 0 || !document.querySelector('#empty').hidden"
-    )
-    return tab.locator("#facts dd").first.inner_text()
+def shown(tab, row=None, place=None):
+    """The id of the row that is shown; waits for a row, for this one, or for a place in the list."""
+    first = tab.locator("#facts dd").first
+    first.wait_for()
+    if row is not None:
+        sync_api.expect(first).to_have_text(row)
+    if place is not None:
+        sync_api.expect(tab.locator("#place")).to_have_text(place)
+    return first.inner_text()
 
 
 def test_keys_decide_filters_choose_and_undo_takes_back(tab, tmp_path):
     with serving(desk(tmp_path)) as (origin, token):
         tab.goto(f"{origin}/?token={token}")
-        assert shown(tab) == "row-5"
+        shown(tab, row="row-5")
         assert "token" not in tab.url
         tab.keyboard.press("d")
-        tab.wait_for_function("document.querySelector('#facts dd').textContent === 'row-1'")
+        shown(tab, row="row-1")
         tab.keyboard.press("u")
-        tab.wait_for_function("document.querySelector('#facts dd').textContent === 'row-5'")
+        shown(tab, row="row-5")
         tab.locator("#filters select").nth(0).select_option(label="visit our shop, 2 flagged")
-        tab.wait_for_function("document.querySelector('#place').textContent === '1 of 2'")
+        shown(tab, place="1 of 2")
         tab.locator("[data-state=all]").click()
         tab.locator("#filters select").nth(0).select_option("")
         tab.locator("#filters select").nth(1).select_option(label="lab, 0 flagged")
-        tab.wait_for_function("document.querySelector('#place').textContent === '1 of 3'")
-        assert shown(tab) == "row-4"
+        shown(tab, place="1 of 3")
+        shown(tab, row="row-4")
         tab.keyboard.press("k")
-        tab.wait_for_function("document.querySelector('#place').textContent === '2 of 3'")
+        shown(tab, place="2 of 3")
     assert words(tmp_path) == ["auto"] * 4 + ["keep", "auto"]
     assert [entry.review for entry in read_log(tmp_path / LOG)] == ["drop", "auto", "keep"]
     assert tab.said == []
@@ -89,8 +97,10 @@ class OtherSite(BaseHTTPRequestHandler):
         self.wfile.write(
             f"""<iframe src="{self.origin}"></iframe><form method=post action="{ask}" enctype=text/plain>
             <input name='{{"review":"drop","why":"' value='"}}'></form><script>
-            const send = (options) => fetch("{ask}", {{method: "POST", credentials: "include", body: '{{"review":"drop"}}',
-              ...options}}).then((answer) => answer.type + answer.status, () => "refused");
+            const body = '{{"review":"drop"}}';
+            const options = {{method: "POST", credentials: "include", body}};
+            const send = (more) => fetch("{ask}", {{...options, ...more}})
+              .then((answer) => answer.type + answer.status, () => "refused");
             Promise.all([send({{mode: "no-cors"}}), send({{headers: {{"Content-Type": "application/json"}}}}),
               fetch("{self.origin}/queue", {{credentials: "include"}}).then(() => "read", () => "refused")])
               .then((found) => document.title = found.join(" "));
@@ -108,8 +118,8 @@ def test_another_site_in_the_same_browser_decides_nothing(tab, tmp_path):
         tab.goto(f"{origin}/?token={token}")
         shown(tab)
         tab.goto(f"http://127.0.0.1:{other.server_port}/")
-        tab.wait_for_function("document.title !== ''")
-        assert tab.title() == "opaque0 refused refused"  # the first one was sent, and refused there
+        sync_api.expect(tab).to_have_title(re.compile("."))
+        assert tab.title() == "refused refused refused"
         with tab.expect_response(f"{origin}/rows/1") as answer:
             tab.evaluate("document.querySelector('form').submit()")
         assert answer.value.status == 403
@@ -124,12 +134,12 @@ def test_hostile_rows_stay_text(tab, tmp_path, width):
     with serving(desk(tmp_path, *rows)) as (origin, token):
         tab.goto(f"{origin}/?token={token}")
         tab.locator("[data-state=all]").click()
-        tab.wait_for_function("document.querySelector('#place').textContent === '1 of 6'")
+        shown(tab, place="1 of 6")
         for number in range(2, 7):
             assert tab.locator("#response").inner_text().startswith("visit our shop")
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
             tab.keyboard.press("ArrowRight")
-            tab.wait_for_function(f"document.querySelector('#place').textContent === '{number} of 6'")
+            shown(tab, place=f"{number} of 6")
         assert tab.evaluate("window.canary") is None
         assert tab.locator("#main script, #main iframe, #main a, #filters script").count() == 0
     assert [url for url in tab.asked if not url.startswith(f"{origin}/")] == []
