@@ -59,6 +59,7 @@ def test_rows_that_cannot_be_used_are_said_before_a_model_is_loaded(place, no_mo
         (["--scan", "nowhere"], "holds no scores.parquet"),
         (["--defense", "prayer"], "unknown defense 'prayer'; known are base-relabel"),
         (["--percentile", "60"], "percentile"),
+        (["--rule", "evidence", "--percentile", "0.9"], "percentile: it belongs to rule paper"),
     ],
 )
 def test_what_training_cannot_use_is_said_before_a_model_is_loaded(place, no_model, capsys, given, said):
