@@ -1,4 +1,4 @@
-"""`byorn scan` by its default rule: three passes and an adaptation, killed anywhere, on several processes, on bad rows."""
+"""`byorn scan` by its default rule: passes and an adaptation, killed anywhere, on several processes, on bad rows."""
 
 import json
 import shutil

@@ -125,7 +125,7 @@ def write(trainer: ByornTrainer, steps: list[dict[str, Any]], name: str) -> None
 
 
 def uneven(folder: Path, count: int, batch: int) -> None:
-    """`flags-RANK.json`: what scoring by all processes flags; `uneven` and `plain`: byorn's run and TRL's on rows
+    """`flags-RANK.json`: what scoring by all processes flags, `evidence-RANK.json`: what it finds; `uneven` and `plain`: byorn's run and TRL's on rows
     without flags.
     """
     rows, changes = tiny_rows(count), {"per_device_train_batch_size": batch, "max_steps": EPOCH}
@@ -134,6 +134,9 @@ def uneven(folder: Path, count: int, batch: int) -> None:
     ours: dict[str, Any] = {"train_dataset": dataset, "processing_class": processor}
     scored = ByornTrainer(model, settings(folder, rule="paper"), **ours)
     (folder / f"flags-{scored.args.process_index}.json").write_text(json.dumps(scored.flagged.tolist()))
+    found = ByornTrainer(tiny_model(processor=processor), settings(folder / "evidence"), **ours).scores
+    values = {name: found.values[name].tolist() for name in ("adapted", "adapted_contrast", "evidence")}
+    (folder / f"evidence-{scored.args.process_index}.json").write_text(json.dumps(values))
     kinds: dict[str, Any] = {"uneven": ByornTrainer, "plain": SFTTrainer}
     for name, kind in kinds.items():
         model = tiny_model(processor=processor)

@@ -53,6 +53,18 @@ def test_scoring_first_leaves_no_trace_in_the_training_that_follows(tmp_path):
     assert_same_run(trained(ours), trained(plain(tmp_path / "b", tiny_rows(ROWS))))
 
 
+def test_the_default_rule_that_flags_nothing_leaves_no_trace_either(tmp_path):
+    """It puts two adapters onto the model, trains them and takes them off again: nothing may be left of that."""
+    processor = tiny_processor()
+    model = tiny_model(processor=processor)
+    dataset, args = to_dataset(tiny_rows(ROWS)), settings(tmp_path / "a", **GROUPING)
+    ours = ByornTrainer(model, args, train_dataset=dataset, processing_class=processor, peft_config=lora(model))
+    assert ours.flags.rule == "evidence"
+    assert not ours.flagged.any()
+    assert list(ours.model.peft_config) == ["default"]
+    assert_same_run(trained(ours), trained(plain(tmp_path / "b", tiny_rows(ROWS))))
+
+
 def test_dropping_flagged_rows_is_plain_fine_tuning_on_the_rest(tmp_path):
     model = tiny_model(processor=tiny_processor())
     ours = trained(build(tmp_path / "a", model=model, replacement="drop", peft_config=lora(model), **GROUPING))
