@@ -120,6 +120,8 @@ def place(tmp_path_factory):
 
 
 OPTIONS = [
+    "--rule",
+    "paper",
     "--percentile",
     "0.9",
     "--learning-rate",
@@ -133,20 +135,20 @@ OPTIONS = [
 ]
 WAYS = {
     "options": (OPTIONS, ""),
-    "aliases": ([*OPTIONS[:2], "--lr", "3e-4", *OPTIONS[4:]], ""),
+    "aliases": ([*OPTIONS[:4], "--lr", "3e-4", *OPTIONS[6:]], ""),
     "set": (
         [word for pair in zip(OPTIONS[::2], OPTIONS[1::2], strict=True) for word in ("--set", "=".join(pair)[2:])],
         "",
     ),
-    "yaml": ([], "percentile: 0.9\nlearning-rate: 3e-4\ndtype: bfloat16\nlora_rank: 4\nmax_length: 900\n"),
-    "aliases in yaml": ([], "percentile: 0.9\nlr: 3e-4\ndtype: bfloat16\nlora_rank: 4\nmax_length: 900\n"),
+    "yaml": ([], "rule: paper\npercentile: 0.9\nlearning-rate: 3e-4\ndtype: bfloat16\nlora_rank: 4\nmax_length: 900\n"),
+    "aliases in yaml": ([], "rule: paper\npercentile: 0.9\nlr: 3e-4\ndtype: bfloat16\nlora_rank: 4\nmax_length: 900\n"),
     "keys of TRL": (
         [],
-        "percentile: 0.9\nlearning_rate: 3e-4\ntorch_dtype: bfloat16\nlora_r: 4\nmax_seq_length: 900\n",
+        "rule: paper\npercentile: 0.9\nlearning_rate: 3e-4\ntorch_dtype: bfloat16\nlora_r: 4\nmax_seq_length: 900\n",
     ),
     "keys of LLaMA-Factory": (
         [],
-        "percentile: 0.9\nlearning_rate: 3e-4\ndtype: bfloat16\nlora_rank: 4\ncutoff_len: 900\n",
+        "rule: paper\npercentile: 0.9\nlearning_rate: 3e-4\ndtype: bfloat16\nlora_rank: 4\ncutoff_len: 900\n",
     ),
     "option before yaml": (OPTIONS, "percentile: 0.2\nlearning_rate: 1\nlora_rank: 2\nmax_length: 100\n"),
     "option before set": ([*OPTIONS, "--set", "percentile=0.2", "--set", "lr=1", "--set", "lora_rank=2"], ""),

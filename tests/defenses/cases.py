@@ -32,6 +32,6 @@ def tiny_case(
 
 def scored(case: Case, percentile: float = 0.6) -> tuple[Flags, float]:
     """As `byorn train` hands it in: the flags of a scan into the run folder."""
-    settings = FlagSettings(percentile=percentile, score_batch_size=case.batch_size)
+    settings = FlagSettings(rule="paper", percentile=percentile, score_batch_size=case.batch_size)
     result = score_and_flag(case, case.folder, settings)
     return result.flags, result.seconds

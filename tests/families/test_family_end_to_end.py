@@ -60,7 +60,17 @@ def run(request, tmp_path_factory):
     write_llama_factory(folder / "data")
     command = ["train", "--model", str(folder / "model"), "--data", str(folder / "data"), "--name", "mixed"]
     command += ["--out", str(folder / "run"), "--device", "cpu", "--lora-rank", "4", "--learning-rate", "0.05"]
-    command += ["--percentile", "0.5", "--max-steps", "2", "--per-device-train-batch-size", "2", "--lora-vision"]
+    command += [
+        "--rule",
+        "paper",
+        "--percentile",
+        "0.5",
+        "--max-steps",
+        "2",
+        "--per-device-train-batch-size",
+        "2",
+        "--lora-vision",
+    ]
     with contextlib.redirect_stderr(io.StringIO()) as log:
         assert main([*command, "--set", "max_response_tokens=4"]) == 0
     return request.param, folder, log.getvalue()

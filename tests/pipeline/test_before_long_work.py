@@ -22,6 +22,8 @@ QUICK = [
     "cpu",
     "--scan",
     "none",
+    "--rule",
+    "paper",
 ]
 
 
@@ -57,6 +59,7 @@ def test_rows_that_cannot_be_used_are_said_before_a_model_is_loaded(place, no_mo
         (["--scan", "nowhere"], "holds no scores.parquet"),
         (["--defense", "prayer"], "unknown defense 'prayer'; known are base-relabel"),
         (["--percentile", "60"], "percentile"),
+        (["--rule", "evidence", "--percentile", "0.9"], "percentile: it belongs to rule paper"),
     ],
 )
 def test_what_training_cannot_use_is_said_before_a_model_is_loaded(place, no_model, capsys, given, said):
@@ -103,7 +106,7 @@ def test_flags_are_compared_with_a_truth_of_one_s_own(place, capsys):
 
 
 def test_a_rule_that_flags_nearly_all_warns(place, capsys):
-    assert main([*command(place, "scan", "all"), "--percentile", "0"]) == 0
+    assert main([*command(place, "scan", "all"), "--rule", "paper", "--percentile", "0"]) == 0
     assert "warning: nearly every row is flagged" in capsys.readouterr().err
 
 

@@ -23,6 +23,8 @@ QUICK = [
     "cpu",
     "--scan",
     "none",
+    "--rule",
+    "paper",
 ]
 
 
@@ -50,7 +52,7 @@ def trained(place):
 
 def test_scan_leaves_scores_flags_and_their_circumstances(place, capsys):
     out = place / "scan"
-    assert main([*common(place, "scan"), "--out", str(out), "--percentile", "0.75"]) == 0
+    assert main([*common(place, "scan"), "--out", str(out), "--rule", "paper", "--percentile", "0.75"]) == 0
     scores, flags = pq.read_table(out / "scores.parquet"), pq.read_table(out / "flags.parquet").to_pydict()
     assert scores.num_rows == 24
     assert not (out / "scores.partial.jsonl").exists()
@@ -80,7 +82,7 @@ def test_a_second_scan_uses_the_scores_that_are_there_and_keeps_a_persons_review
     columns = pq.read_table(out / "flags.parquet").to_pydict()
     columns["review"][3] = "drop"
     pq.write_table(pa.table(columns), out / "flags.parquet")
-    assert main([*common(place, "scan"), "--out", str(out), "--percentile", "0.9"]) == 0
+    assert main([*common(place, "scan"), "--out", str(out), "--rule", "paper", "--percentile", "0.9"]) == 0
     assert (out / "scores.parquet").stat().st_mtime_ns == written
     assert pq.read_table(out / "flags.parquet").to_pydict()["review"][3] == "drop"
 

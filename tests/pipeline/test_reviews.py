@@ -92,7 +92,7 @@ def test_a_dry_run_says_whose_scores_would_be_used_and_takes_nothing(place, revi
 
 
 def test_another_rule_takes_the_scores_and_keeps_the_decisions(place, reviewed):
-    rule = ["--percentile", "0.9", "--statistic", "nll_max"]
+    rule = ["--rule", "paper", "--percentile", "0.9", "--statistic", "nll_max"]
     assert main([*command(place, "train", "runs/rule"), *QUICK, *rule, "--scan", str(reviewed)]) == 0
     flags = pq.read_table(place / "runs/rule/flags.parquet").to_pydict()
     assert flags["rule"][0] == "percentile(p=0.9, statistic=nll_max)"

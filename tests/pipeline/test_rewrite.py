@@ -27,7 +27,7 @@ def place(tmp_path_factory):
 
 
 def scan(place, data, out, *more):
-    options = ["--model", str(place / "model"), "--device", "cpu", "--show", "0", *more]
+    options = ["--model", str(place / "model"), "--device", "cpu", "--show", "0", "--rule", "paper", *more]
     return main(["scan", "--data", str(place / data), "--out", str(place / out), *options])
 
 

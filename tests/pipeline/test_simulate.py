@@ -29,7 +29,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
     save_tiny(folder / "model")
     write_rows(tiny_rows(40), folder / "data")
-    scan(folder, "data", "scan")
+    scan(folder, "data", "scan", "--rule", "paper")
     before = contents(folder / "data")
     assert simulate(folder, "--attacks", ATTACKS) == 0
     assert contents(folder / "data") == before
@@ -140,7 +140,7 @@ def test_the_report_of_the_scan_tells_it_and_that_of_a_later_scan_does_not(place
     assert read_simulation(run.folder, run.scores, run.flags) is not None
     shutil.copytree(place / "model", tmp_path / "model")
     shutil.copytree(place / "data", tmp_path / "data")
-    scan(tmp_path, "data", "scan", "--percentile", "0.9")
+    scan(tmp_path, "data", "scan", "--rule", "paper", "--percentile", "0.9")
     later = read_run(tmp_path / "scan")
     assert read_simulation(later.folder, later.scores, later.flags) is None
 

@@ -22,7 +22,7 @@ from launching import torchrun
 
 ROWS, TEST_ROWS, BATCH = 20, 9, 2
 TRAIN = (
-    f"train --model model --data data --out run --max-steps 3 --per-device-train-batch-size {BATCH} "
+    f"train --model model --data data --rule paper --out run --max-steps 3 --per-device-train-batch-size {BATCH} "
     "--set logging_steps=1 --set save_steps=2"
 )
 EVALUATE = (

@@ -25,7 +25,18 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
     save_tiny(folder / "model")
     write_rows(tiny_rows(8), folder / "data")
-    options = ["--data", str(folder / "data"), "--model", str(folder / "model"), "--device", "cpu", "--show", "0"]
+    options = [
+        "--data",
+        str(folder / "data"),
+        "--model",
+        str(folder / "model"),
+        "--device",
+        "cpu",
+        "--show",
+        "0",
+        "--rule",
+        "paper",
+    ]
     assert main(["scan", *options, "--out", str(folder / "scan")]) == 0
     return folder
 

@@ -79,21 +79,21 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_scan_by_contrast_adds_one_pass_to_an_earlier_scan(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["scan", "--model", "model", "--data", "data", "--device", "cpu", "--out", "scan"]
-    assert main([*command, "--statistic", "contrast", "--dry-run"]) == 0
+    assert main([*command, "--rule", "paper", "--statistic", "contrast", "--dry-run"]) == 0
     assert "scoring 12 rows twice: about" in capsys.readouterr().err
     assert main(command) == 0
     plain = pq.read_table(place / "scan" / "scores.parquet")
-    assert main([*command, "--statistic", "contrast", "--show", "2"]) == 0
+    assert main([*command, "--rule", "paper", "--statistic", "contrast", "--show", "2"]) == 0
     said = capsys.readouterr().err
     assert "scoring 12 rows with the images of others" in said
     assert "percentile(p=0.6, statistic=contrast)" in said
     both = pq.read_table(place / "scan" / "scores.parquet")
     assert both.drop_columns("contrast").to_pydict() == plain.to_pydict()
-    assert main([*command, "--statistic", "contrast"]) == 0
+    assert main([*command, "--rule", "paper", "--statistic", "contrast"]) == 0
     assert "with the images of others" not in capsys.readouterr().err
 
 
 def test_a_training_flags_by_contrast(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = "train --model model --data data --device cpu --out run --max-steps 1 --batch-size 4"
-    assert main([*command.split(), "--statistic", "contrast", "--set", "max_response_tokens=3"]) == 0
+    assert main([*command.split(), "--rule", "paper", "--statistic", "contrast", "--set", "max_response_tokens=3"]) == 0
     assert "statistic=contrast" in capsys.readouterr().err

@@ -125,19 +125,22 @@ def write(trainer: ByornTrainer, steps: list[dict[str, Any]], name: str) -> None
 
 
 def uneven(folder: Path, count: int, batch: int) -> None:
-    """`flags-RANK.json`: what scoring by all processes flags; `uneven` and `plain`: byorn's run and TRL's on rows
+    """`flags-RANK.json`: what scoring by all processes flags, `evidence-RANK.json`: what it finds; `uneven` and `plain`: byorn's run and TRL's on rows
     without flags.
     """
     rows, changes = tiny_rows(count), {"per_device_train_batch_size": batch, "max_steps": EPOCH}
     processor = tiny_processor()
     dataset, model = to_dataset(rows), tiny_model(processor=processor)
     ours: dict[str, Any] = {"train_dataset": dataset, "processing_class": processor}
-    scored = ByornTrainer(model, settings(folder, percentile=0.6), **ours)
+    scored = ByornTrainer(model, settings(folder, rule="paper"), **ours)
     (folder / f"flags-{scored.args.process_index}.json").write_text(json.dumps(scored.flagged.tolist()))
+    found = ByornTrainer(tiny_model(processor=processor), settings(folder / "evidence"), **ours).scores
+    values = {name: found.values[name].tolist() for name in ("adapted", "adapted_contrast", "evidence")}
+    (folder / f"evidence-{scored.args.process_index}.json").write_text(json.dumps(values))
     kinds: dict[str, Any] = {"uneven": ByornTrainer, "plain": SFTTrainer}
     for name, kind in kinds.items():
         model = tiny_model(processor=processor)
-        args = settings(folder, percentile=1.0, **changes)  # byorn scores the rows and trusts them all
+        args = settings(folder, rule="paper", percentile=1.0, **changes)  # byorn scores the rows and trusts them all
         trainer = kind(model, args, peft_config=default_lora(model, dropout=0.1), **ours)
         trainer.train()
         write(trainer, [], name)

@@ -47,7 +47,13 @@ def test_a_value_out_of_range_is_refused_with_its_name_and_a_fix(tmp_path, name,
     [("percentile", 0), ("percentile", 1), ("ema_decay", 0.0), ("ema_decay", 1.0), ("response_top_p", 1.0)],
 )
 def test_the_ends_of_a_range_are_allowed(tmp_path, name, value):
-    assert getattr(ByornConfig(str(tmp_path), **QUIET, **{name: value}), name) == value
+    assert getattr(ByornConfig(str(tmp_path), **QUIET, rule="paper", **{name: value}), name) == value
+
+
+@pytest.mark.parametrize(("name", "value"), [("percentile", 0.9), ("statistic", "nll_max")])
+def test_what_belongs_to_the_other_rule_is_refused(tmp_path, name, value):
+    with pytest.raises(ConfigError, match=f"^{name}: it belongs to rule paper; give rule paper as well"):
+        ByornConfig(str(tmp_path), **QUIET, **{name: value})
 
 
 def test_every_field_of_ours_explains_itself():

@@ -46,10 +46,22 @@ def test_a_run_with_no_flagged_row_is_plain_fine_tuning(tmp_path):
 def test_scoring_first_leaves_no_trace_in_the_training_that_follows(tmp_path):
     processor = tiny_processor()
     model = tiny_model(processor=processor)
-    args = settings(tmp_path / "a", percentile=1.0, **GROUPING)  # trusts every row, after scoring it
+    args = settings(tmp_path / "a", rule="paper", percentile=1.0, **GROUPING)  # trusts every row, after scoring it
     dataset = to_dataset(tiny_rows(ROWS))
     ours = ByornTrainer(model, args, train_dataset=dataset, processing_class=processor, peft_config=lora(model))
     assert ours.tally.seconds["scoring"] > 0
+    assert_same_run(trained(ours), trained(plain(tmp_path / "b", tiny_rows(ROWS))))
+
+
+def test_the_default_rule_that_flags_nothing_leaves_no_trace_either(tmp_path):
+    """It puts two adapters onto the model, trains them and takes them off again: nothing may be left of that."""
+    processor = tiny_processor()
+    model = tiny_model(processor=processor)
+    dataset, args = to_dataset(tiny_rows(ROWS)), settings(tmp_path / "a", **GROUPING)
+    ours = ByornTrainer(model, args, train_dataset=dataset, processing_class=processor, peft_config=lora(model))
+    assert ours.flags.rule == "evidence"
+    assert not ours.flagged.any()
+    assert list(ours.model.peft_config) == ["default"]
     assert_same_run(trained(ours), trained(plain(tmp_path / "b", tiny_rows(ROWS))))
 
 

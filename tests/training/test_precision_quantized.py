@@ -145,7 +145,7 @@ def test_a_trl_script_s_own_quantization_config_trains_each_adapter_too(checkpoi
 
     trainer = ByornTrainer(
         checkpoint,
-        settings(tmp_path, max_steps=3, percentile=0.5),
+        settings(tmp_path, max_steps=3, rule="paper", percentile=0.5),
         train_dataset=to_dataset(tiny_rows(ROWS)),
         quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4"),
     )

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from byorn.data.dataset import to_dataset
 from byorn.errors import ConfigError, MismatchError
 from byorn.flagging.percentile import flag_percentile
-from byorn.scoring.score import score_dataset
+from byorn.runs.batches import Shard
+from byorn.scoring.score import evidence_together, score_dataset
 from byorn.testing import tiny_rows
 from byorn.training.processes import require_processes, rows_a_step, use_one_gpu
 from launching import torchrun
@@ -111,6 +112,15 @@ def test_rows_without_flags_are_scored_together_and_flagged_alike(several, model
     dataset = to_dataset(tiny_rows(UNEVEN))
     expected = flag_percentile(score_dataset(model, processor, dataset), 0.6).flagged.tolist()
     assert several.read("flags") == [expected] * several.processes
+
+
+def test_all_processes_adapt_alike_and_find_the_evidence_that_one_finds(several, model, processor):
+    rows = tiny_rows(UNEVEN)
+    scores = score_dataset(model, processor, to_dataset(rows))
+    alone = evidence_together(scores, model, processor, to_dataset(rows), rows, Shard(0, 1), batch_size=8)
+    for found in several.read("evidence"):
+        for name, values in found.items():
+            assert values == pytest.approx(alone.values[name].tolist(), abs=1e-4)
 
 
 def test_uneven_rows_without_flags_are_plain_fine_tuning_to_the_last_bit(several):

@@ -18,11 +18,11 @@ from byorn.training.trainer import ByornTrainer
 ROWS = 10
 
 
-def script(folder, *, rows=None, seed=0, max_steps=2, **changes):
-    """The lines that a user's script would have."""
+def script(folder, *, rows=None, seed=0, max_steps=2, rule="paper", **changes):
+    """The lines that a user's script would have, with the paper's rule."""
     processor = tiny_processor()
     return ByornTrainer(
-        tiny_model(processor=processor, seed=seed), settings(folder, max_steps=max_steps, **changes),
+        tiny_model(processor=processor, seed=seed), settings(folder, max_steps=max_steps, rule=rule, **changes),
         processing_class=processor,
         train_dataset=to_dataset(rows or tiny_rows(ROWS)),
     )  # fmt: skip

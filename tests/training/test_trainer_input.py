@@ -41,7 +41,7 @@ def test_a_flag_that_is_neither_true_nor_false_is_refused(tmp_path, values):
 
 def test_without_flags_the_rows_are_scored_first_and_flagged_at_the_percentile(tmp_path):
     dataset = to_dataset(tiny_rows(10))
-    trainer = make(tmp_path, dataset=dataset, percentile=0.6)
+    trainer = make(tmp_path, dataset=dataset, rule="paper", percentile=0.6)
     expected = flag_percentile(score_dataset(tiny_model(), tiny_processor(), dataset), 0.6).flagged
     assert trainer.flagged.tolist() == expected.tolist()
     assert trainer.flagged.sum() == 4
@@ -50,7 +50,7 @@ def test_without_flags_the_rows_are_scored_first_and_flagged_at_the_percentile(t
 
 def test_flagging_first_or_beforehand_trains_the_same(tmp_path):
     scores = score_dataset(tiny_model(), tiny_processor(), to_dataset(tiny_rows(ROWS)))
-    own = make(tmp_path / "own", percentile=0.5, max_steps=4)
+    own = make(tmp_path / "own", rule="paper", percentile=0.5, max_steps=4)
     own.train()
     given = make(tmp_path / "given", flags=flag_percentile(scores, 0.5), max_steps=4)
     given.train()

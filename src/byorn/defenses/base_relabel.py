@@ -3,7 +3,7 @@
 Formula: u_i as for `byorn`; flagged rows are learned with t_i = argmax decoding of p_theta0(. | x_i, q_i), the same
 text at
     every visit (`sampled=true`: one draw at temperature 1 instead). No average, no second draw.
-Cost: one forward pass a row, and for a flagged row one more for each token of its answer.
+Cost: that of the scan, and for a flagged row one more for each token of its answer.
 Source: the ablation that shows what the moving average adds to `byorn`: rows, flags and batches are the same.
 """
 
@@ -34,7 +34,7 @@ def base_relabel(case: Case, *, sampled: bool = False) -> Plan:
     flagged = np.flatnonzero(plan.flags.replaced)
     answers, spent = _answers(case, flagged, _limit(case, plan), sampled)
     steps = sum(answer["tokens"] + (not answer["truncated"]) for answer in answers)  # the end of turn is a step too
-    cost = Cost(plan.cost.seconds + spent, len(case.rows) + steps)
+    cost = Cost(plan.cost.seconds + spent, plan.cost.forward_passes + steps)
 
     def prepare(trainer: Any) -> None:
         trainer.source = FixedResponses(answers)

@@ -1,11 +1,15 @@
 """The rules by their names in the settings: scores -> flags."""
 
+import re
+
 from byorn.flagging.evidence import RULE, flag_evidence
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags
-from byorn.scoring.statistics import EVIDENCE
+from byorn.scoring.statistics import EVIDENCE, PASSES
 from byorn.scoring.table import Scores
+
+_STATISTIC = re.compile(r"\bstatistic=(\w+)")
 
 
 def flag(scores: Scores, settings: FlagSettings) -> Flags:
@@ -22,6 +26,22 @@ def flag(scores: Scores, settings: FlagSettings) -> Flags:
 def flagged_by(settings: FlagSettings) -> str:
     """The column of the scores that the rule of the settings looks at."""
     return EVIDENCE if settings.rule == "evidence" else settings.statistic
+
+
+def column_of(rule: str, scores: Scores) -> str:
+    """The column of the scores that flags are about, from their rule as it was written down."""
+    named = _named(rule)
+    return named if named in scores.values else FlagSettings.statistic
+
+
+def passes_of(rule: str) -> int:
+    """Forward passes over the rows that the rule of flags takes."""
+    return PASSES.get(_named(rule), 1)
+
+
+def _named(rule: str) -> str:
+    found = _STATISTIC.search(rule)
+    return EVIDENCE if rule == RULE else found[1] if found else FlagSettings.statistic
 
 
 def described(flags: Flags) -> str:

@@ -51,13 +51,21 @@ def vision_prefix(model: Any) -> str | None:
 
 
 def linears(module: Any) -> Iterator[tuple[str, Any]]:
-    """Names and linear layers, but for the one inside torch's own attention, which is never called as a layer."""
+    """Names and linear layers, but for the one inside torch's own attention, which is never called as a layer. A layer
+    that an adapter lies on has the name that it has without; the layers of the adapter are left out.
+    """
     from torch import nn
 
     inert = {id(part.out_proj) for part in module.modules() if isinstance(part, nn.MultiheadAttention)}
+    adapted = ""
     for name, part in module.named_modules():
-        if isinstance(part, nn.Linear) and id(part) not in inert:
-            yield name, part
+        if adapted and name.startswith(adapted):
+            continue
+        layer = getattr(part, "base_layer", part)
+        if layer is not part:
+            adapted = f"{name}."
+        if isinstance(layer, nn.Linear) and id(layer) not in inert:
+            yield name, layer
 
 
 def inside(prefix: str, name: str) -> bool:

@@ -90,11 +90,10 @@ def enrichment(phrases: Phrases, ranks: np.ndarray) -> Enrichment:
 
 
 def ranks_of(values: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """float64 [n]: 1 for the most plausible of the rows that are `left`, 0 for the others; a row without a score has
-    the rank whose exponential score is the mean, so that it says nothing.
+    """float64 [n]: 1 for the most plausible of the rows that are `left` and have a score, 0 for all others, which are
+    not compared.
     """
     ranks = np.zeros(len(values))
     known = left & ~np.isnan(values)
-    ranks[left] = left.sum() * (1 - np.exp(-1.0)) + 0.5
-    ranks[known] = rankdata(values[known]) * left.sum() / max(1, known.sum())
+    ranks[known] = rankdata(values[known])
     return ranks

@@ -100,9 +100,10 @@ def _standing_out(
             left[other.rows] = other is look
         left[look.rows] = True
         ranks = ranks_of(values[look.statistic], left)
-        top = int((ranks[look.rows] > left.sum() - len(look.rows)).sum())
-        clear = look.p_value * tests < CLEAR and _upper_half(ranks, look.rows, left) >= LEAST_TOP
-        if clear or top >= LEAST_TOP * len(look.rows):
+        known = look.rows[ranks[look.rows] > 0]
+        top = int((ranks[known] > (ranks > 0).sum() - len(known)).sum())
+        clear = look.p_value * tests < CLEAR and _upper_half(ranks, known) >= LEAST_TOP
+        if clear or top >= LEAST_TOP * len(known):
             texts = [responses[row] for row in look.rows[:_SAMPLE]]
             yield Group(
                 phrase=extended(phrases.texts[look.number], texts),
@@ -132,16 +133,19 @@ def grown(group: Group, responses: Sequence[str], values: np.ndarray) -> np.ndar
     shared = phrases.means(inside.astype(float)) * phrases.supports >= SHARED * len(group.rows)
     for number in sorted(np.flatnonzero(shared).tolist(), key=lambda number: -phrases.supports[number]):
         rows = phrases.rows_of(number)
-        middle = np.median(ranks[rows[~inside[rows]]])
+        others = ranks[rows[~inside[rows]]]
+        if not others.any():
+            continue
+        middle = np.median(others[others > 0])
         if (ranks[rows] >= middle).sum() >= LEAST_TOP * (ranks >= middle).sum():
             return np.union1d(rows, group.rows)
     return group.rows
 
 
-def _upper_half(ranks: np.ndarray, rows: np.ndarray, left: np.ndarray) -> float:
+def _upper_half(ranks: np.ndarray, rows: np.ndarray) -> float:
     """Of the rows that are as implausible as the middle one of `rows`, the share that is of them."""
     middle = np.median(ranks[rows])
-    return float((ranks[rows] >= middle).sum() / max(1, (ranks[left] >= middle).sum()))
+    return float((ranks[rows] >= middle).sum() / (ranks >= middle).sum())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,9 +174,10 @@ def _significant(
 
 def _look(phrases: Phrases, statistic: str, values: np.ndarray, left: np.ndarray) -> _Look:
     """The clearest phrase among the rows that are left."""
-    found = enrichment(phrases, ranks_of(values, left))
+    ranks = ranks_of(values, left)
+    found = enrichment(phrases, ranks)
     looked = found.supports >= np.maximum(LEAST_ROWS, phrases.supports // 2)
-    looked &= found.supports <= left.sum() // 2
+    looked &= found.supports <= (ranks > 0).sum() // 2
     number = int(np.argmin(np.where(looked, found.p_values(looked), np.inf)))
     rows = phrases.rows_of(number)
     rows = rows[left[rows]]

@@ -89,12 +89,12 @@ def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool, passes: int = 1) -
         return
     total = passes * forward_seconds(inputs, batch_size) * len(inputs.rows) / current_shard().num_shards
     weights = gigabytes(weight_bytes(inputs.model))
-    twice = " twice" if passes == 2 else ""
-    say(f"scoring {len(inputs.rows)} rows{twice}: about {seconds(total)}; weights {weights}, activations come on top")
+    times = {1: "", 2: " twice"}.get(passes, f" {passes} times")
+    say(f"scoring {len(inputs.rows)} rows{times}: about {seconds(total)}; weights {weights}, activations come on top")
 
 
 def estimate_training(
-    inputs: Inputs, config: "ByornConfig", *, flagged: int, adapter: int, scan: bool
+    inputs: Inputs, config: "ByornConfig", *, flagged: int, adapter: int, scan: int
 ) -> TrainingEstimate:
     """What training these rows will take, a step taken as `STEP` forward passes.
 
@@ -103,7 +103,7 @@ def estimate_training(
         config: How they are trained on.
         flagged: Rows whose responses are sampled.
         adapter: Weights of the adapter.
-        scan: Whether the rows are scored first.
+        scan: Forward passes over the rows before training; 0 where they are scored already.
     """
     batch = config.per_device_train_batch_size
     rows = len(inputs.rows)
@@ -112,7 +112,7 @@ def estimate_training(
     steps = planned_steps(rows, config)
     visits = steps * rows_a_step(config) / config.world_size  # of each process
     return TrainingEstimate(
-        rows=rows, flagged=flagged, steps=steps, scoring=forward * rows / config.world_size if scan else 0.0,
+        rows=rows, flagged=flagged, steps=steps, scoring=scan * forward * rows / config.world_size,
         learning=STEP * forward * visits, sampling=sampling * visits * flagged / rows, visits=visits,
         weights=weight_bytes(inputs.model), adapter=OPTIMIZER_BYTES * adapter,
     )  # fmt: skip

@@ -180,9 +180,7 @@ def _write(
     spec: RewriteSpec,
 ) -> Rewritten:
     if not any(edit.keep for edit in edits.values()):
-        raise DataError(
-            "every record would go to the quarantine; raise --percentile of the scan, or use --mode replace"
-        )
+        raise DataError("every record would go to the quarantine; flag fewer, or use --mode replace")
     jobs = list(_jobs(scanned, edits, out))
     with progress(len(jobs), "writing", "file") as bar:
         for job in jobs:

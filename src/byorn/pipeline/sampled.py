@@ -2,9 +2,9 @@
 
 Phrases are those of the groups that the report finds; where it finds none, those that flagged rows share
 (`byorn.evaluation.flagged_phrases`). Half of the flagged inputs are of rows that say one, the others are drawn from all
-flagged rows: under a rule that flags 40 %, few of them are poisoned. Trusted inputs are drawn from the more plausible
-half of the rows that are neither flagged nor in a group: of all, these are the least likely to be poisoned; the very
-most plausible alone would be one kind of easy question.
+flagged rows: under the paper's rule, which flags 40 %, few of them are poisoned. Trusted inputs are drawn from the more
+plausible half of the rows that are neither flagged nor in a group: of all, these are the least likely to be poisoned;
+the very most plausible alone would be one kind of easy question.
 """
 
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def sample(scanned: Scanned, spec: VerifySpec, limit: int | None = None) -> Samp
     if min(len(asked), len(trusted)) < FEWEST:
         raise DataError(
             f"{scanned.folder}: {len(asked)} flagged and {len(trusted)} trusted inputs can be asked, "
-            f"and no difference shows on fewer than {FEWEST} of each; scan more rows, or with another percentile"
+            f"and no difference shows on fewer than {FEWEST} of each; scan more rows, or with --rule paper"
         )
     held = {plain(row.response) for row in others}
     return Sampled(

@@ -17,11 +17,12 @@ from byorn.models.inputs import REJECTS, Inputs, open_inputs
 from byorn.models.spec import ModelSpec
 from byorn.models.template import special_tokens
 from byorn.pipeline.estimate import tell_scan
-from byorn.pipeline.scores import PASSES, score_rows
+from byorn.pipeline.scores import score_rows
 from byorn.report.run import Run, read_config, read_rejects
 from byorn.runs.folder import make_folder, read_json, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
+from byorn.scoring.statistics import EVIDENCE, PASSES
 from byorn.scoring.table import Scores
 from byorn.text import clip
 
@@ -97,7 +98,7 @@ def _flags(scores: Scores, settings: FlagSettings, path: Path) -> Flags:
     if unscored:
         say(f"  {unscored} row(s) could not be scored and are flagged too; see the reason column of scores.parquet")
     if count > NEARLY_ALL * len(flags):
-        say("  warning: nearly every row is flagged, so hardly any response is learned; use another rule or percentile")
+        say("  warning: nearly every row is flagged, so hardly any response is learned; look at the scores")
     return flags
 
 
@@ -116,7 +117,9 @@ def as_run(result: ScanResult, out: Path) -> Run:
 
 
 def show_ends(result: ScanResult, count: int = 10) -> str:
-    """The least and the most plausible responses as plain tables: score, where the row stands, response."""
+    """The least and the most plausible responses by what is flagged by, as plain tables: score, where the row stands,
+    response.
+    """
     values = result.scores.values[result.statistic]
     order = np.argsort(-np.where(np.isnan(values), np.inf, values), kind="stable")
     count = min(count, len(order))
@@ -130,7 +133,8 @@ def _listed(title: str, result: ScanResult, rows: np.ndarray) -> list[str]:
         for i in rows
     ]
     width = max([len("row"), *map(len, names)])
-    lines = [title, f"{'nats/token':>10}  {'row':<{width}}  response"]
+    score = EVIDENCE if result.statistic == EVIDENCE else "nats/token"
+    lines = [title, f"{score:>10}  {'row':<{width}}  response"]
     for name, i in zip(names, rows, strict=True):
         lines.append(
             f"{result.scores.values[result.statistic][i]:>10.3f}  {name:<{width}}  {clip(result.rows[i].response, 90)}"

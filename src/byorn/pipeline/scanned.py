@@ -12,7 +12,7 @@ from byorn.data.load import LoadedRows
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError, DataError, MismatchError
-from byorn.flagging.rules import flagged_by
+from byorn.flagging.rules import column_of
 from byorn.flagging.settings import FlagSettings, Statistic
 from byorn.flagging.table import Flags, read_flags
 from byorn.models.spec import ModelSpec
@@ -24,7 +24,6 @@ from byorn.scoring.statistics import EVIDENCE
 from byorn.scoring.table import Scores, read_scores
 from byorn.settings import settings_of
 
-_STATISTIC = re.compile(r"\bstatistic=(\w+)")
 _PERCENTILE = re.compile(r"percentile\(p=([\d.e+-]+)")
 
 
@@ -52,7 +51,7 @@ class Scanned:
     @property
     def statistic(self) -> str:
         """The score that the flags are about."""
-        return flagged_by(self.settings)
+        return column_of(self.flags.rule, self.scores)
 
     @property
     def settings(self) -> FlagSettings:
@@ -66,9 +65,7 @@ class Scanned:
         share = _PERCENTILE.match(self.flags.rule)
         if share is None:
             raise ConfigError(f"{self.folder}: its rows are flagged by {self.flags.rule}, which is no rule of a scan")
-        named = _STATISTIC.search(self.flags.rule)
-        statistic = named[1] if named and named[1] in self.scores.values else "nll"
-        return FlagSettings(rule="paper", percentile=float(share[1]), statistic=cast("Statistic", statistic))
+        return FlagSettings(rule="paper", percentile=float(share[1]), statistic=cast("Statistic", self.statistic))
 
 
 def values_of_run(folder: Path) -> dict[str, object]:

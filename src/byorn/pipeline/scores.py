@@ -26,11 +26,9 @@ from byorn.scoring.course import Course
 from byorn.scoring.evidence import with_evidence
 from byorn.scoring.folds import content_folds
 from byorn.scoring.score import FIELDS, fitted_scorer, scorer
-from byorn.scoring.statistics import CONTRAST, EVIDENCE
+from byorn.scoring.statistics import EVIDENCE
 from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
 
-PASSES = {CONTRAST: 2, EVIDENCE: 3}
-"""Forward passes over the rows for a column; for all others it is one."""
 NAMES = {"adapted": "with their own images", "adapted_swapped": "with the images of others"}
 
 

@@ -12,6 +12,7 @@ from byorn.data.spec import DataSpec
 from byorn.defenses import DEFENSES, Case, Plan, defense_named
 from byorn.defenses.plan import Tuned, trust_all
 from byorn.errors import MismatchError
+from byorn.flagging.rules import flagged_by
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags
 from byorn.models.inputs import Inputs, load_inputs, open_rows, training_rows
@@ -28,6 +29,7 @@ from byorn.pipeline.summary import TrainingSummary, summarize
 from byorn.runs.folder import make_folder, read_json, same_config, write_config, write_environment, write_json
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
+from byorn.scoring.statistics import PASSES
 from byorn.training.checkpoints import any_checkpoint, last_checkpoint
 
 if TYPE_CHECKING:
@@ -137,16 +139,20 @@ def _export(
 
 def _tell_dry_run(whole: Inputs, inputs: Inputs, out: Path, spec: TrainSpec) -> None:
     """Time a step of training on the longest, middle and shortest rows, and say what the run would take."""
-    scan = spec.defense in FLAGGING and not (out / "scores.parquet").exists() and not find_scan(whole, out, spec.scan)
+    found = (out / "scores.parquet").exists() or find_scan(whole, out, spec.scan)
     weights = adapter_weights(inputs.model, build_lora(inputs.model, spec.lora))
     with tempfile.TemporaryDirectory() as nowhere:
         config = build_config(spec, Path(nowhere))
-        flagged = round((1 - config.percentile) * len(inputs.rows)) if spec.defense in SAMPLING else 0
+        by_share = spec.defense in SAMPLING and config.rule == "paper"
+        flagged = round((1 - config.percentile) * len(inputs.rows)) if by_share else 0
+        scan = 0 if found or spec.defense not in FLAGGING else PASSES.get(flagged_by(config), 1)
         before = estimate_training(inputs, config, flagged=flagged, adapter=weights, scan=scan)
         trainer = build_trainer(
             inputs.model, inputs.processor, inputs.dataset, trust_all(inputs.rows), config, spec, None
         )
         say(str(before.tried(measure(trainer, bool(flagged)))))
+    if spec.defense in SAMPLING and config.rule == "evidence":
+        say("  how many rows are flagged is known after the scan; sampling their responses comes on top")
     if spec.defense not in (*FLAGGING, "sft"):
         say(f"  the work of {spec.defense} before training comes on top")
 
@@ -155,7 +161,7 @@ def _tell_long_run(inputs: Inputs, plan: Plan, config: "ByornConfig", spec: Trai
     """Say what a long training will take."""
     flagged = int(plan.flags.replaced.sum()) if spec.defense in SAMPLING else 0
     weights = adapter_weights(inputs.model, build_lora(inputs.model, spec.lora))
-    say(str(estimate_training(inputs, config, flagged=flagged, adapter=weights, scan=False)))
+    say(str(estimate_training(inputs, config, flagged=flagged, adapter=weights, scan=0)))
 
 
 def _case(whole: Inputs, inputs: Inputs, out: Path, spec: TrainSpec, config: "ByornConfig") -> Case:

@@ -12,7 +12,8 @@ from byorn.report.plots import Histogram, histogram
 from byorn.report.thumbnails import thumbnail
 from byorn.report.versions import Pair, Version
 from byorn.report.visible import Piece, pieces
-from byorn.report.words import number
+from byorn.report.words import higher_means, number
+from byorn.scoring.statistics import unit_of
 
 MOST = 12
 """Rows shown of each kind."""
@@ -69,6 +70,8 @@ class ComparisonPage:
     notes: list[list[Piece]]
     facts: list[tuple[str, str]]
     statistic: str
+    unit: str
+    further: str
     threshold: str
     histogram: Histogram | None
     groups: list[GroupShown]
@@ -86,6 +89,8 @@ def make_page(comparison: Comparison) -> ComparisonPage:
         notes=[pieces(note, 600) for note in comparison.notes],
         facts=_facts(comparison),
         statistic=comparison.after.statistic,
+        unit=unit_of(comparison.after.statistic),
+        further=higher_means(comparison.after.statistic),
         threshold=f"{comparison.after.flags.threshold:.2f}",
         histogram=_histogram(comparison),
         groups=[_group(group) for group in comparison.groups or []],

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from byorn.data.rejects import Reject
+from byorn.flagging.evidence import RULE
 from byorn.flagging.table import Reviews
 from byorn.report.clusters import Cluster, Clusters, find_clusters
 from byorn.report.columns import Column, Value, by_column
@@ -30,7 +31,9 @@ class Counts:
     Attributes:
         rows: Scored ones.
         with_images: Those with images.
-        flagged: Those above the threshold.
+        flagged: Those that the rule flagged.
+        expected: How many poisoned rows the rule expects, the sum of the weights of flagged rows that have a score;
+            None where weights are no probabilities.
         standing_out: Those in clusters.
         unscored: Those that could not be scored.
         rejected: Records that could not be used, and are no rows.
@@ -39,6 +42,7 @@ class Counts:
     rows: int
     with_images: int
     flagged: int
+    expected: float | None
     standing_out: int
     unscored: int
     rejected: int
@@ -49,7 +53,7 @@ class Distribution:
     """A histogram of the scores that flags were made by.
 
     Attributes:
-        statistic, rule, threshold: As in `flags.parquet`; nats a token.
+        statistic, rule, threshold: As in `flags.parquet`, in the unit of the statistic.
         edges: Of the bins, one more than there are.
         counts, clustered: Rows in each bin, and those of them that are in clusters.
     """
@@ -171,10 +175,17 @@ def _counts(run: Run, clustered: np.ndarray) -> Counts:
         rows=len(run.rows),
         with_images=sum(bool(row.images) for row in run.rows),
         flagged=int(run.flags.flagged.sum()),
+        expected=_expected(run),
         standing_out=int(clustered.sum()),
         unscored=int(np.isnan(run.scores.values[run.statistic]).sum()),
         rejected=len(run.rejects),
     )
+
+
+def _expected(run: Run) -> float | None:
+    if run.flags.rule != RULE:
+        return None
+    return float(run.flags.weight[~np.isnan(run.scores.values[run.statistic])].sum())
 
 
 def _distribution(run: Run, clustered: np.ndarray) -> Distribution:

@@ -17,7 +17,8 @@ from byorn.report.simulation_shown import SimulationShown, show_simulation
 from byorn.report.thumbnails import picture, thumbnail
 from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_words
 from byorn.report.visible import Piece, name_of, pieces, plain, shaded
-from byorn.report.words import number, percent
+from byorn.report.words import higher_means, number, percent
+from byorn.scoring.statistics import EVIDENCE, unit_of
 
 CARDS = 8
 """Rows shown of a cluster."""
@@ -26,6 +27,11 @@ VALUES = 12
 COLUMNS = 12
 IMAGES = 2
 """Images shown of a row."""
+LEAST = {
+    False: "What the pretrained model would have said least.",
+    True: "Most speaks against them, by themselves or by the rows that say the same.",
+}
+"""What the rows with the highest scores are; True for evidence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +119,9 @@ class Page:
     facts: list[tuple[str, str]]
     histogram: Histogram
     statistic: str
+    unit: str
+    further: str
+    least_are: str
     threshold: str
     rule: str
     findings: list[FindingShown]
@@ -131,6 +140,7 @@ class Page:
 def make_page(evidence: Evidence) -> Page:
     """The page of the evidence; it opens the images that it shows, and no others."""
     distribution = evidence.distribution
+    by_evidence = distribution.statistic == EVIDENCE
     source = evidence.provenance.get("data", "")
     return Page(
         title=_title(source),
@@ -138,6 +148,9 @@ def make_page(evidence: Evidence) -> Page:
         facts=_facts(evidence),
         histogram=histogram(distribution),
         statistic=distribution.statistic,
+        unit=unit_of(distribution.statistic),
+        further=higher_means(distribution.statistic),
+        least_are=LEAST[by_evidence],
         threshold=f"{distribution.threshold:.2f}",
         rule=distribution.rule,
         findings=[_finding(evidence, finding) for finding in evidence.findings[:FINDINGS]],
@@ -177,6 +190,8 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
         (number(counts.flagged), "flagged by the rule"),
         (number(counts.rejected), "records rejected"),
     ]
+    if counts.expected is not None:
+        found.insert(3, (f"{counts.expected:,.1f}", "poisoned rows expected"))
     return [*found, (number(counts.unscored), "could not be scored")] if counts.unscored else found
 
 

@@ -15,7 +15,7 @@ from byorn.data.rejects import Reject
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.errors import DataError, MismatchError
-from byorn.flagging.settings import FlagSettings
+from byorn.flagging.rules import column_of
 from byorn.flagging.table import Flags, read_flags
 from byorn.report.closer import CLOSER, Closer, Key, read_closer
 from byorn.runs.folder import read_json
@@ -77,7 +77,7 @@ def read_run(folder: Path, data: str | None = None) -> Run:
         rows=_rows(folder, _data_spec(config, data), scores, environment),
         scores=scores,
         flags=flags,
-        statistic=statistic_of(config, scores),
+        statistic=column_of(flags.rule, scores),
         rejects=read_rejects(folder / "rejects.jsonl"),
         config=config,
         environment=environment,
@@ -114,13 +114,6 @@ def _data_spec(config: Mapping[str, Any], data: str | None) -> DataSpec:
     if "image_root" in values:
         values["image_root"] = Path(values["image_root"])
     return DataSpec(**values)
-
-
-def statistic_of(config: Mapping[str, Any], scores: Scores) -> str:
-    """The column of the scores that a scan flagged by, from its `config.yaml`."""
-    flagging = config.get("flagging")
-    name = flagging.get("statistic") if isinstance(flagging, dict) else None
-    return name if isinstance(name, str) and name in scores.values else FlagSettings.statistic
 
 
 def _rows(folder: Path, spec: DataSpec, scores: Scores, environment: Mapping[str, Any]) -> list[Row]:

@@ -8,6 +8,7 @@ from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.visible import plain
 from byorn.report.words import number, percent, quoted
+from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST
 
 _LEAST_P = 1e-6
 
@@ -62,8 +63,24 @@ def _nothing(evidence: Evidence) -> str:
     return f"Nothing stands out: the least plausible of {number(evidence.counts.rows)} responses share no phrase."
 
 
+def _rule(evidence: Evidence) -> list[str]:
+    """What the rule does, and how much it found."""
+    counts = evidence.counts
+    if counts.expected is None:
+        return [
+            f"The {number(counts.flagged)} flagged rows are the least plausible ones by the rule "
+            f"{evidence.distribution.rule}, which flags some rows of every data set: they are no finding."
+        ]
+    return [
+        "The rule evidence flags groups of rows that share a phrase and are the least plausible ones to a model that "
+        f"has briefly adapted to the other half of the data: {number(counts.flagged - counts.unscored)} rows, of "
+        f"which {counts.expected:,.1f} are expected to be poisoned. Of clean data it flags next to none."
+    ]
+
+
 def _grounds(evidence: Evidence) -> list[str]:
     said = [sentence for finding in evidence.findings[:3] for sentence in _ground(finding)]
+    said += _rule(evidence) if evidence.counts.expected is not None else []
     return [*said, *(_source(evidence, column, value) for column, value in evidence.guilty[:2])]
 
 
@@ -133,8 +150,7 @@ def _grounds_of_nothing(evidence: Evidence) -> list[str]:
     return [
         f"{number(clusters.phrases)} phrases were compared with the rest of the corpus; none is carried by the least "
         "plausible responses more than phrases of clean data are.",
-        f"The {number(evidence.counts.flagged)} flagged rows are the least plausible ones by the rule "
-        f"{evidence.distribution.rule}, which flags some rows of every data set: they are no finding.",
+        *_rule(evidence),
     ]
 
 
@@ -144,14 +160,17 @@ def _blind_spots(evidence: Evidence) -> list[str]:
         "Clean-label attacks: true responses beside altered images are plausible, and are not seen.",
         "Groups that stand out for a good reason (another language, boilerplate of one source) look like planted ones: "
         "read the rows below before you accuse anybody.",
-        "No probability is given: the scores are not calibrated against a clean data set of the same kind.",
+        "No probability is given: the scores are not calibrated against a clean data set of the same kind."
+        if evidence.counts.expected is None
+        else "The expected number takes phrases of clean data to differ as those of most data do; it says nothing of "
+        "poisoned rows that are not flagged.",
     ]
     if evidence.simulation:
         spots += [f"Tried on these rows: {one.sentence}" for one in evidence.simulation.attacks if one.hidden]
     if evidence.findings:
         spots.append("Poisoned rows that do not share a phrase with others may be left when these are taken out.")
-    if "contrast" not in evidence.run.scores.values:
+    if not {CONTRAST, ADAPTED_CONTRAST} & evidence.run.scores.values.keys():
         spots.append(
-            "Whether responses depend on their images was not measured; --statistic contrast does, with a second pass."
+            "Whether responses depend on their images was not measured; --rule evidence does, with more passes."
         )
     return spots

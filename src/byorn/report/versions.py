@@ -17,8 +17,9 @@ import numpy as np
 from byorn.data.fingerprint import content_digest
 from byorn.data.row import Row
 from byorn.errors import DataError, MismatchError
+from byorn.flagging.rules import column_of
 from byorn.flagging.table import Flags, read_flags
-from byorn.report.run import Run, read_config, read_run, statistic_of
+from byorn.report.run import Run, read_config, read_run
 from byorn.scoring.table import Scores, read_scores
 
 SAME_SCORE = 1e-3
@@ -88,7 +89,7 @@ def read_version(folder: Path) -> Version:
         folder=folder,
         scores=scores,
         flags=flags,
-        statistic=statistic_of(config, scores),
+        statistic=column_of(flags.rule, scores),
         source=str(config["data"].get("source") or ""),
         run=run,
         unread=unread,

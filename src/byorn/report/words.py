@@ -1,6 +1,7 @@
 """Numbers and foreign phrases as they stand in sentences."""
 
 from byorn.report.visible import plain
+from byorn.scoring.statistics import EVIDENCE
 
 _LONGEST_PHRASE = 80
 
@@ -19,3 +20,10 @@ def percent(share: float) -> str:
 def number(value: int) -> str:
     """An integer with thousands apart."""
     return f"{value:,}"
+
+
+def higher_means(statistic: str) -> str:
+    """What it says of a response that its score is higher."""
+    if statistic == EVIDENCE:
+        return "more that speaks against the response"
+    return "less plausible to the pretrained model"

@@ -12,6 +12,7 @@ from byorn.review.decisions import Decisions, Verdict
 from byorn.review.filters import filters_of
 from byorn.review.order import review_order
 from byorn.review.visible import Piece, pieces_of, plain
+from byorn.scoring.statistics import EVIDENCE, unit_of
 
 STATES = ("todo", "flagged", "decided", "all")
 """What is shown: flagged and undecided, flagged, decided, all."""
@@ -115,6 +116,7 @@ class Desk:
             "of": len(self.rows),
             "most": self._most,
             "threshold": flags.threshold,
+            "unit": unit_of(EVIDENCE if flags.rule == EVIDENCE else "nll"),
             "flagged": bool(flags.flagged[number]),
             "reason": flags.reasons[number],
             "review": self.decisions.words[number],

@@ -154,21 +154,22 @@ def _adapters(model: Any) -> Iterator[Any]:
     torch.manual_seed(SEED)
     config = default_lora(model, rank=RANK, dropout=0.0)
     names = [NAME.format(fold) for fold in (0, 1)]
-    if not hasattr(model, "peft_config"):
-        adapted = get_peft_model(model, config, adapter_name=names[0])
-        adapted.add_adapter(names[1], config)
-        try:
-            yield adapted.eval()
-        finally:
-            adapted.unload()
-        return
-    active = model.active_adapter
     with same_state(model):
+        if not hasattr(model, "peft_config"):
+            adapted = get_peft_model(model, config, adapter_name=names[0])
+            adapted.add_adapter(names[1], config)
+            try:
+                yield adapted.eval()
+            finally:
+                adapted.unload()
+            return
+        active = model.active_adapter
         try:
             for name in names:
                 model.add_adapter(name, config)
             yield model.eval()
         finally:
+            model.set_adapter(active)  # PEFT warns where the active one is deleted
             for name in names:
-                model.delete_adapter(name)
-            model.set_adapter(active)
+                if name in model.peft_config:
+                    model.delete_adapter(name)

@@ -40,7 +40,14 @@ ADAPTED_CONTRAST = "adapted_contrast"
 EVIDENCE = "evidence"
 """What `byorn.scoring.evidence` adds, which takes an adaptation and two passes."""
 ADDED = (CONTRAST, ADAPTED, ADAPTED_CONTRAST, EVIDENCE)
+PASSES = {CONTRAST: 2, EVIDENCE: 3}
+"""Forward passes over the rows for a column; for all others it is one."""
 STATISTICS: dict[str, Statistic] = {"nll": nll, "nll_max": nll_max, "nll_window": nll_window}
+
+
+def unit_of(column: str) -> str:
+    """What a column of the scores counts in."""
+    return "orders of magnitude" if column == EVIDENCE else "nats a token"
 
 
 def statistics_of(log_probs: np.ndarray) -> dict[str, float]:

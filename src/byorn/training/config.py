@@ -11,6 +11,7 @@ from transformers.trainer_utils import HubStrategy
 from trl import SFTConfig
 
 from byorn.errors import ConfigError
+from byorn.flagging.settings import check_rule
 from byorn.models.spec import require_trust
 from byorn.settings import check_settings, check_value, unknown
 from byorn.training.limits import LIMITS, require_switches
@@ -38,6 +39,7 @@ class ByornConfig(ByornSettings, SFTConfig):
         super().__post_init__()
         self._require_switches()  # JSON texts are mappings now
         check_settings(self)
+        check_rule(self)
         _require(
             not self.soft_targets or (self.response_temperature, self.response_top_p) == (1, 1),
             "soft_targets: it wants plain samples; use response_temperature=1.0 and response_top_p=1.0",

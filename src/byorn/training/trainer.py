@@ -63,8 +63,8 @@ class ByornTrainer(SFTTrainer):
         train_dataset: Prompt/completion rows with `images`; `id` and `turn` name them, a bool column `flagged` flags
             them.
         flags: Decisions of `byorn scan` or `flag_percentile`, one a row, in the same order. Without flags and without a
-            `flagged` column the rows are scored first, by the model before any training, and flagged at
-            `args.percentile`.
+            `flagged` column the rows are scored first, by the model before any training, and flagged by
+            `args.rule`.
         source: Where replacement responses come from; the averaged model by default.
         **kwargs: Everything else of SFTTrainer.
 
@@ -147,7 +147,7 @@ class ByornTrainer(SFTTrainer):
 
     def _keep(self, kept: np.ndarray) -> None:
         if not kept.any():
-            raise DataError("train_dataset: every row is dropped; raise percentile, or use replacement='ema'")
+            raise DataError("train_dataset: every row is dropped; flag fewer, or use replacement='ema'")
         if not kept.all():
             self.train_dataset = self.train_dataset.select(np.flatnonzero(kept))
 

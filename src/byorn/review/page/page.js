@@ -173,8 +173,8 @@ function showScore(row) {
   const most = Math.max(row.most, row.threshold, 1e-9);
   find("fill").style.width = known ? `${Math.min(100, Math.max(0, 100 * row.score / most))}%` : "0";
   find("mark").style.left = `${Math.min(100, Math.max(0, 100 * row.threshold / most))}%`;
-  const said = known ? `${row.score.toFixed(2)} nats a token` : "no score";
-  find("score").textContent = `${said}; flagged above ${row.threshold.toFixed(2)}. Number ${row.rank.toLocaleString("en")} of ${row.of.toLocaleString("en")} rows.`;
+  const said = known ? `${row.score.toFixed(2)} ${row.unit}` : "no score";
+  find("score").textContent = `${said}; flagged from ${row.threshold.toFixed(2)}. Number ${row.rank.toLocaleString("en")} of ${row.of.toLocaleString("en")} rows.`;
 }
 
 function showFacts(row) {

@@ -1,0 +1,152 @@
+"""`byorn scan` by its default rule: passes and an adaptation, killed anywhere, on several processes, on bad rows."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from byorn.cli.main import main
+from byorn.data.files import write_rows
+from byorn.data.row import ImageFile, Row
+from byorn.pipeline import scores as passes
+from byorn.runs.journal import Journal
+from byorn.testing import save_tiny, tiny_rows
+from launching import torchrun
+
+ROWS = 20
+SCAN = "scan --model model --data data --device cpu --score-batch-size 2 --show 0 --no-report"
+FILES = ("scores.parquet", "adapted.parquet", "adapted_swapped.parquet", "flags.parquet")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("place")
+    save_tiny(folder / "model")
+    write_rows(tiny_rows(ROWS), folder / "data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def straight(place: Path) -> Path:
+    assert scan(place, "straight") == 0
+    return place / "straight"
+
+
+def scan(place: Path, out: str, *more: str) -> int:
+    folders = ("--model", str(place / "model"), "--data", str(place / "data"), "--out", str(place / out))
+    return main([*SCAN.replace("--model model --data data", "").split(), *folders, *more])
+
+
+def values(folder: Path, name: str = "scores.parquet") -> dict[str, list[Any]]:
+    table: dict[str, list[Any]] = pq.read_table(folder / name).to_pydict()
+    return table
+
+
+class PowerCut(Exception):
+    """The process is gone."""
+
+
+def test_a_scan_leaves_what_it_computed_and_says_how(straight: Path, place: Path, capsys: Any) -> None:
+    assert all((straight / name).is_file() for name in FILES)
+    found = values(straight)
+    assert {"nll", "adapted", "adapted_contrast", "evidence"} <= found.keys()
+    assert np.isfinite(found["evidence"]).all()
+    np.testing.assert_allclose(found["adapted"], values(straight, "adapted.parquet")["nll"])
+    assert np.median(found["adapted"]) < np.median(found["nll"])  # it has learned what rows have in common
+    assert values(straight, "flags.parquet")["rule"][0] == "evidence"
+    assert not list(straight.glob("*.partial*"))
+
+
+def test_a_second_scan_computes_nothing(straight: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "cross_fitted", lambda *_, **__: pytest.fail("it adapts again"))
+    before = [(straight / name).read_bytes() for name in FILES[:3]]
+    assert scan(place, "straight") == 0
+    assert [(straight / name).read_bytes() for name in FILES[:3]] == before
+
+
+@pytest.mark.parametrize("records", [ROWS - 3, ROWS, ROWS + 7, 2 * ROWS, 2 * ROWS + 5])
+def test_killed_within_or_between_passes_it_comes_out_the_same(
+    records: int, straight: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, left = f"killed-{records}", records
+    add = Journal.add
+
+    def dying(self: Journal, *arguments: Any) -> None:
+        nonlocal left
+        if left == 0:
+            raise PowerCut
+        left -= 1
+        add(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", dying)
+        with pytest.raises(PowerCut):
+            scan(place, out)
+    assert not (place / out / "flags.parquet").exists()
+    assert scan(place, out) == 0
+    for name in ("scores.parquet", "flags.parquet"):
+        assert values(place / out, name) == values(straight, name)
+
+
+def test_two_processes_find_what_one_finds(straight: Path, place: Path) -> None:
+    done = torchrun(2, "-m", "byorn", *SCAN.split(), "--out", "two", cwd=place)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = values(straight), values(place / "two")
+    for name in ("nll", "adapted", "adapted_contrast", "evidence"):
+        np.testing.assert_allclose(two[name], one[name], atol=1e-4)
+    assert values(place / "two", "flags.parquet")["flagged"] == values(straight, "flags.parquet")["flagged"]
+    assert done.stderr.count("adapted to either half") == 1
+    assert not list((place / "two").glob("*.partial*"))
+
+
+def test_rows_that_fail_are_flagged_and_the_others_scored(place: Path, tmp_path: Path) -> None:
+    """A response without words, an image that is none, and a row without images, among good ones."""
+    rows = tiny_rows(12)
+    bad = [
+        replace(rows[0], id="blank", response=" "),
+        replace(rows[1], id="no-image", images=[ImageFile(data=b"GIF89a and no more")]),
+        replace(rows[2], id="text", prompt=[{"role": "user", "content": [{"type": "text", "text": "hm?"}]}], images=[]),
+    ]
+    write(tmp_path / "rows", [*rows, *bad])
+    shutil.copytree(place / "model", tmp_path / "model")
+    command = ["scan", "--model", str(tmp_path / "model"), "--data", str(tmp_path / "rows"), "--device", "cpu"]
+    options = ["--show", "0", "--no-report", "--verify-images", "none"]
+    assert main([*command, *options, "--out", str(tmp_path / "out")]) == 0
+    flags, found = values(tmp_path / "out", "flags.parquet"), values(tmp_path / "out")
+    told = dict(zip(flags["id"], zip(flags["flagged"], flags["reason"], strict=True), strict=True))
+    assert told["no-image"] == (True, "no score")
+    assert told["text"] == (False, None)
+    known = dict(zip(found["id"], found["evidence"], strict=True))
+    assert np.isnan(known.pop("no-image"))
+    assert np.isfinite(list(known.values())).all()
+
+
+def write(folder: Path, rows: list[Row]) -> None:
+    write_rows(rows, folder)
+
+
+def test_the_other_rule_uses_the_same_scores_and_back(straight: Path, place: Path, capsys: Any) -> None:
+    shutil.copytree(straight, place / "both")
+    assert scan(place, "both", "--rule", "paper") == 0
+    assert "using the scores" in capsys.readouterr().err
+    assert values(place / "both", "flags.parquet")["rule"][0] == "percentile(p=0.6)"
+    assert scan(place, "both") == 0
+    assert values(place / "both", "flags.parquet") == values(straight, "flags.parquet")
+
+
+def test_both_ends_are_shown_by_evidence_and_the_report_says_how_many_are_expected(straight: Path, place: Path) -> None:
+    shutil.copytree(straight, place / "told")
+    assert main(["report", str(place / "told")]) == 0
+    report = json.loads((place / "told/report.json").read_text())
+    assert report["distribution"]["statistic"] == "evidence"
+    assert report["counts"]["expected"] == pytest.approx(sum(values(straight, "flags.parquet")["weight"]))
+    assert any("The rule evidence flags groups of rows" in sentence for sentence in report["verdict"]["grounds"])
+    page = (place / "told/report.html").read_text()
+    assert "poisoned rows expected" in page
+    assert "orders of magnitude" in page
+    assert "flags some rows of every data set" not in page

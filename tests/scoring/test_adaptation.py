@@ -1,0 +1,134 @@
+"""A short adaptation to either half: it leaves nothing behind, comes out the same each time, and knows when to stop."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import get_peft_model
+
+from byorn.data.dataset import to_dataset
+from byorn.models.lora import default_lora
+from byorn.runs.batches import WHOLE
+from byorn.scoring import adaptation
+from byorn.scoring.adaptation import cross_fitted
+from byorn.scoring.course import LONGEST, LOOK, Course
+from byorn.scoring.folds import content_folds
+from byorn.scoring.score import evidence_together, score_dataset
+from byorn.testing import tiny_model, tiny_processor, tiny_rows
+
+ROWS = 16
+
+
+@pytest.fixture(params=["plain", "peft"])
+def model(request: Any) -> Any:
+    made = tiny_model(seed=1)
+    if request.param == "plain":
+        return made
+    tuned = get_peft_model(made, default_lora(made, dropout=0.1))
+    return tuned.train()  # as a trainer has it: the student's adapter is active and trainable
+
+
+def everything(model: Any) -> list[tuple[str, bool, torch.Tensor]]:
+    return [(name, weight.requires_grad, weight.detach().clone()) for name, weight in model.named_parameters()]
+
+
+def with_evidence(model: Any) -> Any:
+    rows, processor = tiny_rows(ROWS), tiny_processor()
+    dataset = to_dataset(rows)
+    scores = score_dataset(model, processor, dataset)
+    return evidence_together(scores, model, processor, dataset, rows, WHOLE, batch_size=4)
+
+
+def test_the_model_and_the_random_state_are_afterwards_as_they_were(model: Any) -> None:
+    torch.manual_seed(7)
+    state, before, training = torch.get_rng_state(), everything(model), model.training
+    modes = [module.training for module in model.modules()]
+    active = getattr(model, "active_adapter", None)
+    with_evidence(model)
+    assert torch.equal(torch.get_rng_state(), state)
+    after = everything(model)
+    assert [one[:2] for one in after] == [one[:2] for one in before]
+    assert all(torch.equal(old, new) for (_, _, old), (_, _, new) in zip(before, after, strict=True))
+    assert model.training is training
+    assert [module.training for module in model.modules()] == modes
+    assert getattr(model, "active_adapter", None) == active
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_the_students_adapter_plays_no_part(model: Any) -> None:
+    """A fresh adapter changes nothing, and a trained one is off: the scores are those of the pretrained model."""
+    before = with_evidence(model)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.fill_(0.3)
+    after = with_evidence(model)
+    np.testing.assert_array_equal(before.values["adapted"], after.values["adapted"])
+
+
+def test_it_comes_out_the_same_whatever_was_drawn_before(model: Any) -> None:
+    first = with_evidence(model)
+    torch.rand(5)
+    second = with_evidence(model)
+    for name in ("adapted", "adapted_contrast", "evidence"):
+        np.testing.assert_array_equal(first.values[name], second.values[name])
+
+
+def test_both_folds_take_the_same_number_of_steps_and_learn_their_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, processor, model = tiny_rows(ROWS), tiny_processor(), tiny_model(seed=1)
+    seen: list[set[int]] = []
+    step = adaptation.CrossFitted._step
+
+    def watched(self: Any, optimizer: Any, chosen: np.ndarray) -> None:
+        seen.append(set(chosen.tolist()))
+        step(self, optimizer, chosen)
+
+    monkeypatch.setattr(adaptation.CrossFitted, "_step", watched)
+    fold = content_folds(rows)
+    usable = np.ones(ROWS, dtype=bool)
+    usable[3] = False
+    with cross_fitted(model, processor, to_dataset(rows), fold, usable, batch_size=4) as fitted:
+        fitted.adapt()
+        steps = fitted.course.steps
+    assert len(seen) == 2 * steps > 0
+    assert set().union(*seen[:steps]) <= set(np.flatnonzero(~fold).tolist()) - {3}
+    assert set().union(*seen[steps:]) <= set(np.flatnonzero(fold).tolist()) - {3}
+
+
+def test_a_row_that_cannot_be_learned_harms_nobody() -> None:
+    """With nothing usable in a fold, or in both, nothing is adapted, and that is said by the course."""
+    rows, model = tiny_rows(ROWS), tiny_model(seed=1)
+    fold = content_folds(rows)
+    for usable in (np.zeros(ROWS, dtype=bool), fold.copy(), ~fold):
+        with cross_fitted(model, tiny_processor(), to_dataset(rows), fold, usable, batch_size=4) as fitted:
+            fitted.use(1)
+
+
+def looks(medians: list[float]) -> Iterator[bool]:
+    course = Course()
+    for median in medians:
+        course = course.then(median)
+        yield course.over
+
+
+@pytest.mark.parametrize(
+    ("medians", "steps"),
+    [
+        ([4.0, 2.0, 0.9], 10),  # a quarter of the first: the style is learned
+        ([4.0, 2.0, 1.95, 1.9], 15),  # two looks without a tenth of gain
+        ([4.0, 2.0, 1.95, 1.7, 1.68, 1.66], 25),  # one look without, then one with
+        ([4.0, 4.5, 5.0], 10),  # it gets worse
+        ([4.0 * 0.88**n for n in range(20)], LONGEST),  # it goes on and on, slowly
+    ],
+)
+def test_when_an_adaptation_stops(medians: list[float], steps: int) -> None:
+    assert list(looks(medians)).index(True) * LOOK == steps
+
+
+def test_a_course_comes_back_from_the_metadata_of_a_file() -> None:
+    course = Course((4.0, 2.5, 0.75))
+    assert Course.of(course.as_metadata()) == course
+    assert (course.steps, course.settled) == (10, True)
+    assert (Course.of({}).steps, Course.of({}).settled) == (0, False)
