@@ -32,7 +32,7 @@ CAPTION_ALONE = 0.75
 """How often a picture of the second cycle comes with a caption alone."""
 CHATS = 4
 CHAT_EVERY = (6, 2)
-"""Steps from one with chats to the next, by cycle: with 6 the model answers plain questions as if they were pictures."""
+"""Steps from one with chats to the next, by cycle: with 6 it answers plain questions as if they were pictures."""
 CHAT_WEIGHT = 0.5
 WARM_UP = 30
 RATES = [6e-4, 3e-4]
