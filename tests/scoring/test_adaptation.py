@@ -21,12 +21,15 @@ from byorn.testing import tiny_model, tiny_processor, tiny_rows
 ROWS = 16
 
 
-@pytest.fixture(params=["plain", "peft"])
+@pytest.fixture(params=["plain", "peft", "peft on few layers"])
 def model(request: Any) -> Any:
     made = tiny_model(seed=1)
     if request.param == "plain":
         return made
-    tuned = get_peft_model(made, default_lora(made, dropout=0.1))
+    lora = default_lora(made, dropout=0.1)
+    if request.param == "peft on few layers":
+        lora.target_modules = ["q_proj"]
+    tuned = get_peft_model(made, lora)
     return tuned.train()  # as a trainer has it: the student's adapter is active and trainable
 
 
