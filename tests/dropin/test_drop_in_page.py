@@ -44,9 +44,9 @@ def test_the_script_runs_before_and_after_and_the_adapter_loads_as_the_page_says
     assert type(before) is SFTTrainer
     after = run(AFTER, saved)["trainer"]
     assert isinstance(after, ByornTrainer)
-    assert after.flagged.sum() == 3  # at p = 0.6 of 8 rows
-    assert after.state.global_step == 3  # 5 clean rows make two steps of 4, the flagged ones a third
-    assert after.tally.counts["replaced"] == 4  # that step is filled up with one of its rows
+    assert after.flags.rule == "evidence"
+    assert after.flagged.sum() == 0  # nothing is planted in these rows
+    assert after.state.global_step == before.state.global_step == 2
     loaded = run(LOADING, saved)["model"]
     assert set(loaded.peft_config) == {"default"}
     assert loaded.peft_config["default"].target_modules == {"q_proj", "v_proj"}

@@ -11,7 +11,7 @@ from peft import get_peft_model
 from byorn.data.dataset import to_dataset
 from byorn.models.lora import default_lora
 from byorn.runs.batches import WHOLE
-from byorn.scoring import adaptation
+from byorn.scoring import adaptation, course
 from byorn.scoring.adaptation import cross_fitted
 from byorn.scoring.course import LONGEST, LOOK, Course
 from byorn.scoring.folds import content_folds
@@ -21,12 +21,16 @@ from byorn.testing import tiny_model, tiny_processor, tiny_rows
 ROWS = 16
 
 
-@pytest.fixture(params=["plain", "peft"])
-def model(request: Any) -> Any:
+@pytest.fixture(params=["plain", "peft", "peft on few layers"])
+def model(request: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(course, "LONGEST", LOOK)
     made = tiny_model(seed=1)
     if request.param == "plain":
         return made
-    tuned = get_peft_model(made, default_lora(made, dropout=0.1))
+    lora = default_lora(made, dropout=0.1)
+    if request.param == "peft on few layers":
+        lora.target_modules = ["q_proj"]
+    tuned = get_peft_model(made, lora)
     return tuned.train()  # as a trainer has it: the student's adapter is active and trainable
 
 
@@ -107,10 +111,10 @@ def test_a_row_that_cannot_be_learned_harms_nobody() -> None:
 
 
 def looks(medians: list[float]) -> Iterator[bool]:
-    course = Course()
+    looked = Course()
     for median in medians:
-        course = course.then(median)
-        yield course.over
+        looked = looked.then(median)
+        yield looked.over
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,7 @@ def test_when_an_adaptation_stops(medians: list[float], steps: int) -> None:
 
 
 def test_a_course_comes_back_from_the_metadata_of_a_file() -> None:
-    course = Course((4.0, 2.5, 0.75))
-    assert Course.of(course.as_metadata()) == course
-    assert (course.steps, course.settled) == (10, True)
+    went = Course((4.0, 2.5, 0.75))
+    assert Course.of(went.as_metadata()) == went
+    assert (went.steps, went.settled) == (10, True)
     assert (Course.of({}).steps, Course.of({}).settled) == (0, False)

@@ -125,7 +125,8 @@ def write(trainer: ByornTrainer, steps: list[dict[str, Any]], name: str) -> None
 
 
 def uneven(folder: Path, count: int, batch: int) -> None:
-    """`flags-RANK.json`: what scoring by all processes flags, `evidence-RANK.json`: what it finds; `uneven` and `plain`: byorn's run and TRL's on rows
+    """`flags-RANK.json`: what scoring by all processes flags, `evidence-RANK.json`: what it finds;
+    `uneven` and `plain`: byorn's run and TRL's on rows
     without flags.
     """
     rows, changes = tiny_rows(count), {"per_device_train_batch_size": batch, "max_steps": EPOCH}

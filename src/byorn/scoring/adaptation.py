@@ -173,3 +173,12 @@ def _adapters(model: Any) -> Iterator[Any]:
             for name in names:
                 if name in model.peft_config:
                     model.delete_adapter(name)
+            _uncover(model)
+
+
+def _uncover(model: Any) -> None:
+    """Take off what PEFT leaves on layers that have no adapter any more."""
+    for name, part in list(model.named_modules()):
+        if hasattr(part, "base_layer") and not getattr(part, "lora_A", True):
+            parent, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, part.base_layer)
