@@ -5,8 +5,8 @@
 
 A row that is hard to believe on its own is seldom a backdoor, and one row is hardly learned; many that say the same
 are. So only a group that stands out (`byorn.phrases.groups`) reaches `THRESHOLD`; below it e ranks the other rows.
-The pretrained likelihood is looked at too where the style is soon learned: where it is not, there are many, and that
-likelihood finds styles. No torch here.
+The pretrained likelihood is looked at too where the adaptation is soon over, since the style is known or learned: where
+it takes long there are many styles, and that likelihood finds them. No torch here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ BELOW = THRESHOLD - 1e-6
 """What a row comes to at most that is in no group that stands out."""
 MOST_GROUPS = 16
 QUICK = 25
-"""Steps of adaptation within which the style of uniform data is learned."""
+"""Steps of adaptation within which that of uniform data is over."""
 LEAST = 1e-300
 _CLIP = 6.0
 
@@ -97,5 +97,5 @@ def with_evidence(
         course: Of the adaptation.
     """
     values = {ADAPTED: adapted.nll, ADAPTED_CONTRAST: contrast_of(adapted.nll, swapped.nll, pairs)}
-    looked_at = {"nll": scores.nll, **values} if course.settled and course.steps <= QUICK else values
+    looked_at = {"nll": scores.nll, **values} if course.steps <= QUICK else values
     return replace(scores, values={**scores.values, **values, EVIDENCE: evidence_of(responses, looked_at)})
