@@ -135,7 +135,7 @@ def test_a_group_does_not_grow_over_plausible_rows() -> None:
     assert grown(group, texts, values[group.statistic]).tolist() == group.rows.tolist()
 
 
-def test_the_pretrained_likelihood_takes_part_where_the_style_is_soon_learned_only() -> None:
+def test_the_pretrained_likelihood_takes_part_where_the_adaptation_is_soon_over_only() -> None:
     texts, values = captions(COUNT), clean(0)
     texts[:30] = [f"{text}. Visit our shop" for text in texts[:30]]
     nll = np.random.default_rng(1).normal(2, 0.1, COUNT)
@@ -144,8 +144,10 @@ def test_the_pretrained_likelihood_takes_part_where_the_style_is_soon_learned_on
     pairs = [(row, (row + 1) % COUNT) for row in range(COUNT)]
     swapped = table(values["adapted"] - values["adapted_contrast"])
     quick = with_evidence(scores, adapted, swapped, pairs, texts, Course((4.0, 0.9)))
-    slow = with_evidence(scores, adapted, swapped, pairs, texts, Course((4.0, 3.0, 2.9, 2.9)))
+    known = with_evidence(scores, adapted, swapped, pairs, texts, Course((0.2, 0.2, 0.2)))
+    slow = with_evidence(scores, adapted, swapped, pairs, texts, Course((4.0, 3.6, 3.2, 2.8, 2.5, 2.2, 1.9, 1.7, 1.5)))
     assert flag_evidence(quick).flagged.sum() == 30
+    assert flag_evidence(known).flagged.sum() == 30
     assert flag_evidence(slow).flagged.sum() == 0
     np.testing.assert_allclose(quick.values["adapted_contrast"], values["adapted_contrast"])
 

@@ -17,7 +17,6 @@ sense of Efron 2004).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import gamma, norm, rankdata
 
 from byorn.phrases.counting import Phrases
 
@@ -51,6 +50,8 @@ class Enrichment:
         """float64 [phrases], not corrected for their number; spreads are those of the phrases of `null`, a bool
         array.
         """
+        from scipy.stats import gamma, norm
+
         tau = _spread(self.means[null], self.means_variance[null], LEAST_SPREADS[0], UNKNOWN_SPREADS[0])
         shape = 1 / (self.means_variance + tau)
         of_means = gamma.sf(self.means, shape, scale=1 / shape)
@@ -93,6 +94,8 @@ def ranks_of(values: np.ndarray, left: np.ndarray) -> np.ndarray:
     """float64 [n]: 1 for the most plausible of the rows that are `left` and have a score, 0 for all others, which are
     not compared.
     """
+    from scipy.stats import rankdata
+
     ranks = np.zeros(len(values))
     known = left & ~np.isnan(values)
     ranks[known] = rankdata(values[known])

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import norm
 
 from byorn.phrases.counting import count_phrases
 from byorn.phrases.enrichment import enrichment, ranks_of
@@ -54,6 +53,8 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray]) -> n
 
 def _alone(values: Mapping[str, np.ndarray]) -> np.ndarray:
     """-log10 of n Pr(N > u): what a row's own scores say."""
+    from scipy.stats import norm
+
     total = _z(values[ADAPTED]) + np.nan_to_num(_z(values[ADAPTED_CONTRAST]))
     return np.asarray(-(norm.logsf(np.nan_to_num(_z(total))) / np.log(10)) - np.log10(max(1, len(total))))
 
