@@ -101,7 +101,7 @@ def test_tables_need_no_plugin(bench, capsys):
         ({"plugins": ["attack.py", "defense.py", "task.py"]}, "metrics: 'unigram_f1' is unknown; use one of"),
         (
             {"plugins": ["attack.py", "defense.py", "metric.py"]},
-            "task: 'list-shapes' is unknown; use one of captions, questions, differences, easy-vqa",
+            "task: 'list-shapes' is unknown; use one of captions, messy, questions, differences, easy-vqa",
         ),
         ({"plugins": []}, "unknown attack 'frame'; choose one of"),
         ({"plugins": ["attack.py"]}, "unknown defense 'drop-repeated'; known are"),

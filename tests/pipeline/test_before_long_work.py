@@ -68,10 +68,10 @@ def test_what_training_cannot_use_is_said_before_a_model_is_loaded(place, no_mod
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(place, capsys):
-    assert main([*command(place, "scan", "dry-scan"), "--dry-run"]) == 0
+    assert main([*command(place, "scan", "dry-scan"), "--dry-run", "--rule", "paper"]) == 0
     said = capsys.readouterr().err
     assert "scoring 12 rows: about" in said
-    assert main([*command(place, "train", "dry-train"), *QUICK, "--dry-run", "--rule", "paper"]) == 0
+    assert main([*command(place, "train", "dry-train"), *QUICK, "--dry-run"]) == 0
     said = capsys.readouterr().err
     assert "training 12 rows, about 5 with sampled responses, in 2 steps: about" in said
     assert "for the scan" in said

@@ -14,7 +14,7 @@ from byorn.data.files import write_rows
 from byorn.testing import save_tiny, tiny_rows
 
 QUICK = [
-    *("--max-steps", "3", "--batch-size", "4", "--lr", "1e-2", "--scan", "none"),
+    *("--max-steps", "3", "--batch-size", "4", "--lr", "1e-2", "--scan", "none", "--rule", "paper"),
     *("--set", "max_response_tokens=3", "--set", "save_steps=1"),
 ]
 OPTIONS = {"scan": [], "train": QUICK, "evaluate": ["--max-new-tokens", "3"]}

@@ -80,7 +80,7 @@ def test_the_figures_are_those_of_a_scan_of_the_whole_poisoned_copy(place, tmp_p
         [changed.get(row.key, row) for row in load_rows(place / "data").rows], tmp_path / "copy", image_root=place
     )
     shutil.copytree(place / "model", tmp_path / "model")
-    scan(tmp_path, "copy", "whole", "--image-root", str(place))
+    scan(tmp_path, "copy", "whole", "--image-root", str(place), "--rule", "paper")
     whole = read_run(tmp_path / "whole")
     keys = read_manifest(place / "scan/simulation/dual-key-word/data").keys
     mask = np.array([row.key in keys for row in whole.rows])
@@ -118,7 +118,7 @@ def test_a_folder_of_others_is_refused(place, tmp_path, capsys):
 
 
 def test_a_score_that_changes_with_other_rows_is_refused(place, capsys):
-    scan(place, "data", "contrast", "--statistic", "contrast")
+    scan(place, "data", "contrast", "--rule", "paper", "--statistic", "contrast")
     assert main(["simulate", str(place / "contrast")]) == 2
     assert "which changes with other rows" in capsys.readouterr().err
 

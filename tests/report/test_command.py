@@ -131,9 +131,9 @@ def test_a_scan_of_planted_rows_ends_with_3(tmp_path, monkeypatch):
         for record, score in zip(records, noise + 4 * planted, strict=True):
             record.update(nll=float(score), nll_max=float(score), nll_window=float(score))
 
-    monkeypatch.setattr("byorn.pipeline.scan.from_records", lambda all, facts: made(all) or from_records(all, facts))
+    monkeypatch.setattr("byorn.pipeline.scores.from_records", lambda all, facts: made(all) or from_records(all, facts))
     command = ["scan", "--model", str(tmp_path / "model"), "--data", str(tmp_path / "data"), "--device", "cpu"]
-    assert main([*command, "--out", str(tmp_path / "run"), "--fail-on", "share>0.01"]) == 3
+    assert main([*command, "--out", str(tmp_path / "run"), "--rule", "paper", "--fail-on", "share>0.01"]) == 3
     assert (tmp_path / "run/report.html").exists()
 
 

@@ -93,7 +93,7 @@ def test_dropping_honors_the_review_too(tmp_path):
 
 
 def test_dropping_everything_is_refused_with_a_way_out(tmp_path):
-    with pytest.raises(DataError, match="percentile"):
+    with pytest.raises(DataError, match="every row is dropped"):
         build(tmp_path, flagged=[True] * ROWS, replacement="drop")
 
 
