@@ -6,6 +6,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -40,3 +41,18 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.fail("the model is loaded")
 
     monkeypatch.setattr("transformers.AutoModelForImageTextToText.from_pretrained", load)
+
+
+WHOLE_ADAPTATION = {"test_adaptation.py", "test_evidence_scan.py", "test_ranks.py", "test_two_processes.py"}
+"""Tests of it, and those that compare with another process."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_adaptation(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A model of random weights learns no style however long it adapts, so one look is enough."""
+    from byorn.scoring import course
+
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.name not in WHOLE_ADAPTATION:
+            patch.setattr(course, "LONGEST", course.LOOK)
+        yield
