@@ -69,6 +69,7 @@ def test_a_second_scan_computes_nothing(straight: Path, place: Path, monkeypatch
     assert [(straight / name).read_bytes() for name in FILES[:3]] == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("records", [ROWS - 3, 2 * ROWS + 5])
 def test_killed_within_or_between_passes_it_comes_out_the_same(
     records: int, straight: Path, place: Path, monkeypatch: pytest.MonkeyPatch
@@ -93,6 +94,7 @@ def test_killed_within_or_between_passes_it_comes_out_the_same(
         assert values(place / out, name) == values(straight, name)
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(straight: Path, place: Path) -> None:
     done = torchrun(2, "-m", "byorn", *SCAN.split(), "--out", "two", cwd=place)
     assert done.returncode == 0, done.stderr[-3000:]

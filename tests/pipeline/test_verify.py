@@ -32,7 +32,7 @@ def place(tmp_path_factory):
     save_tiny(folder / "model")
     write_rows([poisoned(row) if n < POISONED else row for n, row in enumerate(tiny_rows(44))], folder / "data")
     command = ["scan", "--model", str(folder / "model"), "--data", str(folder / "data"), "--device", "cpu"]
-    assert main([*command, "--out", str(folder / "scan"), "--show", "0", "--no-report"]) == 0
+    assert main([*command, "--out", str(folder / "scan"), "--show", "0", "--no-report", "--rule", "paper"]) == 0
     decide(folder / "scan/flags.parquet", ["replace"] * POISONED + ["keep"] * 28)
     model = tiny_model()
     get_peft_model(model, default_lora(model)).save_pretrained(folder / "adapter")
