@@ -7,6 +7,7 @@ from byorn.errors import ConfigError
 from byorn.flagging.evidence import flag_evidence
 from byorn.flagging.rules import column_of, described, flag, flagged_by, passes_of
 from byorn.flagging.settings import FlagSettings, check_rule
+from byorn.phrases.counting import count_phrases
 from byorn.phrases.groups import find_groups, grown
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import THRESHOLD, evidence_of, with_evidence
@@ -126,13 +127,13 @@ def test_a_group_grows_to_the_wordings_that_share_a_part_of_its_phrase() -> None
     only = [row for row in range(45) if row % 3 == 0]
     group = find_groups([texts[row] if row in only or row >= 45 else "x" for row in range(COUNT)], values).found[0]
     assert group.rows.tolist() == only
-    assert grown(group, texts, values[group.statistic]).tolist() == list(range(45))
+    assert grown(group, count_phrases(texts, 4, COUNT // 2), values[group.statistic]).tolist() == list(range(45))
 
 
 def test_a_group_does_not_grow_over_plausible_rows() -> None:
     texts, values = planted(0, 30, phrase=" of the shop")
     group = find_groups(texts, values).found[0]
-    assert grown(group, texts, values[group.statistic]).tolist() == group.rows.tolist()
+    assert grown(group, count_phrases(texts, 4, COUNT // 2), values[group.statistic]).tolist() == group.rows.tolist()
 
 
 def test_the_pretrained_likelihood_takes_part_where_the_adaptation_is_soon_over_only() -> None:

@@ -1,15 +1,18 @@
 """The rules by their names in the settings: scores -> flags."""
 
 import re
+from typing import cast
 
+from byorn.errors import ConfigError
 from byorn.flagging.evidence import RULE, flag_evidence
 from byorn.flagging.percentile import flag_percentile
-from byorn.flagging.settings import FlagSettings
+from byorn.flagging.settings import FlagSettings, Statistic
 from byorn.flagging.table import Flags
 from byorn.scoring.statistics import EVIDENCE, PASSES
 from byorn.scoring.table import Scores
 
 _STATISTIC = re.compile(r"\bstatistic=(\w+)")
+_PERCENTILE = re.compile(r"percentile\(p=([\d.e+-]+)")
 
 
 def flag(scores: Scores, settings: FlagSettings) -> Flags:
@@ -26,6 +29,20 @@ def flag(scores: Scores, settings: FlagSettings) -> Flags:
 def flagged_by(settings: FlagSettings) -> str:
     """The column of the scores that the rule of the settings looks at."""
     return EVIDENCE if settings.rule == "evidence" else settings.statistic
+
+
+def settings_of_rule(rule: str) -> FlagSettings:
+    """The settings of a rule as it was written down with flags.
+
+    Raises:
+        ConfigError: It is no rule of scores.
+    """
+    if rule == RULE:
+        return FlagSettings()
+    share = _PERCENTILE.match(rule)
+    if share is None:
+        raise ConfigError(f"rows are flagged by {rule}, which is no rule of a scan")
+    return FlagSettings(rule="paper", percentile=float(share[1]), statistic=cast("Statistic", _named(rule)))
 
 
 def column_of(rule: str, scores: Scores) -> str:

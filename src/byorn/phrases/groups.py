@@ -54,13 +54,13 @@ class Groups:
 
     Attributes:
         found: The groups, the clearest first.
-        phrases: How many phrases were tested.
+        phrases: Those that were tested.
         tests: How many tests p-values are corrected for.
         least: A phrase in fewer rows was not looked at.
     """
 
-    found: list[Group]
-    phrases: int
+    found: Sequence[Group]
+    phrases: Phrases
     tests: int
     least: int
 
@@ -87,7 +87,7 @@ def find_groups(
     tests = max(1, len(phrases) * len(values))
     looks = list(_significant(values, phrases, [first / tests, *[others / tests] * (most - 1)], len(responses)))
     found = list(_standing_out(responses, values, phrases, tests, looks))
-    return Groups(found=found, phrases=len(phrases), tests=tests, least=least)
+    return Groups(found=found, phrases=phrases, tests=tests, least=least)
 
 
 def _standing_out(
@@ -114,7 +114,7 @@ def _standing_out(
             )
 
 
-def grown(group: Group, responses: Sequence[str], values: np.ndarray) -> np.ndarray:
+def grown(group: Group, phrases: Phrases, values: np.ndarray) -> np.ndarray:
     """int array: the rows of a group and those that share a part of its phrase and are as implausible.
 
     The clearest phrase may be that of one wording. It grows to the most frequent phrase that its rows share with
@@ -122,15 +122,14 @@ def grown(group: Group, responses: Sequence[str], values: np.ndarray) -> np.ndar
 
     Args:
         group: Of `find_groups`.
-        responses: n texts.
-        values: Those of the group's statistic.
+        phrases: Of the same corpus.
+        values: float64 array [n], those of the group's statistic.
     """
-    everything = np.ones(len(responses), dtype=bool)
-    inside = np.zeros(len(responses), dtype=bool)
+    inside = np.zeros(len(values), dtype=bool)
     inside[group.rows] = True
-    ranks = ranks_of(values, everything)
-    phrases = count_phrases(responses, len(group.rows) + 1, len(responses) // 2)
+    ranks = ranks_of(values, np.ones(len(values), dtype=bool))
     shared = phrases.means(inside.astype(float)) * phrases.supports >= SHARED * len(group.rows)
+    shared &= phrases.supports > len(group.rows)
     for number in sorted(np.flatnonzero(shared).tolist(), key=lambda number: -phrases.supports[number]):
         rows = phrases.rows_of(number)
         others = ranks[rows[~inside[rows]]]

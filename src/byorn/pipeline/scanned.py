@@ -2,29 +2,25 @@
 again, its scores and flags; refused where they do not belong together.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from byorn.data.load import LoadedRows
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError, DataError, MismatchError
-from byorn.flagging.rules import column_of
-from byorn.flagging.settings import FlagSettings, Statistic
+from byorn.flagging.rules import column_of, settings_of_rule
+from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags, read_flags
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.reuse import FLAGS, SCORES
 from byorn.report.run import Run
 from byorn.runs.folder import read_config
 from byorn.runs.identity import require_same
-from byorn.scoring.statistics import EVIDENCE
 from byorn.scoring.table import Scores, read_scores
 from byorn.settings import settings_of
-
-_PERCENTILE = re.compile(r"percentile\(p=([\d.e+-]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +56,10 @@ class Scanned:
         Raises:
             ConfigError: It is none of scores.
         """
-        if self.flags.rule == EVIDENCE:
-            return FlagSettings()
-        share = _PERCENTILE.match(self.flags.rule)
-        if share is None:
-            raise ConfigError(f"{self.folder}: its rows are flagged by {self.flags.rule}, which is no rule of a scan")
-        return FlagSettings(rule="paper", percentile=float(share[1]), statistic=cast("Statistic", self.statistic))
+        try:
+            return settings_of_rule(self.flags.rule)
+        except ConfigError as error:
+            raise ConfigError(f"{self.folder}: its {error}") from None
 
 
 def values_of_run(folder: Path) -> dict[str, object]:

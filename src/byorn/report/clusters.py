@@ -1,11 +1,12 @@
 """The groups of rows that stand out (`byorn.phrases.groups`), with what a report says of each."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from byorn.phrases.groups import Group, find_groups
+from byorn.phrases.groups import Group, Groups, find_groups
 from byorn.phrases.words import ends_of, words_of
 from byorn.report.run import Run
 
@@ -30,20 +31,10 @@ class Cluster(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clusters:
-    """What stands out, and how much was looked at.
+class Clusters(Groups):
+    """What stands out, as clusters, and how much was looked at."""
 
-    Attributes:
-        found: The clusters, the clearest first.
-        phrases: How many phrases were tested.
-        tests: How many tests p-values are corrected for.
-        least: A phrase in fewer rows was not looked at.
-    """
-
-    found: list[Cluster]
-    phrases: int
-    tests: int
-    least: int
+    found: Sequence[Cluster]
 
     @property
     def rows(self) -> np.ndarray:

@@ -31,7 +31,7 @@ def as_document(evidence: Evidence) -> Json:
         "verdict": asdict(verdict),
         "counts": asdict(evidence.counts),
         "share": evidence.share,
-        "tested": {"phrases": clusters.phrases, "tests": clusters.tests, "least_rows": clusters.least},
+        "tested": {"phrases": len(clusters.phrases), "tests": clusters.tests, "least_rows": clusters.least},
         "distribution": _finite(asdict(evidence.distribution)),
         "clusters": [_cluster(evidence.run, finding) for finding in evidence.findings],
         "columns": [_column(column) for column in evidence.columns],

@@ -148,8 +148,8 @@ def p_in_table(p_value: float) -> str:
 def _grounds_of_nothing(evidence: Evidence) -> list[str]:
     clusters = evidence.clusters
     return [
-        f"{number(clusters.phrases)} phrases were compared with the rest of the corpus; none is carried by the least "
-        "plausible responses more than phrases of clean data are.",
+        f"{number(len(clusters.phrases))} phrases were compared with the rest of the corpus; none is carried by the "
+        "least plausible responses more than phrases of clean data are.",
         *_rule(evidence),
     ]
 

@@ -14,9 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from byorn.phrases.counting import count_phrases
 from byorn.phrases.enrichment import enrichment, ranks_of
-from byorn.phrases.groups import find_groups, grown
+from byorn.phrases.groups import Groups, find_groups, grown
 from byorn.scoring.contrast import contrast_of
 from byorn.scoring.course import Course
 from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE
@@ -44,9 +43,10 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray]) -> n
         values: `adapted`, `adapted_contrast` and what else is looked at, float64 arrays [n]; -inf or NaN says nothing.
     """
     known = {name: np.where(np.isfinite(column), column, np.nan) for name, column in values.items()}
-    found = np.minimum(BELOW, np.maximum(_alone(known), _together(responses, known)))
-    for group in find_groups(responses, known, first=FIRST, others=OTHERS, most=MOST_GROUPS).found:
-        rows = grown(group, responses, known[group.statistic])
+    groups = find_groups(responses, known, first=FIRST, others=OTHERS, most=MOST_GROUPS)
+    found = np.minimum(BELOW, np.maximum(_alone(known), _together(groups, known)))
+    for group in groups.found:
+        rows = grown(group, groups.phrases, known[group.statistic])
         found[rows] = np.maximum(found[rows], -np.log10(max(group.p_value, LEAST)))
     return np.where(np.isnan(known[ADAPTED]), np.nan, found)
 
@@ -67,15 +67,15 @@ def _z(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(away / (1.4826 * np.nanmedian(np.abs(away)) + 1e-9), -_CLIP, _CLIP))
 
 
-def _together(responses: Sequence[str], values: Mapping[str, np.ndarray]) -> np.ndarray:
+def _together(groups: Groups, values: Mapping[str, np.ndarray]) -> np.ndarray:
     """-log10 of the corrected p-value of the best phrase of each row; -inf where it shares none."""
-    phrases = count_phrases(responses, 4, len(responses) // 2)
-    best = np.full(len(responses), -np.inf)
-    everything = np.ones(len(responses), dtype=bool)
-    tests = max(1, len(phrases) * len(values))
+    phrases = groups.phrases
+    everything = np.ones(len(values[ADAPTED]), dtype=bool)
+    best = np.full(len(everything), -np.inf)
     for column in values.values():
         p_values = enrichment(phrases, ranks_of(column, everything)).p_values(np.ones(len(phrases), dtype=bool))
-        np.maximum.at(best, phrases.rows, -np.log10(np.maximum(LEAST, np.repeat(p_values, phrases.supports) * tests)))
+        of_rows = np.repeat(p_values, phrases.supports) * groups.tests
+        np.maximum.at(best, phrases.rows, -np.log10(np.maximum(LEAST, of_rows)))
     return best
 
 
