@@ -24,7 +24,7 @@ from sequences import Sequence, Writer, collate
 from talk import turns
 from torch.nn import functional as F
 
-CYCLES = (700, 400)
+CYCLES = (700, 240)
 """Steps of the two cycles."""
 PICTURES = (8, 20)
 """Of a step, by cycle."""

@@ -18,7 +18,7 @@ from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.testing import save_tiny, tiny_rows
 
-SCAN = "scan --model model --data data --device cpu --score-batch-size 4 --out run"
+SCAN = "scan --rule paper --model model --data data --device cpu --score-batch-size 4 --out run"
 TRAIN = (
     "train --model model --data data --device cpu --out run --max-steps 2 --batch-size 4 --set save_steps=1 "
     "--set max_response_tokens=3"

@@ -122,7 +122,8 @@ def test_perturbations_reach_the_training_and_strength_zero_is_plain(place, plai
 
 
 def test_relabeled_rows_are_learned_with_their_answers_in_the_batches_of_byorn(place):
-    byorn, relabeled = run(place, "byorn", "byorn"), run(place, "relabeled", "base-relabel")
+    byorn = run(place, "byorn", "byorn", rule="paper")
+    relabeled = run(place, "relabeled", "base-relabel", rule="paper")
     assert byorn.responses["replaced"] == relabeled.responses["replaced"] > 0
     assert byorn.flagged == relabeled.flagged
     assert relabeled.found == {"decoding": "greedy"}

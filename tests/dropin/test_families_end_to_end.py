@@ -21,7 +21,7 @@ COLUMNS = {"messages": "messages", "images": "images", "videos": "videos"}
 INFO = {"mllm_demo": {"file_name": "mllm.json", "formatting": "sharegpt", "columns": COLUMNS, "tags": TAGS}}
 QUICK = [
     "--max-steps", "2", "--per-device-train-batch-size", "4", "--learning-rate", "1e-2", "--device", "cpu",
-    "--set", "max_response_tokens=4", "--set", "save_strategy=no",
+    "--rule", "paper", "--set", "max_response_tokens=4", "--set", "save_strategy=no",
 ]  # fmt: skip
 
 # Loads every adapter with transformers and PEFT alone; byorn and TRL cannot be imported.

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from made_runs import attacked
+from scipy.stats import hypergeom, nchypergeom_fisher
 
 from byorn.phrases.counting import count_phrases
 from byorn.phrases.enrichment import enrichment, ranks_of
+from byorn.phrases.odds import EXACT, Odds
 from byorn.report.clusters import find_clusters
 
 
@@ -23,8 +25,37 @@ def test_the_numbers_of_a_phrase():
     number = phrases.texts.index("planted")
     scores = -np.log(1 - (np.array([1, 17, 18, 19, 20]) - 0.5) / 20)
     assert found.means[number] == pytest.approx(scores.mean())
-    assert found.log_odds[number] == pytest.approx(np.log(4.5 * 14.5 / 1.5**2))
-    assert found.log_odds_variance[number] == pytest.approx(1 / 4.5 + 2 / 1.5 + 1 / 14.5)
+    assert (found.odds.supports[number], found.odds.top[number], found.odds.count) == (5, 4, 20)
+
+
+def chances(supports, top, count, tau):
+    return Odds(supports=np.array(supports), top=np.array(top), count=count).p_values(np.full(len(top), tau))
+
+
+def test_phrases_that_are_alike_are_drawn_without_replacement():
+    """With no spread between phrases the chance is the hypergeometric one, and every count of it."""
+    tops = np.arange(13)
+    exact = hypergeom.sf(tops - 1, 40, 12, 12)
+    assert chances([12] * 13, tops, 40, 0.0) == pytest.approx(exact, rel=1e-9)
+    assert chances([15, 15], [10, 15], 20, 0.0) == pytest.approx([1, hypergeom.sf(14, 20, 15, 15)])
+
+
+def test_phrases_that_differ_are_drawn_with_odds_of_their_own():
+    rng = np.random.default_rng(0)
+    odds = np.exp(rng.normal(0, 0.7, 4000))
+    drawn = nchypergeom_fisher.rvs(60, 8, 8, odds, random_state=rng)
+    for top in (2, 3, 4):
+        assert chances([8], [top], 60, 0.7)[0] == pytest.approx((drawn >= top).mean(), abs=0.02)
+
+
+def test_the_sum_goes_over_into_the_approximation():
+    """Half of 200 rows, where the sum ends, and of 202, where the approximation begins."""
+    summed, approximated = chances([EXACT, EXACT + 2], [EXACT // 2, EXACT // 2 + 1], 1000, 0.7)
+    assert approximated == pytest.approx(summed, rel=0.1)
+
+
+def test_a_handful_is_enough_if_all_of_them_come_first():
+    assert chances([6], [6], 300, 0.7)[0] < 1e-8
 
 
 def test_a_row_without_a_score_is_not_compared():

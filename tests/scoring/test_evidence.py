@@ -161,10 +161,10 @@ def table(nll: np.ndarray, **more: np.ndarray) -> Scores:
 
 
 def test_flags_are_those_with_enough_evidence_and_weights_say_how_sure_the_rule_is() -> None:
-    found = np.array([-1.0, 1.9, THRESHOLD, 5.0, np.nan])
+    found = np.array([-1.0, 2.9, THRESHOLD, 5.0, np.nan])
     flags = flag_evidence(table(np.ones(5), evidence=found))
     assert flags.flagged.tolist() == [False, False, True, True, True]
-    assert flags.weight.tolist() == pytest.approx([0, 0, 0.99, 0.99999, 1])
+    assert flags.weight.tolist() == pytest.approx([0, 0, 0.999, 0.99999, 1])
     assert flags.reasons == [None, None, "in a group that stands out", "in a group that stands out", "no score"]
     assert flags.rule == "evidence"
     assert "orders of magnitude" in described(flags)

@@ -1,6 +1,6 @@
 """`byorn`: replace the responses that the pretrained model finds implausible by samples of the model's own average.
 
-Formula: u_i = [e_i >= 2], e the evidence of `byorn.scoring.evidence`; with rule paper u_i = [s_i > Q_p(s)], s the mean
+Formula: u_i = [e_i >= 3], e the evidence of `byorn.scoring.evidence`; with rule paper u_i = [s_i > Q_p(s)], s the mean
     negative log-likelihood under the pretrained model. Flagged rows are learned with t^_i ~ p_ema(. | x_i, q_i) in
     place of y_i, drawn anew at every visit.
 Cost: three forward passes a row and a short adaptation before training (with rule paper one pass); sampling while

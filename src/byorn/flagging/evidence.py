@@ -1,6 +1,6 @@
 """Flag the rows against which there is enough evidence, however many they are: none where nothing is poisoned.
 
-    u_i = 1  if  e_i >= 2,  else 0          e_i of `byorn.scoring.evidence`
+    u_i = 1  if  e_i >= 3,  else 0          e_i of `byorn.scoring.evidence`
 
 The weight of a flagged row is 1 - 10^-e_i: the probability that its group does not stand out by chance. A row without
 a score is flagged too: nobody vouches for its response.

@@ -10,6 +10,7 @@ rows that are left say is their style.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -69,8 +70,7 @@ def find_groups(
     responses: Sequence[str],
     values: Mapping[str, np.ndarray],
     *,
-    first: float = LEVEL,
-    others: float = LEVEL,
+    level: float = LEVEL,
     most: int = MOST_GROUPS,
 ) -> Groups:
     """The phrases that stand out, see above.
@@ -78,14 +78,13 @@ def find_groups(
     Args:
         responses: n texts.
         values: Statistic -> float64 array [n], higher = less plausible; NaN says nothing.
-        first: Corrected p-value below which the clearest phrase may stand out.
-        others: The same for further ones: who has found one has reason to believe in more.
+        level: Corrected p-value below which a phrase may stand out.
         most: Phrases that are looked for.
     """
     least = max(LEAST_ROWS, len(responses) // 5000)
     phrases = count_phrases(responses, least, len(responses) // 2)
     tests = max(1, len(phrases) * len(values))
-    looks = list(_significant(values, phrases, [first / tests, *[others / tests] * (most - 1)], len(responses)))
+    looks = list(islice(_significant(values, phrases, level / tests, len(responses)), most))
     found = list(_standing_out(responses, values, phrases, tests, looks))
     return Groups(found=found, phrases=phrases, tests=tests, least=least)
 
@@ -157,12 +156,10 @@ class _Look:
     p_value: float
 
 
-def _significant(
-    values: Mapping[str, np.ndarray], phrases: Phrases, levels: Sequence[float], count: int
-) -> Iterator[_Look]:
+def _significant(values: Mapping[str, np.ndarray], phrases: Phrases, level: float, count: int) -> Iterator[_Look]:
     """The clearest phrase, the clearest of what is left without its rows, and so on."""
     left = np.ones(count, dtype=bool)
-    for level in levels if len(phrases) else []:
+    while len(phrases):
         looks = [_look(phrases, name, column, left) for name, column in values.items()]
         best = min(looks, key=lambda look: (look.p_value, -len(look.rows)))
         if best.p_value >= level:

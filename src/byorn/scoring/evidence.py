@@ -21,11 +21,9 @@ from byorn.scoring.course import Course
 from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE
 from byorn.scoring.table import Scores
 
-FIRST = 0.001
-"""How often the clearest group of a clean data set may stand out by chance."""
-OTHERS = 0.01
-"""The same for further groups, once there is one."""
-THRESHOLD = float(-np.log10(OTHERS))
+LEVEL = 0.001
+"""How often a group of a clean data set may stand out by chance."""
+THRESHOLD = float(-np.log10(LEVEL))
 BELOW = THRESHOLD - 1e-6
 """What a row comes to at most that is in no group that stands out."""
 MOST_GROUPS = 16
@@ -43,7 +41,7 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray]) -> n
         values: `adapted`, `adapted_contrast` and what else is looked at, float64 arrays [n]; -inf or NaN says nothing.
     """
     known = {name: np.where(np.isfinite(column), column, np.nan) for name, column in values.items()}
-    groups = find_groups(responses, known, first=FIRST, others=OTHERS, most=MOST_GROUPS)
+    groups = find_groups(responses, known, level=LEVEL, most=MOST_GROUPS)
     found = np.minimum(BELOW, np.maximum(_alone(known), _together(groups, known)))
     for group in groups.found:
         rows = grown(group, groups.phrases, known[group.statistic])

@@ -240,8 +240,10 @@ function pick(filter) {
   reload();
 }
 
+let waiting = 0;
 function reload() {
-  if (state.busy) setTimeout(reload, 50); // a decision is being stored
+  clearTimeout(waiting); // one for all that has changed, or the later ones would swallow a key
+  if (state.busy) waiting = setTimeout(reload, 50); // a decision is being stored
   else attempt(() => load());
 }
 
@@ -265,7 +267,6 @@ function pressed(event) {
   }
 }
 
-let waiting = 0;
 find("text").addEventListener("input", () => {
   clearTimeout(waiting);
   waiting = setTimeout(reload, 200);
