@@ -1,6 +1,6 @@
 """Small training runs that write down what every optimizer step saw; also a script, for runs in processes of their own.
 
-    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13] [--soft]
+    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13] [--soft] [--block 2]
 
 `--kill-at` ends the process with SIGKILL after that step; `--resume-at` runs to the end and then once more from that
 checkpoint; `--uneven` then trains on so many rows without flags, with byorn and with TRL alone.
@@ -154,6 +154,7 @@ def train_all(options: argparse.Namespace) -> None:
         "save_strategy": "steps",
         "save_steps": 3,
         "soft_targets": options.soft,
+        "response_block": options.block,
     }
     trainer = build(options.folder, **saving)
     if options.kill_at:
@@ -173,7 +174,7 @@ def train_all(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    for name, default in {"--batch": 4, "--kill-at": 0, "--resume-at": 0, "--uneven": 0}.items():
+    for name, default in {"--batch": 4, "--kill-at": 0, "--resume-at": 0, "--uneven": 0, "--block": 1}.items():
         parser.add_argument(name, type=int, default=default)
     parser.add_argument("--soft", action="store_true")
     torch.set_num_threads(1)

@@ -28,8 +28,9 @@ class Run:
     flags.
     """
 
-    def __init__(self, folder: Path, processes: int, soft: bool) -> None:
-        self.folder, self.processes, self.soft = folder, processes, soft
+    def __init__(self, folder: Path, processes: int, more: list[str]) -> None:
+        self.folder, self.processes = folder, processes
+        self.options = {"soft_targets": "--soft" in more, "response_block": 2 if "--block" in more else 1}
 
     def read(self, name: str) -> list:
         return [json.loads((self.folder / f"{name}-{rank}.json").read_text()) for rank in range(self.processes)]
@@ -38,19 +39,19 @@ class Run:
         return load_file(self.folder / f"{name}.safetensors")
 
 
-@pytest.fixture(scope="module", params=["2", "2 --soft", pytest.param("4", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["2", "2 --soft --block 2", pytest.param("4", marks=pytest.mark.slow)])
 def several(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("several")
-    processes, *soft = request.param.split()
-    script = [str(Path(__file__).with_name("runner.py")), str(folder), "--batch", str(GROUP // int(processes)), *soft]
+    processes, *more = request.param.split()
+    script = [str(Path(__file__).with_name("runner.py")), str(folder), "--batch", str(GROUP // int(processes)), *more]
     done = torchrun(int(processes), *script, "--resume-at", "6", "--uneven", str(UNEVEN), cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
-    return Run(folder, int(processes), bool(soft))
+    return Run(folder, int(processes), more)
 
 
 @pytest.fixture(scope="module")
 def one(several, tmp_path_factory):
-    trainer = build(tmp_path_factory.mktemp("one"), soft_targets=several.soft)
+    trainer = build(tmp_path_factory.mktemp("one"), **several.options)
     steps = record(trainer)
     trainer.train()
     return trainer, steps
@@ -93,7 +94,7 @@ def test_a_resume_in_a_later_epoch_is_the_straight_run_to_the_last_bit(several):
 
 def test_one_process_goes_on_from_several_if_a_step_has_as_many_rows(one, several, tmp_path):
     shutil.copytree(several.folder / "checkpoint-6", tmp_path / "checkpoint-6")
-    trainer = build(tmp_path, soft_targets=several.soft)
+    trainer = build(tmp_path, **several.options)
     steps = record(trainer)
     trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
     assert [step["texts"] for step in steps] == [step["texts"] for step in one[1][6:]]

@@ -108,7 +108,8 @@ def estimate_training(
     batch = config.per_device_train_batch_size
     rows = len(inputs.rows)
     forward = forward_seconds(inputs, batch)
-    sampling = sampling_seconds(inputs, config.response_batch_size or batch) if flagged else 0.0
+    together = config.response_batch_size or batch * config.response_block
+    sampling = sampling_seconds(inputs, together) if flagged else 0.0
     steps = planned_steps(rows, config)
     visits = steps * rows_a_step(config) / config.world_size  # of each process
     return TrainingEstimate(

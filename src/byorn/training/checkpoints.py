@@ -16,6 +16,8 @@ from byorn.text import first_line
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 TALLY = "byorn.json"
 """What `training/tally.py` keeps in it."""
+AHEAD = "ahead.json"
+"""What `training/blocks.py` keeps in it, where responses are sampled ahead."""
 DEEPSPEED = "latest"
 """What DeepSpeed leaves beside an optimizer that it keeps in files of its own."""
 
@@ -55,6 +57,8 @@ def damage(checkpoint: Path, adapters: Collection[str] = ()) -> str | None:
     try:
         _read_state(checkpoint)
         _read_object(checkpoint / TALLY)
+        if (checkpoint / AHEAD).exists():
+            _read_object(checkpoint / AHEAD)
         for folder in (checkpoint, *(checkpoint / name for name in adapters)):
             _read_adapter(folder)
         if not (checkpoint / DEEPSPEED).is_file():

@@ -4,6 +4,7 @@ from, or go on from a checkpoint whose optimizer steps had another size.
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -70,6 +71,15 @@ class SameSteps(TrainerCallback, ExportableState):
                 f"checkpoint: made with {before} rows an optimizer step, now {now} (batch size x processes x "
                 "accumulation); keep the product, or start anew in another folder"
             )
+
+
+def own_rows(group: Sequence[int], args: TrainingArguments) -> list[int]:
+    """Of the rows of an optimizer step those of this process: each takes the batches in turn, as Accelerate deals
+    them.
+    """
+    size = args.train_batch_size
+    starts = range(args.process_index * size, len(group), args.world_size * size)
+    return [row for start in starts for row in group[start : start + size]]
 
 
 def rows_a_step(args: TrainingArguments) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from transformers import LogitsProcessor, TemperatureLogitsWarper, TopPLogitsWarper
 
+from byorn.errors import MismatchError
 from byorn.models.generate import Generated, generate
 from byorn.runs.progress import progress
 from byorn.training.collator import Record
@@ -24,6 +25,18 @@ class ResponseSource(Protocol):
     """Rows -> responses. `step` is the optimizer step; the same rows at the same step get the same responses."""
 
     def __call__(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]: ...
+
+
+def draw(source: ResponseSource, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
+    """The responses of a source, one a row.
+
+    Raises:
+        MismatchError: It returns more or fewer.
+    """
+    responses = source(model, rows, step)
+    if len(responses) != len(rows):
+        raise MismatchError(f"source: {len(responses)} responses for {len(rows)} rows; return one for each, in order")
+    return responses
 
 
 class SampledResponses:
@@ -107,7 +120,7 @@ def ema_source(processor: "ProcessorMixin", args: ByornConfig, trusted: Iterable
         processor,
         seed=args.seed,
         max_new_tokens=limit,
-        batch_size=args.response_batch_size or max(4, args.per_device_train_batch_size),
+        batch_size=args.response_batch_size or max(4, args.per_device_train_batch_size * args.response_block),
         temperature=args.response_temperature,
         top_p=args.response_top_p,
         progress=not args.disable_tqdm,

@@ -48,10 +48,28 @@ class GroupedSampler(Sampler[int]):
         return sum(self.steps) * self.group
 
     def __iter__(self) -> Iterator[int]:
+        for group in self.groups():
+            yield from group
+
+    def groups(self) -> list[list[int]]:
+        """The rows of each optimizer step of the epoch."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         clean, flagged = (self._groups(rows, generator) for rows in self.kinds)
-        for group in spread(clean, flagged):
-            yield from group
+        return spread(clean, flagged)
+
+    def block(self, step: int, size: int) -> dict[int, list[int]]:
+        """The flagged steps from `step` to the end of its block, with their rows; a block is `size` flagged steps of an
+        epoch, counted from its first.
+
+        Args:
+            step: Of the epoch, a flagged one.
+            size: K.
+        """
+        kind = set(self.kinds[True])
+        flagged = {at: group for at, group in enumerate(self.groups()) if group[0] in kind}
+        steps = list(flagged)
+        place = steps.index(step)
+        return {at: flagged[at] for at in steps[place : place - place % size + size]}
 
     def _groups(self, rows: list[int], generator: torch.Generator) -> list[list[int]]:
         order = [rows[i] for i in torch.randperm(len(rows), generator=generator).tolist()]

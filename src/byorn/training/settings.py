@@ -41,7 +41,7 @@ class ResponseSettings:
         None,
         help="rows sampled at once; it changes speed and memory only",
         check=positive,
-        shown="4, or the training batch if that is larger",
+        shown="4, or the training batch times the block if that is larger",
     )
 
 
@@ -57,6 +57,12 @@ class ByornSettings(ResponseSettings, FlagSettings):
         help="decay of the moving average, per optimizer step; its memory is 1 / (1 - decay) steps",
         check=fraction,
         shown="a memory of a tenth of the run, at most 100 steps (0.99)",
+    )
+    response_block: int = setting(
+        1,
+        help="flagged steps of an epoch whose responses are sampled together, from the average at the first of them: "
+        "faster, and older; 1 is the paper's",
+        check=positive,
     )
     soft_targets: bool = setting(
         False,

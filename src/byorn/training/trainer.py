@@ -13,6 +13,7 @@ the token z_il of a flagged row is replaced by its expectation, see `soft_target
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +24,14 @@ from torch.utils.data import Sampler
 from transformers.trainer import TRAINING_ARGS_NAME
 from trl import SFTTrainer
 
-from byorn.errors import DataError, MismatchError
+from byorn.errors import DataError
 from byorn.flagging.table import Flags
 from byorn.models.collate import WholeRowCollator, encodes_responses
 from byorn.models.load import resolve_model
 from byorn.models.quantize import keep_differentiable
 from byorn.runs.narrate import say
 from byorn.training.arguments import lora_for, require_arguments, require_trainable
+from byorn.training.blocks import Blocks, upcoming
 from byorn.training.card import facts_of, write_card
 from byorn.training.collator import REPLACED, Batch, Record, ReplacingCollator
 from byorn.training.completion import Completer
@@ -40,7 +42,7 @@ from byorn.training.finite import FiniteGradients, require_finite_weights
 from byorn.training.processes import SameSteps, require_processes, rows_a_step, use_one_gpu
 from byorn.training.progress import show_progress
 from byorn.training.push import push_trained
-from byorn.training.responses import IGNORE, ResponseSource, ema_source
+from byorn.training.responses import IGNORE, ResponseSource, draw, ema_source
 from byorn.training.rows import as_eval_rows, as_rows
 from byorn.training.sampler import EpochCallback, GroupedSampler
 from byorn.training.soft_targets import SOFT, mark_soft, soft_loss
@@ -76,6 +78,7 @@ class ByornTrainer(SFTTrainer):
             A trainer of the same rows and model finds both there and scores nothing again.
         tally: Responses that were sampled and seconds that were spent, checkpoints before a resume included.
         average: What moves the average, with its decay; None where no response is replaced.
+        blocks: What samples ahead; None where each flagged step samples its own.
 
     Raises:
         MismatchError: The flags are not about these rows.
@@ -116,6 +119,8 @@ class ByornTrainer(SFTTrainer):
         kwargs["eval_dataset"] = as_eval_rows(kwargs.get("eval_dataset"))
         self.tally = Tally()
         self.average: EmaCallback | None = None
+        self.blocks: Blocks | None = None
+        self._kept: list[Tally | Blocks] = [self.tally]
         model = resolve_model(model) if isinstance(model, str) else model
         if peft_config is None and not hasattr(model, "peft_config"):
             peft_config = lora_for(model, args)
@@ -164,6 +169,9 @@ class ByornTrainer(SFTTrainer):
         self.complete = Completer(self.data_collator, self.processing_class)
         trusted = self.train_dataset.select(np.flatnonzero(~self.flagged)).select_columns(["completion"])
         self.source = source or ema_source(self.processing_class, args, trusted)
+        if args.response_block > 1:
+            self.source = self.blocks = Blocks(self.source, partial(upcoming, self, self.sampler))
+            self._kept.append(self.blocks)
 
     def _grouped_sampler(self, args: ByornConfig) -> GroupedSampler:
         seed = args.seed if args.data_seed is None else args.data_seed
@@ -224,7 +232,8 @@ class ByornTrainer(SFTTrainer):
         return loss / torch.as_tensor(tokens).clamp(min=1) * (self.accelerator.num_processes if shared else 1)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
-        self.tally.load(Path(resume_from_checkpoint))
+        for part in self._kept:
+            part.load(Path(resume_from_checkpoint))
         with types_kept(self.model):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
@@ -237,7 +246,8 @@ class ByornTrainer(SFTTrainer):
         require_finite_weights(written(self.model), self.args, self.state.global_step)
         if _internal_call:
             if output_dir:
-                self.tally.save(Path(output_dir))
+                for part in self._kept:
+                    part.save(Path(output_dir))
             super().save_model(output_dir, _internal_call=True)
             if output_dir and self.args.should_save:  # a pickle with code in it, which nothing ever reads
                 (Path(output_dir) / TRAINING_ARGS_NAME).unlink(missing_ok=True)
@@ -280,11 +290,9 @@ class ByornTrainer(SFTTrainer):
         began = time.perf_counter()
         rows = [row for batch in batches for row in batch.get("rows", []) if "completion" not in row]
         model = self.accelerator.unwrap_model(self.model)
-        responses = self.source(model, rows, self.state.global_step)
-        if len(responses) != len(rows):
-            raise MismatchError(
-                f"source: {len(responses)} responses for {len(rows)} rows; return one for each, in order"
-            )
+        responses = draw(self.source, model, rows, self.state.global_step)
+        if self.blocks:
+            self._metrics["train"]["response_age"].append(self.blocks.age(self.state.global_step))
         for name, value in self.tally.add(responses).items():
             self._metrics["train"][name].append(value)
         replaced = self.complete(self.model, batches, responses)
