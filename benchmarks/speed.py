@@ -38,9 +38,17 @@ from byorn.runs.narrate import quiet_libraries
 from byorn.scoring.score import evidence_together, score_dataset
 
 TRAINING: dict[str, Any] = {
-    "num_train_epochs": 3, "per_device_train_batch_size": 16, "learning_rate": 2e-3, "max_length": None,
-    "use_cpu": True, "bf16": False, "save_strategy": "no", "report_to": "none", "disable_tqdm": True, "logging_steps": 1000,
-}  # fmt: skip
+    "num_train_epochs": 3,
+    "per_device_train_batch_size": 16,
+    "learning_rate": 2e-3,
+    "max_length": None,
+    "use_cpu": True,
+    "bf16": False,
+    "save_strategy": "no",
+    "report_to": "none",
+    "disable_tqdm": True,
+    "logging_steps": 1000,
+}
 
 
 @dataclass(frozen=True)
