@@ -19,7 +19,7 @@ MODEL = ["--model", "embedded", "--device", "cpu"]
 STEPS = [
     *("--max-steps", "4", "--batch-size", "4", "--learning-rate", "5e-3", "--ema-decay", "0.5", "--scan", "none"),
     *("--set", "save_steps=1", "--set", "logging_steps=1", "--set", "max_response_tokens=8"),
-    *("--set", "lr_scheduler_type=constant"),
+    *("--set", "lr_scheduler_type=constant", "--rule", "paper", "--set", "response_block=2"),
 ]
 EXPERIMENT = """
 title: Cells that are killed
@@ -50,8 +50,12 @@ class Subject:
     ended: bool = False
 
 
-def _scan(place: Path, out: Path) -> list[str]:
-    return ["scan", *MODEL, "--data", str(place / "data"), "--score-batch-size", "2", "--out", str(out)]
+def _scan(rule: str) -> Callable[[Path, Path], list[str]]:
+    def command(place: Path, out: Path) -> list[str]:
+        size = ["--score-batch-size", "2"]
+        return ["scan", *MODEL, "--data", str(place / "data"), "--rule", rule, *size, "--out", str(out)]
+
+    return command
 
 
 def _train(place: Path, out: Path) -> list[str]:
@@ -124,7 +128,8 @@ def _timeless(content: dict[str, object]) -> Outcome:
 
 
 SUBJECTS = {
-    "scan": Subject(_scan, _scanned),
+    "scan": Subject(_scan("paper"), _scanned),
+    "evidence": Subject(_scan("evidence"), _scanned),
     "train": Subject(_train, _trained),
     "evaluate": Subject(_evaluate, _evaluated),
     "rewrite": Subject(_rewrite, _rewritten),
