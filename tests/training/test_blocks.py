@@ -54,6 +54,14 @@ def test_a_block_longer_than_the_epoch_is_the_epoch(tmp_path):
     assert [step for step, _ in source.calls] == [1, 1 + EPOCH]
 
 
+def test_the_card_says_that_responses_were_sampled_ahead(tmp_path):
+    for block, said in ((1, False), (2, True)):
+        trainer = build(tmp_path, source=Counting(), response_block=block)
+        trainer.train()
+        trainer.save_model(str(tmp_path))
+        assert ("sampled for 2 flagged steps at once" in (tmp_path / "README.md").read_text()) is said
+
+
 @pytest.mark.parametrize("step", [3, 6, 8])
 def test_a_run_resumed_in_a_block_is_the_straight_run(tmp_path, step):
     """After step 3 and after step 8 half of a block is sampled and not learned."""
