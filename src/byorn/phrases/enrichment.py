@@ -13,7 +13,9 @@ beyond chance: from the quartiles of all phrases, and never below a floor (an em
 so that a spread of tau is one of tau ln(n/k) in the log odds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -26,8 +28,11 @@ UNKNOWN_SPREAD = 0.4
 """What it is where there are fewer than `FEW_PHRASES` to estimate it from."""
 LEAST_ODDS = 0.7
 """The least spread of log odds ratios."""
+LEAST_CORRELATION = 0.2
+"""Of two statistics, where they are combined."""
 FEW_PHRASES = 12
 TESTS = 2
+_SMALLEST = 1e-300
 _QUARTILES = 1.349  # between the quartiles of a standard normal distribution
 
 
@@ -69,6 +74,32 @@ def _spread(values: np.ndarray, variances: np.ndarray) -> float:
     low, high = np.quantile(values, [0.25, 0.75])
     beyond = float(((high - low) / _QUARTILES) ** 2 - np.median(variances))
     return max(LEAST_SPREAD, float(np.sqrt(max(0.0, beyond))))
+
+
+def combined(found: Sequence[Enrichment], null: np.ndarray) -> np.ndarray:
+    """float64 [phrases]: the p-values of J statistics as one (Stouffer 1949),
+
+        z = sum_j z_j / sqrt(J + J (J - 1) rho),      z_j = Phi^-1(1 - p_j)
+
+    with rho the rank correlation of the means of the phrases of `null`, at least `LEAST_CORRELATION`, and 1 where there
+    are too few phrases to know it. What is unusual in each of them is clearer so; what is in one alone is not.
+    """
+    from scipy.stats import norm
+
+    p_values = np.array([one.p_values(null) for one in found])
+    if len(found) == 1:
+        return np.asarray(p_values[0])
+    pairs = [_correlation(one.means[null], other.means[null]) for one, other in combinations(found, 2)]
+    scale = np.sqrt(len(found) + 2 * sum(pairs))
+    return np.asarray(norm.sf(norm.isf(np.clip(p_values, _SMALLEST, 1 - 1e-9)).sum(axis=0) / scale))
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    from scipy.stats import rankdata
+
+    if len(one) < FEW_PHRASES or not np.ptp(one) or not np.ptp(other):
+        return 1.0
+    return max(LEAST_CORRELATION, float(np.corrcoef(rankdata(one), rankdata(other))[0, 1]))
 
 
 def enrichment(phrases: Phrases, ranks: np.ndarray) -> Enrichment:

@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 
 from byorn.phrases.counting import Phrases, count_phrases
-from byorn.phrases.enrichment import enrichment, ranks_of
+from byorn.phrases.enrichment import Enrichment, combined, enrichment, ranks_of
 from byorn.phrases.spelling import extended
 
 LEVEL = 0.05
@@ -26,6 +26,7 @@ LEAST_ROWS = 4
 MOST_GROUPS = 8
 SHARED = 0.9
 """Share of a group's rows that hold what it grows to."""
+GROWS = 0.001
 _SAMPLE = 300
 """Responses that a phrase is extended over."""
 
@@ -70,6 +71,7 @@ def find_groups(
     responses: Sequence[str],
     values: Mapping[str, np.ndarray],
     *,
+    together: Sequence[str] = (),
     level: float = LEVEL,
     most: int = MOST_GROUPS,
 ) -> Groups:
@@ -78,13 +80,15 @@ def find_groups(
     Args:
         responses: n texts.
         values: Statistic -> float64 array [n], higher = less plausible; NaN says nothing.
+        together: Statistics that are looked at as one, too, where all of them are unusual.
         level: Corrected p-value below which a phrase may stand out.
         most: Phrases that are looked for.
     """
     least = max(LEAST_ROWS, len(responses) // 5000)
     phrases = count_phrases(responses, least, len(responses) // 2)
-    tests = max(1, len(phrases) * len(values))
-    looks = list(islice(_significant(values, phrases, level / tests, len(responses)), most))
+    tested = [*((name,) for name in values), *([together] if together else [])]
+    tests = max(1, len(phrases) * len(tested))
+    looks = list(islice(_significant(values, tested, phrases, level / tests, len(responses)), most))
     found = list(_standing_out(responses, values, phrases, tests, looks))
     return Groups(found=found, phrases=phrases, tests=tests, least=least)
 
@@ -117,7 +121,8 @@ def grown(group: Group, phrases: Phrases, values: np.ndarray) -> np.ndarray:
     """int array: the rows of a group and those that share a part of its phrase and are as implausible.
 
     The clearest phrase may be that of one wording. It grows to the most frequent phrase that its rows share with
-    others, if of all rows which are as implausible as the middle one of those others two thirds hold that phrase.
+    others, if those others stand out without them: their p-value is below `GROWS`, and of all rows which are as
+    implausible as the middle one of them two thirds hold that phrase.
 
     Args:
         group: Of `find_groups`.
@@ -126,16 +131,13 @@ def grown(group: Group, phrases: Phrases, values: np.ndarray) -> np.ndarray:
     """
     inside = np.zeros(len(values), dtype=bool)
     inside[group.rows] = True
-    ranks = ranks_of(values, np.ones(len(values), dtype=bool))
+    ranks = ranks_of(values, ~inside)
+    p_values = enrichment(phrases, ranks).p_values(np.ones(len(phrases), dtype=bool))
     shared = phrases.means(inside.astype(float)) * phrases.supports >= SHARED * len(group.rows)
-    shared &= phrases.supports > len(group.rows)
+    shared &= (phrases.supports > len(group.rows)) & (p_values < GROWS)
     for number in sorted(np.flatnonzero(shared).tolist(), key=lambda number: -phrases.supports[number]):
         rows = phrases.rows_of(number)
-        others = ranks[rows[~inside[rows]]]
-        if not others.any():
-            continue
-        middle = np.median(others[others > 0])
-        if (ranks[rows] >= middle).sum() >= LEAST_TOP * (ranks >= middle).sum():
+        if _upper_half(ranks, rows[ranks[rows] > 0]) >= LEAST_TOP:
             return np.union1d(rows, group.rows)
     return group.rows
 
@@ -148,7 +150,9 @@ def _upper_half(ranks: np.ndarray, rows: np.ndarray) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class _Look:
-    """The clearest phrase by one statistic: its number, its rows, and its p-value without correction."""
+    """The clearest phrase by one test: its number, its rows, the statistic that shows it best, and its p-value without
+    correction.
+    """
 
     statistic: str
     number: int
@@ -156,11 +160,14 @@ class _Look:
     p_value: float
 
 
-def _significant(values: Mapping[str, np.ndarray], phrases: Phrases, level: float, count: int) -> Iterator[_Look]:
+def _significant(
+    values: Mapping[str, np.ndarray], tested: Sequence[Sequence[str]], phrases: Phrases, level: float, count: int
+) -> Iterator[_Look]:
     """The clearest phrase, the clearest of what is left without its rows, and so on."""
     left = np.ones(count, dtype=bool)
     while len(phrases):
-        looks = [_look(phrases, name, column, left) for name, column in values.items()]
+        found = {name: enrichment(phrases, ranks_of(column, left)) for name, column in values.items()}
+        looks = [_look(phrases, {name: found[name] for name in names}, left) for names in tested]
         best = min(looks, key=lambda look: (look.p_value, -len(look.rows)))
         if best.p_value >= level:
             return
@@ -168,16 +175,18 @@ def _significant(values: Mapping[str, np.ndarray], phrases: Phrases, level: floa
         left[best.rows] = False
 
 
-def _look(phrases: Phrases, statistic: str, values: np.ndarray, left: np.ndarray) -> _Look:
-    """The clearest phrase among the rows that are left."""
-    ranks = ranks_of(values, left)
-    found = enrichment(phrases, ranks)
-    looked = found.supports >= np.maximum(LEAST_ROWS, phrases.supports // 2)
-    looked &= found.supports <= (ranks > 0).sum() // 2
-    number = int(np.argmin(np.where(looked, found.p_values(looked), np.inf)))
+def _look(phrases: Phrases, found: Mapping[str, Enrichment], left: np.ndarray) -> _Look:
+    """The clearest phrase among the rows that are left, by one statistic or several combined."""
+    several = list(found.values())
+    looked = np.ones(len(phrases), dtype=bool)
+    for one in several:
+        looked &= one.supports >= np.maximum(LEAST_ROWS, phrases.supports // 2)
+        looked &= one.supports <= one.odds.count // 2
+    number = int(np.argmin(np.where(looked, combined(several, looked), np.inf)))
     rows = phrases.rows_of(number)
     rows = rows[left[rows]]
     # the parts of a planted phrase must not count as phrases of clean data
     apart = looked & (phrases.means(np.isin(np.arange(len(left)), rows).astype(float)) < 0.5)
-    p_value = float(found.p_values(apart)[number]) if looked[number] else 1.0
-    return _Look(statistic=statistic, number=number, rows=rows, p_value=p_value)
+    p_value = float(combined(several, apart)[number]) if looked[number] else 1.0
+    best = min(found, key=lambda name: found[name].p_values(apart)[number])
+    return _Look(statistic=best, number=number, rows=rows, p_value=p_value)

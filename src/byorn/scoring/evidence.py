@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from byorn.phrases.enrichment import enrichment, ranks_of
+from byorn.phrases.enrichment import combined, enrichment, ranks_of
 from byorn.phrases.groups import Groups, find_groups, grown
 from byorn.scoring.contrast import contrast_of
 from byorn.scoring.course import Course
@@ -41,7 +41,7 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray]) -> n
         values: `adapted`, `adapted_contrast` and what else is looked at, float64 arrays [n]; -inf or NaN says nothing.
     """
     known = {name: np.where(np.isfinite(column), column, np.nan) for name, column in values.items()}
-    groups = find_groups(responses, known, level=LEVEL, most=MOST_GROUPS)
+    groups = find_groups(responses, known, together=(ADAPTED, ADAPTED_CONTRAST), level=LEVEL, most=MOST_GROUPS)
     found = np.minimum(BELOW, np.maximum(_alone(known), _together(groups, known)))
     for group in groups.found:
         rows = grown(group, groups.phrases, known[group.statistic])
@@ -68,10 +68,11 @@ def _z(values: np.ndarray) -> np.ndarray:
 def _together(groups: Groups, values: Mapping[str, np.ndarray]) -> np.ndarray:
     """-log10 of the corrected p-value of the best phrase of each row; -inf where it shares none."""
     phrases = groups.phrases
-    everything = np.ones(len(values[ADAPTED]), dtype=bool)
+    everything, null = np.ones(len(values[ADAPTED]), dtype=bool), np.ones(len(phrases), dtype=bool)
     best = np.full(len(everything), -np.inf)
-    for column in values.values():
-        p_values = enrichment(phrases, ranks_of(column, everything)).p_values(np.ones(len(phrases), dtype=bool))
+    found = {name: enrichment(phrases, ranks_of(column, everything)) for name, column in values.items()}
+    for several in (*([one] for one in found.values()), [found[ADAPTED], found[ADAPTED_CONTRAST]]):
+        p_values = combined(several, null)
         of_rows = np.repeat(p_values, phrases.supports) * groups.tests
         np.maximum.at(best, phrases.rows, -np.log10(np.maximum(LEAST, of_rows)))
     return best
