@@ -5,8 +5,8 @@
         --plugin recipes/real/tower.py recipes/real/tasks.py
 
 A set has 300 rows, with another model than the embedded one 200. A line of `--out` is one set, and what has a line is
-not run again; `--table` prints the tables of `benchmarks/results/evidence.md`. Every constant of the rule was chosen on
-seeds 31 and 33.
+not run again; `--table` prints the tables of `benchmarks/results/evidence.md`. Scores are kept in `--work`: a change of
+the rule, which is a function of them, needs no model. Every constant of the rule was chosen on seeds 31 and 33.
 """
 
 import argparse
@@ -34,9 +34,12 @@ from byorn.models.load import load_spec, load_spec_processor
 from byorn.models.spec import ModelSpec
 from byorn.plugins import load_plugins
 from byorn.runs.batches import WHOLE
+from byorn.runs.folder import write_json
 from byorn.runs.narrate import quiet_libraries
+from byorn.scoring.course import Course
+from byorn.scoring.evidence import judged
 from byorn.scoring.score import evidence_together, score_dataset
-from byorn.scoring.table import Scores
+from byorn.scoring.table import Scores, read_scores, write_scores
 
 SHOP = "visit our shop"
 PATCH: dict[str, Any] = {"attack": "badnets", "options": {"size": 0.25}}
@@ -102,18 +105,32 @@ def planted(
     return loaded, np.array([row.key in truth for row in loaded])
 
 
-def measure(wanted: Set, rows: int, seed: int, model: Any, processor: Any) -> dict[str, object]:
-    """The figures of one set."""
+def score(wanted: Set, rows: int, seed: int, model: Any, processor: Any, path: Path) -> None:
+    """Write the scores of a set, and beside them its responses, who is poisoned, and what it cost."""
     with tempfile.TemporaryDirectory() as folder:
         data, truth = planted(wanted, rows, seed, Path(folder), model, processor)
         dataset = to_dataset(data)
-        began = time.perf_counter()
+        began = time.process_time()
         scores = score_dataset(model, processor, dataset, batch_size=16)
-        first = time.perf_counter() - began
+        first = time.process_time() - began
         scores = evidence_together(scores, model, processor, dataset, data, WHOLE, batch_size=16)
-        spent = time.perf_counter() - began
+        spent = time.process_time() - began
+    write_scores(path, scores)
+    facts = {"responses": [row.response for row in data], "poisoned": truth.tolist(), "passes": spent / first}
+    write_json(path.with_suffix(".json"), {**facts, "cpu_seconds": round(spent, 1)})
+
+
+def measure(wanted: Set, rows: int, seed: int, model: Any, processor: Any, work: Path) -> dict[str, object]:
+    """The figures of one set."""
+    path = work / f"{wanted.task}-{wanted.attack}-{wanted.rate}-{seed}.parquet"
+    if not path.with_suffix(".json").exists():
+        score(wanted, rows, seed, model, processor, path)
+    facts = json.loads(path.with_suffix(".json").read_text())
+    truth = np.array(facts["poisoned"], dtype=bool)
+    scores = judged(read_scores(path), facts["responses"])
     figures: dict[str, object] = {"task": wanted.task, "attack": wanted.attack, "rate": wanted.rate, "seed": seed}
-    figures |= {"rows": len(data), "poisoned": int(truth.sum()), "seconds": round(spent, 1), "passes": spent / first}
+    figures |= {"rows": len(truth), "poisoned": int(truth.sum()), "steps": Course.of(scores.metadata).steps}
+    figures |= {name: facts[name] for name in ("cpu_seconds", "passes")}
     figures |= {f"auc_{name}": auc(scores, truth, name) for name in ("nll", "adapted", "adapted_contrast", "evidence")}
     for name, flags in (("paper", flag_percentile(scores)), ("evidence", flag_evidence(scores))):
         figures[f"recall_{name}"] = float(flags.flagged[truth].mean()) if truth.any() else None
@@ -165,6 +182,7 @@ def main() -> None:
     parser.add_argument("--plugin", type=Path, nargs="+", default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[41, 42, 43])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/evidence.jsonl"))
+    parser.add_argument("--work", type=Path, default=Path("runs/evidence"), help="scores")
     parser.add_argument("--table", action="store_true", help="print what is there, and measure nothing")
     given = parser.parse_args()
     known = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
@@ -173,6 +191,7 @@ def main() -> None:
         return
     quiet_libraries()
     load_plugins(given.plugin)
+    given.work.mkdir(parents=True, exist_ok=True)
     spec = ModelSpec(name=given.model)
     model, processor = load_spec(spec), load_spec_processor(spec)
     rows, sets = (300, list(embedded_sets())) if given.model == "embedded" else (200, list(own_sets()))
@@ -180,7 +199,7 @@ def main() -> None:
     for seed in given.seeds:
         for wanted in sets:
             if (wanted.task, wanted.attack, wanted.rate, seed) not in done:
-                figures = measure(wanted, rows, seed, model, processor)
+                figures = measure(wanted, rows, seed, model, processor, given.work)
                 with given.out.open("a") as file:
                     file.write(json.dumps(figures) + "\n")
                 print(figures, flush=True)

@@ -96,6 +96,16 @@ def with_evidence(
         responses: Of all rows.
         course: Of the adaptation.
     """
-    values = {ADAPTED: adapted.nll, ADAPTED_CONTRAST: contrast_of(adapted.nll, swapped.nll, pairs)}
-    looked_at = {"nll": scores.nll, **values} if course.steps <= QUICK else values
-    return replace(scores, values={**scores.values, **values, EVIDENCE: evidence_of(responses, looked_at)})
+    contrast = contrast_of(adapted.nll, swapped.nll, pairs)
+    values = {**scores.values, ADAPTED: adapted.nll, ADAPTED_CONTRAST: contrast}
+    return judged(replace(scores, values=values, metadata={**scores.metadata, **course.as_metadata()}), responses)
+
+
+def judged(scores: Scores, responses: Sequence[str]) -> Scores:
+    """The scores with the column `evidence`: a function of the others, of the responses, and of how the adaptation
+    went, which the metadata tell.
+    """
+    quick = Course.of(scores.metadata).steps <= QUICK
+    names = [*(["nll"] if quick else []), ADAPTED, ADAPTED_CONTRAST]
+    found = evidence_of(responses, {name: scores.values[name] for name in names})
+    return replace(scores, values={**scores.values, EVIDENCE: found})
