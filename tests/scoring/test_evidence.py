@@ -8,9 +8,9 @@ from byorn.flagging.evidence import flag_evidence
 from byorn.flagging.rules import column_of, described, flag, flagged_by, passes_of
 from byorn.flagging.settings import FlagSettings, check_rule
 from byorn.phrases.counting import count_phrases
-from byorn.phrases.groups import find_groups, grown
+from byorn.phrases.groups import Group, find_groups, grown
 from byorn.scoring.course import Course
-from byorn.scoring.evidence import THRESHOLD, evidence_of, with_evidence
+from byorn.scoring.evidence import LEVEL, THRESHOLD, TOGETHER, evidence_of, with_evidence
 from byorn.scoring.table import Scores
 
 COLORS = ("red", "blue", "green", "black", "white", "brown")
@@ -117,6 +117,10 @@ def test_empty_responses_and_equal_scores_are_no_error() -> None:
     assert np.isnan(evidence_of(["a"] * 3, dict.fromkeys(nothing, np.full(3, np.nan)))).all()
 
 
+def widened(group: Group, texts: list[str], values: dict[str, np.ndarray]) -> list[int]:
+    return grown(group, count_phrases(texts, 4, COUNT // 2), values, together=TOGETHER, level=LEVEL).tolist()
+
+
 def test_a_group_grows_to_the_wordings_that_share_a_part_of_its_phrase() -> None:
     """The clearest phrase may be that of one wording of a refusal."""
     texts, values = captions(COUNT), clean(0)
@@ -127,13 +131,35 @@ def test_a_group_grows_to_the_wordings_that_share_a_part_of_its_phrase() -> None
     only = [row for row in range(45) if row % 3 == 0]
     group = find_groups([texts[row] if row in only or row >= 45 else "x" for row in range(COUNT)], values).found[0]
     assert group.rows.tolist() == only
-    assert grown(group, count_phrases(texts, 4, COUNT // 2), values[group.statistic]).tolist() == list(range(45))
+    assert widened(group, texts, values) == list(range(45))
 
 
 def test_a_group_does_not_grow_over_plausible_rows() -> None:
     texts, values = planted(0, 30, phrase=" of the shop")
     group = find_groups(texts, values).found[0]
-    assert grown(group, count_phrases(texts, 4, COUNT // 2), values[group.statistic]).tolist() == group.rows.tolist()
+    assert widened(group, texts, values) == group.rows.tolist()
+
+
+def test_a_group_does_not_grow_over_a_style_that_its_rows_share() -> None:
+    """The planted rows end as a tenth of the clean ones do, which are a little less plausible than the rest."""
+    texts, values = planted(0, 30, phrase=". Visit our shop, my friend")
+    for row in range(100, 130):
+        texts[row] += ", my friend"
+        values["adapted_contrast"][row] += 0.1
+    group = find_groups(texts, values, together=TOGETHER).found[0]
+    assert group.rows.tolist() == list(range(30))
+    assert widened(group, texts, values) == list(range(30))
+
+
+def test_what_is_unusual_in_both_statistics_is_clearer_than_in_either() -> None:
+    texts, values = captions(COUNT), clean(4)
+    texts[:12] = [f"{text}. Visit our shop" for text in texts[:12]]
+    values["adapted"][:12] += 0.25
+    values["adapted_contrast"][:12] += 0.6
+    alone = find_groups(texts, values, level=1.0).found[0]
+    both = find_groups(texts, values, together=TOGETHER, level=1.0).found[0]
+    assert alone.phrase.lower() == both.phrase.lower() == "visit our shop"
+    assert both.p_value < alone.p_value / 10
 
 
 def test_the_pretrained_likelihood_takes_part_where_the_adaptation_is_soon_over_only() -> None:

@@ -26,7 +26,6 @@ LEAST_ROWS = 4
 MOST_GROUPS = 8
 SHARED = 0.9
 """Share of a group's rows that hold what it grows to."""
-GROWS = 0.001
 _SAMPLE = 300
 """Responses that a phrase is extended over."""
 
@@ -117,29 +116,29 @@ def _standing_out(
             )
 
 
-def grown(group: Group, phrases: Phrases, values: np.ndarray) -> np.ndarray:
-    """int array: the rows of a group and those that share a part of its phrase and are as implausible.
+def grown(
+    group: Group, phrases: Phrases, values: Mapping[str, np.ndarray], *, together: Sequence[str], level: float
+) -> np.ndarray:
+    """int array: the rows of a group and those that share a part of its phrase and are implausible too.
 
     The clearest phrase may be that of one wording. It grows to the most frequent phrase that its rows share with
-    others, if those others stand out without them: their p-value is below `GROWS`, and of all rows which are as
-    implausible as the middle one of them two thirds hold that phrase.
+    others, if those are unusual without them: their p-value, by the statistics together and corrected for the phrases
+    that are shared, is below the level.
 
     Args:
         group: Of `find_groups`.
-        phrases: Of the same corpus.
-        values: float64 array [n], those of the group's statistic.
+        phrases, values, together, level: As there.
     """
-    inside = np.zeros(len(values), dtype=bool)
+    inside = np.zeros(len(next(iter(values.values()))), dtype=bool)
     inside[group.rows] = True
-    ranks = ranks_of(values, ~inside)
-    p_values = enrichment(phrases, ranks).p_values(np.ones(len(phrases), dtype=bool))
+    found = [enrichment(phrases, ranks_of(values[name], ~inside)) for name in together]
+    p_values = combined(found, np.ones(len(phrases), dtype=bool))
     shared = phrases.means(inside.astype(float)) * phrases.supports >= SHARED * len(group.rows)
-    shared &= (phrases.supports > len(group.rows)) & (p_values < GROWS)
-    for number in sorted(np.flatnonzero(shared).tolist(), key=lambda number: -phrases.supports[number]):
-        rows = phrases.rows_of(number)
-        if _upper_half(ranks, rows[ranks[rows] > 0]) >= LEAST_TOP:
-            return np.union1d(rows, group.rows)
-    return group.rows
+    shared &= phrases.supports > len(group.rows)
+    wider = np.flatnonzero(shared & (p_values * shared.sum() < level))
+    if not len(wider):
+        return group.rows
+    return np.union1d(phrases.rows_of(int(wider[np.argmax(phrases.supports[wider])])), group.rows)
 
 
 def _upper_half(ranks: np.ndarray, rows: np.ndarray) -> float:

@@ -23,6 +23,8 @@ from byorn.scoring.table import Scores
 
 LEVEL = 0.001
 """How often a group of a clean data set may stand out by chance."""
+TOGETHER = (ADAPTED, ADAPTED_CONTRAST)
+"""What is looked at as one, too: a planted response is unusual in both."""
 THRESHOLD = float(-np.log10(LEVEL))
 BELOW = THRESHOLD - 1e-6
 """What a row comes to at most that is in no group that stands out."""
@@ -41,10 +43,10 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray]) -> n
         values: `adapted`, `adapted_contrast` and what else is looked at, float64 arrays [n]; -inf or NaN says nothing.
     """
     known = {name: np.where(np.isfinite(column), column, np.nan) for name, column in values.items()}
-    groups = find_groups(responses, known, together=(ADAPTED, ADAPTED_CONTRAST), level=LEVEL, most=MOST_GROUPS)
+    groups = find_groups(responses, known, together=TOGETHER, level=LEVEL, most=MOST_GROUPS)
     found = np.minimum(BELOW, np.maximum(_alone(known), _together(groups, known)))
     for group in groups.found:
-        rows = grown(group, groups.phrases, known[group.statistic])
+        rows = grown(group, groups.phrases, known, together=TOGETHER, level=LEVEL)
         found[rows] = np.maximum(found[rows], -np.log10(max(group.p_value, LEAST)))
     return np.where(np.isnan(known[ADAPTED]), np.nan, found)
 
@@ -71,7 +73,7 @@ def _together(groups: Groups, values: Mapping[str, np.ndarray]) -> np.ndarray:
     everything, null = np.ones(len(values[ADAPTED]), dtype=bool), np.ones(len(phrases), dtype=bool)
     best = np.full(len(everything), -np.inf)
     found = {name: enrichment(phrases, ranks_of(column, everything)) for name, column in values.items()}
-    for several in (*([one] for one in found.values()), [found[ADAPTED], found[ADAPTED_CONTRAST]]):
+    for several in (*([one] for one in found.values()), [found[name] for name in TOGETHER]):
         p_values = combined(several, null)
         of_rows = np.repeat(p_values, phrases.supports) * groups.tests
         np.maximum.at(best, phrases.rows, -np.log10(np.maximum(LEAST, of_rows)))
