@@ -158,7 +158,8 @@ def test_what_is_unusual_in_both_statistics_is_clearer_than_in_either() -> None:
     values["adapted_contrast"][:12] += 0.6
     alone = find_groups(texts, values, level=1.0).found[0]
     both = find_groups(texts, values, together=TOGETHER, level=1.0).found[0]
-    assert alone.phrase.lower() == both.phrase.lower() == "visit our shop"
+    assert alone.phrase.lower().endswith("visit our shop")
+    assert both.phrase == alone.phrase
     assert both.p_value < alone.p_value / 10
 
 
