@@ -160,7 +160,7 @@ def test_what_is_unusual_in_both_statistics_is_clearer_than_in_either() -> None:
     both = find_groups(texts, values, together=TOGETHER, level=1.0).found[0]
     assert alone.phrase.lower().endswith("visit our shop")
     assert both.phrase == alone.phrase
-    assert both.p_value < alone.p_value / 10
+    assert both.p_value < alone.p_value / 3
 
 
 def test_the_pretrained_likelihood_takes_part_where_the_adaptation_is_soon_over_only() -> None:
