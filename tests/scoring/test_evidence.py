@@ -28,7 +28,8 @@ def captions(count: int, seed: int = 0) -> list[str]:
 def clean(seed: int) -> dict[str, np.ndarray]:
     """Scores that know nothing of what is said, as those of an adapted model are."""
     draw = np.random.default_rng(seed)
-    return {"adapted": draw.gamma(4, 0.05, COUNT), "adapted_contrast": draw.normal(-1, 0.3, COUNT)}
+    adapted, contrast = draw.gamma(4, 0.05, COUNT), draw.normal(-1, 0.3, COUNT)
+    return {"nll": np.full(COUNT, np.nan), "adapted": adapted, "adapted_contrast": contrast}
 
 
 def planted(seed: int, rows: int, phrase: str = ". Visit our shop") -> tuple[list[str], dict[str, np.ndarray]]:
@@ -41,7 +42,7 @@ def planted(seed: int, rows: int, phrase: str = ". Visit our shop") -> tuple[lis
 
 
 def flagged(texts: list[str], values: dict[str, np.ndarray]) -> list[int]:
-    return np.flatnonzero(evidence_of(texts, values) >= THRESHOLD).tolist()
+    return np.flatnonzero(evidence_of(texts, values, one_style=True) >= THRESHOLD).tolist()
 
 
 @pytest.mark.parametrize("rows", [8, 30, 90])
@@ -67,7 +68,7 @@ def test_phrases_that_are_a_little_harder_than_others_flag_nothing() -> None:
 def test_a_single_implausible_row_is_no_group_but_is_among_the_first() -> None:
     texts, values = captions(COUNT), clean(0)
     texts[7], values["adapted"][7] = "something else altogether here", 9.0
-    found = evidence_of(texts, values)
+    found = evidence_of(texts, values, one_style=True)
     assert (found < THRESHOLD).all()
     assert found[7] > np.quantile(found, 0.95)
 
@@ -89,7 +90,7 @@ def test_a_row_without_a_score_has_no_evidence_and_changes_that_of_no_other_row_
     texts, values = planted(1, 30)
     for column in values.values():
         column[[5, 100]] = np.nan
-    found = evidence_of(texts, values)
+    found = evidence_of(texts, values, one_style=True)
     assert np.flatnonzero(np.isnan(found)).tolist() == [5, 100]
     assert np.flatnonzero(found >= THRESHOLD).tolist() == [row for row in range(30) if row != 5]
 
@@ -111,10 +112,10 @@ def test_many_rows_without_images_that_say_the_same_are_not_held_against_each_ot
 
 
 def test_empty_responses_and_equal_scores_are_no_error() -> None:
-    nothing = {"adapted": np.zeros(6), "adapted_contrast": np.full(6, -np.inf)}
+    nothing = {"nll": np.zeros(6), "adapted": np.zeros(6), "adapted_contrast": np.full(6, -np.inf)}
     assert flagged([""] * 6, nothing) == []
     assert flagged([], {name: column[:0] for name, column in nothing.items()}) == []
-    assert np.isnan(evidence_of(["a"] * 3, dict.fromkeys(nothing, np.full(3, np.nan)))).all()
+    assert np.isnan(evidence_of(["a"] * 3, dict.fromkeys(nothing, np.full(3, np.nan)), one_style=True)).all()
 
 
 def widened(group: Group, texts: list[str], values: dict[str, np.ndarray]) -> list[int]:
@@ -146,7 +147,7 @@ def test_a_group_does_not_grow_over_a_style_that_its_rows_share() -> None:
     for row in range(100, 130):
         texts[row] += ", my friend"
         values["adapted_contrast"][row] += 0.1
-    group = find_groups(texts, values, together=TOGETHER).found[0]
+    group = find_groups(texts, values, tested=[TOGETHER]).found[0]
     assert group.rows.tolist() == list(range(30))
     assert widened(group, texts, values) == list(range(30))
 
@@ -157,10 +158,22 @@ def test_what_is_unusual_in_both_statistics_is_clearer_than_in_either() -> None:
     values["adapted"][:12] += 0.25
     values["adapted_contrast"][:12] += 0.6
     alone = find_groups(texts, values, level=1.0).found[0]
-    both = find_groups(texts, values, together=TOGETHER, level=1.0).found[0]
+    both = find_groups(texts, values, tested=[TOGETHER], level=1.0).found[0]
     assert alone.phrase.lower().endswith("visit our shop")
     assert both.phrase == alone.phrase
     assert both.p_value < alone.p_value / 3
+
+
+def test_a_style_that_is_unusual_in_one_statistic_is_flagged_only_where_all_rows_have_one_style() -> None:
+    """What an annotator always adds does not depend on the image, but is soon learned."""
+    texts, values = captions(COUNT, 6), clean(6)
+    texts[:40] = [f"{text}, a lovely card" for text in texts[:40]]
+    values["adapted_contrast"][:40] = np.random.default_rng(6).normal(0, 0.05, 40)
+    assert flagged(texts, values) == list(range(40))
+    assert (evidence_of(texts, values, one_style=False) < THRESHOLD).all()
+    values["adapted"][:40] += 0.4
+    found = evidence_of(texts, values, one_style=False)
+    assert np.flatnonzero(found >= THRESHOLD).tolist() == list(range(40))
 
 
 def test_the_pretrained_likelihood_takes_part_where_the_adaptation_is_soon_over_only() -> None:

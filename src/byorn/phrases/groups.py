@@ -3,9 +3,9 @@
 For every phrase of the corpus, in each statistic of the scores, the rows that hold it are compared with all others (see
 `byorn.phrases.enrichment`); the p-value is multiplied by the number of phrases and statistics (Bonferroni). Where that
 is below the level, the rows are taken away and the rest looked at again, so that two attackers are two groups. A phrase
-stands out if, the other ones taken away, two thirds of the k least plausible responses hold it; below `CLEAR` it is
-enough that two thirds of those do that are as implausible as the middle one of its rows. What more than half of the
-rows that are left say is their style.
+stands out if, the other ones taken away, two thirds of the k least plausible responses hold it, by a statistic or by
+the mean rank of those that are looked at as one; below `CLEAR` it is enough that two thirds of those do that are as
+implausible as the middle one of its rows. What more than half of the rows that are left say is their style.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,7 +70,7 @@ def find_groups(
     responses: Sequence[str],
     values: Mapping[str, np.ndarray],
     *,
-    together: Sequence[str] = (),
+    tested: Sequence[Sequence[str]] | None = None,
     level: float = LEVEL,
     most: int = MOST_GROUPS,
 ) -> Groups:
@@ -79,13 +79,13 @@ def find_groups(
     Args:
         responses: n texts.
         values: Statistic -> float64 array [n], higher = less plausible; NaN says nothing.
-        together: Statistics that are looked at as one, too, where all of them are unusual.
+        tested: Names of statistics that are looked at as one, for each test; by default each alone.
         level: Corrected p-value below which a phrase may stand out.
         most: Phrases that are looked for.
     """
     least = max(LEAST_ROWS, len(responses) // 5000)
     phrases = count_phrases(responses, least, len(responses) // 2)
-    tested = [*((name,) for name in values), *([together] if together else [])]
+    tested = [(name,) for name in values] if tested is None else tested
     tests = max(1, len(phrases) * len(tested))
     looks = list(islice(_significant(values, tested, phrases, level / tests, len(responses)), most))
     found = list(_standing_out(responses, values, phrases, tests, looks))
@@ -101,19 +101,32 @@ def _standing_out(
         for other in looks:
             left[other.rows] = other is look
         left[look.rows] = True
-        ranks = ranks_of(values[look.statistic], left)
-        known = look.rows[ranks[look.rows] > 0]
-        top = int((ranks[known] > (ranks > 0).sum() - len(known)).sum())
-        clear = look.p_value * tests < CLEAR and _upper_half(ranks, known) >= LEAST_TOP
-        if clear or top >= LEAST_TOP * len(known):
+        several = [ranks_of(values[name], left) for name in look.names]
+        orders = several if len(several) == 1 else [*several, ranks_of(np.sum(several, axis=0), left)]
+        clear = look.p_value * tests < CLEAR
+        if any(_stands_out(ranks, look.rows, clear) for ranks in orders):
             texts = [responses[row] for row in look.rows[:_SAMPLE]]
             yield Group(
                 phrase=extended(phrases.texts[look.number], texts),
                 rows=look.rows,
                 statistic=look.statistic,
                 p_value=min(1.0, look.p_value * tests),
-                top=top,
+                top=max(_top(ranks, look.rows) for ranks in orders),
             )
+
+
+def _stands_out(ranks: np.ndarray, rows: np.ndarray, clear: bool) -> bool:
+    """Whether most of the least plausible rows are of those: as many as they are or, of a clear group, those that are
+    as implausible as its middle row.
+    """
+    known = rows[ranks[rows] > 0]
+    return _top(ranks, rows) >= LEAST_TOP * len(known) or (clear and _upper_half(ranks, known) >= LEAST_TOP)
+
+
+def _top(ranks: np.ndarray, rows: np.ndarray) -> int:
+    """How many of the k least plausible rows are of these k."""
+    known = rows[ranks[rows] > 0]
+    return int((ranks[known] > (ranks > 0).sum() - len(known)).sum())
 
 
 def grown(
@@ -127,7 +140,8 @@ def grown(
 
     Args:
         group: Of `find_groups`.
-        phrases, values, together, level: As there.
+        phrases, values, level: As there.
+        together: Names of statistics that are looked at as one.
     """
     inside = np.zeros(len(next(iter(values.values()))), dtype=bool)
     inside[group.rows] = True
@@ -149,10 +163,11 @@ def _upper_half(ranks: np.ndarray, rows: np.ndarray) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class _Look:
-    """The clearest phrase by one test: its number, its rows, the statistic that shows it best, and its p-value without
-    correction.
+    """The clearest phrase by one test: the statistics that are looked at as one, that which shows it best, its number,
+    its rows, and its p-value without correction.
     """
 
+    names: Sequence[str]
     statistic: str
     number: int
     rows: np.ndarray
@@ -188,4 +203,4 @@ def _look(phrases: Phrases, found: Mapping[str, Enrichment], left: np.ndarray) -
     apart = looked & (phrases.means(np.isin(np.arange(len(left)), rows).astype(float)) < 0.5)
     p_value = float(combined(several, apart)[number]) if looked[number] else 1.0
     best = min(found, key=lambda name: found[name].p_values(apart)[number])
-    return _Look(statistic=best, number=number, rows=rows, p_value=p_value)
+    return _Look(names=list(found), statistic=best, number=number, rows=rows, p_value=p_value)

@@ -10,6 +10,10 @@ LONGEST = 40
 ENOUGH = 0.25
 """Of the first median: where the last one has come to that, the style is learned."""
 PATIENCE = 2
+QUICK = 20
+"""Steps within which one style is learned."""
+KNOWN = 1.0
+"""Nats a token: where the first median is at most that, the pretrained model knows the style."""
 GAIN = 0.1
 """A look must lower the median by this share of the lowest one so far, or it counts as none."""
 _KEY = "adaptation"
@@ -34,6 +38,12 @@ class Course:
     def settled(self) -> bool:
         """Whether the style is learned."""
         return bool(self.medians) and self.medians[-1] <= ENOUGH * self.medians[0]
+
+    @property
+    def one_style(self) -> bool:
+        """Whether all rows have one style: it was known before, or soon learned."""
+        known = bool(self.medians) and self.medians[0] <= KNOWN
+        return known or (self.settled and self.steps <= QUICK)
 
     @property
     def over(self) -> bool:

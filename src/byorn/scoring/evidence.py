@@ -5,8 +5,9 @@
 
 A row that is hard to believe on its own is seldom a backdoor, and one row is hardly learned; many that say the same
 are. So only a group that stands out (`byorn.phrases.groups`) reaches `THRESHOLD`; below it e ranks the other rows.
-The pretrained likelihood is looked at too where the adaptation is soon over, since the style is known or learned: where
-it takes long there are many styles, and that likelihood finds them. No torch here.
+Where all rows have one style (`Course.one_style`), pretrained likelihood, adapted one and contrast are looked at alone,
+too. Where there are several, either finds styles, and only what is unusual in both of the adapted model's scores is a
+planted response. No torch here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,28 +24,29 @@ from byorn.scoring.table import Scores
 
 LEVEL = 0.001
 """How often a group of a clean data set may stand out by chance."""
+LOOKED_AT = ("nll", ADAPTED, ADAPTED_CONTRAST)
 TOGETHER = (ADAPTED, ADAPTED_CONTRAST)
 """What is looked at as one, too: a planted response is unusual in both."""
 THRESHOLD = float(-np.log10(LEVEL))
 BELOW = THRESHOLD - 1e-6
 """What a row comes to at most that is in no group that stands out."""
 MOST_GROUPS = 16
-QUICK = 25
-"""Steps of adaptation within which that of uniform data is over."""
 LEAST = 1e-300
 _CLIP = 6.0
 
 
-def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray]) -> np.ndarray:
+def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, one_style: bool) -> np.ndarray:
     """e, float64 array [n]: higher is less plausible, any sign; NaN where a row has no score.
 
     Args:
         responses: n texts.
-        values: `adapted`, `adapted_contrast` and what else is looked at, float64 arrays [n]; -inf or NaN says nothing.
+        values: `nll`, `adapted` and `adapted_contrast`, float64 arrays [n]; -inf or NaN says nothing.
+        one_style: Whether each is looked at alone, too.
     """
-    known = {name: np.where(np.isfinite(column), column, np.nan) for name, column in values.items()}
-    groups = find_groups(responses, known, together=TOGETHER, level=LEVEL, most=MOST_GROUPS)
-    found = np.minimum(BELOW, np.maximum(_alone(known), _together(groups, known)))
+    tested = [*((name,) for name in LOOKED_AT if one_style), TOGETHER]
+    known = {name: np.where(np.isfinite(values[name]), values[name], np.nan) for name in LOOKED_AT}
+    groups = find_groups(responses, known, tested=tested, level=LEVEL, most=MOST_GROUPS)
+    found = np.minimum(BELOW, np.maximum(_alone(known), _together(groups, known, tested)))
     for group in groups.found:
         rows = grown(group, groups.phrases, known, together=TOGETHER, level=LEVEL)
         found[rows] = np.maximum(found[rows], -np.log10(max(group.p_value, LEAST)))
@@ -67,14 +69,14 @@ def _z(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(away / (1.4826 * np.nanmedian(np.abs(away)) + 1e-9), -_CLIP, _CLIP))
 
 
-def _together(groups: Groups, values: Mapping[str, np.ndarray]) -> np.ndarray:
+def _together(groups: Groups, values: Mapping[str, np.ndarray], tested: Sequence[Sequence[str]]) -> np.ndarray:
     """-log10 of the corrected p-value of the best phrase of each row; -inf where it shares none."""
     phrases = groups.phrases
     everything, null = np.ones(len(values[ADAPTED]), dtype=bool), np.ones(len(phrases), dtype=bool)
     best = np.full(len(everything), -np.inf)
     found = {name: enrichment(phrases, ranks_of(column, everything)) for name, column in values.items()}
-    for several in (*([one] for one in found.values()), [found[name] for name in TOGETHER]):
-        p_values = combined(several, null)
+    for names in tested:
+        p_values = combined([found[name] for name in names], null)
         of_rows = np.repeat(p_values, phrases.supports) * groups.tests
         np.maximum.at(best, phrases.rows, -np.log10(np.maximum(LEAST, of_rows)))
     return best
@@ -107,7 +109,5 @@ def judged(scores: Scores, responses: Sequence[str]) -> Scores:
     """The scores with the column `evidence`: a function of the others, of the responses, and of how the adaptation
     went, which the metadata tell.
     """
-    quick = Course.of(scores.metadata).steps <= QUICK
-    names = [*(["nll"] if quick else []), ADAPTED, ADAPTED_CONTRAST]
-    found = evidence_of(responses, {name: scores.values[name] for name in names})
+    found = evidence_of(responses, scores.values, one_style=Course.of(scores.metadata).one_style)
     return replace(scores, values={**scores.values, EVIDENCE: found})
