@@ -52,12 +52,12 @@ def test_rows_that_share_a_planted_phrase_are_flagged_and_nobody_else(rows: int)
 
 
 def test_clean_scores_flag_nothing() -> None:
-    assert [flagged(captions(COUNT, seed), clean(seed)) for seed in range(12)] == [[]] * 12
+    assert [flagged(captions(COUNT, seed), clean(seed)) for seed in range(6)] == [[]] * 6
 
 
 def test_phrases_that_are_a_little_harder_than_others_flag_nothing() -> None:
     """Clean data have them: a rare color is less likely than a frequent one, in every sentence that it is in."""
-    for seed in range(6):
+    for seed in range(3):
         texts, values = captions(COUNT, seed), clean(seed)
         for number, word in enumerate((*COLORS, *SHAPES, *PLACES)):
             said = np.array([word in text for text in texts])

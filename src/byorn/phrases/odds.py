@@ -9,6 +9,7 @@ far too mild: six of six among 300 rows come to 2e-5 by it, and to 2e-9 by the s
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,6 +54,7 @@ class Odds:
         return np.asarray(norm.sf(log_ratio / np.sqrt(1 / held + 2 / missed + 1 / rest + tau**2)))
 
 
+@lru_cache(maxsize=1024)  # the spread is most often the least one
 def _tail(size: int, count: int, tau: float) -> np.ndarray:
     """float64 [k + 1]: Pr(T >= t) for t = 0 ... k."""
     from scipy.special import gammaln, logsumexp
