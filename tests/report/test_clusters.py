@@ -12,6 +12,8 @@ from byorn.phrases.spelling import extended
 from byorn.report.clusters import find_clusters
 from byorn.report.evidence import gather
 from byorn.report.verdict import judge
+from byorn.scoring.course import Course
+from byorn.scoring.evidence import judged
 
 
 def test_the_planted_phrase_is_named_in_full_with_its_rows():
@@ -104,3 +106,15 @@ def test_the_verdict_says_whether_a_trigger_was_found():
     verdict = judge(gather(replace(run, rows=[*marked, *run.rows[12:]])))
     assert verdict.trigger
     assert "share a possible trigger" in verdict.sentence
+
+
+def test_on_scores_with_evidence_the_report_finds_what_the_rule_finds_and_tests_no_evidence():
+    """Evidence is that of the best phrase of a row: its rows share the first places on clean data too."""
+    for run, expected in ((attacked(300, 30), ["visit our shop"]), (attacked(300, 0), [])):
+        responses = [row.response for row in run.rows]
+        column = run.scores.nll
+        values = {**run.scores.values, "adapted": column, "adapted_contrast": column}
+        metadata = {**run.scores.metadata, **Course((4.0, 0.5)).as_metadata()}
+        scores = judged(replace(run.scores, values=values, metadata=metadata), responses)
+        found = find_clusters(replace(run, scores=scores)).found
+        assert [cluster.phrase for cluster in found] == expected

@@ -9,6 +9,9 @@ import numpy as np
 from byorn.phrases.groups import Group, Groups, find_groups
 from byorn.phrases.words import ends_of, words_of
 from byorn.report.run import Run
+from byorn.scoring.course import Course
+from byorn.scoring.evidence import groups_of
+from byorn.scoring.statistics import EVIDENCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +46,15 @@ class Clusters(Groups):
 
 
 def find_clusters(run: Run) -> Clusters:
-    """The phrases that stand out in any of the scores."""
-    groups = find_groups([row.response for row in run.rows], run.scores.values)
+    """The phrases that stand out: those of the evidence if there is any, else in any of the scores.
+
+    The evidence itself is no score to test: it is that of the best phrase of a row, on clean data too.
+    """
+    responses, scores = [row.response for row in run.rows], run.scores
+    if EVIDENCE in scores.values:
+        groups = groups_of(responses, scores.values, one_style=Course.of(scores.metadata).one_style)
+    else:
+        groups = find_groups(responses, scores.values)
     found = [_cluster(run, group) for group in groups.found]
     return Clusters(found=found, phrases=groups.phrases, tests=groups.tests, least=groups.least)
 

@@ -10,12 +10,12 @@ LONGEST = 40
 ENOUGH = 0.25
 """Of the first median: where the last one has come to that, the style is learned."""
 PATIENCE = 2
+GAIN = 0.1
+"""A look must lower the median by this share of the lowest one so far, or it counts as none."""
 QUICK = 20
 """Steps within which one style is learned."""
 KNOWN = 1.0
 """Nats a token: where the first median is at most that, the pretrained model knows the style."""
-GAIN = 0.1
-"""A look must lower the median by this share of the lowest one so far, or it counts as none."""
 _KEY = "adaptation"
 
 

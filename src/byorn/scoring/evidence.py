@@ -43,14 +43,26 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, o
         values: `nll`, `adapted` and `adapted_contrast`, float64 arrays [n]; -inf or NaN says nothing.
         one_style: Whether each is looked at alone, too.
     """
-    tested = [*((name,) for name in LOOKED_AT if one_style), TOGETHER]
-    known = {name: np.where(np.isfinite(values[name]), values[name], np.nan) for name in LOOKED_AT}
-    groups = find_groups(responses, known, tested=tested, level=LEVEL, most=MOST_GROUPS)
-    found = np.minimum(BELOW, np.maximum(_alone(known), _together(groups, known, tested)))
+    known = _known(values)
+    groups = groups_of(responses, values, one_style=one_style)
+    found = np.minimum(BELOW, np.maximum(_alone(known), _together(groups, known, _tested(one_style))))
     for group in groups.found:
         rows = grown(group, groups.phrases, known, together=TOGETHER, level=LEVEL)
         found[rows] = np.maximum(found[rows], -np.log10(max(group.p_value, LEAST)))
     return np.where(np.isnan(known[ADAPTED]), np.nan, found)
+
+
+def groups_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, one_style: bool) -> Groups:
+    """The groups that stand out, before they grow; arguments as of `evidence_of`."""
+    return find_groups(responses, _known(values), tested=_tested(one_style), level=LEVEL, most=MOST_GROUPS)
+
+
+def _known(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.where(np.isfinite(values[name]), values[name], np.nan) for name in LOOKED_AT}
+
+
+def _tested(one_style: bool) -> list[tuple[str, ...]]:
+    return [*((name,) for name in LOOKED_AT if one_style), TOGETHER]
 
 
 def _alone(values: Mapping[str, np.ndarray]) -> np.ndarray:
