@@ -116,5 +116,7 @@ def test_on_scores_with_evidence_the_report_finds_what_the_rule_finds_and_tests_
         values = {**run.scores.values, "adapted": column, "adapted_contrast": column}
         metadata = {**run.scores.metadata, **Course((4.0, 0.5)).as_metadata()}
         scores = judged(replace(run.scores, values=values, metadata=metadata), responses)
+        shared = count_phrases(responses, 20, 60).rows_of(0)
+        scores.values["evidence"][shared] = 2.9  # as high as a phrase of clean data comes
         found = find_clusters(replace(run, scores=scores)).found
         assert [cluster.phrase for cluster in found] == expected
