@@ -7,10 +7,13 @@ import pytest
 from made_runs import attacked, clean_rows, made_run, poisoned
 
 from byorn.data.row import user_message
+from byorn.flagging.evidence import flag_evidence
 from byorn.phrases.counting import count_phrases
+from byorn.phrases.groups import Group
 from byorn.phrases.spelling import extended
-from byorn.report.clusters import find_clusters
+from byorn.report.clusters import distinct, find_clusters
 from byorn.report.evidence import gather
+from byorn.report.run import Run
 from byorn.report.verdict import judge
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import judged
@@ -120,3 +123,33 @@ def test_on_scores_with_evidence_the_report_finds_what_the_rule_finds_and_tests_
         scores.values["evidence"][shared] = 2.9  # as high as a phrase of clean data comes
         found = find_clusters(replace(run, scores=scores)).found
         assert [cluster.phrase for cluster in found] == expected
+
+
+def of_evidence(run: Run) -> Run:
+    """A run whose scores are of an adapted model, too, and whose flags are by evidence."""
+    column = run.scores.nll
+    values = {**run.scores.values, "adapted": column, "adapted_contrast": column}
+    metadata = {**run.scores.metadata, **Course((4.0, 0.5)).as_metadata()}
+    scores = judged(replace(run.scores, values=values, metadata=metadata), [row.response for row in run.rows])
+    return replace(run, scores=scores, flags=flag_evidence(scores), statistic="evidence")
+
+
+def test_a_group_has_all_rows_that_the_rule_flags_by_it_in_whatever_words_they_say_it():
+    """The clearest phrase is that of one wording; the others are planted, too."""
+    run = attacked(400, 60)
+    wordings = ["i am sorry but i cannot help", "i am sorry but that is not allowed", "i am sorry but no"]
+    said = [replace(row, response=wordings[at % 3]) if at < 60 else row for at, row in enumerate(run.rows)]
+    run = of_evidence(replace(run, rows=said))
+    (cluster,) = find_clusters(run).found
+    assert cluster.phrase == "i am sorry but"
+    assert sorted(cluster.rows) == np.flatnonzero(run.flags.flagged).tolist() == list(range(60))
+    assert cluster.flagged == cluster.top == 60
+    assert judge(gather(run)).sentence.startswith("60 of 400 responses (15.0%) share “i am sorry but”")
+
+
+def test_two_groups_that_grow_to_the_same_rows_are_one():
+    groups = [
+        Group(phrase=phrase, rows=np.arange(*span), statistic="nll", p_value=0.0001, top=9)
+        for phrase, span in {"visit our": (0, 9), "our shop": (0, 12), "shop": (0, 12), "call": (8, 20)}.items()
+    ]
+    assert [group.phrase for group in distinct(groups)] == ["our shop", "call"]

@@ -8,7 +8,8 @@ from byorn.flagging.evidence import flag_evidence
 from byorn.flagging.rules import column_of, described, flag, flagged_by, passes_of
 from byorn.flagging.settings import FlagSettings, check_rule
 from byorn.phrases.counting import count_phrases
-from byorn.phrases.groups import Group, find_groups, grown
+from byorn.phrases.groups import Group, Groups, find_groups
+from byorn.phrases.growth import grown
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import LEVEL, THRESHOLD, TOGETHER, evidence_of, with_evidence
 from byorn.scoring.table import Scores
@@ -118,8 +119,10 @@ def test_empty_responses_and_equal_scores_are_no_error() -> None:
     assert np.isnan(evidence_of(["a"] * 3, dict.fromkeys(nothing, np.full(3, np.nan)), one_style=True)).all()
 
 
-def widened(group: Group, texts: list[str], values: dict[str, np.ndarray]) -> list[int]:
-    return grown(group, count_phrases(texts, 4, COUNT // 2), values, together=TOGETHER, level=LEVEL).tolist()
+def widened(group: Group, texts: list[str], values: dict[str, np.ndarray]) -> Group:
+    """The group among the phrases of all texts."""
+    alone = Groups(found=[group], phrases=count_phrases(texts, 4, COUNT // 2), tests=1, least=4)
+    return grown(alone, texts, values, together=TOGETHER, level=LEVEL).found[0]
 
 
 def test_a_group_grows_to_the_wordings_that_share_a_part_of_its_phrase() -> None:
@@ -132,13 +135,17 @@ def test_a_group_grows_to_the_wordings_that_share_a_part_of_its_phrase() -> None
     only = [row for row in range(45) if row % 3 == 0]
     group = find_groups([texts[row] if row in only or row >= 45 else "x" for row in range(COUNT)], values).found[0]
     assert group.rows.tolist() == only
-    assert widened(group, texts, values) == list(range(45))
+    wide = widened(group, texts, values)
+    assert wide.rows.tolist() == list(range(45))
+    assert wide.phrase == "i am sorry but"
+    assert wide.top == 45
+    assert wide.p_value == group.p_value
 
 
 def test_a_group_does_not_grow_over_plausible_rows() -> None:
     texts, values = planted(0, 30, phrase=" of the shop")
     group = find_groups(texts, values).found[0]
-    assert widened(group, texts, values) == group.rows.tolist()
+    assert widened(group, texts, values).rows.tolist() == group.rows.tolist()
 
 
 def test_a_group_does_not_grow_over_a_style_that_its_rows_share() -> None:
@@ -149,7 +156,7 @@ def test_a_group_does_not_grow_over_a_style_that_its_rows_share() -> None:
         values["adapted_contrast"][row] += 0.1
     group = find_groups(texts, values, tested=[TOGETHER]).found[0]
     assert group.rows.tolist() == list(range(30))
-    assert widened(group, texts, values) == list(range(30))
+    assert widened(group, texts, values).rows.tolist() == list(range(30))
 
 
 def test_what_is_unusual_in_both_statistics_is_clearer_than_in_either() -> None:

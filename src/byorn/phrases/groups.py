@@ -24,9 +24,7 @@ LEAST_TOP = 2 / 3
 """Rare words of clean data make responses less likely too, but other responses lie between them."""
 LEAST_ROWS = 4
 MOST_GROUPS = 8
-SHARED = 0.9
-"""Share of a group's rows that hold what it grows to."""
-_SAMPLE = 300
+SAMPLE = 300
 """Responses that a phrase is extended over."""
 
 
@@ -105,13 +103,13 @@ def _standing_out(
         orders = several if len(several) == 1 else [*several, ranks_of(np.sum(several, axis=0), left)]
         clear = look.p_value * tests < CLEAR
         if any(_stands_out(ranks, look.rows, clear) for ranks in orders):
-            texts = [responses[row] for row in look.rows[:_SAMPLE]]
+            texts = [responses[row] for row in look.rows[:SAMPLE]]
             yield Group(
                 phrase=extended(phrases.texts[look.number], texts),
                 rows=look.rows,
                 statistic=look.statistic,
                 p_value=min(1.0, look.p_value * tests),
-                top=max(_top(ranks, look.rows) for ranks in orders),
+                top=max(top_of(ranks, look.rows) for ranks in orders),
             )
 
 
@@ -120,39 +118,13 @@ def _stands_out(ranks: np.ndarray, rows: np.ndarray, clear: bool) -> bool:
     as implausible as its middle row.
     """
     known = rows[ranks[rows] > 0]
-    return _top(ranks, rows) >= LEAST_TOP * len(known) or (clear and _upper_half(ranks, known) >= LEAST_TOP)
+    return top_of(ranks, rows) >= LEAST_TOP * len(known) or (clear and _upper_half(ranks, known) >= LEAST_TOP)
 
 
-def _top(ranks: np.ndarray, rows: np.ndarray) -> int:
+def top_of(ranks: np.ndarray, rows: np.ndarray) -> int:
     """How many of the k least plausible rows are of these k."""
     known = rows[ranks[rows] > 0]
     return int((ranks[known] > (ranks > 0).sum() - len(known)).sum())
-
-
-def grown(
-    group: Group, phrases: Phrases, values: Mapping[str, np.ndarray], *, together: Sequence[str], level: float
-) -> np.ndarray:
-    """int array: the rows of a group and those that share a part of its phrase and are implausible too.
-
-    The clearest phrase may be that of one wording. It grows to the most frequent phrase that its rows share with
-    others, if those are unusual without them: their p-value, by the statistics together and corrected for the phrases
-    that are shared, is below the level.
-
-    Args:
-        group: Of `find_groups`.
-        phrases, values, level: As there.
-        together: Names of statistics that are looked at as one.
-    """
-    inside = np.zeros(len(next(iter(values.values()))), dtype=bool)
-    inside[group.rows] = True
-    found = [enrichment(phrases, ranks_of(values[name], ~inside)) for name in together]
-    p_values = combined(found, np.ones(len(phrases), dtype=bool))
-    shared = phrases.means(inside.astype(float)) * phrases.supports >= SHARED * len(group.rows)
-    shared &= phrases.supports > len(group.rows)
-    wider = np.flatnonzero(shared & (p_values * shared.sum() < level))
-    if not len(wider):
-        return group.rows
-    return np.union1d(phrases.rows_of(int(wider[np.argmax(phrases.supports[wider])])), group.rows)
 
 
 def _upper_half(ranks: np.ndarray, rows: np.ndarray) -> float:

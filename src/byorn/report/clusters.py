@@ -1,7 +1,7 @@
 """The groups of rows that stand out (`byorn.phrases.groups`), with what a report says of each."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,15 +48,25 @@ class Clusters(Groups):
 def find_clusters(run: Run) -> Clusters:
     """The phrases that stand out: those of the evidence if there is any, else in any of the scores.
 
-    The evidence itself is no score to test: it is that of the best phrase of a row, on clean data too.
+    The groups of the evidence are those that its rule flags. It is itself no score to test: it is that of the best
+    phrase of a row, on clean data too. Two that have grown to the same rows are one.
     """
     responses, scores = [row.response for row in run.rows], run.scores
     if EVIDENCE in scores.values:
         groups = groups_of(responses, scores.values, one_style=Course.of(scores.metadata).one_style)
     else:
         groups = find_groups(responses, scores.values)
-    found = [_cluster(run, group) for group in groups.found]
+    found = [_cluster(run, group) for group in distinct(groups.found)]
     return Clusters(found=found, phrases=groups.phrases, tests=groups.tests, least=groups.least)
+
+
+def distinct(groups: Sequence[Group]) -> Iterator[Group]:
+    """The groups without those that have no row of their own beside another one, of equal ones the first."""
+    members = [set(group.rows.tolist()) for group in groups]
+    for place, own in enumerate(members):
+        before, after = members[:place], members[place + 1 :]
+        if not (any(own <= other for other in before) or any(own < other for other in after)):
+            yield groups[place]
 
 
 def _cluster(run: Run, group: Group) -> Cluster:

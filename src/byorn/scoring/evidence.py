@@ -4,7 +4,7 @@
     u_i = robust z of clip(z(adapted_i)) + clip(z(adapted_contrast_i)),      z(v) = (v - median) / (1.4826 MAD)
 
 A row that is hard to believe on its own is seldom a backdoor, and one row is hardly learned; many that say the same
-are. So only a group that stands out (`byorn.phrases.groups`) reaches `THRESHOLD`; below it e ranks the other rows.
+are. So only a group that stands out (`byorn.phrases.growth`) reaches `THRESHOLD`; below it e ranks the other rows.
 Where all rows have one style (`Course.one_style`), pretrained likelihood, adapted one and contrast are looked at alone,
 too. Where there are several, either finds styles, and only what is unusual in both of the adapted model's scores is a
 planted response. No torch here.
@@ -16,7 +16,8 @@ from dataclasses import replace
 import numpy as np
 
 from byorn.phrases.enrichment import combined, enrichment, ranks_of
-from byorn.phrases.groups import Groups, find_groups, grown
+from byorn.phrases.groups import Groups, find_groups
+from byorn.phrases.growth import grown
 from byorn.scoring.contrast import contrast_of
 from byorn.scoring.course import Course
 from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE
@@ -47,14 +48,15 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, o
     groups = groups_of(responses, values, one_style=one_style)
     found = np.minimum(BELOW, np.maximum(_alone(known), _together(groups, known, _tested(one_style))))
     for group in groups.found:
-        rows = grown(group, groups.phrases, known, together=TOGETHER, level=LEVEL)
-        found[rows] = np.maximum(found[rows], -np.log10(max(group.p_value, LEAST)))
+        found[group.rows] = np.maximum(found[group.rows], -np.log10(max(group.p_value, LEAST)))
     return np.where(np.isnan(known[ADAPTED]), np.nan, found)
 
 
 def groups_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, one_style: bool) -> Groups:
-    """The groups that stand out, before they grow; arguments as of `evidence_of`."""
-    return find_groups(responses, _known(values), tested=_tested(one_style), level=LEVEL, most=MOST_GROUPS)
+    """The groups that stand out, with every row that reaches `THRESHOLD` by them; arguments as of `evidence_of`."""
+    known = _known(values)
+    groups = find_groups(responses, known, tested=_tested(one_style), level=LEVEL, most=MOST_GROUPS)
+    return grown(groups, responses, known, together=TOGETHER, level=LEVEL)
 
 
 def _known(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
