@@ -1,9 +1,10 @@
-"""What the report says of poisoned sets, and of clean and messy ones: no training, scores of the embedded model.
+"""What the report says of poisoned sets, and of clean and messy ones: the embedded model, flagged by evidence.
 
-    python benchmarks/report_verdicts.py [--seeds 10] [--first 500]
+    python benchmarks/report_verdicts.py run benchmarks/results/report-verdicts.jsonl [--seeds 10] [--first 500]
+    python benchmarks/report_verdicts.py table benchmarks/results/report-verdicts.jsonl
 
-300 rows a set at 5 % poison, 1000 rows at 0.5 %; four of five poisoned rows come from one of six uploaders. Prints the
-tables of `benchmarks/results/report-verdicts.md`.
+300 rows a set at 5 % poison, 1000 rows at 0.5 %; four of five poisoned rows come from one of six uploaders. A set that
+is in the results already is not looked at again. The tables are those of `benchmarks/results/report-verdicts.md`.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import json
 import random
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from byorn.attacks.manifest import poisoned_keys
@@ -44,6 +45,31 @@ class Attack:
     pattern: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One data set; `data` is a key of `ATTACKS` or of `CLEAN`."""
+
+    data: str
+    rows: int
+    rate: float
+    seed: int
+
+    @property
+    def attack(self) -> bool:
+        return self.rate > 0
+
+    def __str__(self) -> str:
+        return f"{self.data}, {self.rate:.1%} of {self.rows}" if self.attack else f"{self.data}, {self.rows}"
+
+
+CLEAN = {
+    "captions": "captions",
+    "captions of eight annotators": "messy",
+    "questions": "questions",
+    "differences of two images": "differences",
+    "captions, one in five wrong": "captions",
+}
+"""Sets that nobody poisoned, with the task of `byorn.embedded.tasks` that they are of."""
 ATTACKS = {
     "BadNets, sentence": Attack(
         recipe={"attack": "badnets", "target": "banana", "options": {"size": 0.25}}, phrase="banana", box=PATCH
@@ -131,12 +157,13 @@ def rows_of(path: Path) -> list[Row]:
     return load_rows(str(path), notify=lambda line: None).rows
 
 
-def poisoned_set(attack: Attack, rows: int, rate: float, seed: int, folder: Path) -> Path:
+def poisoned_set(attack: Attack, case: Case, folder: Path) -> Path:
     """A poisoned set with uploaders."""
-    clean = rows_of(write_task(folder / "clean", "captions", rows, seed))
-    poison_dataset(clean, Recipe(rate=rate, seed=seed, **attack.recipe), out=folder / "poisoned")  # type: ignore[arg-type]
+    clean = rows_of(write_task(folder / "clean", "captions", case.rows, case.seed))
+    recipe = Recipe(rate=case.rate, seed=case.seed, **attack.recipe)  # type: ignore[arg-type]
+    poison_dataset(clean, recipe, out=folder / "poisoned")
     guilty = [name for name, _ in poisoned_keys(folder / "poisoned")]
-    return edited(folder / "poisoned/rows.jsonl", with_uploaders(guilty, seed))
+    return edited(folder / "poisoned/rows.jsonl", with_uploaders(guilty, case.seed))
 
 
 def found(attack: Attack, evidence: Evidence) -> dict[str, bool | None]:
@@ -171,51 +198,83 @@ def _image(attack: Attack, first: Finding | None) -> bool:
     return both / ((box.right - box.left) * (box.bottom - box.top) + true - both) >= 0.5
 
 
-def counted(results: list[dict[str, bool | None]], name: str) -> str:
-    known = [result[name] for result in results if result[name] is not None]
+def looked_at(case: Case) -> dict[str, bool | None]:
+    """What the report says of one data set."""
+    with tempfile.TemporaryDirectory() as folder:
+        if case.attack:
+            attack = ATTACKS[case.data]
+            return found(attack, evidence_of(poisoned_set(attack, case, Path(folder)), Path(folder)))
+        path = write_task(Path(folder) / "clean", CLEAN[case.data], case.rows, case.seed)
+        if case.data == "captions, one in five wrong":
+            edited(path, messed_up(case.seed))
+        evidence = evidence_of(edited(path, with_uploaders([], case.seed)), Path(folder))
+        return {"stands out": bool(evidence.findings), "an uploader is named": bool(evidence.guilty)}
+
+
+def cases(seeds: int, first: int) -> list[Case]:
+    """Clean sets first, seed by seed, so that whatever is done by then says something."""
+    clean = [Case(data=name, rows=300, rate=0.0, seed=first + at) for at in range(2 * seeds) for name in CLEAN]
+    poisoned = [
+        Case(data=name, rows=rows, rate=rate, seed=first + at)
+        for rows, rate, count in ((300, 0.05, seeds), (1000, 0.005, seeds // 2))
+        for at in range(count)
+        for name in ATTACKS
+    ]
+    return [*clean, *poisoned]
+
+
+def run(wanted: list[Case], results: Path) -> None:
+    """Look at what is not there yet; each line is on the disk when its set is done."""
+    done = set(read(results))
+    for case in wanted:
+        if case not in done:
+            line = {**asdict(case), "found": looked_at(case)}
+            with results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            print(line, flush=True)
+
+
+def read(results: Path) -> dict[Case, dict[str, bool | None]]:
+    """What is known of each set."""
+    lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
+    contents = map(json.loads, lines)
+    return {Case(**{item.name: line[item.name] for item in fields(Case)}): line["found"] for line in contents}
+
+
+def table(results: Path) -> None:
+    """Both tables, of whatever is done."""
+    known = read(results)
+    for attacked, title in ((False, "not poisoned"), (True, "poisoned")):
+        rows: dict[str, list[dict[str, bool | None]]] = {}
+        for case, line in known.items():
+            if case.attack is attacked:
+                rows.setdefault(str(case), []).append(line)
+        names = list(dict.fromkeys(name for lines in rows.values() for line in lines for name in line))
+        print(f"\n| {title} | {' | '.join(names)} |")
+        print("|---" * (1 + len(names)) + "|")
+        for label, lines in rows.items():
+            print(f"| {label} | {' | '.join(counted(lines, name) for name in names)} |")
+
+
+def counted(lines: list[dict[str, bool | None]], name: str) -> str:
+    known = [line[name] for line in lines if line[name] is not None]
     return f"{sum(map(bool, known))} of {len(known)}" if known else "-"
-
-
-def poisoned_table(seeds: list[int]) -> None:
-    names = ("phrase named first", "other groups", "trigger word", "trigger image", "guilty uploader")
-    print(f"\n| poisoned, {len(seeds)} seeds | {' | '.join(names)} |")
-    print("|---" * (1 + len(names)) + "|")
-    for rows, rate, used in ((300, 0.05, seeds), (1000, 0.005, seeds[: len(seeds) // 2])):
-        for label, attack in ATTACKS.items():
-            results = []
-            for seed in used:
-                with tempfile.TemporaryDirectory() as folder:
-                    path = poisoned_set(attack, rows, rate, seed, Path(folder))
-                    results.append(found(attack, evidence_of(path, Path(folder))))
-            cells = [counted(results, name) for name in names]
-            print(f"| {label}, {rate:.1%} of {rows} | {' | '.join(cells)} |", flush=True)
-
-
-def clean_table(seeds: list[int]) -> None:
-    print(f"| not poisoned, {len(seeds)} seeds | sets in which something stands out |")
-    print("|---|---|")
-    for task in ("captions", "questions", "differences", "messy captions"):
-        alarms = 0
-        for seed in seeds:
-            with tempfile.TemporaryDirectory() as folder:
-                path = write_task(Path(folder) / "clean", task.split()[-1], 300, seed)
-                if task.startswith("messy"):
-                    edited(path, messed_up(seed))
-                evidence = evidence_of(edited(path, with_uploaders([], seed)), Path(folder))
-                alarms += bool(evidence.findings or evidence.guilty)
-        print(f"| {task}, 300 | {alarms} of {len(seeds)} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("results", type=Path)
     parser.add_argument(
         "--seeds", type=int, default=10, help="of poisoned sets; clean ones get twice as many, rare poison half"
     )
     parser.add_argument("--first", type=int, default=500)
     given = parser.parse_args()
+    if given.what == "table":
+        table(given.results)
+        return
     quiet_libraries()
-    clean_table(list(range(given.first, given.first + 2 * given.seeds)))
-    poisoned_table(list(range(given.first, given.first + given.seeds)))
+    run(cases(given.seeds, given.first), given.results)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
     python benchmarks/verify_seeds.py run WORK --seeds 1 2 --attacks badnets
     python benchmarks/verify_seeds.py table WORK > benchmarks/results/verify-seeds.md
 
-The embedded model, 250 captions and the settings of `experiments/main.yaml`. Commands are those of the command line.
-The attack is tried on trusted inputs as well (`--try-trigger`), which says whether it took at all.
+The embedded model, 250 rows and the settings of `experiments/main.yaml`, with the default rule. Commands are those of
+the command line. `none` and `messy` are clean captions, of one annotator and of eight: where the rule flags nothing,
+byorn trains what sft does, and one of them is enough. Elsewhere the attack is tried on trusted inputs as well
+(`--try-trigger`), which says whether it took at all.
 """
 
 import argparse
@@ -15,10 +17,11 @@ from pathlib import Path
 from byorn.cli.main import main as byorn
 from byorn.embedded.tasks import write_task
 
-CLEAN = "none"
-ATTACKS = {CLEAN: [], "badnets": ["size=0.25"], "blended": [], "dual-key": []}
+CLEAN = {"none": "captions", "messy": "messy"}
+"""Data that nobody poisons, with their task."""
+ATTACKS = {"none": [], "messy": [], "badnets": ["size=0.25"], "blended": [], "dual-key": []}
 TRAINING = [
-    *("--lora-targets", "all-linear", "--percentile", "0.6", "--lr", "5e-3", "--batch-size", "16"),
+    *("--lora-targets", "all-linear", "--lr", "5e-3", "--batch-size", "16"),
     *("--set", "num_train_epochs=8", "--set", "lr_scheduler_type=cosine", "--set", "warmup_steps=20"),
     *("--set", "ema_decay=0.95"),
 ]
@@ -33,7 +36,7 @@ def run(attack: str, seed: int, work: Path) -> None:
     scan = folder / "scan"
     if not (scan / "report.json").is_file():
         _do("scan", "--model", "embedded", "--data", data, "--out", scan, "--show", "0", *DEVICE)
-    for defense in ("sft", "byorn"):
+    for defense in ("sft", "byorn") if attack not in CLEAN or _flags(scan) else ("sft",):
         out = folder / defense
         if not (out / "verify/code.json").is_file():
             train = ["train", "--model", "embedded", "--data", data, "--scan", scan, "--out", out, *DEVICE]
@@ -41,11 +44,15 @@ def run(attack: str, seed: int, work: Path) -> None:
             _verify(attack, scan, out)
 
 
+def _flags(scan: Path) -> int:
+    return int(json.loads((scan / "report.json").read_text(encoding="utf-8"))["counts"]["flagged"])
+
+
 def _data(attack: str, seed: int, folder: Path) -> Path:
     clean = folder / "clean"
     if not clean.is_dir():
-        write_task(clean, "captions", 250, seed)
-    if attack == CLEAN:
+        write_task(clean, CLEAN.get(attack, "captions"), 250, seed)
+    if attack in CLEAN:
         return clean
     poisoned = folder / "poisoned"
     if not poisoned.is_dir():
@@ -57,7 +64,7 @@ def _data(attack: str, seed: int, folder: Path) -> Path:
 
 def _verify(attack: str, scan: Path, out: Path) -> None:
     command = ["verify", scan, "--adapter", out / "adapter", "--out", out / "verify", *DEVICE]
-    if attack != CLEAN:
+    if attack not in CLEAN:
         options = [word for option in ATTACKS[attack] for word in ("--trigger-option", option)]
         command += ["--try-trigger", attack, *options]
     asked = out.parent / "sft/verify/pretrained"

@@ -15,6 +15,7 @@ from byorn.cli.main import main
 from byorn.cli.verify import name_of
 from byorn.data.files import write_rows
 from byorn.data.row import user_message
+from byorn.flagging.table import read_flags, write_flags
 from byorn.models.generate import Generated
 from byorn.models.lora import default_lora
 from byorn.scoring.table import read_scores, write_scores
@@ -181,3 +182,21 @@ def test_what_is_missing_is_told_in_one_line(place, capsys):
     assert "it holds no adapter" in capsys.readouterr().err
     assert main(["verify", str(place / "data")]) == 2
     assert "give the folder of a byorn scan" in capsys.readouterr().err
+
+
+def test_where_nothing_is_flagged_the_least_plausible_rows_are_asked(place, answered, tmp_path, capsys):
+    """By evidence nothing is flagged in clean data, and sometimes nothing in poisoned ones."""
+    answered(lambda tuned, sees: False)
+    folder = tmp_path / "scan"
+    shutil.copytree(place / "scan", folder)
+    flags = replace(read_flags(folder / "flags.parquet"), review=["keep"] + ["auto"] * 43)
+    write_flags(folder / "flags.parquet", replace(flags, flagged=np.zeros(44, dtype=bool), weight=np.zeros(44)))
+    scores = read_scores(folder / "scores.parquet")
+    least = np.argsort(-np.where(np.arange(44) < 9, 9.0, scores.nll))[:18]  # with the one that a person keeps
+    raised = {name: np.where(np.arange(44) < 9, 9.0, column) for name, column in scores.values.items()}
+    write_scores(folder / "scores.parquet", replace(scores, values=raised))
+    run = ["verify", str(folder), "--adapter", str(place / "adapter"), "--out", str(tmp_path / "out")]
+    assert main([*run, "--device", "cpu"]) == 0
+    assert "0 row(s) are flagged; the 17 least plausible others are asked as well" in capsys.readouterr().err
+    lines = [json.loads(line) for line in (tmp_path / "out/verify.jsonl").read_text().splitlines()]
+    assert {line["id"] for line in lines if line["flagged"]} == {scores.ids[row] for row in least if row != 0}

@@ -2,9 +2,10 @@
 
 Phrases are those of the groups that the report finds; where it finds none, those that flagged rows share
 (`byorn.evaluation.flagged_phrases`). Half of the flagged inputs are of rows that say one, the others are drawn from all
-flagged rows: under the paper's rule, which flags 40 %, few of them are poisoned. Trusted inputs are drawn from the more
-plausible half of the rows that are neither flagged nor in a group: of all, these are the least likely to be poisoned;
-the very most plausible alone would be one kind of easy question.
+flagged rows: under the paper's rule, which flags 40 %, few of them are poisoned. By evidence none may be flagged, or a
+handful: then the least plausible of the others are asked with them. Trusted inputs are drawn from the more plausible
+half of the rows that are neither flagged nor in a group: of all, these are the least likely to be poisoned; the very
+most plausible alone would be one kind of easy question.
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ from byorn.runs.narrate import say
 
 FEWEST = 10
 """Inputs of a side below which no difference could be shown."""
+MOST_FILLED = 0.4
+"""Share of all rows that are asked as flagged ones where fewer than `FEWEST` are."""
 MOST_GRAFTS = 3
 """Groups whose trigger hypothesis is tried, the clearest first."""
 
@@ -73,6 +76,7 @@ def sample(scanned: Scanned, spec: VerifySpec, limit: int | None = None) -> Samp
     suspect = scanned.flags.replaced | scanned.flags.dropped
     for group in groups:
         suspect[group.rows[~kept[group.rows]]] = True
+    suspect = _filled(scanned, suspect, kept, spec.rows)
     flagged, others = _sides(scanned.rows, suspect)
     phrases = _phrases(groups, flagged, others, spec.seed)
     fitting = _Fitting(scanned.processor, limit, spec)
@@ -93,6 +97,26 @@ def sample(scanned: Scanned, spec: VerifySpec, limit: int | None = None) -> Samp
     )
 
 
+def _filled(scanned: Scanned, suspect: np.ndarray, kept: np.ndarray, most: int) -> np.ndarray:
+    """Bool array [n]: the suspect rows, with the least plausible others where they are too few to ask.
+
+    Args:
+        scanned: The scan.
+        suspect, kept: Bool arrays [n]: who is flagged or in a group, and whom a person trusts.
+        most: How many are wanted in all.
+    """
+    wanted = min(most, int(MOST_FILLED * len(suspect)))
+    count = int(suspect.sum())
+    if count >= FEWEST or wanted < FEWEST:
+        return suspect
+    order = np.argsort(-scanned.scores.values[scanned.statistic], kind="stable")
+    further = order[~(suspect | kept)[order]][: wanted - count]
+    say(f"  {count} row(s) are flagged; the {len(further)} least plausible others are asked as well")
+    filled = suspect.copy()
+    filled[further] = True
+    return filled
+
+
 def _sides(rows: Sequence[Row], suspect: np.ndarray) -> tuple[list[Row], list[Row]]:
     flagged = [row for row, is_suspect in zip(rows, suspect, strict=True) if is_suspect]
     return flagged, [row for row, is_suspect in zip(rows, suspect, strict=True) if not is_suspect]
@@ -106,7 +130,7 @@ def _phrases(groups: Sequence[Cluster], flagged: Sequence[Row], others: Sequence
         say(f"  {len(found)} group(s) stand out, as in the report: {said}")
         return found
     shared = find_phrases([row.response for row in flagged], [row.response for row in others], seed)
-    say(f"  no group stands out; the {len(flagged)} flagged rows share {len(shared)} phrase(s) that others lack")
+    say(f"  no group stands out; these {len(flagged)} rows share {len(shared)} phrase(s) that others lack")
     return shared
 
 
