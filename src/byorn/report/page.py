@@ -1,11 +1,8 @@
 """What the page shows, made from the evidence: texts in pieces, pictures as data URIs, plots as marks."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from byorn.report.closer import Closer
+from byorn.report.cards import Card, make_card, spread
 from byorn.report.clusters import Cluster
 from byorn.report.columns import Column
 from byorn.report.evidence import Evidence, Finding
@@ -14,40 +11,20 @@ from byorn.report.odds import Odds
 from byorn.report.patterns import Pattern
 from byorn.report.plots import Histogram, Whisker, histogram, whisker
 from byorn.report.simulation_shown import SimulationShown, show_simulation
-from byorn.report.thumbnails import picture, thumbnail
+from byorn.report.thumbnails import picture
 from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_words
-from byorn.report.visible import Piece, name_of, pieces, plain, shaded
+from byorn.report.visible import Piece, name_of, pieces, plain
 from byorn.report.words import higher_means, number, percent
 from byorn.scoring.statistics import EVIDENCE, unit_of
 
-CARDS = 8
-"""Rows shown of a cluster."""
 FINDINGS = 6
 VALUES = 12
 COLUMNS = 12
-IMAGES = 2
-"""Images shown of a row."""
 LEAST = {
     False: "What the pretrained model would have said least.",
     True: "Most speaks against them, by themselves or by the rows that say the same.",
 }
 """What the rows with the highest scores are; True for evidence."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """A row to look at; an image that cannot be shown is None, and so is an answer that is not known."""
-
-    name: list[Piece]
-    place: list[Piece]
-    images: list[str | None]
-    more_images: int
-    instruction: list[Piece]
-    response: list[Piece]
-    answer: list[Piece] | None
-    score: str
-    flagged: bool
-    review: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,8 +134,8 @@ def make_page(evidence: Evidence) -> Page:
         findings_left_out=max(0, len(evidence.findings) - FINDINGS),
         columns=[_column(evidence, column) for column in evidence.columns[:COLUMNS]],
         marked_word="stand out" if evidence.findings else "flagged",
-        least=[_card(evidence, row) for row in evidence.least_plausible],
-        most=[_card(evidence, row) for row in evidence.most_plausible[: len(evidence.least_plausible) // 2]],
+        least=[make_card(evidence, row) for row in evidence.least_plausible],
+        most=[make_card(evidence, row) for row in evidence.most_plausible[: len(evidence.least_plausible) // 2]],
         simulation=show_simulation(evidence.simulation),
         rejects=[(pieces(reason, 200), number(count)) for reason, count in evidence.reject_reasons],
         reviews=str(evidence.reviews),
@@ -171,7 +148,7 @@ def shown_rows(evidence: Evidence, most: int) -> list[int]:
     """Numbers of the suspicious rows that the page shows: first those of the clearest group, then the least plausible
     ones, then those of other groups.
     """
-    groups = [list(_spread(finding.cluster.rows)) for finding in evidence.findings[:FINDINGS]]
+    groups = [list(spread(finding.cluster.rows)) for finding in evidence.findings[:FINDINGS]]
     ordered = [*(groups[0] if groups else []), *evidence.least_plausible, *(row for rows in groups[1:] for row in rows)]
     return list(dict.fromkeys(ordered))[:most]
 
@@ -205,7 +182,7 @@ def _finding(evidence: Evidence, finding: Finding) -> FindingShown:
         facts=_cluster_facts(evidence, cluster),
         texts=[_shared(shared) for shared in finding.texts],
         patterns=[_pattern(pattern) for pattern in finding.patterns[:1]],
-        cards=[_card(evidence, row, cluster.phrase, trigger) for row in _spread(cluster.rows)],
+        cards=[make_card(evidence, row, cluster.phrase, trigger) for row in spread(cluster.rows)],
     )
 
 
@@ -237,12 +214,6 @@ def _shared(shared: SharedText) -> SharedShown:
         odds=odds_in_words(shared.odds),
         p_value=p_in_table(shared.p_value),
     )
-
-
-def _spread(rows: np.ndarray) -> Sequence[int]:
-    """Some of the rows, from the least plausible to the most plausible one."""
-    places = np.unique(np.linspace(0, len(rows) - 1, min(CARDS, len(rows))).round().astype(int))
-    return [int(row) for row in rows[places]]
 
 
 def _pattern(pattern: Pattern) -> PatternShown:
@@ -288,39 +259,3 @@ def _column(evidence: Evidence, column: Column) -> ColumnShown:
             )
         )
     return ColumnShown(name=pieces(column.name, 60), values=values, left_out=max(0, len(column.values) - VALUES))
-
-
-def _score(score: float) -> str:
-    """A score as a card shows it; a contrast is -inf where there is nothing to compare with."""
-    if np.isfinite(score):
-        return f"{score:.2f}"
-    return "no score" if np.isnan(score) else "not compared"
-
-
-def _card(evidence: Evidence, place: int, phrase: str = "", trigger: str = "") -> Card:
-    """A row; the phrase is marked in its response, and what may be the trigger in its instruction."""
-    run = evidence.run
-    row = run.rows[place]
-    score = float(run.scores.values[run.statistic][place])
-    closer = run.closer.get(row.key)
-    origin = f"{row.origin.source} record {row.origin.record}" if row.origin.record >= 0 else ""
-    return Card(
-        name=pieces(row.id + (f" turn {row.turn}" if row.turn else ""), 60),
-        place=pieces(origin, 90),
-        images=[thumbnail(image) for image in row.images[:IMAGES]],
-        more_images=max(0, len(row.images) - IMAGES),
-        instruction=pieces(row.instruction, 240, trigger),
-        response=_shaded(closer, phrase) if closer and closer.head else pieces(row.response, 360, phrase),
-        answer=pieces(closer.answer, 240) if closer and closer.answer is not None else None,
-        score=_score(score),
-        flagged=bool(run.flags.flagged[place]),
-        review=(run.flags.review or [])[place] if run.flags.review else "auto",
-    )
-
-
-def _shaded(closer: Closer, phrase: str) -> list[Piece]:
-    """The response token by token."""
-    if not closer.tail:
-        return shaded(closer.head, phrase)
-    cut = Piece(f" … {closer.left_out:,} tokens … ", "cut")
-    return [*shaded(closer.head, phrase), cut, *shaded(closer.tail, phrase)]
