@@ -70,6 +70,7 @@ CLEAN = {
     "captions, one in five wrong": "captions",
 }
 """Sets that nobody poisoned, with the task of `byorn.embedded.tasks` that they are of."""
+FIRST = ("captions", "captions of eight annotators")
 ATTACKS = {
     "BadNets, sentence": Attack(
         recipe={"attack": "badnets", "target": "banana", "options": {"size": 0.25}}, phrase="banana", box=PATCH
@@ -212,7 +213,7 @@ def looked_at(case: Case) -> dict[str, bool | None]:
 
 
 def cases(seeds: int, first: int) -> list[Case]:
-    """Clean sets first, seed by seed, so that whatever is done by then says something."""
+    """Captions of one annotator and of eight first, seed by seed, so that whatever is done by then says something."""
     clean = [Case(data=name, rows=300, rate=0.0, seed=first + at) for at in range(2 * seeds) for name in CLEAN]
     poisoned = [
         Case(data=name, rows=rows, rate=rate, seed=first + at)
@@ -220,7 +221,8 @@ def cases(seeds: int, first: int) -> list[Case]:
         for at in range(count)
         for name in ATTACKS
     ]
-    return [*clean, *poisoned]
+    captions = [case for case in clean if case.data in FIRST]
+    return [*captions, *poisoned, *(case for case in clean if case.data not in FIRST)]
 
 
 def run(wanted: list[Case], results: Path) -> None:

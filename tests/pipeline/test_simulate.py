@@ -117,10 +117,26 @@ def test_a_folder_of_others_is_refused(place, tmp_path, capsys):
     assert "no byorn simulate wrote it" in capsys.readouterr().err
 
 
-def test_a_score_that_changes_with_other_rows_is_refused(place, capsys):
-    scan(place, "data", "contrast", "--rule", "paper", "--statistic", "contrast")
-    assert main(["simulate", str(place / "contrast")]) == 2
-    assert "which changes with other rows" in capsys.readouterr().err
+@pytest.mark.parametrize("rule", [("--rule", "paper", "--statistic", "contrast"), ("--rule", "evidence")])
+def test_a_score_that_changes_with_other_rows_is_that_of_a_scan_of_the_whole_poisoned_copy(rule, place, tmp_path):
+    shutil.copytree(place / "model", tmp_path / "model")
+    shutil.copytree(place / "data", tmp_path / "data")
+    scan(tmp_path, "data", "scan", *rule)
+    assert simulate(tmp_path, "--attacks", "dual-key:word") == 0
+    folder = tmp_path / "scan/simulation/dual-key-word"
+    changed = {row.key: row for row in load_rows(folder / "data").rows}
+    mixed = [changed.get(row.key, row) for row in load_rows(tmp_path / "data").rows]
+    write_rows(mixed, tmp_path / "copy", image_root=place)
+    scan(tmp_path, "copy", "whole", "--image-root", str(place), *rule)
+    whole = read_run(tmp_path / "whole")
+    kept = read_scores(folder / f"{whole.statistic}.parquet")
+    assert kept.keys == whole.scores.keys
+    assert kept.values[whole.statistic] == pytest.approx(whole.scores.values[whole.statistic], abs=1e-3)
+    own = read_scores(tmp_path / "scan/scores.parquet").values[whole.statistic]
+    assert kept.values[whole.statistic] != pytest.approx(own, abs=1e-3)
+    (found,) = simulation(tmp_path)["attacks"]
+    flagged = found["sight"]["flagged"]["hits"] + found["sight"]["false_flags"]["hits"]
+    assert flagged == int(whole.flags.flagged.sum())
 
 
 def test_what_is_no_attack_is_told_before_anything_is_read(place, no_model, capsys):

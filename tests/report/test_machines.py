@@ -16,11 +16,13 @@ import byorn.report
 from byorn.data.rejects import Reject
 from byorn.data.row import Origin
 from byorn.errors import ConfigError, GateExceeded
+from byorn.evaluation.canaries import sight
 from byorn.report.cyclonedx import as_cyclonedx
 from byorn.report.document import VERSION, as_document
 from byorn.report.evidence import gather
 from byorn.report.gates import check_gates, parse_gate
 from byorn.report.sarif import as_sarif
+from byorn.report.simulation import Named, Simulated, Simulation
 
 SCHEMA = json.loads((Path(byorn.report.__path__[0]) / "report.schema.json").read_text())
 SARIF = json.loads((Path(__file__).parent / "sarif-subset.schema.json").read_text())
@@ -69,6 +71,44 @@ def test_a_bill_of_materials_names_what_stands_out_and_its_control(evidence):
     assert said["byorn:cluster:0:phrase"] == "visit our shop"
     assert said["byorn:rows"] == str(evidence.counts.rows)
     assert "1.3.1" in said["byorn:control"]
+
+
+@pytest.fixture(scope="module")
+def tried(evidence):
+    """The same scan after a simulation: one attack is seen, one is not, and one could not be planted."""
+    seen = sight(np.arange(100.0), np.arange(100) >= 90, np.arange(100) >= 90)
+    unseen = sight(np.arange(100.0), np.arange(100) >= 90, np.arange(100) < 10)
+    attacks = [
+        Simulated(name="badnets:sentence", sight=seen, named=Named(planted=10, others=0, phrase="banana")),
+        Simulated(name="badnets:truth:dog", sight=unseen, named=Named(planted=0, others=0, phrase="")),
+        Simulated(name="badnets:two-image", reason="no row has two images"),
+    ]
+    return replace(evidence, simulation=Simulation(scan={}, rows=100, rate=0.1, seed=0, attacks=attacks))
+
+
+def test_findings_come_with_what_the_scan_sees_of_planted_attacks(tried, evidence):
+    log = plain(as_sarif(tried))
+    jsonschema.validate(log, SARIF)
+    (run,) = log["runs"]
+    assert [(one["name"], one["seen"]) for one in run["properties"]["simulation"]["attacks"]] == [
+        ("badnets:sentence", "seen"),
+        ("badnets:truth:dog", "unseen"),
+        ("badnets:two-image", "not planted"),
+    ]
+    (told,) = run["invocations"][0]["toolExecutionNotifications"]
+    assert "badnets:truth:dog: 0 of 10 planted rows are flagged" in told["message"]["text"]
+    assert plain(as_sarif(evidence))["runs"][0]["properties"]["simulation"] is None
+
+
+def test_a_bill_of_materials_says_what_the_scan_sees_of_planted_attacks(tried):
+    text = as_cyclonedx(tried)
+    assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(text) is None
+    said = {entry["name"]: entry["value"] for entry in json.loads(text)["components"][0]["properties"]}
+    assert said["byorn:simulation:0:attack"] == "badnets:sentence"
+    assert said["byorn:simulation:0:recall"].startswith("10 of 10 [")
+    assert said["byorn:simulation:0:named"] == "10 of 10"
+    assert said["byorn:simulation:1:seen"] == "unseen"
+    assert "byorn:simulation:2:recall" not in said
 
 
 def test_without_the_library_the_extra_is_named(evidence, monkeypatch):

@@ -45,7 +45,12 @@ def score_rows(inputs: Inputs, path: Path, column: str, batch_size: int) -> Scor
     scores = _finished_scores(path, inputs)
     if column in scores.values:
         return scores
-    return (add_evidence if column == EVIDENCE else _add_contrast)(scores, inputs, path, batch_size)
+    return add_column(scores, inputs, path, column, batch_size)
+
+
+def add_column(scores: Scores, inputs: Inputs, path: Path, column: str, batch_size: int) -> Scores:
+    """The scores with a column that depends on which rows there are, evidence or contrast, also in `path`."""
+    return (_add_evidence if column == EVIDENCE else _add_contrast)(scores, inputs, path, batch_size)
 
 
 def score_inputs(
@@ -85,7 +90,7 @@ def _add_contrast(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -
     return _kept(with_contrast(scores, swapped, pairs), path, swapped)
 
 
-def add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
+def _add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
     """The scores with their evidence, also in `path`; those of the adapted model lie beside it in `adapted.parquet`
     and `adapted_swapped.parquet`.
     """

@@ -7,8 +7,8 @@ found again or not.
     out/ATTACK/canaries.jsonl    one line for each planted row: its number, key and score, and whether it is flagged
 
 The paper's score of a row does not depend on other rows, so only what was planted is scored; the other rows keep the
-scores of the scan. Evidence does, so it is gathered anew. The rule of the scan is then applied to all rows, and the
-report's search for groups goes over them.
+scores of the scan. Evidence and contrast do, so they are computed anew. The rule of the scan is then applied to all
+rows, and the report's search for groups goes over them.
 """
 
 import json
@@ -38,7 +38,7 @@ from byorn.models.load import load_config, load_spec
 from byorn.models.spec import ModelSpec
 from byorn.models.template import special_tokens
 from byorn.pipeline.scanned import Scanned, open_scanned, require_scanned
-from byorn.pipeline.scores import add_evidence, score_inputs
+from byorn.pipeline.scores import add_column, score_inputs
 from byorn.pipeline.settings import SimulateSpec
 from byorn.report.clusters import find_clusters
 from byorn.report.run import Run
@@ -48,7 +48,7 @@ from byorn.runs.folder import make_folder, read_config, same_config, write_confi
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say
 from byorn.runs.stage import finished
-from byorn.scoring.statistics import CONTRAST, STATISTICS
+from byorn.scoring.statistics import CONTRAST, EVIDENCE, STATISTICS
 from byorn.scoring.table import Scores, read_scores
 
 COMMAND = "simulate"
@@ -64,20 +64,20 @@ def simulate(run: Path, data: DataSpec, model: ModelSpec, out: Path, spec: Simul
         spec: Which attacks, and how many rows.
 
     Raises:
-        ByornError: Files do not belong together, an attack is unknown, or the scan flags by contrast.
+        ByornError: Files do not belong together, an attack is unknown, or the scan flags by no rule of scores.
     """
     spec = spec or SimulateSpec()
     attacks = known_attacks(spec.attacks, rate=spec.rate, seed=spec.seed)
     make_folder(out)
     _require_ours(out)
     scanned = open_scanned(run, data, model, out)
-    _require_known_rule(scanned)
+    rule = scanned.settings
     scan = identity_of(scanned.scores, scanned.flags)
     settings = {"command": COMMAND, "scan": scan, "rate": spec.rate, "seed": spec.seed, "data": data, "model": model}
     if (out / "config.yaml").exists():
         same_config(out, {name: settings[name] for name in ("scan", "rate", "seed")})
     write_config(out, {**settings, "attacks": list(spec.attacks)})
-    lab = Lab(scanned=scanned, data=data, model=model, out=out)
+    lab = Lab(scanned=scanned, rule=rule, data=data, model=model, out=out)
     found = [_simulated(lab, attack) for attack in attacks]
     result = Simulation(scan=scan, rows=len(scanned.rows), rate=spec.rate, seed=spec.seed, attacks=found)
     write_json(out / FILE, result.as_dict())
@@ -90,24 +90,12 @@ def _require_ours(out: Path) -> None:
         raise ConfigError(f"--out {out}: it is not empty and no byorn simulate wrote it; choose another folder")
 
 
-def _require_known_rule(scanned: Scanned) -> None:
-    """Refuse a rule that cannot be applied again.
-
-    Raises:
-        ConfigError: The scan flags by contrast, or by no rule of its own.
-    """
-    if scanned.settings.statistic == CONTRAST:
-        raise ConfigError(
-            f"{scanned.folder}: it flags by contrast, which changes with other rows; simulate a scan by evidence, or "
-            "with --statistic nll, nll_max or nll_window"
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Lab:
     """Where attacks are planted: a finished scan, and the model for what has no score yet."""
 
     scanned: Scanned
+    rule: FlagSettings
     data: DataSpec
     model: ModelSpec
     out: Path
@@ -225,13 +213,13 @@ def _mixed(lab: Lab, rows: Sequence[Row], scores: Scores, folder: Path) -> Run:
     for name, column in values.items():
         column[places] = scores.values[name]
     mixed = replace(scanned.scores, values=values)
-    if scanned.settings.rule == "evidence":
-        mixed = _with_evidence(lab, together, mixed, folder)
+    if scanned.statistic in (EVIDENCE, CONTRAST):
+        mixed = _anew(lab, together, mixed, folder)
     return Run(
         folder=lab.out,
         rows=together,
         scores=mixed,
-        flags=flag(mixed, scanned.settings),
+        flags=flag(mixed, lab.rule),
         statistic=scanned.statistic,
         rejects=[],
         config={},
@@ -239,16 +227,17 @@ def _mixed(lab: Lab, rows: Sequence[Row], scores: Scores, folder: Path) -> Run:
     )
 
 
-def _with_evidence(lab: Lab, rows: list[Row], scores: Scores, folder: Path) -> Scores:
-    """The scores with the evidence, which is kept in the folder of the attack."""
-    path = folder / "evidence.parquet"
+def _anew(lab: Lab, rows: list[Row], scores: Scores, folder: Path) -> Scores:
+    """The scores with what the scan flags by, of these rows, which is kept in the folder of the attack."""
+    column = lab.scanned.statistic
+    path = folder / f"{column}.parquet"
     inputs = _inputs(lab, rows)
     if finished(path):
         kept = read_scores(path)
         require_same(kept.metadata, inputs.identity, path)
         return kept
     scores = replace(scores, metadata={**scores.metadata, **inputs.identity})
-    return add_evidence(scores, replace(inputs, model=lab.loaded), path, lab.batch_size)
+    return add_column(scores, replace(inputs, model=lab.loaded), path, column, lab.batch_size)
 
 
 def _named(run: Run, planted: np.ndarray) -> Named:

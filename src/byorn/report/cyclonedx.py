@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from byorn.errors import ConfigError
 from byorn.report.evidence import Evidence
+from byorn.report.simulation import Simulation
 from byorn.report.verdict import judge
 from byorn.report.visible import plain
 
@@ -104,8 +105,21 @@ def _facts(evidence: Evidence) -> Iterator[tuple[str, object]]:
         yield f"cluster:{number}:phrase", finding.cluster.phrase
         yield f"cluster:{number}:rows", len(finding.cluster)
         yield f"cluster:{number}:p_value", f"{finding.cluster.p_value:.3g}"
+    if evidence.simulation is not None:
+        yield from _tried(evidence.simulation)
     for number, spot in enumerate(verdict.blind_spots):
         yield f"cannot_see:{number}", spot
     files = {name: value for name, value in evidence.provenance.items() if name.startswith(_FILE)}
     yield from ((f"sha256:{name.removeprefix(_FILE)}", value) for name, value in files.items())
     yield "command", evidence.provenance.get("command", "")
+
+
+def _tried(simulation: Simulation) -> Iterator[tuple[str, object]]:
+    """What the scan sees of each attack that was planted in these rows."""
+    yield "simulation:rate", simulation.rate
+    for number, one in enumerate(simulation.attacks):
+        yield f"simulation:{number}:attack", one.name
+        yield f"simulation:{number}:seen", one.seen
+        if one.sight is not None and one.named is not None:
+            yield f"simulation:{number}:recall", one.recall
+            yield f"simulation:{number}:named", f"{one.named.planted} of {one.sight.flagged.n}"

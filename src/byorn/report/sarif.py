@@ -13,6 +13,7 @@ from byorn.data.rejects import Reject
 from byorn.data.row import Origin, Row
 from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
+from byorn.report.simulation import Simulation
 from byorn.report.verdict import judge
 from byorn.report.visible import plain
 from byorn.report.words import quoted
@@ -72,16 +73,36 @@ def as_sarif(evidence: Evidence) -> Json:
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "invocations": [{"executionSuccessful": True}],
+        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": _unseen(evidence.simulation)}],
         "results": results,
         "properties": {
             "verdict": verdict.sentence,
             "rows": evidence.counts.rows,
             "standingOut": evidence.counts.standing_out,
             "share": evidence.share,
+            "simulation": _tried(evidence.simulation),
         },
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _tried(simulation: Simulation | None) -> Json | None:
+    """What the scan sees of attacks that were planted in its rows, if that was tried."""
+    if simulation is None:
+        return None
+    return {
+        "rate": simulation.rate,
+        "attacks": [
+            {"name": plain(one.name), "seen": one.seen, "recall": one.recall, "sentence": plain(one.sentence, 600)}
+            for one in simulation.attacks
+        ],
+    }
+
+
+def _unseen(simulation: Simulation | None) -> list[Json]:
+    """A notification for each attack that a report would not name: what a clean verdict says nothing about."""
+    hidden = [one for one in simulation.attacks if one.hidden] if simulation else []
+    return [{"level": "note", "message": {"text": plain(f"Planted on purpose: {one.sentence}", 600)}} for one in hidden]
 
 
 def _rule(rule: Rule) -> Json:

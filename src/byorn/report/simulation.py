@@ -75,6 +75,11 @@ class Simulated:
         return self.seen in ("flagged", "unseen")
 
     @property
+    def recall(self) -> str:
+        """How many of the planted rows are flagged, in a few words; nothing where none was planted."""
+        return "" if self.sight is None else str(self.sight.flagged)
+
+    @property
     def sentence(self) -> str:
         """What the scan can and cannot see, for people."""
         if self.sight is None or self.named is None:
