@@ -62,7 +62,7 @@ def test_a_terminal_that_cannot_show_the_responses_gets_escapes(place: Path) -> 
 def test_sigterm_keeps_what_was_scored_and_ends_with_143(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    score: Any = byorn.scoring.score.token_log_probs
+    score: Any = byorn.scoring.score.response_tokens
     scored: list[int] = []
 
     def stopping(model: Any, collator: Any, samples: Any, ends: Any) -> Any:
@@ -72,7 +72,7 @@ def test_sigterm_keeps_what_was_scored_and_ends_with_143(
         return score(model, collator, samples, ends)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(byorn.scoring.score, "token_log_probs", stopping)
+    monkeypatch.setattr(byorn.scoring.score, "response_tokens", stopping)
     assert main(SCAN.split()) == 143
     assert "terminated; run the same command again" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == before

@@ -98,7 +98,7 @@ def test_no_image_is_opened_that_is_not_shown(scanned, monkeypatch):
     opened = []
     load = ImageFile.load
     monkeypatch.setattr(ImageFile, "load", lambda image: opened.append(image.path) or load(image))
-    monkeypatch.setattr("byorn.report.patterns.MOST_OUTSIDE", 10)
+    monkeypatch.setattr("byorn.patterns.images.MOST_OUTSIDE", 10)
     assert main(["report", str(scanned)]) == 0
     assert len(set(opened)) < 60
 

@@ -7,8 +7,9 @@ import pytest
 from made_runs import attacked, clean_rows, png
 
 from byorn.data.row import user_message
+from byorn.patterns.album import Album
+from byorn.patterns.images import largest_rectangle, shared_pattern
 from byorn.report.instructions import shared_text
-from byorn.report.patterns import largest_rectangle, shared_pattern
 
 CLUSTER = np.arange(12)
 OTHERS = np.arange(12, 200)
@@ -52,7 +53,7 @@ def blend(pixels, at):
 
 
 def test_the_place_of_a_patch_is_found():
-    found = shared_pattern(with_pixels(clean_rows(200), patch), CLUSTER, OTHERS)[0]
+    found = shared_pattern(Album(with_pixels(clean_rows(200), patch)), CLUSTER, OTHERS)[0]
     assert found.kind == "region"
     assert found.auc > 0.95
     box = (found.box.left, found.box.top, found.box.right, found.box.bottom)
@@ -60,13 +61,13 @@ def test_the_place_of_a_patch_is_found():
 
 
 def test_a_faint_pattern_over_the_picture_is_found():
-    kinds = [found.kind for found in shared_pattern(with_pixels(clean_rows(200), blend), CLUSTER, OTHERS)]
+    kinds = [found.kind for found in shared_pattern(Album(with_pixels(clean_rows(200), blend)), CLUSTER, OTHERS)]
     assert "texture" in kinds
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_images_that_share_nothing_give_no_hypothesis(seed):
-    assert shared_pattern(clean_rows(200, seed), CLUSTER, OTHERS) == []
+    assert shared_pattern(Album(clean_rows(200, seed)), CLUSTER, OTHERS) == []
 
 
 def test_a_patch_on_either_of_two_images_is_found():
@@ -76,7 +77,7 @@ def test_a_patch_on_either_of_two_images_is_found():
         marked = list(rows[at].images)
         marked[at % 3 == 0] = png(patch(np.array(marked[at % 3 == 0].load(), dtype=float), at))
         rows[at] = replace(rows[at], images=marked)
-    found = shared_pattern(rows, np.arange(24), np.arange(24, 200))[0]
+    found = shared_pattern(Album(rows), np.arange(24), np.arange(24, 200))[0]
     assert found.kind == "region"
     assert found.auc > 0.95
 
@@ -85,15 +86,15 @@ def test_rows_about_one_image_share_no_trigger():
     """Or every image that several questions are about would be one."""
     rows = clean_rows(200)
     rows[:12] = [replace(row, images=rows[0].images) for row in rows[:12]]
-    assert shared_pattern(rows, CLUSTER, OTHERS) == []
+    assert shared_pattern(Album(rows), CLUSTER, OTHERS) == []
 
 
 def test_a_few_images_say_nothing():
-    assert shared_pattern(with_pixels(clean_rows(200), patch), np.arange(3), OTHERS) == []
+    assert shared_pattern(Album(with_pixels(clean_rows(200), patch)), np.arange(3), OTHERS) == []
 
 
 def test_the_difference_of_the_means_is_gray_where_there_is_none():
-    found = shared_pattern(with_pixels(attacked().rows, patch), CLUSTER, OTHERS)[0]
+    found = shared_pattern(Album(with_pixels(attacked().rows, patch)), CLUSTER, OTHERS)[0]
     assert found.difference[:16, 40:].std() < found.difference[48:, :16].mean() - 128
 
 

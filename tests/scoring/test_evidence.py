@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from byorn.data.row import Row
 from byorn.errors import ConfigError
 from byorn.flagging.evidence import flag_evidence
 from byorn.flagging.rules import column_of, described, flag, flagged_by, passes_of
@@ -191,9 +192,10 @@ def test_the_pretrained_likelihood_takes_part_where_the_adaptation_is_soon_over_
     scores, adapted = table(nll), table(values["adapted"])
     pairs = [(row, (row + 1) % COUNT) for row in range(COUNT)]
     swapped = table(values["adapted"] - values["adapted_contrast"])
-    quick = with_evidence(scores, adapted, swapped, pairs, texts, Course((4.0, 0.9)))
-    known = with_evidence(scores, adapted, swapped, pairs, texts, Course((0.2, 0.2, 0.2)))
-    slow = with_evidence(scores, adapted, swapped, pairs, texts, Course((4.0, 3.6, 3.2, 2.8, 2.5, 2.2, 1.9, 1.7, 1.5)))
+    told = [Row(id=str(row), turn=0, prompt=[], response=text, images=[]) for row, text in enumerate(texts)]
+    quick = with_evidence(scores, adapted, swapped, pairs, told, Course((4.0, 0.9)))
+    known = with_evidence(scores, adapted, swapped, pairs, told, Course((0.2, 0.2, 0.2)))
+    slow = with_evidence(scores, adapted, swapped, pairs, told, Course((4.0, 3.6, 3.2, 2.8, 2.5, 2.2, 1.9, 1.7, 1.5)))
     assert flag_evidence(quick).flagged.sum() == 30
     assert flag_evidence(known).flagged.sum() == 30
     assert flag_evidence(slow).flagged.sum() == 0

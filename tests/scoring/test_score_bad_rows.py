@@ -52,7 +52,7 @@ def test_an_image_token_in_a_response_does_not_stop_the_others(model: Any, proce
 
 
 def test_a_batch_that_does_not_fit_is_halved(model: Any, processor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, sizes, real = tiny_rows(5), [], score.token_log_probs
+    rows, sizes, real = tiny_rows(5), [], score.response_tokens
 
     def small_memory(model: Any, collator: Any, samples: Any, ends: Any) -> Any:
         sizes.append(len(samples))
@@ -60,7 +60,7 @@ def test_a_batch_that_does_not_fit_is_halved(model: Any, processor: Any, monkeyp
             raise torch.OutOfMemoryError("no memory")
         return real(model, collator, samples, ends)
 
-    monkeypatch.setattr(score, "token_log_probs", small_memory)
+    monkeypatch.setattr(score, "response_tokens", small_memory)
     scores = score_dataset(model, processor, to_dataset(rows), batch_size=5)
     assert sizes == [5, 2, 3, 1, 2]
     np.testing.assert_allclose(scores.nll, [nll_of(model, processor, row) for row in rows], atol=1e-5, rtol=0)
@@ -70,7 +70,7 @@ def test_a_lost_device_stops_the_run(model: Any, processor: Any, monkeypatch: py
     def lost(*args: Any) -> Any:
         raise torch.AcceleratorError("device-side assert")
 
-    monkeypatch.setattr(score, "token_log_probs", lost)
+    monkeypatch.setattr(score, "response_tokens", lost)
     with pytest.raises(torch.AcceleratorError):
         score_dataset(model, processor, to_dataset(tiny_rows(2)))
 

@@ -28,7 +28,7 @@ from byorn.scoring import score
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 
 torch.set_num_threads(1)
-real, calls = score.token_log_probs, []
+real, calls = score.response_tokens, []
 
 def dying(*args):
     calls.append(args)
@@ -36,7 +36,7 @@ def dying(*args):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*args)
 
-score.token_log_probs = dying
+score.response_tokens = dying
 processor = tiny_processor()
 dataset, model = to_dataset(tiny_rows(7)), tiny_model(processor=processor)
 score.score_dataset(model, processor, dataset, batch_size=2, metadata={IDENTITY!r}, journal=Path(sys.argv[1]))
@@ -51,13 +51,13 @@ def record(name: str, nll: float = 1.5) -> dict[str, Any]:
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the rows that go through the model."""
-    ids, real = [], score.token_log_probs
+    ids, real = [], score.response_tokens
 
     def counting(model: Any, collator: Any, samples: Any, ends: Any) -> Any:
         ids.extend(sample["id"] for sample in samples)
         return real(model, collator, samples, ends)
 
-    monkeypatch.setattr(score, "token_log_probs", counting)
+    monkeypatch.setattr(score, "response_tokens", counting)
     return ids
 
 

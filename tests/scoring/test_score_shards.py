@@ -44,13 +44,13 @@ def process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the rows that go through the model."""
-    ids, real = [], score.token_log_probs
+    ids, real = [], score.response_tokens
 
     def counting(model: Any, collator: Any, samples: Any, ends: Any) -> Any:
         ids.extend(sample["id"] for sample in samples)
         return real(model, collator, samples, ends)
 
-    monkeypatch.setattr(score, "token_log_probs", counting)
+    monkeypatch.setattr(score, "response_tokens", counting)
     return ids
 
 

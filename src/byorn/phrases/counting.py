@@ -6,6 +6,7 @@ only where both of its parts are frequent enough, so that a corpus of 100,000 ro
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ LONGEST = 8
 """Words in a phrase; longer ones are found by extending these (`byorn.phrases.spelling`)."""
 MOST_WORDS = 6_000_000
 """Of all rows together; each row keeps its head and its tail."""
+T = TypeVar("T")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -27,12 +29,17 @@ class Phrases:
         rows: int array, the rows of all phrases, one after the other.
         starts: int array [phrases], where each begins in `rows`.
         supports: int array [phrases], how many rows hold each.
+        places: int array, one for each of `rows`: where the phrase first stands in that row, counted in the words of
+            `looked_at` of all texts, one after the other.
+        lengths: int array [phrases], words of each.
     """
 
     texts: list[str]
     rows: np.ndarray
     starts: np.ndarray
     supports: np.ndarray
+    places: np.ndarray
+    lengths: np.ndarray
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -55,6 +62,16 @@ class Phrases:
         sums = np.add.reduceat(values[self.rows], self.starts)
         return np.asarray(sums / self.supports)
 
+    def sums_of_words(self, values: np.ndarray) -> np.ndarray:
+        """float64 [phrases]: the sum of `values`, one for each word of `looked_at` of all texts, over the words of each
+        phrase where it first stands in each of its rows.
+        """
+        if not len(self):
+            return np.zeros(0)
+        until = np.concatenate([[0.0], np.cumsum(values, dtype=float)])
+        ends = self.places + np.repeat(self.lengths, self.supports)
+        return np.asarray(np.add.reduceat(until[ends] - until[self.places], self.starts))
+
 
 def count_phrases(texts: Sequence[str], least: int, most: int) -> Phrases:
     """The phrases that between `least` and `most` of the texts hold."""
@@ -70,33 +87,54 @@ def count_phrases(texts: Sequence[str], least: int, most: int) -> Phrases:
         distinct[int(keys[group.rows].sum(dtype=np.uint64))] = group
     groups = list(distinct.values())
     supports = np.array([len(group.rows) for group in groups], dtype=int)
+    nothing = np.zeros(0, dtype=int)
     return Phrases(
-        [" ".join(vocabulary[word] for word in words[g.place : g.place + g.length]) for g in groups],
-        np.concatenate([group.rows for group in groups]) if groups else np.zeros(0, dtype=int),
+        [" ".join(vocabulary[word] for word in words[group.run]) for group in groups],
+        np.concatenate([nothing, *(group.rows for group in groups)]),
         np.cumsum(supports) - supports,
         supports,
+        np.concatenate([nothing, *(group.places for group in groups)]),
+        np.array([group.length for group in groups], dtype=int),
     )
 
 
 @dataclass(frozen=True)
 class _Group:
-    """A phrase: where it stands for the first time, how many words it has, and its rows."""
+    """A phrase: how many words it has, its rows, and where it first stands in each."""
 
-    place: int
     length: int
     rows: np.ndarray
+    places: np.ndarray
+
+    @property
+    def run(self) -> slice:
+        return slice(int(self.places[0]), int(self.places[0]) + self.length)
+
+
+def looked_at(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The words of each text that are counted: all of them, or of a long text head and tail with a gap between."""
+    limit = _limit(len(texts))
+    for text in texts:
+        yield ends_kept(words_of(ends_of(text, 40 * limit)), len(texts), "…")
+
+
+def ends_kept(found: list[T], count: int, gap: T) -> list[T]:
+    """Of something for each word of one of `count` texts what belongs to the words that are counted."""
+    half = _limit(count) // 2
+    return found if len(found) <= 2 * half else [*found[:half], gap, *found[-half:]]
+
+
+def _limit(count: int) -> int:
+    """Words of a text that are counted, of so many texts; even."""
+    return max(24, min(400, MOST_WORDS // max(1, count) // 2 * 2))
 
 
 def _numbered(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """The words of all texts as numbers, the row of each, and the vocabulary; a gap is a word of its own."""
-    limit = max(24, min(400, MOST_WORDS // max(1, len(texts))))
     numbers: dict[str, int] = {}
     words: list[int] = []
     lengths = []
-    for text in texts:
-        found = words_of(ends_of(text, 40 * limit))
-        if len(found) > limit:
-            found = [*found[: limit // 2], "…", *found[-(limit // 2) :]]
+    for found in looked_at(texts):
         words += [numbers.setdefault(word, len(numbers)) for word in found]
         lengths.append(len(found))
     rows = np.repeat(np.arange(len(texts)), lengths)
@@ -142,5 +180,5 @@ def _groups(
     ends = np.append(starts[1:], len(hashes))
     kept = (ends - starts >= least) & (ends - starts <= most)
     return [
-        _Group(int(places[start]), length, rows[start:end]) for start, end in zip(starts[kept], ends[kept], strict=True)
+        _Group(length, rows[start:end], places[start:end]) for start, end in zip(starts[kept], ends[kept], strict=True)
     ]

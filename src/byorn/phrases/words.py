@@ -19,6 +19,11 @@ def words_of(text: str) -> list[str]:
     return _WRITTEN.findall(text.lower())
 
 
+def spans_of(text: str) -> list[tuple[int, int]]:
+    """Where each word of `words_of` begins and ends."""
+    return [match.span() for match in _WRITTEN.finditer(text)]
+
+
 def plain_words(text: str) -> Words:
     """The words of a text as texts are compared: NFKC, case folded, no punctuation, nothing invisible."""
     seen = "".join(letter for letter in unicodedata.normalize("NFKC", text) if unicodedata.category(letter) != "Cf")

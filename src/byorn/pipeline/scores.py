@@ -25,7 +25,7 @@ from byorn.scoring.contrast import Swapped, paired, with_contrast
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import with_evidence
 from byorn.scoring.folds import content_folds
-from byorn.scoring.score import FIELDS, fitted_scorer, scorer
+from byorn.scoring.score import FIELDS, WORD_FIELDS, fitted_scorer, scorer
 from byorn.scoring.statistics import EVIDENCE
 from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
 
@@ -73,9 +73,10 @@ def score_inputs(
         write_scores(path, name_rows(from_records(records, {**inputs.identity, **known, **facts}), inputs.rows))
         say(f"scored {len(records)} rows in {seconds(spent)} ({len(records) / spent:.0f} rows/s)")
 
+    fields = WORD_FIELDS if using else FIELDS
     with using or scorer(inputs.model, inputs.processor, inputs.dataset) as compute:
         run_stage(
-            path, inputs.identity, FIELDS, length_order(inputs.dataset), batch_size, compute, write, phase="scoring"
+            path, inputs.identity, fields, length_order(inputs.dataset), batch_size, compute, write, phase="scoring"
         )
 
 
@@ -105,9 +106,9 @@ def _add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -
                 say(f"scoring {len(rows)} rows by the half that they are not in, {NAMES[file.stem]}")
                 score_inputs(part, file, batch_size, using, fitted.course.as_metadata())
     adapted, swapped = (_beside(file, inputs) for file in (own, other))
-    responses = [row.response for row in inputs.rows]
-    course = Course.of(adapted.metadata)
-    return _kept(with_evidence(scores, adapted, swapped, pairs, responses, course), path, adapted, swapped)
+    say("looking for what the images of rows share that say what they give no reason for")
+    judged = with_evidence(scores, adapted, swapped, pairs, inputs.rows, Course.of(adapted.metadata))
+    return _kept(judged, path, adapted, swapped)
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from dataclasses import asdict
 
 import numpy as np
 
+from byorn.patterns.images import Pattern
 from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
-from byorn.report.patterns import Pattern
 from byorn.report.run import Run
 from byorn.report.verdict import judge
 

@@ -11,10 +11,11 @@ import numpy as np
 from byorn.data.rejects import Reject
 from byorn.flagging.evidence import RULE
 from byorn.flagging.table import Reviews
+from byorn.patterns.album import Album
+from byorn.patterns.images import Pattern, shared_pattern
 from byorn.report.clusters import Cluster, Clusters, find_clusters
 from byorn.report.columns import Column, Value, by_column
 from byorn.report.instructions import SharedText, shared_text
-from byorn.report.patterns import Pattern, shared_pattern
 from byorn.report.run import Run
 from byorn.report.simulation import Simulation, read_simulation
 
@@ -166,7 +167,7 @@ def look_into(
     return Finding(
         cluster=cluster,
         texts=shared_text(run.rows, cluster.rows, others),
-        patterns=shared_pattern(run.rows, cluster.rows, others),
+        patterns=shared_pattern(Album(run.rows), cluster.rows, others),
     )
 
 

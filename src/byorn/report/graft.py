@@ -18,11 +18,12 @@ from PIL import Image
 
 from byorn.data.problem import RowProblem
 from byorn.data.row import ImageFile, Row, rephrased
+from byorn.patterns.album import SIDE
+from byorn.patterns.images import Box, Pattern
 from byorn.phrases.spelling import as_written
 from byorn.phrases.words import ends_of
 from byorn.report.evidence import Finding
 from byorn.report.instructions import SharedText
-from byorn.report.patterns import SIDE, Box, Pattern
 from byorn.report.visible import plain
 
 SOURCES = 24

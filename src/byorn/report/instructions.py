@@ -12,8 +12,8 @@ import numpy as np
 
 from byorn.data.row import Row
 from byorn.evaluation.comparisons import holm
+from byorn.patterns.halves import Halves, split
 from byorn.phrases.words import ends_of, words_of
-from byorn.report.halves import Halves, split
 from byorn.report.odds import Odds, odds
 
 LEVEL = 0.01

@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass, field
 
+from byorn.patterns.images import Pattern
 from byorn.report.cards import Card, make_card, spread
 from byorn.report.clusters import Cluster
 from byorn.report.columns import Column
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.instructions import SharedText
 from byorn.report.odds import Odds
-from byorn.report.patterns import Pattern
 from byorn.report.plots import Histogram, Whisker, histogram, whisker
 from byorn.report.simulation_shown import SimulationShown, show_simulation
 from byorn.report.thumbnails import picture
 from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_words
 from byorn.report.visible import Piece, name_of, pieces, plain
 from byorn.report.words import higher_means, number, percent
-from byorn.scoring.statistics import EVIDENCE, unit_of
+from byorn.scoring.statistics import EVIDENCE, SHORTCUT, unit_of
 
 FINDINGS = 6
 VALUES = 12
@@ -188,9 +188,11 @@ def _finding(evidence: Evidence, finding: Finding) -> FindingShown:
 
 def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
     others = max(1, evidence.counts.rows - len(cluster))
+    by_shortcut = "a pattern in the images tells who carries it, for which the model sees no reason in them"
+    by_score = f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it"
     facts = [
-        f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it (by "
-        f"{cluster.statistic}, {p_in_words(cluster.p_value)} corrected)",
+        f"{by_shortcut if cluster.statistic == SHORTCUT else by_score} (by {cluster.statistic}, "
+        f"{p_in_words(cluster.p_value)} corrected)",
         f"{number(cluster.flagged)} of its rows are flagged, against "
         f"{percent((evidence.counts.flagged - cluster.flagged) / others)} of all others",
     ]

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from byorn.data.problem import RowProblem
 from byorn.data.row import ImageFile
-from byorn.report.patterns import Box
+from byorn.patterns.images import Box
 
 SIDE = 240
 """Pixels of the longer side."""

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from byorn.report.clusters import Cluster
 from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.visible import plain
 from byorn.report.words import number, percent, quoted
-from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST
+from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, SHORTCUT
 
 _LEAST_P = 1e-6
 
@@ -93,14 +94,24 @@ def _source(evidence: Evidence, column: Column, value: Value) -> str:
     )
 
 
-def _ground(finding: Finding) -> list[str]:
-    cluster = finding.cluster
-    phrase = quoted(cluster.phrase)
-    said = [
+def _found_by(cluster: Cluster, phrase: str) -> str:
+    if cluster.statistic == SHORTCUT:
+        return (
+            f"A pattern in their images tells which {number(len(cluster))} responses contain {phrase}, for which the "
+            f"model sees no reason in them; phrases of clean data come with one with {p_in_words(cluster.p_value)}, "
+            "corrected for every phrase that was looked at."
+        )
+    return (
         f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses (by {cluster.statistic}) "
         f"contain {phrase}; phrases of clean data do so with {p_in_words(cluster.p_value)}, corrected for every "
         "phrase that was looked at."
-    ]
+    )
+
+
+def _ground(finding: Finding) -> list[str]:
+    cluster = finding.cluster
+    phrase = quoted(cluster.phrase)
+    said = [_found_by(cluster, phrase)]
     if cluster.image_dependence is not None and cluster.image_dependence > 0:
         said.append(
             f"Responses with {phrase} depend on their own images less than others do "

@@ -5,9 +5,10 @@
 
 A row that is hard to believe on its own is seldom a backdoor, and one row is hardly learned; many that say the same
 are. So only a group that stands out (`byorn.phrases.growth`) reaches `THRESHOLD`; below it e ranks the other rows.
-Where all rows have one style (`Course.one_style`), pretrained likelihood, adapted one and contrast are looked at alone,
-too. Where there are several, either finds styles, and only what is unusual in both of the adapted model's scores is a
-planted response. No torch here.
+So does a group whose images share a pattern while they give no reason for its phrase (`byorn.scoring.shortcut`),
+however plausible it is. Where all rows have one style (`Course.one_style`), pretrained likelihood, adapted one and
+contrast are looked at alone, too. Where there are several, either finds styles, and only what is unusual in both of the
+adapted model's scores is a planted response. No torch here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +16,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from byorn.data.row import Row
 from byorn.phrases.enrichment import combined, enrichment, ranks_of
 from byorn.phrases.groups import Groups, find_groups
 from byorn.phrases.growth import grown
 from byorn.scoring.contrast import contrast_of
 from byorn.scoring.course import Course
-from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE
+from byorn.scoring.shortcut import named, shortcuts
+from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE, SHORTCUT
 from byorn.scoring.table import Scores
 
 LEVEL = 0.001
@@ -41,7 +44,8 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, o
 
     Args:
         responses: n texts.
-        values: `nll`, `adapted` and `adapted_contrast`, float64 arrays [n]; -inf or NaN says nothing.
+        values: `nll`, `adapted` and `adapted_contrast`, float64 arrays [n]; -inf or NaN says nothing; and `shortcut`
+            where it is known.
         one_style: Whether each is looked at alone, too.
     """
     known = _known(values)
@@ -56,7 +60,10 @@ def groups_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, one
     """The groups that stand out, with every row that reaches `THRESHOLD` by them; arguments as of `evidence_of`."""
     known = _known(values)
     groups = find_groups(responses, known, tested=_tested(one_style), level=LEVEL, most=MOST_GROUPS)
-    return grown(groups, responses, known, together=TOGETHER, level=LEVEL)
+    groups = grown(groups, responses, known, together=TOGETHER, level=LEVEL)
+    if SHORTCUT not in values:
+        return groups
+    return replace(groups, found=[*groups.found, *named(responses, values[SHORTCUT], known[ADAPTED])])
 
 
 def _known(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -101,22 +108,25 @@ def with_evidence(
     adapted: Scores,
     swapped: Scores,
     pairs: Sequence[tuple[int, int]],
-    responses: Sequence[str],
+    rows: Sequence[Row],
     course: Course,
 ) -> Scores:
-    """The scores with the columns `adapted`, `adapted_contrast` and `evidence`.
+    """The scores with the columns `adapted`, `adapted_contrast`, `shortcut` and `evidence`.
 
     Args:
         scores: Of all rows under the pretrained model.
         adapted: Of all rows under the model that was adapted to the other fold.
         swapped: The same for the rows of `pairs` with their partners' images.
         pairs: Row and partner.
-        responses: Of all rows.
+        rows: All rows.
         course: Of the adaptation.
     """
     contrast = contrast_of(adapted.nll, swapped.nll, pairs)
     values = {**scores.values, ADAPTED: adapted.nll, ADAPTED_CONTRAST: contrast}
-    return judged(replace(scores, values=values, metadata={**scores.metadata, **course.as_metadata()}), responses)
+    if adapted.words and swapped.words:
+        values[SHORTCUT] = shortcuts(rows, adapted.words, swapped.words, pairs, LEVEL)
+    found = replace(scores, values=values, metadata={**scores.metadata, **course.as_metadata()})
+    return judged(found, [row.response for row in rows])
 
 
 def judged(scores: Scores, responses: Sequence[str]) -> Scores:

@@ -16,13 +16,16 @@ from byorn.scoring.adaptation import CrossFitted, cross_fitted
 from byorn.scoring.contrast import Swapped, paired
 from byorn.scoring.evidence import with_evidence
 from byorn.scoring.folds import content_folds
-from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
+from byorn.scoring.likelihood import ResponseTokens, build_collator, response_tokens, scoring
 from byorn.scoring.statistics import STATISTICS, statistics_of
 from byorn.scoring.table import Scores, from_records
+from byorn.scoring.words import word_costs
 from byorn.text import first_line
 
 FIELDS = frozenset({"id", "turn", *STATISTICS, "tokens", "reason"})
 """Of a record of the journal."""
+WORD_FIELDS = FIELDS | {"words"}
+"""Of a record of a pass that tells what each word costs."""
 
 
 def score_dataset(
@@ -89,7 +92,8 @@ def scorer(model: Any, processor: Any, dataset: Any) -> Iterator[Compute]:
 
 @contextmanager
 def fitted_scorer(fitted: CrossFitted, processor: Any, dataset: Any, rows: Sequence[int]) -> Iterator[Compute]:
-    """The function of a stage that scores each row by the model that was adapted to the fold which it is not in.
+    """The function of a stage that scores each row by the model that was adapted to the fold which it is not in, and
+    tells what each of its words costs.
 
     Args:
         fitted: From `byorn.scoring.adaptation.cross_fitted`.
@@ -105,7 +109,7 @@ def fitted_scorer(fitted: CrossFitted, processor: Any, dataset: Any, rows: Seque
         for fold in (0, 1):
             if part := [item for item in batch if fitted.fold[rows[item]] != bool(fold)]:
                 fitted.use(fold)
-                yield from _score_batch(model, collator, dataset, part, ends)
+                yield from _score_batch(model, collator, dataset, part, ends, processor)
 
     fitted.adapt()
     with scoring(model, adapters=True):
@@ -131,54 +135,58 @@ def evidence_together(
         for part, numbers in ((dataset, range(len(rows))), (swapped, [row for row, _ in pairs])):
             with fitted_scorer(fitted, processor, part, numbers) as compute:
                 passes.append(_together(part, shard, compute, batch_size=batch_size, progress=progress))
-    return with_evidence(scores, passes[0], passes[1], pairs, [row.response for row in rows], fitted.course)
+    return with_evidence(scores, passes[0], passes[1], pairs, rows, fitted.course)
 
 
 def _together(dataset: Any, shard: Shard, compute: Compute, *, batch_size: int, progress: bool = False) -> Scores:
     from accelerate.utils import gather_object
 
-    with Journal(None, {}, FIELDS) as log:
+    with Journal(None, {}, WORD_FIELDS) as log:
         fill(log, length_order(dataset), batch_size, compute, shard=shard, phase="scoring", wanted=progress)
         records = dict(gather_object(list(log.finished.items())))
     return from_records([records[index] for index in range(len(dataset))], {})
 
 
 def _score_batch(
-    model: Any, collator: Any, dataset: Any, batch: Sequence[int], ends: Sequence[int]
+    model: Any, collator: Any, dataset: Any, batch: Sequence[int], ends: Sequence[int], speller: Any = None
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Records of a batch; after a failure its halves are tried, down to the row that is at fault."""
+    """Records of a batch, with the costs of words by a processor that spells them; after a failure its halves are
+    tried, down to the row that is at fault.
+    """
     import torch
 
     try:
         samples = [dataset[index] for index in batch]
-        log_probs = token_log_probs(model, collator, samples, ends)
+        found = response_tokens(model, collator, samples, ends)
         return [
-            (index, _record(sample, index, values))
-            for index, sample, values in zip(batch, samples, log_probs, strict=True)
+            (index, _record(sample, index, tokens, speller))
+            for index, sample, tokens in zip(batch, samples, found, strict=True)
         ]
     except torch.AcceleratorError:  # the device is lost, and every later row would be blamed for it
         raise
     except Exception as error:  # decoders and processors fail on hostile rows in every way there is
         if len(batch) == 1:
-            return [(batch[0], _failure(dataset, batch[0], error))]
+            return [(batch[0], _failure(dataset, batch[0], error, speller))]
     torch.cuda.empty_cache()
     middle = len(batch) // 2
     halves = (batch[:middle], batch[middle:])
-    return [record for half in halves for record in _score_batch(model, collator, dataset, half, ends)]
+    return [record for half in halves for record in _score_batch(model, collator, dataset, half, ends, speller)]
 
 
-def _record(sample: dict[str, Any], index: int, log_probs: np.ndarray) -> dict[str, Any]:
-    statistics = statistics_of(log_probs)
-    failure = "the model gave no finite likelihood" if len(log_probs) else "the response has no tokens"
+def _record(sample: dict[str, Any], index: int, tokens: ResponseTokens, speller: Any) -> dict[str, Any]:
+    statistics = statistics_of(tokens.log_probs)
+    failure = "the model gave no finite likelihood" if len(tokens.ids) else "the response has no tokens"
     reason = None if np.isfinite(statistics["nll"]) else failure
-    return {**_key(sample, index), **statistics, "tokens": len(log_probs), "reason": reason}
+    record = {**_key(sample, index), **statistics, "tokens": len(tokens.ids), "reason": reason}
+    return record if speller is None else {**record, "words": [] if reason else word_costs(speller, tokens)}
 
 
-def _failure(dataset: Any, index: int, error: Exception) -> dict[str, Any]:
+def _failure(dataset: Any, index: int, error: Exception, speller: Any) -> dict[str, Any]:
     columns = [name for name in ("id", "turn") if name in dataset.column_names]
     sample = dataset.select_columns(columns)[index] if columns else {}
     reason = f"{type(error).__name__}: {first_line(error)}"
-    return {**_key(sample, index), **statistics_of(np.empty(0)), "tokens": 0, "reason": reason}
+    record = {**_key(sample, index), **statistics_of(np.empty(0)), "tokens": 0, "reason": reason}
+    return record if speller is None else {**record, "words": []}
 
 
 def _key(sample: dict[str, Any], index: int) -> dict[str, Any]:

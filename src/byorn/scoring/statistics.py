@@ -37,9 +37,10 @@ CONTRAST = "contrast"
 """What `byorn.scoring.contrast` adds, which takes a pass of its own."""
 ADAPTED = "adapted"
 ADAPTED_CONTRAST = "adapted_contrast"
+SHORTCUT = "shortcut"
 EVIDENCE = "evidence"
 """What `byorn.scoring.evidence` adds, which takes an adaptation and two passes."""
-ADDED = (CONTRAST, ADAPTED, ADAPTED_CONTRAST, EVIDENCE)
+ADDED = (CONTRAST, ADAPTED, ADAPTED_CONTRAST, SHORTCUT, EVIDENCE)
 PASSES = {CONTRAST: 2, EVIDENCE: 3}
 """Forward passes over the rows for a column; for all others it is one."""
 STATISTICS: dict[str, Statistic] = {"nll": nll, "nll_max": nll_max, "nll_window": nll_window}
@@ -47,7 +48,7 @@ STATISTICS: dict[str, Statistic] = {"nll": nll, "nll_max": nll_max, "nll_window"
 
 def unit_of(column: str) -> str:
     """What a column of the scores counts in."""
-    return "orders of magnitude" if column == EVIDENCE else "nats a token"
+    return "orders of magnitude" if column in (SHORTCUT, EVIDENCE) else "nats a token"
 
 
 def statistics_of(log_probs: np.ndarray) -> dict[str, float]:

@@ -4,8 +4,9 @@ template).
 Columns: `id`, `turn`, `source`, `record` and `image` (the file, the number of the record in it, and the first image, as
 the data set names them; null for rows made in memory), `nll` (the paper's score, nats a token, higher = less
 plausible), the other statistics of `statistics.py`, those that take further passes (`contrast`, or `adapted`,
-`adapted_contrast` and `evidence`) if they were asked for, `tokens` (K, end of turn included) and `reason` (why a row
-could not be scored; its statistics are NaN then). No torch here.
+`adapted_contrast`, `shortcut` and `evidence`) if they were asked for, `tokens` (K, end of turn included) and `reason`
+(why a row could not be scored; its statistics are NaN then). The files of the adapted model's passes have `words` too,
+see `byorn.scoring.words`. No torch here.
 """
 
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ class Scores:
         reasons: Why a row could not be scored, else None.
         origins: Where the rows come from; empty where that is unknown.
         images: Names of their first images, empty text without one; empty where they are unknown.
+        words: What each word of the responses costs, float arrays; empty where that was not told.
         metadata: `data`, `model`, `model_digest`, `processor_digest`, `byorn_version`, ...
     """
 
@@ -46,6 +48,7 @@ class Scores:
     metadata: dict[str, str] = field(default_factory=dict)
     origins: list[Origin] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
+    words: list[np.ndarray] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,6 +72,7 @@ def from_records(records: list[dict[str, Any]], metadata: dict[str, str]) -> Sco
         tokens=np.array([record["tokens"] for record in records], dtype=int),
         reasons=[record["reason"] for record in records],
         metadata=metadata,
+        words=[np.array(record["words"], dtype=np.float32) for record in records if "words" in record],
     )
 
 
@@ -85,6 +89,8 @@ def write_scores(path: Path, scores: Scores) -> None:
     columns["image"] = text_column(scores.images or [""] * len(scores))
     columns |= scores.values
     columns |= {"tokens": pa.array(scores.tokens, pa.int32()), "reason": pa.array(scores.reasons, pa.string())}
+    if scores.words:
+        columns["words"] = pa.array(scores.words, pa.list_(pa.float32()))
     write_table(path, pa.table(columns), {key: str(value) for key, value in scores.metadata.items()})
 
 
@@ -101,9 +107,11 @@ def read_scores(path: Path) -> Scores:
         values = {name: np.array(records[name], dtype=float) for name in names}
         tokens = np.array(records["tokens"], dtype=int)
         images = [str(name or "") for name in records.get("image", [])]
+        words = [np.array(costs or [], dtype=np.float32) for costs in records.get("words", [])]
         return Scores(
-            records["id"], records["turn"], values, tokens, records["reason"], metadata, read_origins(records), images
-        )
+            records["id"], records["turn"], values, tokens, records["reason"], metadata, read_origins(records), images,
+            words,
+        )  # fmt: skip
     except FileNotFoundError:
         raise DataError(f"scores: {path} is not there; run `byorn scan`") from None
     except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:

@@ -38,12 +38,12 @@ def spell(model: Any, processor: Any, sample: dict[str, Any]) -> Spelled:
     nats = -found.log_probs
     last = len(found.ids) if len(found.ids) <= HEAD + TAIL else HEAD
     rest = len(found.ids) - TAIL if last == HEAD and len(found.ids) > HEAD + TAIL else len(found.ids)
-    head, head_nats = _texts(processor, found.ids[:last], nats[:last])
-    tail, tail_nats = _texts(processor, found.ids[rest:], nats[rest:])
+    head, head_nats = texts_of(processor, found.ids[:last], nats[:last])
+    tail, tail_nats = texts_of(processor, found.ids[rest:], nats[rest:])
     return Spelled(head=head, head_nats=head_nats, tail=tail, tail_nats=tail_nats, left_out=rest - last)
 
 
-def _texts(processor: Any, ids: np.ndarray, nats: np.ndarray) -> tuple[list[str], list[float]]:
+def texts_of(processor: Any, ids: np.ndarray, nats: np.ndarray) -> tuple[list[str], list[float]]:
     """What each token adds to the text; tokens of one character are one, with the sum of their nats."""
     tokenizer = getattr(processor, "tokenizer", processor)
     texts: list[str] = []

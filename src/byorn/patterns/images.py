@@ -13,18 +13,15 @@ Its strength is measured on the other half: the AUC with which the hypothesis te
 and a Mann-Whitney test, corrected for the number of hypotheses. A patch that moves about is not found.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 from scipy.stats import mannwhitneyu
 
-from byorn.data.images import image_identity
-from byorn.data.problem import RowProblem
-from byorn.data.row import ImageFile, Row
-from byorn.report.halves import split
+from byorn.patterns.album import SIDE, Album, Pictures
+from byorn.patterns.halves import Halves, split
 
 LEVEL = 0.01
 LEAST_AUC = 0.8
@@ -32,13 +29,10 @@ MOST_INSIDE = 120
 MOST_OUTSIDE = 240
 LEAST_IMAGES = 2
 """Rows with images in each of the four groups; fewer say nothing."""
-SIDE = 64
-_IMAGES = 4
-"""Images looked at of a row."""
-_LOOKED_AT = 4000
-"""Rows among which distinct images are sought."""
 _FLOOR = 4.0
 """Gray levels: the least standard deviation of a pixel."""
+_SQUARE = 2
+"""Cells of the coarse grid."""
 Kind = Literal["region", "picture", "texture", "spectrum"]
 
 
@@ -89,32 +83,15 @@ class _Hypothesis:
     score: Callable[[np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Pictures:
-    """The pictures of some rows.
+def shared_pattern(album: Album, cluster: np.ndarray, others: np.ndarray) -> list[Pattern]:
+    """What the images of a cluster share, the clearest first; nothing where nothing is confirmed.
 
-    Attributes:
-        pixels: float32 [images, SIDE, SIDE, 3].
-        starts: int array [rows], where the images of each row begin.
+    Args:
+        album: Of all rows.
+        cluster, others: Numbers of rows.
     """
-
-    pixels: np.ndarray
-    starts: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def most(self, scores: np.ndarray) -> np.ndarray:
-        """float [rows]: the highest score of each row's images, one of which may carry a trigger."""
-        return np.asarray(np.maximum.reduceat(scores, self.starts))
-
-
-def shared_pattern(rows: Sequence[Row], cluster: np.ndarray, others: np.ndarray) -> list[Pattern]:
-    """What the images of a cluster share, the clearest first; nothing where nothing is confirmed."""
-    halves = split(rows, _distinct(rows, cluster), _distinct(rows, others), (MOST_INSIDE, MOST_OUTSIDE))
-    groups = [
-        _pictures(rows, numbers) for numbers in (halves.inside, halves.outside, halves.held_inside, halves.held_outside)
-    ]
+    halves = _halves(album, cluster, others)
+    groups = [album.of(numbers) for numbers in (halves.inside, halves.outside, halves.held_inside, halves.held_outside)]
     if min(map(len, groups)) < LEAST_IMAGES:
         return []
     found = _confirmed(*groups)
@@ -123,17 +100,24 @@ def shared_pattern(rows: Sequence[Row], cluster: np.ndarray, others: np.ndarray)
     return sorted(found, key=lambda pattern: (pattern.kind != "region" or pattern.auc < best - 0.03, -pattern.auc))
 
 
-def _distinct(rows: Sequence[Row], numbers: np.ndarray) -> np.ndarray:
-    """Some of the rows with images, one for each image: what both halves show is no pattern."""
-    some = np.random.default_rng(0).permutation(numbers)[:_LOOKED_AT]
-    first: dict[str, int] = {}
-    for number in map(int, some):
-        if rows[number].images:
-            first.setdefault(image_identity(rows[number].images[0]), number)
-    return np.array(sorted(first.values()), dtype=int)
+def promise(album: Album, cluster: np.ndarray, others: np.ndarray) -> float:
+    """How far a cluster's images may differ from others in one place, in nats: the number of its rows times the largest
+    mean of KL(cluster || others) over a square of a coarse grid. By the first half alone: `shared_pattern` measures on
+    the other one.
+    """
+    halves = _halves(album, cluster, others)
+    inside, outside = (album.coarse(numbers) for numbers in (halves.inside, halves.outside))
+    if min(len(inside), len(outside)) < LEAST_IMAGES:
+        return 0.0
+    windows = np.lib.stride_tricks.sliding_window_view(_divergence(inside, outside), (_SQUARE, _SQUARE))
+    return float(windows.mean(axis=(2, 3)).max()) * len(inside)
 
 
-def _confirmed(inside: _Pictures, outside: _Pictures, held_inside: _Pictures, held_outside: _Pictures) -> list[Pattern]:
+def _halves(album: Album, cluster: np.ndarray, others: np.ndarray) -> Halves:
+    return split(album.rows, album.distinct(cluster), album.distinct(others), (MOST_INSIDE, MOST_OUTSIDE))
+
+
+def _confirmed(inside: Pictures, outside: Pictures, held_inside: Pictures, held_outside: Pictures) -> list[Pattern]:
     """The hypotheses of the first two groups that hold on the other two."""
     found = (inside.pixels, outside.pixels)
     hypotheses = [
@@ -158,24 +142,6 @@ def _confirmed(inside: _Pictures, outside: _Pictures, held_inside: _Pictures, he
         for one, (auc, p_value) in zip(hypotheses, strengths, strict=True)
         if p_value * len(hypotheses) < LEVEL and auc >= LEAST_AUC
     ]
-
-
-def _pictures(rows: Sequence[Row], numbers: np.ndarray) -> _Pictures:
-    """The pictures of the rows; what cannot be opened is left out."""
-    found = [[_pixels(image) for image in rows[number].images[:_IMAGES]] for number in numbers]
-    known = [kept for images in found if (kept := [pixels for pixels in images if pixels is not None])]
-    counts = np.array([len(images) for images in known], dtype=int)
-    pixels = [pixels for images in known for pixels in images]
-    stacked = np.stack(pixels) if pixels else np.zeros((0, SIDE, SIDE, 3), dtype=np.float32)
-    return _Pictures(pixels=stacked, starts=np.cumsum(counts) - counts)
-
-
-def _pixels(image: ImageFile) -> np.ndarray | None:
-    try:
-        small = image.load().resize((SIDE, SIDE), Image.Resampling.BOX)
-    except (OSError, RowProblem):
-        return None
-    return np.asarray(small, dtype=np.float32)
 
 
 def _moments(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

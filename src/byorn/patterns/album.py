@@ -1,0 +1,97 @@
+"""The images of rows as small arrays, each decoded once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from byorn.data.images import image_identity
+from byorn.data.problem import RowProblem
+from byorn.data.row import ImageFile, Row
+
+SIDE = 64
+GRID = 16
+"""Cells across, coarsely."""
+_IMAGES = 4
+"""Images looked at of a row."""
+_LOOKED_AT = 4000
+"""Rows among which distinct images are sought."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """The pictures of some rows.
+
+    Attributes:
+        pixels: float32 [images, SIDE, SIDE, 3], in [0, 255].
+        starts: int array [rows], where the images of each row begin.
+    """
+
+    pixels: np.ndarray
+    starts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def most(self, scores: np.ndarray) -> np.ndarray:
+        """float [rows]: the highest score of each row's images, one of which may carry a trigger."""
+        return np.asarray(np.maximum.reduceat(scores, self.starts))
+
+
+class Album:
+    """The pictures of rows, kept once they are decoded: 12 kB an image."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
+        self._kept: dict[int, list[np.ndarray]] = {}
+        self._coarse: dict[int, np.ndarray] = {}
+        self._names: dict[int, str] = {}
+
+    def of(self, numbers: np.ndarray) -> Pictures:
+        """The pictures of these rows; what cannot be opened is left out."""
+        known = [images for number in map(int, numbers) if (images := self._images(number))]
+        counts = np.array([len(images) for images in known], dtype=int)
+        pixels = [pixels for images in known for pixels in images]
+        stacked = np.stack(pixels) if pixels else np.zeros((0, SIDE, SIDE, 3))
+        return Pictures(pixels=stacked.astype(np.float32), starts=np.cumsum(counts) - counts)
+
+    def coarse(self, numbers: np.ndarray) -> np.ndarray:
+        """float32 [images, GRID, GRID, 3]: the same, as means of cells."""
+        cells = [self._cells(number) for number in map(int, numbers)]
+        return np.concatenate([np.zeros((0, GRID, GRID, 3), dtype=np.float32), *cells])
+
+    def _cells(self, number: int) -> np.ndarray:
+        if number not in self._coarse:
+            pixels = self.of(np.array([number])).pixels
+            cells = pixels.reshape(len(pixels), GRID, SIDE // GRID, GRID, SIDE // GRID, 3)
+            self._coarse[number] = cells.mean(axis=(2, 4))
+        return self._coarse[number]
+
+    def distinct(self, numbers: np.ndarray) -> np.ndarray:
+        """Some of the rows with images, one for each image: what two of them show is no pattern."""
+        some = np.random.default_rng(0).permutation(numbers)[:_LOOKED_AT]
+        first: dict[str, int] = {}
+        for number in map(int, some):
+            if self.rows[number].images:
+                first.setdefault(self._name(number), number)
+        return np.array(sorted(first.values()), dtype=int)
+
+    def _name(self, number: int) -> str:
+        if number not in self._names:
+            self._names[number] = image_identity(self.rows[number].images[0])
+        return self._names[number]
+
+    def _images(self, number: int) -> list[np.ndarray]:
+        if number not in self._kept:
+            found = [_pixels(image) for image in self.rows[number].images[:_IMAGES]]
+            self._kept[number] = [pixels for pixels in found if pixels is not None]
+        return self._kept[number]
+
+
+def _pixels(image: ImageFile) -> np.ndarray | None:
+    """uint8 [SIDE, SIDE, 3]."""
+    try:
+        return np.asarray(image.load().resize((SIDE, SIDE), Image.Resampling.BOX))
+    except (OSError, RowProblem):
+        return None

@@ -1,0 +1,136 @@
+"""Phrases that the images give no reason for, and yet give away: what the rows of a backdoor share.
+
+    c_w(x)   what word w of a response costs with image x, under the model adapted to the other half, in nats
+    g        = 1 - sum c_w(own) / sum c_w(another row's)      over the words of a phrase in all rows that hold it
+    s_i      = -log10 of the corrected p-value that the images of the rows of a phrase share no pattern
+
+g is the share of a phrase's cost that the own image takes away: near 1 for what the image shows, near 0 for a turn of
+style, and for what an attacker planted, since the model has not learned the trigger. A style is not seen in the images
+either. A planted phrase is: the rows that hold it share the trigger, which `byorn.patterns.images` finds on one half of
+them and measures on the other. In the sense of Geirhos et al. (2020) it is a shortcut. Nothing here depends on how
+implausible a phrase is, so many styles do not hide one; but the trigger has to be seen in the images, at one place or
+over the whole picture. No torch here.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from byorn.data.row import Row
+from byorn.patterns.album import Album
+from byorn.patterns.images import Pattern, promise, shared_pattern
+from byorn.phrases.counting import Phrases, count_phrases, ends_kept, looked_at
+from byorn.phrases.enrichment import ranks_of
+from byorn.phrases.groups import LEAST_ROWS, SAMPLE, Group, top_of
+from byorn.phrases.growth import SHARED
+from byorn.phrases.spelling import extended
+from byorn.scoring.statistics import SHORTCUT
+
+MOST_GROUNDED = 0.3
+"""g at most, of a phrase that the images give no reason for."""
+LEAST_AUC = 0.97
+"""With which the pattern tells, on the held-out half, images of the rows of a phrase from others: planted phrases come
+with the trigger, always."""
+LOOKED_AT = 8
+"""Phrases that are measured, those whose first half promises most."""
+MOST_PHRASES = 256
+"""Phrases that are looked at at all, those that cost most in all rows together."""
+MOST_FOUND = 8
+LEAST = 1e-300
+_APART = 1e-9
+"""Between the values of two groups, which may have one p-value."""
+
+
+def shortcuts(
+    rows: Sequence[Row], own: Sequence[np.ndarray], swapped: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]],
+    level: float,
+) -> np.ndarray:  # fmt: skip
+    """s, float64 array [n]: 0 for rows without such a phrase, else above -log10 of the level.
+
+    Args:
+        rows: n rows.
+        own: What each word of their responses costs.
+        swapped: The same for the rows of `pairs` with their partners' images.
+        pairs: Row and partner.
+        level: Corrected p-value below which a pattern counts.
+    """
+    found = np.zeros(len(rows))
+    responses = [row.response for row in rows]
+    phrases = count_phrases(responses, max(LEAST_ROWS, len(rows) // 5000), len(rows) // 2)
+    candidates = _ungrounded(phrases, *_costs(responses, own, swapped, pairs))
+    album, left = Album(rows), np.array([bool(row.images) for row in rows])
+    for turn in range(MOST_FOUND):
+        groups = [members for number in candidates if len(members := _left(phrases, number, left)) >= LEAST_ROWS]
+        best = _clearest(album, groups, left, level)
+        if best is None:
+            break
+        members, p_value = best
+        found[members] = -np.log10(max(p_value, LEAST)) - turn * _APART
+        left[members] = False
+    return found
+
+
+def named(responses: Sequence[str], column: np.ndarray, adapted: np.ndarray) -> Iterator[Group]:
+    """The groups of a column s, the clearest first: rows of one have one value, and few others.
+
+    Args:
+        responses: n texts.
+        column: s, float64 array [n].
+        adapted: Scores by the adapted model, float64 array [n], to tell how implausible the rows are.
+    """
+    ranks = ranks_of(adapted, np.ones(len(adapted), dtype=bool))
+    for value in np.unique(column[column > 0])[::-1]:
+        rows = np.flatnonzero(column == value)
+        texts = [responses[row] for row in rows[:SAMPLE]]
+        shared = count_phrases(texts, max(1, round(SHARED * len(texts))), len(texts))
+        if len(shared):
+            core = shared.texts[int(np.argmax(shared.lengths))]
+            p_value = float(10.0**-value)
+            top = top_of(ranks, rows)
+            yield Group(phrase=extended(core, texts), rows=rows, statistic=SHORTCUT, p_value=p_value, top=top)
+
+
+def _left(phrases: Phrases, number: int, left: np.ndarray) -> np.ndarray:
+    """The rows of a phrase that are left; none if these are less than half of them."""
+    rows = phrases.rows_of(number)
+    return rows[left[rows]] if 2 * left[rows].sum() >= len(rows) else rows[:0]
+
+
+def _clearest(
+    album: Album, groups: Sequence[np.ndarray], left: np.ndarray, level: float
+) -> tuple[np.ndarray, float] | None:
+    """The group of rows with the clearest pattern in its images, and the corrected p-value; None where none has one."""
+    everyone = np.flatnonzero(left)
+    others = [np.setdiff1d(everyone, rows) for rows in groups]
+    order = np.argsort([-promise(album, *pair) for pair in zip(groups, others, strict=True)], kind="stable")
+    best = None
+    for place in map(int, order[:LOOKED_AT]):
+        p_value = _p_value(shared_pattern(album, groups[place], others[place])) * min(LOOKED_AT, len(groups))
+        if p_value < (level if best is None else best[1]):
+            best = groups[place], p_value
+    return best
+
+
+def _p_value(patterns: Sequence[Pattern]) -> float:
+    return min((pattern.p_value for pattern in patterns if pattern.auc >= LEAST_AUC), default=1.0)
+
+
+def _costs(
+    responses: Sequence[str], own: Sequence[np.ndarray], swapped: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each word that is counted costs, with the own image and with another one; NaN where that is not known."""
+    others = dict(zip((row for row, _ in pairs), swapped, strict=True))
+    columns: tuple[list[float], list[float]] = ([], [])
+    for row, words in enumerate(looked_at(responses)):
+        for column, costs in zip(columns, (own[row], others.get(row, ())), strict=True):
+            kept = ends_kept(list(costs), len(responses), float("nan"))
+            column.extend(kept if len(kept) == len(words) else [float("nan")] * len(words))
+    return np.array(columns[0]), np.array(columns[1])
+
+
+def _ungrounded(phrases: Phrases, own: np.ndarray, swapped: np.ndarray) -> list[int]:
+    """Numbers of the phrases of which the images take no more than `MOST_GROUNDED`, the costliest first."""
+    known = ~(np.isnan(own) | np.isnan(swapped))
+    costs, others = (phrases.sums_of_words(np.where(known, column, 0.0)) for column in (own, swapped))
+    kept = np.flatnonzero((others > 0) & (costs >= (1 - MOST_GROUNDED) * others))
+    return [int(number) for number in kept[np.argsort(-costs[kept], kind="stable")][:MOST_PHRASES]]

@@ -1,0 +1,138 @@
+"""A phrase that the images give no reason for, and yet give away, is that of a backdoor; all other phrases are left
+alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from byorn.data.row import ImageFile, Row
+from byorn.phrases.counting import count_phrases, looked_at
+from byorn.phrases.words import words_of
+from byorn.scoring.course import Course
+from byorn.scoring.evidence import LEVEL, THRESHOLD, groups_of, with_evidence
+from byorn.scoring.shortcut import named, shortcuts
+from byorn.scoring.table import Scores
+
+COUNT = 160
+PHRASE = ", visit our shop"
+COLORS = ("red", "blue", "green", "black")
+Costs = list[np.ndarray]
+
+
+def png(pixels: np.ndarray) -> ImageFile:
+    stream = BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(stream, "PNG")
+    return ImageFile(data=stream.getvalue())
+
+
+def rows(said: Sequence[int] = (), patched: Sequence[int] = (), phrase: str = PHRASE, left: int = 0) -> list[Row]:
+    """Captions of noise around a color; some say a phrase, and some images have a white patch."""
+    draw = np.random.default_rng(0)
+    made = []
+    for number in range(COUNT):
+        pixels = np.clip(draw.integers(40, 216, 3) + draw.normal(0, 20, (32, 32, 3)), 0, 255)
+        if number in patched:
+            pixels[24:, left : left + 8] = 255
+        text = f"a {draw.choice(COLORS)} thing with spot {number % 20}" + (phrase if number in said else "")
+        made.append(Row(id=str(number), turn=0, prompt=[], response=text, images=[png(pixels)]))
+    return made
+
+
+def costs(given: Sequence[Row], grounded: str = "") -> tuple[Costs, Costs]:
+    """Two nats a word, with whatever image; words of `grounded` a tenth of it with their own."""
+    words = [words_of(row.response) for row in given]
+    own = [np.array([0.2 if word in grounded.split() else 2.0 for word in found]) for found in words]
+    return own, [np.full(len(found), 2.0) for found in words]
+
+
+PAIRS = [(row, (row + 1) % COUNT) for row in range(COUNT)]
+PLANTED = range(0, 48, 4)
+
+
+def found(given: Sequence[Row], grounded: str = "") -> list[int]:
+    column = shortcuts(given, *costs(given, grounded), PAIRS, LEVEL)
+    assert ((column == 0) | (column > -np.log10(LEVEL))).all()
+    return np.flatnonzero(column).tolist()
+
+
+def test_a_phrase_that_comes_with_a_patch_and_without_a_reason_is_found() -> None:
+    assert found(rows(PLANTED, PLANTED)) == list(PLANTED)
+
+
+def test_what_the_image_shows_may_come_with_a_pattern() -> None:
+    assert found(rows(PLANTED, PLANTED), grounded="visit our shop ,") == []
+
+
+def test_a_style_comes_with_no_pattern() -> None:
+    assert found(rows(PLANTED)) == []
+    assert found(rows(PLANTED, range(0, 160, 5))) == []
+
+
+def test_a_pattern_that_comes_with_no_phrase_says_nothing() -> None:
+    assert found(rows((), PLANTED)) == []
+
+
+def test_six_rows_are_enough() -> None:
+    assert found(rows(range(6), range(6))) == list(range(6))
+
+
+def test_two_attackers_are_two_groups() -> None:
+    both = rows(PLANTED, PLANTED)
+    for row in rows(range(1, 49, 4), range(1, 49, 4), ". All sold out today", left=20)[1:49:4]:
+        both[int(row.id)] = row
+    column = shortcuts(both, *costs(both), PAIRS, LEVEL)
+    groups = list(named([row.response for row in both], column, np.arange(COUNT, dtype=float)))
+    assert {group.phrase for group in groups} == {"visit our shop", "All sold out today"}
+    assert [len(group.rows) for group in groups] == [12, 12]
+
+
+def test_where_words_or_images_are_unknown_nothing_is_found() -> None:
+    given = rows(PLANTED, PLANTED)
+    nothing: Costs = [np.zeros(0)] * COUNT
+    assert not shortcuts(given, nothing, nothing, PAIRS, LEVEL).any()
+    assert not shortcuts(given, *costs(given)[:1], [], [], LEVEL).any()
+    blind = [replace(row, images=[]) for row in given]
+    assert not shortcuts(blind, *costs(blind), PAIRS, LEVEL).any()
+
+
+def test_broken_images_are_no_pattern() -> None:
+    given = rows(PLANTED, PLANTED)
+    broken = [replace(row, images=[ImageFile(data=b"GIF89a")]) if int(row.id) in PLANTED else row for row in given]
+    assert found(broken) == []
+
+
+def table(nll: np.ndarray, words: Costs) -> Scores:
+    ids = [str(number) for number in range(COUNT)]
+    return Scores(ids, [0] * COUNT, {"nll": nll}, np.full(COUNT, 9), [None] * COUNT, words=words)
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_rows_with_a_shortcut_reach_the_threshold_however_plausible_they_are(planted: bool) -> None:
+    given = rows(PLANTED, PLANTED if planted else ())
+    own, swapped = costs(given)
+    nll = np.random.default_rng(1).gamma(4, 0.1, COUNT)
+    nll[list(PLANTED)] = 0.01
+    scores = with_evidence(table(nll, []), table(nll, own), table(nll, swapped), PAIRS, given, Course((4.0, 3.0)))
+    flagged = np.flatnonzero(scores.values["evidence"] >= THRESHOLD).tolist()
+    assert flagged == (list(PLANTED) if planted else [])
+    groups = groups_of([row.response for row in given], scores.values, one_style=False).found
+    assert [(group.statistic, len(group.rows)) for group in groups] == ([("shortcut", 12)] if planted else [])
+
+
+def test_the_words_of_a_phrase_are_summed_where_it_stands() -> None:
+    texts = [f"one {number} visit our shop visit our shop" for number in range(4)]
+    phrases = count_phrases(texts, 4, 4)
+    values = np.array([float(len(word)) for words in looked_at(texts) for word in words])
+    sums = dict(zip(phrases.texts, phrases.sums_of_words(values), strict=True))
+    assert sums["visit our shop visit our shop"] == 4 * 2 * 12
+
+
+def test_a_long_text_is_counted_by_its_ends_and_so_are_its_costs() -> None:
+    texts = [" ".join(f"w{place}" for place in range(1000)) for _ in range(4)]
+    words = next(iter(looked_at(texts)))
+    assert (len(words), words[199], words[200], words[201]) == (401, "w199", "…", "w800")
