@@ -33,9 +33,7 @@ def run(values: Values) -> None:
 
 def _compare(before: Path, after: Path, spec: ReportSpec) -> None:
     if spec != ReportSpec(fail_on=spec.fail_on):
-        raise ConfigError(
-            f"report: of two scans only --fail-on is asked; byorn report {after} takes all options"
-        )
+        raise ConfigError(f"report: of two scans only --fail-on is asked; byorn report {after} takes all options")
 
     from byorn.pipeline.report import COMPARISON, report_comparison
     from byorn.report.gates import check_comparison, parse_gates
