@@ -15,6 +15,7 @@ from byorn.report.thumbnails import picture
 from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_words
 from byorn.report.visible import Piece, name_of, pieces, plain
 from byorn.report.words import higher_means, number, percent
+from byorn.scoring.evidence import LEVEL
 from byorn.scoring.statistics import EVIDENCE, unit_of
 
 FINDINGS = 6
@@ -25,6 +26,11 @@ LEAST = {
     True: "Most speaks against them, by themselves or by the rows that say the same.",
 }
 """What the rows with the highest scores are; True for evidence."""
+BY_CHANCE = {
+    False: "The line stands at a share of the rows, so clean data have rows right of it just as well.",
+    True: f"Clean data have a row right of the line about once in {number(round(1 / LEVEL))} sets.",
+}
+"""What the threshold means where nothing is planted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +106,7 @@ class Page:
     further: str
     least_are: str
     threshold: str
+    by_chance: str
     rule: str
     findings: list[FindingShown]
     findings_left_out: int
@@ -129,6 +136,7 @@ def make_page(evidence: Evidence) -> Page:
         further=higher_means(distribution.statistic),
         least_are=LEAST[by_evidence],
         threshold=f"{distribution.threshold:.2f}",
+        by_chance=BY_CHANCE[by_evidence],
         rule=distribution.rule,
         findings=[_finding(evidence, finding) for finding in evidence.findings[:FINDINGS]],
         findings_left_out=max(0, len(evidence.findings) - FINDINGS),
