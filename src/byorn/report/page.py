@@ -14,7 +14,7 @@ from byorn.report.simulation_shown import SimulationShown, show_simulation
 from byorn.report.thumbnails import picture
 from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_words
 from byorn.report.visible import Piece, name_of, pieces, plain
-from byorn.report.words import higher_means, number, percent
+from byorn.report.words import higher_means, number, percent, short
 from byorn.scoring.evidence import LEVEL
 from byorn.scoring.statistics import EVIDENCE, unit_of
 
@@ -243,11 +243,7 @@ def _of(count: int, total: int) -> str:
 
 def odds_in_words(odds: Odds) -> str:
     """`21 (5.3 to 84)`."""
-    return f"{_short(odds.ratio)} ({_short(odds.low)} to {_short(odds.high)})"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    return f"{short(odds.ratio)} ({short(odds.low)} to {short(odds.high)})"
 
 
 def _column(evidence: Evidence, column: Column) -> ColumnShown:
