@@ -259,7 +259,7 @@ def table(results: Path) -> None:
 
 
 def counted(lines: list[dict[str, bool | None]], name: str) -> str:
-    known = [line[name] for line in lines if line[name] is not None]
+    known = [line[name] for line in lines if line.get(name) is not None]
     return f"{sum(map(bool, known))} of {len(known)}" if known else "-"
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -302,3 +303,21 @@ def test_images_without_a_path_need_none(tmp_path):
 
     row = Row("a", 0, [user_message("q", 1)], "a", [ImageFile(data=b"x")])
     assert carry_images([row], tmp_path, link=True) == 0
+
+
+def test_a_data_set_of_the_hub_becomes_a_folder_as_the_hub_lays_it_out(place, tmp_path, monkeypatch):
+    """The Hub is a folder here, to which `datasets` is sent."""
+    records = [{"id": row.id, "prompt": row.instruction, "completion": row.response} for row in tiny_rows(12)]
+    online = datasets.Dataset.from_list(records)
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, *more, **options: online)
+    options = ["--model", str(place / "model"), "--device", "cpu", "--show", "0", "--rule", "paper", "--no-report"]
+    assert main(["scan", "--data", "hub:owner/name", "--out", str(tmp_path / "scan"), *options]) == 0
+    assert main(["rewrite", str(tmp_path / "scan"), "--mode", "drop", "--out", str(tmp_path / "out")]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"data", "quarantine", "rewrite.json"}
+    assert not (tmp_path / "out/hub").exists()
+    flags = read_flags(tmp_path / "scan/flags.parquet")
+    gone = {name for name, flag in zip(flags.ids, flags.flagged, strict=True) if flag}
+    assert gone
+    assert {row.id for row in load_rows(tmp_path / "out/quarantine").rows} == gone
+    kept = {row.id: row.response for row in load_rows(tmp_path / "out/data").rows}
+    assert kept == {record["id"]: record["completion"] for record in records if record["id"] not in gone}

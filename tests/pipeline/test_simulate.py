@@ -126,8 +126,8 @@ def test_a_score_that_changes_with_other_rows_is_that_of_a_scan_of_the_whole_poi
     folder = tmp_path / "scan/simulation/dual-key-word"
     changed = {row.key: row for row in load_rows(folder / "data").rows}
     mixed = [changed.get(row.key, row) for row in load_rows(tmp_path / "data").rows]
-    write_rows(mixed, tmp_path / "copy", image_root=place)
-    scan(tmp_path, "copy", "whole", "--image-root", str(place), *rule)
+    write_rows(mixed, tmp_path / "copy", image_root=tmp_path)
+    scan(tmp_path, "copy", "whole", "--image-root", str(tmp_path), *rule)
     whole = read_run(tmp_path / "whole")
     kept = read_scores(folder / f"{whole.statistic}.parquet")
     assert kept.keys == whole.scores.keys

@@ -12,8 +12,11 @@ from PIL import Image
 from byorn.data.row import ImageFile, Origin, Row, user_message
 from byorn.embedded.captions import house_caption
 from byorn.embedded.scene import sample_scene
+from byorn.flagging.evidence import flag_evidence
 from byorn.flagging.percentile import flag_percentile
 from byorn.report.run import Run
+from byorn.scoring.course import Course
+from byorn.scoring.evidence import judged
 from byorn.scoring.table import Scores, name_rows
 
 
@@ -79,3 +82,12 @@ def attacked(count: int = 200, planted: int = 12, seed: int = 0, **changes: obje
     scores = np.random.default_rng(seed).normal(2, 0.3, count)
     scores[:planted] += 4
     return made_run(rows, scores)
+
+
+def of_evidence(run: Run) -> Run:
+    """A run whose scores are of an adapted model, too, and whose flags are by evidence."""
+    column = run.scores.nll
+    values = {**run.scores.values, "adapted": column, "adapted_contrast": column}
+    metadata = {**run.scores.metadata, **Course((4.0, 0.5)).as_metadata()}
+    scores = judged(replace(run.scores, values=values, metadata=metadata), [row.response for row in run.rows])
+    return replace(run, scores=scores, flags=flag_evidence(scores), statistic="evidence")

@@ -4,16 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_runs import attacked, clean_rows, made_run, poisoned
+from made_runs import attacked, clean_rows, made_run, of_evidence, poisoned
 
 from byorn.data.row import user_message
-from byorn.flagging.evidence import flag_evidence
 from byorn.phrases.counting import count_phrases
 from byorn.phrases.groups import Group
 from byorn.phrases.spelling import extended
 from byorn.report.clusters import distinct, find_clusters
 from byorn.report.evidence import gather
-from byorn.report.run import Run
 from byorn.report.verdict import judge
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import judged
@@ -123,15 +121,6 @@ def test_on_scores_with_evidence_the_report_finds_what_the_rule_finds_and_tests_
         scores.values["evidence"][shared] = 2.9  # as high as a phrase of clean data comes
         found = find_clusters(replace(run, scores=scores)).found
         assert [cluster.phrase for cluster in found] == expected
-
-
-def of_evidence(run: Run) -> Run:
-    """A run whose scores are of an adapted model, too, and whose flags are by evidence."""
-    column = run.scores.nll
-    values = {**run.scores.values, "adapted": column, "adapted_contrast": column}
-    metadata = {**run.scores.metadata, **Course((4.0, 0.5)).as_metadata()}
-    scores = judged(replace(run.scores, values=values, metadata=metadata), [row.response for row in run.rows])
-    return replace(run, scores=scores, flags=flag_evidence(scores), statistic="evidence")
 
 
 def test_a_group_has_all_rows_that_the_rule_flags_by_it_in_whatever_words_they_say_it():

@@ -20,7 +20,7 @@ from byorn.evaluation.canaries import sight
 from byorn.report.cyclonedx import as_cyclonedx
 from byorn.report.document import VERSION, as_document
 from byorn.report.evidence import gather
-from byorn.report.gates import check_gates, parse_gate
+from byorn.report.gates import check_gates, parse_gates
 from byorn.report.sarif import as_sarif
 from byorn.report.simulation import Named, Simulated, Simulation
 
@@ -150,15 +150,15 @@ def test_hostile_file_names_stay_one_address():
 @pytest.mark.parametrize("gate", ["cluster", "source", "share>0.05", "share > 5e-2"])
 def test_gates_close_on_a_poisoned_set(evidence, gate):
     with pytest.raises(GateExceeded):
-        check_gates([parse_gate(gate)], evidence)
+        check_gates(parse_gates([gate]), evidence)
 
 
 def test_gates_are_open_below_their_limit(evidence, clean):
-    check_gates([parse_gate("share>0.06")], evidence)
-    check_gates([parse_gate(gate) for gate in ("cluster", "source", "share>0")], clean)
+    check_gates(parse_gates(["share>0.06"]), evidence)
+    check_gates(parse_gates(["cluster", "source", "share>0"]), clean)
 
 
-@pytest.mark.parametrize("gate", ["", "flags", "share", "share>", "share<0.1", "share>1", "share>nan"])
+@pytest.mark.parametrize("gate", ["", "flags", "share", "share>", "share<0.1", "share>1", "share>nan", "new"])
 def test_what_is_no_gate_is_refused(gate):
     with pytest.raises(ConfigError):
-        parse_gate(gate)
+        parse_gates([gate])

@@ -7,13 +7,14 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from made_runs import attacked, clean_rows, made_run
+from made_runs import attacked, clean_rows, made_run, of_evidence
 
 from byorn.data.rejects import Reject
 from byorn.data.row import ImageFile, Origin, user_message
 from byorn.report.evidence import gather
 from byorn.report.html import as_html
 from byorn.report.verdict import p_in_words
+from byorn.report.words import short
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\" ' onload=alert(1) {{ 7*7 }} ]]> --> </style>"
 
@@ -123,6 +124,12 @@ def test_the_page_of_clean_data_accuses_nobody():
     assert 'class="guilty"' not in page
 
 
+def test_the_page_says_what_the_threshold_means_for_clean_data():
+    run = attacked(200, 0)
+    assert "clean data have rows right of it just as well" in as_html(gather(run))
+    assert "a row right of the line about once in 1,000 sets" in as_html(gather(of_evidence(run)))
+
+
 def test_the_same_run_gives_the_same_page():
     assert as_html(gather(attacked())) == as_html(gather(attacked()))
 
@@ -154,3 +161,11 @@ def test_a_large_group_makes_no_large_page():
 )
 def test_p_values_are_said_in_plain_figures(value, said):
     assert p_in_words(value) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.01289, "0.013"), (5.31, "5.3"), (12.6, "13"), (82_401.2, "82,000"), (1_068_299.0, "1,100,000")],
+)
+def test_ratios_have_two_digits_that_count(value, said):
+    assert short(value) == said

@@ -165,8 +165,31 @@ def test_two_data_sets_that_share_no_row_are_refused(place, tmp_path, capsys):
     assert main(["report", str(place / "old"), str(scanned(tmp_path / "strangers", strangers))]) == 2
     assert "no row in common" in capsys.readouterr().err
     assert main(["report", str(place / "old"), str(place / "old")]) == 2
-    assert main(["report", str(place / "old"), str(place / "new"), "--fail-on", "cluster"]) == 2
-    assert "about a single scan" in capsys.readouterr().err
+    assert main(["report", str(place / "old"), str(place / "new"), "--cyclonedx"]) == 2
+    assert "only --fail-on is asked" in capsys.readouterr().err
+
+
+def test_a_pipeline_stops_at_what_is_new_and_not_at_what_was_there_before(place, tmp_path, capsys):
+    def code(before, after, gates):
+        return main(["report", str(before), str(after), "--fail-on", gates])
+
+    assert code(place / "old", place / "new", "cluster") == 3
+    assert "10 responses stand out that did not before" in capsys.readouterr().err.splitlines()[-1]
+    assert code(place / "old", place / "new", "new,cluster") == 3
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "row(s) that are new or have changed are flagged; --fail-on cluster" in said
+    same = scanned(tmp_path / "same", later(clean_rows(KEPT)))
+    assert code(place / "new", same, "cluster,new") == 0  # as poisoned as before
+    assert (same / "comparison.html").exists()
+    assert code(place / "old", place / "new", "share>0.1") == 2
+    assert "no gate of two scans; use cluster or new" in capsys.readouterr().err
+
+
+def test_a_gate_closes_where_the_rows_of_the_later_scan_cannot_be_read(place, tmp_path, capsys):
+    later_scan = scanned(tmp_path / "later", clean_rows(KEPT))
+    (tmp_path / "later/data/rows.jsonl").unlink()
+    assert main(["report", str(place / "old"), str(later_scan), "--fail-on", "cluster"]) == 3
+    assert "cannot be told" in capsys.readouterr().err
 
 
 def test_another_rule_is_said(place, tmp_path):

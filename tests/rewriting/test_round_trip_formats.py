@@ -217,7 +217,7 @@ def test_an_image_name_that_leads_out_of_the_folder_is_refused(tmp_path):
         carry_images([row], tmp_path / "out", link=False)
 
 
-def test_data_of_the_hub_and_a_file_read_twice_are_refused(tmp_path):
+def test_a_file_that_is_read_twice_is_refused(tmp_path):
     from byorn.errors import DataError
     from byorn.pipeline.scanned import require_files
 
@@ -227,9 +227,6 @@ def test_data_of_the_hub_and_a_file_read_twice_are_refused(tmp_path):
     require_files(loaded)
     with pytest.raises(DataError, match="the same file"):
         require_files(replace(loaded, parts=loaded.parts * 2))
-    online = replace(loaded.parts[0], source=replace(loaded.parts[0].source, files=[], where="hub:owner/name"))
-    with pytest.raises(DataError, match="hub:owner/name: it is on the Hub"):
-        require_files(replace(loaded, parts=[online]))
 
 
 def test_a_file_that_changed_meanwhile_is_one_line(tmp_path):

@@ -20,10 +20,10 @@ def run(values: Values) -> None:
         return
 
     from byorn.pipeline.report import FILES, report, write_cyclonedx
-    from byorn.report.gates import check_gates, parse_gate
+    from byorn.report.gates import check_gates, parse_gates
 
     folder = Path(str(values["run"]))
-    gates = [parse_gate(text) for text in spec.fail_on]
+    gates = parse_gates(spec.fail_on)
     evidence = report(folder, spec.moved)
     print("\n".join(str(folder / name) for name in FILES))
     if spec.cyclonedx:
@@ -32,13 +32,17 @@ def run(values: Values) -> None:
 
 
 def _compare(before: Path, after: Path, spec: ReportSpec) -> None:
-    if spec != ReportSpec():
-        raise ConfigError(f"report: options are about a single scan; byorn report {after} takes them")
+    if spec != ReportSpec(fail_on=spec.fail_on):
+        raise ConfigError(f"report: of two scans only --fail-on is asked; byorn report {after} takes all options")
 
     from byorn.pipeline.report import COMPARISON, report_comparison
+    from byorn.report.gates import check_comparison, parse_gates
 
-    print(figures(report_comparison(before, after)))
+    gates = parse_gates(spec.fail_on, two=True)
+    found = report_comparison(before, after)
+    print(figures(found))
     print("\n".join(str(after / name) for name in COMPARISON))
+    check_comparison(gates, found)
 
 
 def figures(found: "Comparison", most: int = 8) -> str:

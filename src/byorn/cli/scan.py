@@ -22,11 +22,11 @@ def run(values: Values) -> None:
     from byorn.pipeline.closer import look_closer
     from byorn.pipeline.report import write_report
     from byorn.pipeline.scan import as_run, compare_with_truth, scan, show_ends
-    from byorn.report.gates import check_gates, parse_gate
+    from byorn.report.gates import check_gates, parse_gates
     from byorn.report.page import shown_rows
     from byorn.runs.ranks import is_main
 
-    gates = [parse_gate(text) for text in spec.fail_on]
+    gates = parse_gates(spec.fail_on)
     truth = read_truth(spec.truth) if spec.truth else None
     result = scan(data, model, out, flagging, dry_run=spec.dry_run)
     if result is None:

@@ -21,7 +21,7 @@ from byorn.data.readers.llamafactory import reader_for
 from byorn.data.readers.reader import Reader
 from byorn.data.records import SUFFIXES, NumberedRecords, read_json, read_records
 from byorn.data.row import Origin
-from byorn.data.tables import hub_records, hub_roots, is_saved, saved_records, saved_split
+from byorn.data.tables import HubSplit, hub_roots, is_saved, saved_records, saved_split
 from byorn.errors import DataError
 from byorn.text import shown
 
@@ -56,8 +56,8 @@ class DataFile:
 class Source:
     """Records and where their images lie; relative paths start at the first of `roots`.
 
-    `files` is where the records come from, empty for the Hub; `entry` the name and content of the entry of
-    `dataset_info.json`, where there is one.
+    `files` is where the records come from, or `hub`; `entry` the name and content of the entry of `dataset_info.json`,
+    where there is one.
     """
 
     records: Records
@@ -67,6 +67,7 @@ class Source:
     notes: list[str] = field(default_factory=list)
     files: list[DataFile] = field(default_factory=list)
     entry: tuple[str, Mapping[str, object]] | None = None
+    hub: HubSplit | None = None
 
 
 def open_source(
@@ -291,6 +292,7 @@ def _open_hub(
 ) -> Source:
     if not _HUB_NAME.fullmatch(repository) and not re.fullmatch(r"[\w][\w.-]*", repository):
         raise DataError(f"hub:{shown(repository)}: not a name of the Hub; write hub:owner/name")
-    records = _placed(hub_records(repository, config, split, folder, notify), entry + repository)
+    hub = HubSplit(entry + repository, repository, config, split, folder)
+    records = _placed(hub.records(notify), hub.source)
     note = f"{repository} is no local path: split {shown(split)} taken from the Hub"
-    return Source(records, f"hub:{repository}", hub_roots(), notes=[note])
+    return Source(records, f"hub:{repository}", hub_roots(), notes=[note], hub=hub)

@@ -6,6 +6,8 @@ Both are opened when their first record is asked for, and not before: the Hub is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,24 +63,48 @@ def saved_records(folder: Path) -> NumberedRecords:
         raise DataError(f"{folder}: not a readable datasets directory ({first_line(error)}); save it again") from None
 
 
-def hub_records(
-    repository: str, config: str | None, split: str, folder: str | None, notify: Callable[[str], None]
-) -> NumberedRecords:
-    """The records of a data set on the Hub; `notify` is called before the network is.
+@dataclass(frozen=True)
+class HubSplit:
+    """A split of a data set on the Hub.
 
-    Raises:
-        DataError: The data set or the split cannot be loaded.
+    Attributes:
+        source: What the `origin` of its rows calls it.
+        repository: Its name.
+        config, split, folder: As `datasets.load_dataset` takes them; `folder` is its `data_dir`.
     """
-    import datasets
 
-    notify(f"asking the Hub for {repository}")
-    try:
-        loaded = datasets.load_dataset(repository, config, split=split, **({"data_dir": folder} if folder else {}))
-        yield from _numbered(loaded)
-    except Exception as error:  # network, missing repository, missing split: one line for all
-        raise DataError(
-            f"hub:{repository}: cannot load split {shown(split)} ({first_line(error)}); check the name"
-        ) from None
+    source: str
+    repository: str
+    config: str | None
+    split: str
+    folder: str | None = None
+
+    def records(self, notify: Callable[[str], None]) -> NumberedRecords:
+        """Its records; `notify` is called before the network is.
+
+        Raises:
+            DataError: The data set or the split cannot be loaded.
+        """
+        notify(f"asking the Hub for {self.repository}")
+        with self.told_in_one_line():
+            yield from _numbered(self.loaded())
+
+    def loaded(self) -> Dataset:
+        """The split, from the Hub or from what was downloaded before."""
+        import datasets
+
+        options = {"data_dir": self.folder} if self.folder else {}
+        return datasets.load_dataset(self.repository, self.config, split=self.split, **options)
+
+    @contextmanager
+    def told_in_one_line(self) -> Iterator[None]:
+        """What goes wrong while it is loaded is a `DataError`."""
+        try:
+            yield
+        except Exception as error:  # network, missing repository, missing split: one line for all
+            raise DataError(
+                f"hub:{self.repository}: cannot load split {shown(self.split)} ({first_line(error)}); check the name"
+            ) from None
 
 
 def hub_roots() -> list[Path]:

@@ -9,6 +9,7 @@ The unit is the record: a conversation of which one turn is to go, goes.
 """
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from byorn.pipeline.scanned import Scanned, open_scanned, require_files, require
 from byorn.pipeline.settings import RewriteSpec
 from byorn.rewriting.edit import Edit, Job
 from byorn.rewriting.files import rewrite as rewrite_file
+from byorn.rewriting.hub import with_files
 from byorn.rewriting.images import carry_images
 from byorn.runs.folder import make_folder, read_config, read_json, same_config, versions, write_config, write_json
 from byorn.runs.narrate import say
@@ -36,6 +38,8 @@ from byorn.training.settings import ResponseSettings
 
 SUMMARY = "rewrite.json"
 RESPONSES = "responses.parquet"
+HUB = "hub"
+"""Where records of the Hub lie while they are written again."""
 FLAGGED = "byorn_flagged"
 SCORE = "byorn_score"
 
@@ -83,7 +87,11 @@ def rewrite(
     write_config(out, settings)
     new = _sampled(scanned, model, out, spec, responses) if spec.mode == "replace" else {}
     edits = edits_of(scanned, spec.mode, new)
-    return _write(scanned, edits, new, data, out, spec)
+    staged = out / HUB
+    try:
+        return _write(replace(scanned, loaded=with_files(scanned.loaded, staged)), edits, new, data, out, spec)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def _require_room(run: Path, data: DataSpec, out: Path) -> None:
@@ -187,9 +195,10 @@ def _write(
             rewrite_file(job)
             bar.update()
     _describe(scanned, out, edits)
+    inside = {part.source.hub.source for part in scanned.loaded.parts if part.source.hub}
     if data.image_root is None and spec.images != "leave":
         for folder, keep in ((DATA, True), (QUARANTINE, False)):
-            chosen = [row for row in scanned.rows if edits[row.origin].keep is keep]
+            chosen = [row for row in scanned.rows if edits[row.origin].keep is keep and row.origin.source not in inside]
             carry_images(chosen, out / folder, link=spec.images == "link")
     kept = [edit for edit in edits.values() if edit.keep]
     used = [record for number, record in new.items() if edits[scanned.rows[number].origin].keep]

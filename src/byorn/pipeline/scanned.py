@@ -132,13 +132,11 @@ def require_scanned(scores: Scores, found: dict[str, str], folder: Path) -> None
 
 
 def require_files(loaded: LoadedRows) -> None:
-    """Refuse rows that come from no file.
+    """Refuse rows whose records cannot be written again.
 
     Raises:
-        DataError: They are of the Hub, or two entries read one file.
+        DataError: Two entries read one file.
     """
     files = [file.path.resolve() for part in loaded.parts for file in part.source.files]
-    if any(not part.source.files for part in loaded.parts):
-        raise DataError(f"{loaded.parts[0].source.where}: it is on the Hub; download it and scan the folder")
     if len(set(files)) < len(files):
         raise DataError("two entries of dataset_info.json read the same file; scan them one at a time (--name)")

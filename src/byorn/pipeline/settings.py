@@ -36,7 +36,8 @@ class Gated:
     fail_on: tuple[str, ...] = setting(
         (),
         help="exit with code 3 where this is found: cluster (a group of rows stands out), source (it comes from one "
-        "source), share>NUMBER (more rows stand out); several joined by commas",
+        "source), share>NUMBER (more rows stand out); of two scans: cluster (one that did not before), new (a new or "
+        "changed row is flagged); several joined by commas",
         metavar="GATE",
         shown="nothing",
     )

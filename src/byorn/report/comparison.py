@@ -80,6 +80,11 @@ class Comparison:
         return [pair for pair in self.pairing.kept if not pair.same]
 
     @property
+    def newly_flagged(self) -> list[int]:
+        """Numbers of rows that are new, or have changed, and would not be learned."""
+        return [row for row in (*self.pairing.new, *(pair.after for pair in self.changed)) if self.after.unused[row]]
+
+    @property
     def arisen(self) -> list[Group]:
         """Groups that stand out now and did not, or may not have, before."""
         return [group for group in self.groups or [] if not group.before]

@@ -14,7 +14,8 @@ from byorn.report.simulation_shown import SimulationShown, show_simulation
 from byorn.report.thumbnails import picture
 from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_words
 from byorn.report.visible import Piece, name_of, pieces, plain
-from byorn.report.words import higher_means, number, percent
+from byorn.report.words import higher_means, number, percent, short
+from byorn.scoring.evidence import LEVEL
 from byorn.scoring.statistics import EVIDENCE, SHORTCUT, unit_of
 
 FINDINGS = 6
@@ -25,6 +26,11 @@ LEAST = {
     True: "Most speaks against them, by themselves or by the rows that say the same.",
 }
 """What the rows with the highest scores are; True for evidence."""
+BY_CHANCE = {
+    False: "The line stands at a share of the rows, so clean data have rows right of it just as well.",
+    True: f"Clean data have a row right of the line about once in {number(round(1 / LEVEL))} sets.",
+}
+"""What the threshold means where nothing is planted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +106,7 @@ class Page:
     further: str
     least_are: str
     threshold: str
+    by_chance: str
     rule: str
     findings: list[FindingShown]
     findings_left_out: int
@@ -129,6 +136,7 @@ def make_page(evidence: Evidence) -> Page:
         further=higher_means(distribution.statistic),
         least_are=LEAST[by_evidence],
         threshold=f"{distribution.threshold:.2f}",
+        by_chance=BY_CHANCE[by_evidence],
         rule=distribution.rule,
         findings=[_finding(evidence, finding) for finding in evidence.findings[:FINDINGS]],
         findings_left_out=max(0, len(evidence.findings) - FINDINGS),
@@ -237,11 +245,7 @@ def _of(count: int, total: int) -> str:
 
 def odds_in_words(odds: Odds) -> str:
     """`21 (5.3 to 84)`."""
-    return f"{_short(odds.ratio)} ({_short(odds.low)} to {_short(odds.high)})"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    return f"{short(odds.ratio)} ({short(odds.low)} to {short(odds.high)})"
 
 
 def _column(evidence: Evidence, column: Column) -> ColumnShown:

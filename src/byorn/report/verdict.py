@@ -8,7 +8,7 @@ from byorn.report.clusters import Cluster
 from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.visible import plain
-from byorn.report.words import number, percent, quoted
+from byorn.report.words import number, percent, quoted, short
 from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, SHORTCUT
 
 _LEAST_P = 1e-6
@@ -89,8 +89,8 @@ def _source(evidence: Evidence, column: Column, value: Value) -> str:
     table = value.standing_out or value.flagged
     return (
         f"{number(table.inside)} of the {number(evidence.counts.standing_out)} rows that stand out have "
-        f"{plain(column.name, 60)} = {quoted(value.value)}, {table.ratio:,.1f} times the odds of other rows "
-        f"(95 % interval {table.low:,.1f} to {table.high:,.1f})."
+        f"{plain(column.name, 60)} = {quoted(value.value)}, {short(table.ratio)} times the odds of other rows "
+        f"(95 % interval {short(table.low)} to {short(table.high)})."
     )
 
 

@@ -27,3 +27,9 @@ def higher_means(statistic: str) -> str:
     if statistic == EVIDENCE:
         return "more that speaks against the response"
     return "less plausible to the pretrained model"
+
+
+def short(value: float) -> str:
+    """Two digits that count, as of a ratio whose interval is wide: `0.013`, `5.3`, `4,200,000`."""
+    rounded = float(f"{value:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:.2g}"
