@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from browser import chromium, tab  # noqa: F401
+from launching import shorten_adaptation
 
 
 @pytest.fixture(scope="session")
@@ -43,16 +44,10 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transformers.AutoModelForImageTextToText.from_pretrained", load)
 
 
-WHOLE_ADAPTATION = {"test_adaptation.py", "test_evidence_scan.py", "test_ranks.py", "test_two_processes.py"}
-"""Tests of it, and those that compare with another process."""
-
-
 @pytest.fixture(autouse=True, scope="module")
 def short_adaptation(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A model of random weights learns no style however long it adapts, so one look is enough."""
-    from byorn.scoring import course
-
+    """Where its length is not what is tested."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.path.name not in WHOLE_ADAPTATION:
-            patch.setattr(course, "LONGEST", course.LOOK)
+        if request.path.name != "test_adaptation.py":
+            shorten_adaptation(patch.setattr)
         yield
