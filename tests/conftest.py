@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from browser import chromium, tab  # noqa: F401
-from launching import shorten_adaptation
+from launching import shorten_scans
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +45,9 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def short_adaptation(request: pytest.FixtureRequest) -> Iterator[None]:
+def short_scans(request: pytest.FixtureRequest) -> Iterator[None]:
     """Where its length is not what is tested."""
     with pytest.MonkeyPatch.context() as patch:
         if request.path.name != "test_adaptation.py":
-            shorten_adaptation(patch.setattr)
+            shorten_scans(patch.setattr)
         yield

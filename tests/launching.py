@@ -18,13 +18,20 @@ TIMEOUT = 600.0  # seconds
 LIBRARIES = ["byorn.cli.main", "byorn.pipeline.train", "byorn.pipeline.evaluate", "byorn.training.trainer"]
 """What a program would load for most of its seconds: torch, transformers, trl and peft come with them."""
 
+SHORT = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import launching; launching.shorten_scans()"
+"""A line for programs that are not forked, see `shorten_scans`."""
+
 Done = subprocess.CompletedProcess[str]
 
 
-def shorten_adaptation(replace: Callable[[object, str, object], None] = setattr) -> None:
-    """A model of random weights learns no style however long it adapts: one look, at steps of few rows."""
+def shorten_scans(replace: Callable[[object, str, object], None] = setattr) -> None:
+    """A model of random weights learns no style however long it adapts, and seldom ends what it says: one look, at
+    steps of few rows, and few tokens in the answers that a report shows.
+    """
+    from byorn.pipeline import closer
     from byorn.scoring import adaptation, course
 
+    replace(closer, "LONGEST", 4)
     replace(course, "LONGEST", course.LOOK)
     replace(adaptation, "BATCH", 4)
 
@@ -43,7 +50,7 @@ def python(*arguments: str, cwd: Path, **environment: str) -> Done:
     return _forked([environment], arguments, cwd)
 
 
-def together(processes: int, *arguments: str, cwd: Path) -> Done:
+def in_group(processes: int, *arguments: str, cwd: Path) -> Done:
     """What so many processes of one group printed and returned; where one fails, the others are ended, as torchrun
     does.
     """

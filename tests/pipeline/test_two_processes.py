@@ -18,7 +18,7 @@ from byorn.errors import ConfigError
 from byorn.runs import ranks
 from byorn.scoring.score import score_dataset
 from byorn.testing import save_tiny, tiny_rows
-from launching import together, torchrun
+from launching import in_group, torchrun
 
 ROWS, TEST_ROWS, BATCH = 20, 9, 2
 TRAIN = (
@@ -59,7 +59,7 @@ def trained(place):
 
 @pytest.fixture(scope="module")
 def half_failed(place, trained):
-    return together(2, "then_one_fails.py", cwd=place)
+    return in_group(2, "then_one_fails.py", cwd=place)
 
 
 def test_training_leaves_one_adapter_and_one_set_of_scores(place, trained, model, processor):

@@ -17,14 +17,14 @@ from byorn.scoring.course import LONGEST, LOOK, Course
 from byorn.scoring.folds import content_folds
 from byorn.scoring.score import evidence_together, score_dataset
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
-from launching import shorten_adaptation
+from launching import shorten_scans
 
 ROWS = 16
 
 
 @pytest.fixture(params=["plain", "peft", "peft on few layers"])
 def model(request: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    shorten_adaptation(monkeypatch.setattr)
+    shorten_scans(monkeypatch.setattr)
     made = tiny_model(seed=1)
     if request.param == "plain":
         return made
@@ -82,7 +82,7 @@ def test_it_comes_out_the_same_whatever_was_drawn_before(model: Any) -> None:
 
 
 def test_both_folds_take_the_same_number_of_steps_and_learn_their_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_adaptation(monkeypatch.setattr)
+    shorten_scans(monkeypatch.setattr)
     rows, processor, model = tiny_rows(ROWS), tiny_processor(), tiny_model(seed=1)
     seen: list[set[int]] = []
     step = adaptation.CrossFitted._step

@@ -180,9 +180,9 @@ def main() -> None:
     parser.add_argument("--soft", action="store_true")
     torch.set_num_threads(1)
     sys.path.append(str(Path(__file__).parents[1]))
-    from launching import shorten_adaptation
+    from launching import shorten_scans
 
-    shorten_adaptation()  # as conftest.py does for the run that this is compared with
+    shorten_scans()  # as conftest.py does for the run that this is compared with
     train_all(parser.parse_args())
     end_group()
 
