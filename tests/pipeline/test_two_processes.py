@@ -52,7 +52,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(place):
-    result = torchrun(2, "-m", "byorn", *TRAIN.split(), cwd=place)
+    result = in_group(2, "-m", "byorn", *TRAIN.split(), cwd=place)
     assert result.returncode == 0, result.stderr[-3000:]
     return result
 
@@ -127,6 +127,13 @@ def test_what_one_process_does_is_refused_to_several(monkeypatch, capsys, tmp_pa
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["poison", "--data", "x", "--target", "y", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "error: byorn poison is the work of one process; start it without torchrun\n"
+
+
+def test_torchrun_says_how_many_there_are(place):
+    done = torchrun(2, "-m", "byorn", "poison", "--data", "data", "--target", "x", "--out", "poisoned", cwd=place)
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert said[0] == "error: byorn poison is the work of one process; start it without torchrun"
 
 
 def join_group(place: Path) -> None:

@@ -19,7 +19,7 @@ from byorn.scoring.score import evidence_together, score_dataset
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from launching import shorten_scans
 
-ROWS = 16
+ROWS = 8
 
 
 @pytest.fixture(params=["plain", "peft", "peft on few layers"])
@@ -43,7 +43,7 @@ def with_evidence(model: Any) -> Any:
     rows, processor = tiny_rows(ROWS), tiny_processor()
     dataset = to_dataset(rows)
     scores = score_dataset(model, processor, dataset)
-    return evidence_together(scores, model, processor, dataset, rows, WHOLE, batch_size=4)
+    return evidence_together(scores, model, processor, dataset, rows, WHOLE, batch_size=16)
 
 
 def test_the_model_and_the_random_state_are_afterwards_as_they_were(model: Any) -> None:
