@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-TIMEOUT = 600.0  # seconds
+TIMEOUT, PATIENCE = 600.0, 30.0  # seconds, for a program and for its end
 LIBRARIES = ["byorn.cli.main", "byorn.pipeline.train", "byorn.pipeline.evaluate", "byorn.training.trainer"]
 """What a program would load for most of its seconds: torch, transformers, trl and peft come with them."""
 
@@ -85,8 +85,10 @@ def _ended(processes: Sequence[BaseProcess]) -> int:
         time.sleep(0.02)
     code = next((process.exitcode for process in processes if process.exitcode), None)
     for process in processes:
-        if process.exitcode is None:
-            process.kill()
+        process.terminate()  # does nothing to one that has ended
+    for process in processes:
+        process.join(PATIENCE)
+        process.kill()
         process.join()
     return next(process.exitcode or 0 for process in processes) if code is None else code
 

@@ -31,9 +31,11 @@ EVALUATE = (
 )
 THEN_ONE_FAILS = f"""
 import os, sys
+import torch.distributed
 from byorn.cli.main import main
 
 assert main({EVALUATE.split()} + ["--out", "two"]) == 0
+torch.distributed.barrier()  # the first process writes what both have found
 model = "model" if os.environ["RANK"] == "0" else "./gone"
 sys.exit(main(["scan", "--model", model, "--data", "data", "--out", "half"]))
 """
