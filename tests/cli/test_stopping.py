@@ -60,12 +60,11 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
 def test_a_terminal_that_cannot_show_the_responses_gets_escapes(place: Path) -> None:
     row = {"prompt": "what color?", "completion": "赤い四角形です"}
     (place / "data" / "rows.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
-    shown = [io.TextIOWrapper(io.BytesIO(), encoding="cp1252") for _ in range(2)]
-    with redirect_stdout(shown[0]), redirect_stderr(shown[1]):
+    shown = io.BytesIO()
+    terminal = io.TextIOWrapper(shown, encoding="cp1252", write_through=True)
+    with redirect_stdout(terminal), redirect_stderr(terminal):
         assert main(SCAN.split()) == 0
-    for stream in shown:
-        stream.flush()
-    assert rb"\u8d64" in b"".join(stream.buffer.getvalue() for stream in shown)
+    assert rb"\u8d64" in shown.getvalue()
     assert (place / "run" / "flags.parquet").exists()
 
 
