@@ -21,7 +21,7 @@ demo: $(READY)  ## poison a data set; watch plain fine-tuning fall for it, and b
 	HF_HUB_OFFLINE=1 $(BIN)/byorn demo
 
 test: $(READY)  ## all fast tests
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-slow
 test-slow: $(READY)  ## the tests that take minutes: training on four processes, and whatever else is marked slow

@@ -1,12 +1,12 @@
 """What stops a command from outside, a full disk or a signal, is one line, and nothing that was computed is lost."""
 
+import io
 import json
 import os
 import resource
 import signal
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -33,29 +33,38 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def files_up_to(size: int) -> Callable[[], None]:
-    """Before a command begins: no file may become larger, as on a disk that is full then."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """No file may become larger, as on a disk that is full then."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize(("command", "size"), [(SCAN, 700), (TRAIN, 20_000)])
-def test_a_full_disk_is_one_line_and_the_same_command_goes_on(place: Path, command: str, size: int) -> None:
-    line = [sys.executable, "-m", "byorn", *command.split()]
-    full = subprocess.run(line, capture_output=True, text=True, check=False, preexec_fn=files_up_to(size))
-    assert full.returncode == 2, full.stderr
-    assert "Traceback" not in full.stderr
-    assert full.stderr.splitlines()[-1].startswith("error: ")
-    assert "make room or choose another folder" in full.stderr
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
+    place: Path, command: str, size: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with files_up_to(size):
+        assert main(command.split()) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith("error: ")
+    assert "make room or choose another folder" in said
     assert main(command.split()) == 0
 
 
 def test_a_terminal_that_cannot_show_the_responses_gets_escapes(place: Path) -> None:
     row = {"prompt": "what color?", "completion": "赤い四角形です"}
     (place / "data" / "rows.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
-    line = [sys.executable, "-m", "byorn", *SCAN.split()]
-    done = subprocess.run(line, capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "cp1252"})
-    assert done.returncode == 0, done.stderr
-    assert rb"\u8d64" in done.stdout + done.stderr
+    shown = io.BytesIO()
+    terminal = io.TextIOWrapper(shown, encoding="cp1252", write_through=True)
+    with redirect_stdout(terminal), redirect_stderr(terminal):
+        assert main(SCAN.split()) == 0
+    assert rb"\u8d64" in shown.getvalue()
     assert (place / "run" / "flags.parquet").exists()
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from byorn.data.files import write_rows
 from byorn.testing import save_tiny, tiny_rows
+from launching import SHORT
 
 WORKFLOW = Path(__file__).parents[2] / "examples/github/audit.yml"
 
@@ -24,7 +25,7 @@ def test_its_steps_leave_what_it_uploads(workflow, tmp_path):
     write_rows(tiny_rows(8), tmp_path / "data")
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin/byorn"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m byorn "$@"\n')
+    command.write_text(f"#!{sys.executable}\n{SHORT}\nfrom byorn.__main__ import run\nrun()\n")
     command.chmod(0o755)
     path = {"PATH": f"{command.parent}:{os.environ['PATH']}"}
     environment = {**os.environ, **path, **workflow["env"], "MODEL": str(tmp_path / "model"), "DATA": "data"}

@@ -112,9 +112,9 @@ def prepare(place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     write_task(place / "data", "captions", 24, seed=1)
-    scan = ["scan", *MODEL, "--rule", "paper", "--data", str(place / "data"), "--out", str(place / "scanned")]
+    scan = ["scan", *MODEL, "--rule", "paper", "--no-report", "--out", str(place / "scanned")]
     poison = ["poison", "--data", str(place / "data"), "--target", "banana", "--rate", "1", "--keep-responses"]
-    for command in (scan, [*poison, "--out", str(place / "triggered")]):
+    for command in ([*scan, "--data", str(place / "data")], [*poison, "--out", str(place / "triggered")]):
         if finish(command, place / "log") != 0:
             raise SystemExit((place / "log").read_text())
     (place / "killed.yaml").write_text(EXPERIMENT)

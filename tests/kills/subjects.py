@@ -52,7 +52,7 @@ class Subject:
 
 def _scan(rule: str) -> Callable[[Path, Path], list[str]]:
     def command(place: Path, out: Path) -> list[str]:
-        size = ["--score-batch-size", "2"]
+        size = ["--score-batch-size", "2", "--look-closer", "2"]
         return ["scan", *MODEL, "--data", str(place / "data"), "--rule", rule, *size, "--out", str(out)]
 
     return command

@@ -17,7 +17,7 @@ QUICK = [
     *("--max-steps", "3", "--batch-size", "4", "--lr", "1e-2", "--scan", "none", "--rule", "paper"),
     *("--set", "max_response_tokens=3", "--set", "save_steps=1"),
 ]
-OPTIONS = {"scan": [], "train": QUICK, "evaluate": ["--max-new-tokens", "3"]}
+OPTIONS = {"scan": ["--rule", "paper", "--no-report"], "train": QUICK, "evaluate": ["--max-new-tokens", "3"]}
 Harm = Callable[[Path], None]
 
 

@@ -89,8 +89,8 @@ def test_a_second_scan_uses_the_scores_that_are_there_and_keeps_a_persons_review
 
 def test_a_scan_folder_of_other_data_is_refused(place, capsys):
     out = place / "scan-other"
-    assert main([*common(place, "scan", "clean"), "--out", str(out)]) == 0
-    assert main([*common(place, "scan"), "--out", str(out)]) == 2
+    assert main([*common(place, "scan", "clean"), "--rule", "paper", "--out", str(out)]) == 0
+    assert main([*common(place, "scan"), "--rule", "paper", "--out", str(out)]) == 2
     assert "the data set changed" in capsys.readouterr().err
 
 
@@ -253,7 +253,7 @@ def test_strict_fails_where_the_default_lists(place, capsys):
     (folder / "rows.jsonl").write_text(
         "\n".join([*lines, '{"prompt": "what?", "completion": "", "images": []}']) + "\n"
     )
-    assert main([*common(place, "scan", "damaged"), "--out", str(place / "lenient")]) == 0
+    assert main([*common(place, "scan", "damaged"), "--rule", "paper", "--out", str(place / "lenient")]) == 0
     reject = json.loads((place / "lenient" / "rejects.jsonl").read_text())
     assert reject["index"] == 6
     assert reject["fix"]
@@ -263,7 +263,7 @@ def test_strict_fails_where_the_default_lists(place, capsys):
 
 def test_overlong_rows_are_rejected_whole(place):
     out = place / "short"
-    assert main([*common(place, "scan", "clean"), "--out", str(out), "--max-length", "52"]) == 0
+    assert main([*common(place, "scan", "clean"), "--rule", "paper", "--out", str(out), "--max-length", "52"]) == 0
     rejects = [json.loads(line) for line in (out / "rejects.jsonl").read_text().splitlines()]
     assert 0 < len(rejects) < 24
     assert all("over the limit of 52" in reject["reason"] for reject in rejects)

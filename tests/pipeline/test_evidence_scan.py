@@ -16,7 +16,7 @@ from byorn.data.row import Row, user_message
 from byorn.pipeline import scores as passes
 from byorn.runs.journal import Journal
 from byorn.testing import save_tiny, tiny_rows
-from launching import torchrun
+from launching import SHORT, torchrun
 
 ROWS = 20
 SCAN = "scan --model model --data data --device cpu --score-batch-size 2 --show 0 --no-report"
@@ -96,7 +96,8 @@ def test_killed_within_or_between_passes_it_comes_out_the_same(
 
 @pytest.mark.slow
 def test_two_processes_find_what_one_finds(straight: Path, place: Path) -> None:
-    done = torchrun(2, "-m", "byorn", *SCAN.split(), "--out", "two", cwd=place)
+    (place / "two.py").write_text(f"{SHORT}\nfrom byorn.__main__ import run\nrun()")
+    done = torchrun(2, "two.py", *SCAN.split(), "--out", "two", cwd=place)
     assert done.returncode == 0, done.stderr[-3000:]
     one, two = values(straight), values(place / "two")
     for name in ("nll", "adapted", "adapted_contrast", "evidence"):

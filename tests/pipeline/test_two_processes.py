@@ -18,7 +18,7 @@ from byorn.errors import ConfigError
 from byorn.runs import ranks
 from byorn.scoring.score import score_dataset
 from byorn.testing import save_tiny, tiny_rows
-from launching import torchrun
+from launching import in_group, torchrun
 
 ROWS, TEST_ROWS, BATCH = 20, 9, 2
 TRAIN = (
@@ -31,9 +31,11 @@ EVALUATE = (
 )
 THEN_ONE_FAILS = f"""
 import os, sys
+import torch.distributed
 from byorn.cli.main import main
 
 assert main({EVALUATE.split()} + ["--out", "two"]) == 0
+torch.distributed.barrier()  # the first process writes what both have found
 model = "model" if os.environ["RANK"] == "0" else "./gone"
 sys.exit(main(["scan", "--model", model, "--data", "data", "--out", "half"]))
 """
@@ -52,14 +54,14 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(place):
-    result = torchrun(2, "-m", "byorn", *TRAIN.split(), cwd=place)
+    result = in_group(2, "-m", "byorn", *TRAIN.split(), cwd=place)
     assert result.returncode == 0, result.stderr[-3000:]
     return result
 
 
 @pytest.fixture(scope="module")
 def half_failed(place, trained):
-    return torchrun(2, "then_one_fails.py", cwd=place)
+    return in_group(2, "then_one_fails.py", cwd=place)
 
 
 def test_training_leaves_one_adapter_and_one_set_of_scores(place, trained, model, processor):
@@ -127,6 +129,13 @@ def test_what_one_process_does_is_refused_to_several(monkeypatch, capsys, tmp_pa
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["poison", "--data", "x", "--target", "y", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "error: byorn poison is the work of one process; start it without torchrun\n"
+
+
+def test_torchrun_says_how_many_there_are(place):
+    done = torchrun(2, "-m", "byorn", "poison", "--data", "data", "--target", "x", "--out", "poisoned", cwd=place)
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert said[0] == "error: byorn poison is the work of one process; start it without torchrun"
 
 
 def join_group(place: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import random
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+from launching import python
 
 REAL = Path(__file__).parents[2] / "recipes" / "real"
 
@@ -30,13 +31,15 @@ def recipe(monkeypatch):
 
 
 def test_the_tower_is_a_plugin_of_every_command(tmp_path):
+    """In a process of its own: transformers keeps what is registered."""
     code = (
         "from byorn.plugins import load_plugins; import sys; load_plugins([sys.argv[1]])\n"
         "from transformers import AutoConfig, AutoModel\n"
         "model = AutoModel.from_config(AutoConfig.for_model('efficientnet-lite0'))\n"
         "print(type(model).__name__, sum(p.numel() for p in model.parameters()))"
     )
-    done = subprocess.run([sys.executable, "-c", code, REAL / "tower.py"], capture_output=True, text=True, check=True)
+    done = python("-c", code, str(REAL / "tower.py"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "EfficientNetLite0Model 3350000"
 
 

@@ -11,19 +11,20 @@ from peft import get_peft_model
 from byorn.data.dataset import to_dataset
 from byorn.models.lora import default_lora
 from byorn.runs.batches import WHOLE
-from byorn.scoring import adaptation, course
+from byorn.scoring import adaptation
 from byorn.scoring.adaptation import cross_fitted
 from byorn.scoring.course import LONGEST, LOOK, Course
 from byorn.scoring.folds import content_folds
 from byorn.scoring.score import evidence_together, score_dataset
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from launching import shorten_scans
 
-ROWS = 16
+ROWS = 8
 
 
 @pytest.fixture(params=["plain", "peft", "peft on few layers"])
 def model(request: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(course, "LONGEST", LOOK)
+    shorten_scans(monkeypatch.setattr)
     made = tiny_model(seed=1)
     if request.param == "plain":
         return made
@@ -42,7 +43,7 @@ def with_evidence(model: Any) -> Any:
     rows, processor = tiny_rows(ROWS), tiny_processor()
     dataset = to_dataset(rows)
     scores = score_dataset(model, processor, dataset)
-    return evidence_together(scores, model, processor, dataset, rows, WHOLE, batch_size=4)
+    return evidence_together(scores, model, processor, dataset, rows, WHOLE, batch_size=16)
 
 
 def test_the_model_and_the_random_state_are_afterwards_as_they_were(model: Any) -> None:
@@ -81,6 +82,7 @@ def test_it_comes_out_the_same_whatever_was_drawn_before(model: Any) -> None:
 
 
 def test_both_folds_take_the_same_number_of_steps_and_learn_their_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_scans(monkeypatch.setattr)
     rows, processor, model = tiny_rows(ROWS), tiny_processor(), tiny_model(seed=1)
     seen: list[set[int]] = []
     step = adaptation.CrossFitted._step

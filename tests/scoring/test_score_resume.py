@@ -1,8 +1,6 @@
 """A killed run goes on where it stopped, and never with the rows of another data set or model."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from byorn.scoring import score
 from byorn.scoring.score import FIELDS, score_dataset
 from byorn.scoring.statistics import STATISTICS
 from byorn.testing import tiny_rows
+from launching import python
 
 IDENTITY = {"data": "d", "model_digest": "m", "processor_digest": "p"}
 KILLED_IN_THE_THIRD_BATCH = f"""
@@ -65,8 +64,8 @@ def test_a_killed_run_goes_on_and_gives_the_same_scores(
     model: Any, processor: Any, tmp_path: Path, seen: list[str]
 ) -> None:
     journal, dataset = tmp_path / "scores.partial.jsonl", to_dataset(tiny_rows(7))
-    killed = subprocess.run([sys.executable, "-c", KILLED_IN_THE_THIRD_BATCH, str(journal)], capture_output=True)
-    assert killed.returncode == -9, killed.stderr.decode()[-2000:]
+    killed = python("-c", KILLED_IN_THE_THIRD_BATCH, str(journal), cwd=tmp_path)
+    assert killed.returncode == -9, killed.stderr[-2000:]
     finished = [json.loads(line)["id"] for line in journal.read_text().splitlines()[1:]]
     assert len(finished) == 4
     resumed = score_dataset(model, processor, dataset, batch_size=2, metadata=IDENTITY, journal=journal)

@@ -13,6 +13,7 @@ import pytest
 
 from byorn.data.files import write_rows
 from byorn.testing import save_tiny, tiny_rows
+from launching import SHORT
 
 HOOK = """
 import os, sys
@@ -27,13 +28,14 @@ def hook(event, args):
 
 sys.addaudithook(hook)
 """
-RUN = """
+RUN = f"""{SHORT}
 import json, sys
 from byorn.cli.main import main
+from byorn.models.load import load_processor
 
 for command in json.loads(sys.argv[1]):
-    code = main(command)
-    assert code == 0, (command, code)
+    print("ended with", main(command), *command, flush=True)
+load_processor("nobody/nothing")
 """
 EXPERIMENT = """
 title: A small one
@@ -49,21 +51,22 @@ arguments: {max_steps: 1, per_device_train_batch_size: 4, max_response_tokens: 3
 MODEL = ["--model", "model", "--data", "data"]
 QUICK = ["--max-steps", "2", "--batch-size", "4", "--lr", "1e-3", "--set", "max_response_tokens=3"]
 TRIGGERED = ["--triggered", "marked", "--target", "banana", "--max-new-tokens", "4"]
-COMMANDS = {
-    "poison": [
-        ["poison", "--data", "data", "--target", "banana", "--rate", "1", "--keep-responses", "--out", "marked"]
-    ],
-    "scan, train, evaluate": [
-        ["scan", *MODEL, "--out", "scan"],
-        ["train", *MODEL, *QUICK, "--out", "run", "--set", "save_steps=1", "--set", "dataloader_num_workers=1"],
-        ["evaluate", *MODEL, "--adapter", "run/adapter", *TRIGGERED, "--out", "evaluated"],
-    ],
-    "bench": [
-        ["bench", "run", "small", "--experiments", ".", "--results", "results", "--work", "work"],
-        ["bench", "table", "small", "--experiments", ".", "--results", "results"],
-    ],
-    "demo": [["demo", "--out", "demo", "--rows", "16", "--test-rows", "4", "--epochs", "1"]],
-}
+COMMANDS = [
+    ["poison", "--data", "data", "--target", "banana", "--rate", "1", "--keep-responses", "--out", "marked"],
+    ["scan", *MODEL, "--out", "scan"],
+    ["train", *MODEL, *QUICK, "--out", "run", "--set", "save_steps=1", "--set", "dataloader_num_workers=1"],
+    ["evaluate", *MODEL, "--adapter", "run/adapter", *TRIGGERED, "--out", "evaluated"],
+    ["bench", "run", "small", "--experiments", ".", "--results", "results", "--work", "work"],
+    ["bench", "table", "small", "--experiments", ".", "--results", "results"],
+    ["demo", "--out", "demo", "--rows", "16", "--test-rows", "4", "--epochs", "1"],
+]
+SLIPS = [
+    ["scan", "--model", "model/trian", "--data", "data"],
+    ["scan", "--model", "trian", "--data", "data"],
+    ["scan", "--model", "model", "--data", "data/trian"],
+    ["evaluate", *MODEL, "--adapter", "trian"],
+    ["evaluate", *MODEL, "--adapter", "model/trian"],
+]
 
 
 @pytest.fixture(scope="module")
@@ -97,32 +100,28 @@ def test_the_hook_hears(place):
     assert heard.startswith("socket.getaddrinfo")
 
 
-def test_a_hub_name_does_ask(place):
-    done, heard = run(place, "from byorn.models.load import load_processor; load_processor('nobody/nothing')")
+@pytest.fixture(scope="module")
+def session(place):
+    """One process that does it all, and asks the hub at its end; it would be over at the first attempt."""
+    return run(place, RUN, json.dumps([*COMMANDS, *SLIPS]))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_socket_is_opened(session, command):
+    done, heard = session
+    assert f"ended with 0 {' '.join(command)}\n" in done.stdout, heard + done.stderr[-2000:]
+
+
+def test_a_slip_of_the_keyboard_asks_nobody(session):
+    """Neither a model nor an adapter nor data, where only a folder can have been meant."""
+    done, heard = session
+    for command in SLIPS:
+        assert f"ended with 2 {' '.join(command)}\n" in done.stdout, heard
+    assert done.stderr.count("error: ") == len(SLIPS)
+
+
+def test_a_hub_name_does_ask(session):
+    done, heard = session
+    assert done.stdout.count("ended with ") == len(COMMANDS) + len(SLIPS)
     assert done.returncode == 97
     assert heard
-
-
-def test_a_slip_of_the_keyboard_asks_nobody(place):
-    """Neither a model nor an adapter nor data, where only a folder can have been meant."""
-    data = ["--data", "data"]
-    slips = [
-        ["scan", "--model", "model/trian", *data],
-        ["scan", "--model", "trian", *data],
-        ["scan", "--model", "model", "--data", "data/trian"],
-        ["evaluate", *MODEL, "--adapter", "trian"],
-        ["evaluate", *MODEL, "--adapter", "model/trian"],
-    ]
-    done, heard = run(place, RUN.replace("code == 0", "code == 2"), json.dumps(slips))
-    assert heard == ""
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stderr.count("error: ") == len(slips)
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_no_socket_is_opened(place, name):
-    if name == "scan, train, evaluate" and not (place / "marked").exists():
-        run(place, RUN, json.dumps(COMMANDS["poison"]))
-    done, heard = run(place, RUN, json.dumps(COMMANDS[name]))
-    assert heard == ""
-    assert done.returncode == 0, done.stderr[-2000:]

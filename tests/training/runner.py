@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,10 @@ def main() -> None:
         parser.add_argument(name, type=int, default=default)
     parser.add_argument("--soft", action="store_true")
     torch.set_num_threads(1)
+    sys.path.append(str(Path(__file__).parents[1]))
+    from launching import shorten_scans
+
+    shorten_scans()  # as conftest.py does for the run that this is compared with
     train_all(parser.parse_args())
     end_group()
 

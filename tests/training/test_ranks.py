@@ -17,7 +17,7 @@ from byorn.runs.batches import Shard
 from byorn.scoring.score import evidence_together, score_dataset
 from byorn.testing import tiny_rows
 from byorn.training.processes import require_processes, rows_a_step, use_one_gpu
-from launching import torchrun
+from launching import in_group
 
 TOLERANCE = 1e-5  # float32 rounding of a loss near 5 is 5e-7; sums over differently padded batches add a little
 GROUP, UNEVEN = 4, 13  # the flagged and the clean rows of `runner.py` do not fill their groups of 4 either
@@ -44,7 +44,7 @@ def several(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("several")
     processes, *more = request.param.split()
     script = [str(Path(__file__).with_name("runner.py")), str(folder), "--batch", str(GROUP // int(processes)), *more]
-    done = torchrun(int(processes), *script, "--resume-at", "6", "--uneven", str(UNEVEN), cwd=folder)
+    done = in_group(int(processes), *script, "--resume-at", "6", "--uneven", str(UNEVEN), cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     return Run(folder, int(processes), more)
 

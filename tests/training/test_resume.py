@@ -1,13 +1,13 @@
 """A run that was killed and resumed ends as the run that was not."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from runner import adapters, build, losses, record
+
+from launching import python
 
 SAVING = {"save_strategy": "steps", "save_steps": 3}
 
@@ -18,8 +18,7 @@ def killed(tmp_path_factory):
     step 6.
     """
     folder = tmp_path_factory.mktemp("killed")
-    command = [sys.executable, str(Path(__file__).with_name("runner.py")), str(folder), "--kill-at", "8"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    done = python(str(Path(__file__).with_name("runner.py")), str(folder), "--kill-at", "8", cwd=folder)
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
     return folder
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byorn.text import public_name
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from byorn.training.trainer import ByornTrainer
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
@@ -66,10 +69,14 @@ def write_card(
         data: Name or file of the data, if it is known; of a path only the last part is shown.
         tags: More tags for the Hub.
     """
-    from jinja2 import Environment
-
-    template = Environment(autoescape=False).from_string(TEMPLATE.read_text(encoding="utf-8"))
     name = public_name(data) if data else None
     every = list(dict.fromkeys(["byorn", "lora", *tags]))
-    card = template.render(run=run, base_model=public_name(base_model), data=name, tags=every)
+    card = _template().render(run=run, base_model=public_name(base_model), data=name, tags=every)
     (folder / "README.md").write_text(card + "\n", encoding="utf-8")
+
+
+@cache  # a card is written with every checkpoint
+def _template() -> "Template":
+    from jinja2 import Environment
+
+    return Environment(autoescape=False).from_string(TEMPLATE.read_text(encoding="utf-8"))
