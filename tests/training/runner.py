@@ -1,6 +1,6 @@
 """Small training runs that write down what every optimizer step saw; also a script, for runs in processes of their own.
 
-    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13] [--soft] [--block 2]
+    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13] [--soft] [--block 2] [--fsdp]
 
 `--kill-at` ends the process with SIGKILL after that step; `--resume-at` runs to the end and then once more from that
 checkpoint; `--uneven` then trains on so many rows without flags, with byorn and with TRL alone.
@@ -10,16 +10,19 @@ import argparse
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from byorn.data.dataset import to_dataset
 from byorn.models.lora import default_lora
+from byorn.models.sharding import resharded
 from byorn.runs.ranks import end_group
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from byorn.training.config import ByornConfig
@@ -30,6 +33,7 @@ FLAGGED = [
     index % 8 in (0, 3, 5) for index in range(ROWS)
 ]  # 6 of 16: with groups of 4, 3 clean and 2 flagged steps an epoch
 EPOCH = 5  # optimizer steps
+SHARDED = {"fsdp": True, "fsdp_config": {"version": 2, "reshard_after_forward": True}}
 
 
 def settings(folder: Path, **changes: Any) -> ByornConfig:
@@ -41,7 +45,7 @@ def settings(folder: Path, **changes: Any) -> ByornConfig:
         "per_device_train_batch_size": 4,
         "gradient_accumulation_steps": 1, "max_response_tokens": 6, "ema_decay": 0.5,
     }  # fmt: skip
-    return ByornConfig(str(folder), **{**defaults, **changes})
+    return ByornConfig(str(folder), **{**defaults, **changes, **(SHARDED if "--fsdp" in sys.argv else {})})
 
 
 def build(folder: Path, *, rows: Any = None, flagged: Any = None, model: Any = None, **changes: Any) -> ByornTrainer:
@@ -115,10 +119,22 @@ class KillAt(TrainerCallback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def share(model: Any) -> float:
+    """Which part of the pretrained weights lies in this process between two steps."""
+    weights = [value for name, value in resharded(model).named_parameters() if "lora_" not in name]
+    own = sum(value.to_local().numel() if isinstance(value, DTensor) else value.numel() for value in weights)
+    return own / sum(value.numel() for value in weights)
+
+
 def write(trainer: ByornTrainer, steps: list[dict[str, Any]], name: str) -> None:
     """`NAME-RANK.json`: the steps and losses; `NAME.safetensors`: the adapters of rank 0."""
     folder = Path(str(trainer.args.output_dir))
-    result = {"steps": steps, "losses": losses(trainer), "tokens_seen": tokens_seen(trainer)}
+    result = {
+        "steps": steps,
+        "losses": losses(trainer),
+        "tokens_seen": tokens_seen(trainer),
+        "share": share(trainer.model),
+    }
     (folder / f"{name}-{trainer.args.process_index}.json").write_text(json.dumps(result))
     if trainer.is_world_process_zero():
         save_file(adapters(trainer), folder / f"{name}.safetensors")
@@ -177,6 +193,7 @@ def main() -> None:
     for name, default in {"--batch": 4, "--kill-at": 0, "--resume-at": 0, "--uneven": 0, "--block": 1}.items():
         parser.add_argument(name, type=int, default=default)
     parser.add_argument("--soft", action="store_true")
+    parser.add_argument("--fsdp", action="store_true")
     torch.set_num_threads(1)
     train_all(parser.parse_args())
     end_group()

@@ -30,6 +30,7 @@ class Run:
 
     def __init__(self, folder: Path, processes: int, more: list[str]) -> None:
         self.folder, self.processes = folder, processes
+        self.sharded = "--fsdp" in more
         self.options = {"soft_targets": "--soft" in more, "response_block": 2 if "--block" in more else 1}
 
     def read(self, name: str) -> list:
@@ -39,7 +40,17 @@ class Run:
         return load_file(self.folder / f"{name}.safetensors")
 
 
-@pytest.fixture(scope="module", params=["2", "2 --soft --block 2", pytest.param("4", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "2",
+        "2 --soft --block 2",
+        "2 --fsdp",
+        pytest.param("2 --fsdp --soft --block 2", marks=pytest.mark.slow),
+        pytest.param("4", marks=pytest.mark.slow),
+        pytest.param("4 --fsdp", marks=pytest.mark.slow),
+    ],
+)
 def several(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("several")
     processes, *more = request.param.split()
@@ -55,6 +66,14 @@ def one(several, tmp_path_factory):
     steps = record(trainer)
     trainer.train()
     return trainer, steps
+
+
+def test_each_rank_holds_its_part_of_the_weights(several):
+    """Of two, half, but for what does not divide; all of it where nothing is sharded."""
+    part = 1 / several.processes if several.sharded else 1
+    assert [result["share"] for result in several.read("straight")] == pytest.approx(
+        [part] * several.processes, rel=0.05
+    )
 
 
 def test_all_ranks_take_the_same_sequence_of_clean_and_flagged_steps(one, several):
