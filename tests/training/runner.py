@@ -1,9 +1,11 @@
 """Small training runs that write down what every optimizer step saw; also a script, for runs in processes of their own.
 
     python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13] [--soft] [--block 2] [--fsdp]
+    [--go-on]
 
 `--kill-at` ends the process with SIGKILL after that step; `--resume-at` runs to the end and then once more from that
-checkpoint; `--uneven` then trains on so many rows without flags, with byorn and with TRL alone.
+checkpoint; `--go-on` only resumes from the last one; `--uneven` then trains on so many rows without flags, with byorn
+and with TRL alone; with `--fsdp` the weights are sharded.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from byorn.models.lora import default_lora
 from byorn.models.sharding import resharded
 from byorn.runs.ranks import end_group
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from byorn.training.checkpoints import last_checkpoint
 from byorn.training.config import ByornConfig
 from byorn.training.trainer import ByornTrainer
 
@@ -163,6 +166,13 @@ def uneven(folder: Path, count: int, batch: int) -> None:
         write(trainer, [], name)
 
 
+def go_on(trainer: ByornTrainer, checkpoint: str) -> None:
+    """`resumed`: the rest of the run, from a checkpoint on."""
+    steps = record(trainer)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    write(trainer, steps, "resumed")
+
+
 def train_all(options: argparse.Namespace) -> None:
     """The runs that the options ask for, one after the other."""
     saving = {
@@ -172,6 +182,9 @@ def train_all(options: argparse.Namespace) -> None:
         "soft_targets": options.soft,
         "response_block": options.block,
     }
+    if options.go_on:
+        go_on(build(options.folder, **saving), str(last_checkpoint(options.folder, ["ema"])))
+        return
     trainer = build(options.folder, **saving)
     if options.kill_at:
         trainer.add_callback(KillAt(options.kill_at))
@@ -179,10 +192,7 @@ def train_all(options: argparse.Namespace) -> None:
     trainer.train()
     write(trainer, steps, "straight")
     if options.resume_at:
-        trainer = build(options.folder, **saving)
-        steps = record(trainer)
-        trainer.train(resume_from_checkpoint=str(options.folder / f"checkpoint-{options.resume_at}"))
-        write(trainer, steps, "resumed")
+        go_on(build(options.folder, **saving), str(options.folder / f"checkpoint-{options.resume_at}"))
     if options.uneven:
         uneven(options.folder, options.uneven, options.batch)
 
@@ -194,6 +204,7 @@ def main() -> None:
         parser.add_argument(name, type=int, default=default)
     parser.add_argument("--soft", action="store_true")
     parser.add_argument("--fsdp", action="store_true")
+    parser.add_argument("--go-on", action="store_true")
     torch.set_num_threads(1)
     train_all(parser.parse_args())
     end_group()

@@ -158,12 +158,8 @@ def test_processes_that_would_train_apart_are_refused(tmp_path, monkeypatch):
         build(tmp_path, use_cpu=False)
 
 
-def test_layouts_that_lose_the_average_are_refused(tmp_path, monkeypatch):
+def test_layouts_that_lose_the_average_are_refused(tmp_path):
     args = settings(tmp_path)
-    with monkeypatch.context() as patch:
-        patch.setenv("ACCELERATE_USE_FSDP", "true")
-        with pytest.raises(ConfigError, match=r"fsdp: .* use DDP"):
-            require_processes(args)
     for stage, replacement in ((2, "ema"), (3, "drop")):
         args.deepspeed_plugin, args.replacement = SimpleNamespace(zero_stage=stage), replacement
         with pytest.raises(ConfigError, match=r"deepspeed: .* use DDP"):

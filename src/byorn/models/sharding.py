@@ -1,8 +1,8 @@
 """Pretrained weights that are sharded over processes (FSDP2): each holds its part, and a whole layer only while it
 computes with it.
 
-Whether and how is what the user tells Accelerate: by `accelerate launch`, by its environment variables, or by `fsdp`
-and `fsdp_config` of the training arguments. What is sharded is what is large, the frozen weights. Adapters stay whole in
+Whether and how is what the user tells Accelerate: by `accelerate launch`, its environment variables, or the `fsdp`
+and `fsdp_config` of training arguments. What is sharded is what is large, the frozen weights. Adapters stay whole in
 every process, as under DDP: their average, their checkpoints and their export do not know of the shards.
 
 All processes gather a layer at once, so all must run the model equally often. `most` and `agreed` are for that, and
