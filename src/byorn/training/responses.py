@@ -75,12 +75,13 @@ class SampledResponses:
 
     def __call__(self, model: Any, rows: Sequence[Record], step: int) -> list[Generated]:
         responses: list[Generated] = []
+        calls = -(-len(rows) // self.batch_size)
+        together = most(model, calls)
         with progress(len(rows), "sampling", wanted=self.progress) as bar:
             for start in range(0, len(rows), self.batch_size):
                 responses += self._in_memory(model, rows[start : start + self.batch_size], step)
                 bar.update(min(self.batch_size, len(rows) - start))
-        calls = -(-len(rows) // self.batch_size)
-        for _ in range(calls, most(model, calls)):
+        for _ in range(calls, together):
             self._sample(model, rows[:1], step)  # for nothing: processes with more rows need this one's weights
         return responses
 
