@@ -1,9 +1,11 @@
 """Small training runs that write down what every optimizer step saw; also a script, for runs in processes of their own.
 
-    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13] [--soft] [--block 2]
+    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13] [--soft] [--block 2] [--fsdp]
+    [--go-on]
 
 `--kill-at` ends the process with SIGKILL after that step; `--resume-at` runs to the end and then once more from that
-checkpoint; `--uneven` then trains on so many rows without flags, with byorn and with TRL alone.
+checkpoint; `--go-on` only resumes from the last one; `--uneven` then trains on so many rows without flags, with byorn
+and with TRL alone; with `--fsdp` the weights are sharded.
 """
 
 import argparse
@@ -16,13 +18,16 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from byorn.data.dataset import to_dataset
 from byorn.models.lora import default_lora
+from byorn.models.sharding import resharded
 from byorn.runs.ranks import end_group
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from byorn.training.checkpoints import last_checkpoint
 from byorn.training.config import ByornConfig
 from byorn.training.trainer import ByornTrainer
 
@@ -31,6 +36,7 @@ FLAGGED = [
     index % 8 in (0, 3, 5) for index in range(ROWS)
 ]  # 6 of 16: with groups of 4, 3 clean and 2 flagged steps an epoch
 EPOCH = 5  # optimizer steps
+SHARDED = {"fsdp": True, "fsdp_config": {"version": 2, "reshard_after_forward": True}}
 
 
 def settings(folder: Path, **changes: Any) -> ByornConfig:
@@ -42,7 +48,7 @@ def settings(folder: Path, **changes: Any) -> ByornConfig:
         "per_device_train_batch_size": 4,
         "gradient_accumulation_steps": 1, "max_response_tokens": 6, "ema_decay": 0.5,
     }  # fmt: skip
-    return ByornConfig(str(folder), **{**defaults, **changes})
+    return ByornConfig(str(folder), **{**defaults, **changes, **(SHARDED if "--fsdp" in sys.argv else {})})
 
 
 def build(folder: Path, *, rows: Any = None, flagged: Any = None, model: Any = None, **changes: Any) -> ByornTrainer:
@@ -116,10 +122,22 @@ class KillAt(TrainerCallback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def share(model: Any) -> float:
+    """Which part of the pretrained weights lies in this process between two steps."""
+    weights = [value for name, value in resharded(model).named_parameters() if "lora_" not in name]
+    own = sum(value.to_local().numel() if isinstance(value, DTensor) else value.numel() for value in weights)
+    return own / sum(value.numel() for value in weights)
+
+
 def write(trainer: ByornTrainer, steps: list[dict[str, Any]], name: str) -> None:
     """`NAME-RANK.json`: the steps and losses; `NAME.safetensors`: the adapters of rank 0."""
     folder = Path(str(trainer.args.output_dir))
-    result = {"steps": steps, "losses": losses(trainer), "tokens_seen": tokens_seen(trainer)}
+    result = {
+        "steps": steps,
+        "losses": losses(trainer),
+        "tokens_seen": tokens_seen(trainer),
+        "share": share(trainer.model),
+    }
     (folder / f"{name}-{trainer.args.process_index}.json").write_text(json.dumps(result))
     if trainer.is_world_process_zero():
         save_file(adapters(trainer), folder / f"{name}.safetensors")
@@ -148,6 +166,13 @@ def uneven(folder: Path, count: int, batch: int) -> None:
         write(trainer, [], name)
 
 
+def go_on(trainer: ByornTrainer, checkpoint: str) -> None:
+    """`resumed`: the rest of the run, from a checkpoint on."""
+    steps = record(trainer)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    write(trainer, steps, "resumed")
+
+
 def train_all(options: argparse.Namespace) -> None:
     """The runs that the options ask for, one after the other."""
     saving = {
@@ -157,6 +182,9 @@ def train_all(options: argparse.Namespace) -> None:
         "soft_targets": options.soft,
         "response_block": options.block,
     }
+    if options.go_on:
+        go_on(build(options.folder, **saving), str(last_checkpoint(options.folder, ["ema"])))
+        return
     trainer = build(options.folder, **saving)
     if options.kill_at:
         trainer.add_callback(KillAt(options.kill_at))
@@ -164,10 +192,7 @@ def train_all(options: argparse.Namespace) -> None:
     trainer.train()
     write(trainer, steps, "straight")
     if options.resume_at:
-        trainer = build(options.folder, **saving)
-        steps = record(trainer)
-        trainer.train(resume_from_checkpoint=str(options.folder / f"checkpoint-{options.resume_at}"))
-        write(trainer, steps, "resumed")
+        go_on(build(options.folder, **saving), str(options.folder / f"checkpoint-{options.resume_at}"))
     if options.uneven:
         uneven(options.folder, options.uneven, options.batch)
 
@@ -178,6 +203,8 @@ def main() -> None:
     for name, default in {"--batch": 4, "--kill-at": 0, "--resume-at": 0, "--uneven": 0, "--block": 1}.items():
         parser.add_argument(name, type=int, default=default)
     parser.add_argument("--soft", action="store_true")
+    parser.add_argument("--fsdp", action="store_true")
+    parser.add_argument("--go-on", action="store_true")
     torch.set_num_threads(1)
     sys.path.append(str(Path(__file__).parents[1]))
     from launching import shorten_scans

@@ -30,6 +30,7 @@ class Run:
 
     def __init__(self, folder: Path, processes: int, more: list[str]) -> None:
         self.folder, self.processes = folder, processes
+        self.sharded = "--fsdp" in more
         self.options = {"soft_targets": "--soft" in more, "response_block": 2 if "--block" in more else 1}
 
     def read(self, name: str) -> list:
@@ -39,7 +40,17 @@ class Run:
         return load_file(self.folder / f"{name}.safetensors")
 
 
-@pytest.fixture(scope="module", params=["2", "2 --soft --block 2", pytest.param("4", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "2",
+        "2 --soft --block 2",
+        "2 --fsdp",
+        pytest.param("2 --fsdp --soft --block 2", marks=pytest.mark.slow),
+        pytest.param("4", marks=pytest.mark.slow),
+        pytest.param("4 --fsdp", marks=pytest.mark.slow),
+    ],
+)
 def several(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("several")
     processes, *more = request.param.split()
@@ -55,6 +66,14 @@ def one(several, tmp_path_factory):
     steps = record(trainer)
     trainer.train()
     return trainer, steps
+
+
+def test_each_rank_holds_its_part_of_the_weights(several):
+    """Of two, half, but for what does not divide; all of it where nothing is sharded."""
+    part = 1 / several.processes if several.sharded else 1
+    assert [result["share"] for result in several.read("straight")] == pytest.approx(
+        [part] * several.processes, rel=0.05
+    )
 
 
 def test_all_ranks_take_the_same_sequence_of_clean_and_flagged_steps(one, several):
@@ -139,12 +158,8 @@ def test_processes_that_would_train_apart_are_refused(tmp_path, monkeypatch):
         build(tmp_path, use_cpu=False)
 
 
-def test_layouts_that_lose_the_average_are_refused(tmp_path, monkeypatch):
+def test_layouts_that_lose_the_average_are_refused(tmp_path):
     args = settings(tmp_path)
-    with monkeypatch.context() as patch:
-        patch.setenv("ACCELERATE_USE_FSDP", "true")
-        with pytest.raises(ConfigError, match=r"fsdp: .* use DDP"):
-            require_processes(args)
     for stage, replacement in ((2, "ema"), (3, "drop")):
         args.deepspeed_plugin, args.replacement = SimpleNamespace(zero_stage=stage), replacement
         with pytest.raises(ConfigError, match=r"deepspeed: .* use DDP"):

@@ -17,8 +17,9 @@ Job = TypeVar("Job")
 
 
 def run_apart(
-    queue: Sequence[Job], run: Callable[[Job], list[str]], jobs: int, *, name: Callable[[Job], str]
-) -> list[str]:
+    queue: Sequence[Job], run: Callable[[Job], list[str]], jobs: int, *, name: Callable[[Job], str],
+    gpus: Sequence[int] = (),
+) -> list[str]:  # fmt: skip
     """What `run` returns for each job, together; a line for a job whose process died. At most `jobs` run at a time.
 
     Args:
@@ -26,30 +27,36 @@ def run_apart(
         run: Job -> failures; a function of a module, as the processes are spawned.
         jobs: Processes at a time.
         name: What a message calls a job.
+        gpus: At least `jobs` of them; each job sees one that no other has. Without any, all see all.
     """
     context = get_context("spawn")
     waiting = list(queue)
     failures = list[str]()
-    running: dict[Connection, tuple[SpawnProcess, Job]] = {}
+    free = list(gpus)
+    running: dict[Connection, tuple[SpawnProcess, Job, int | None]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
                 result, theirs = context.Pipe(duplex=False)
-                process = context.Process(target=_work, args=(run, waiting[0], theirs))
+                gpu = free.pop(0) if free else None
+                process = context.Process(target=_work, args=(run, waiting[0], theirs, gpu))
                 process.start()
                 theirs.close()
-                running[result] = (process, waiting.pop(0))
+                running[result] = (process, waiting.pop(0), gpu)
             for ready in cast("list[Connection]", wait(list(running))):
-                process, job = running.pop(ready)
+                process, job, gpu = running.pop(ready)
                 failures += _outcome(ready, name(job))
                 process.join()
+                free += [] if gpu is None else [gpu]
     finally:
-        for process, _ in running.values():
+        for process, _, _ in running.values():
             process.terminate()
     return failures
 
 
-def _work(run: Callable[[Job], list[str]], job: Job, result: Connection) -> None:
+def _work(run: Callable[[Job], list[str]], job: Job, result: Connection, gpu: int | None) -> None:
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)  # torch looks when it first uses a GPU
     Thread(target=_end_with, args=[parent_process()], daemon=True).start()
     try:
         result.send(run(job))

@@ -38,6 +38,7 @@ def run_experiments(
     *,
     only: str = "*",
     jobs: int = 1,
+    gpus: Sequence[int] = (),
     plugins: Sequence[str | Path] = (),
 ) -> list[str]:
     """Run every cell without a result; returns a line for each failure.
@@ -48,10 +49,11 @@ def run_experiments(
         work: Data, adapters and predictions go to `work/EXPERIMENT/GROUP`; safe to delete.
         only: Pattern on `EXPERIMENT/CELL`, as in a shell.
         jobs: Processes, each with its share of the cores.
+        gpus: Those of the processes, one for each.
         plugins: Python files to run first, beside those of each experiment; see `byorn.plugins`.
 
     Raises:
-        ConfigError: A plugin cannot be used, or `only` fits no cell.
+        ConfigError: A plugin cannot be used, or `only` fits no cell, or there are fewer GPUs than jobs.
         MismatchError: A result file was made with other settings, or with a plugin that has changed.
         DataError: A result file is broken.
     """
@@ -60,11 +62,13 @@ def run_experiments(
     if not queue:
         _require_match(experiments, only)
     say(f"{cells} cells to run in {len(queue)} groups")
-    if jobs == 1:
+    if jobs > len(gpus) > 0:
+        raise ConfigError(f"gpus: {len(gpus)} for {jobs} jobs at a time; name as many, or use --jobs {len(gpus)}")
+    if jobs == 1 and not gpus:
         return [failure for job in queue for failure in run_job(job)]
     threads = max(1, (os.cpu_count() or 1) // jobs)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read by the workers when they start
-    return run_apart(queue, run_job, jobs, name=lambda job: job.group.slug)
+    return run_apart(queue, run_job, jobs, name=lambda job: job.group.slug, gpus=gpus)
 
 
 def _require_match(experiments: Sequence[Experiment], only: str) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from byorn.models.parts import without_adapter
+
+REMEMBERED = "_byorn_digest"
 _THREADS = 4  # hashing lets go of the interpreter; more only wait for memory
 
 
@@ -14,8 +17,11 @@ def model_digest(model: Any) -> str:
     and of the scales of quantized ones; adapters do not count.
 
     What is hashed is what was loaded, and not its files: number type and quantization count, a model made in memory has
-    one too, and no file can be changed behind a cached hash.
+    one too, and no file can be changed behind a cached hash. Of a sharded model it is that of the whole one before.
     """
+    known = getattr(without_adapter(model), REMEMBERED, None)
+    if known is not None:
+        return str(known)
     tensors = {_plain(name): tensor for name, tensor in _named_tensors(model) if ".lora_" not in name}
     digest = hashlib.blake2b(digest_size=12)
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -23,6 +29,11 @@ def model_digest(model: Any) -> str:
             tensor = tensors[name]
             digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode() + content)
     return digest.hexdigest()
+
+
+def remember_digest(model: Any) -> None:
+    """Keep the digest of a model before its weights are sharded."""
+    setattr(model, REMEMBERED, model_digest(model))
 
 
 def adapter_digest(model: Any) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from byorn.data.fingerprint import fingerprint
 from byorn.data.load import LoadedRows, load_rows, require_no_rejects
@@ -16,6 +16,9 @@ from byorn.models.spec import ModelSpec
 from byorn.models.template import missing_end_of_turn, special_tokens
 from byorn.runs.narrate import say
 from byorn.runs.rejects import list_rejects
+
+if TYPE_CHECKING:
+    from byorn.models.sharding import Layout
 
 REJECTS = "rejects.jsonl"
 
@@ -64,8 +67,8 @@ def open_rows(data: DataSpec, model: ModelSpec, out: Path) -> Opened:
     return Opened(spec=model, loaded=loaded, processor=processor)
 
 
-def load_inputs(opened: Opened) -> Inputs:
-    """Load the model for rows that were read.
+def load_inputs(opened: Opened, layout: "Layout | None" = None) -> Inputs:
+    """Load the model for rows that were read; with a layout its weights are sharded.
 
     Raises:
         ModelError: It cannot be used.
@@ -75,7 +78,7 @@ def load_inputs(opened: Opened) -> Inputs:
     from byorn.models.load import load_spec
 
     say(f"loading {opened.spec.name}")
-    model = load_spec(opened.spec)
+    model = load_spec(opened.spec, layout)
     rows = opened.loaded.rows
     identity = {
         "data": opened.loaded.fingerprint,
@@ -93,13 +96,13 @@ def load_inputs(opened: Opened) -> Inputs:
     )
 
 
-def open_inputs(data: DataSpec, model: ModelSpec, out: Path) -> Inputs:
-    """Read the rows, then load the model, see `open_rows`.
+def open_inputs(data: DataSpec, model: ModelSpec, out: Path, layout: "Layout | None" = None) -> Inputs:
+    """Read the rows, then load the model, see `open_rows` and `load_inputs`.
 
     Raises:
         ByornError: The data or the model cannot be used.
     """
-    return load_inputs(open_rows(data, model, out))
+    return load_inputs(open_rows(data, model, out), layout)
 
 
 def require_source(spec: DataSpec) -> None:

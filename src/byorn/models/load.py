@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from byorn.embedded import weights_path
 from byorn.errors import ModelError
 from byorn.models.quantize import keep_differentiable, quantization_config
+from byorn.models.sharding import Layout, shard
 from byorn.models.spec import ModelSpec, require_trust
 from byorn.runs.narrate import for_machines, say
 from byorn.text import first_line, shown
@@ -92,10 +93,13 @@ def load_model(model: str, **options: Any) -> Any:
     return load_spec(ModelSpec(name=model, **options))
 
 
-def load_spec(spec: ModelSpec) -> Any:
+def load_spec(spec: ModelSpec, layout: Layout | None = None) -> Any:
     """The model of a `ModelSpec` in eval mode on its device (default: the first GPU, else the CPU).
 
+    With a layout it is loaded to the CPU, and each process keeps its part of the weights on its device.
+
     Raises:
+        ConfigError: It cannot be sharded so.
         ModelError: It cannot be loaded so, or it is no image-text-to-text model, or the device is not there.
     """
     from transformers import AutoModelForImageTextToText
@@ -110,7 +114,7 @@ def load_spec(spec: ModelSpec) -> Any:
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             resolve_model(spec.name),
             dtype=wanted,
-            device_map={"": device},  # and not `.to` afterwards, which 8-bit weights refuse
+            device_map={"": "cpu" if layout else device},  # and not `.to` afterwards, which 8-bit weights refuse
             trust_remote_code=spec.trust_remote_code,
             attn_implementation=spec.attention,
             quantization_config=quantization,
@@ -118,6 +122,9 @@ def load_spec(spec: ModelSpec) -> Any:
     except Exception as error:  # a foreign folder fails in every way there is: broken tensors, settings of wrong types
         raise ModelError(f"model {spec.name!r} cannot be loaded: {first_line(error)}{_hint(error)}") from error
     keep_differentiable(loaded)
+    if layout:
+        say("  its weights are sharded over the processes (FSDP2)")
+        shard(loaded, layout)
     return loaded.eval()
 
 

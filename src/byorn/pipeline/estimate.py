@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from byorn.models.inputs import Inputs
+from byorn.models.sharding import is_sharded
 from byorn.runs.batches import WHOLE, length_order, shard_batches
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import current_shard
@@ -241,8 +242,9 @@ def sampling_seconds(inputs: Inputs, batch_size: int) -> float:
 
 
 def weight_bytes(model: "PreTrainedModel") -> int:
-    """Bytes of all parameters as they lie in memory."""
-    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    """Bytes of all parameters as they lie in the memory of a process."""
+    total = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    return total // current_shard().num_shards if is_sharded(model) else total
 
 
 def gigabytes(count: float) -> str:

@@ -14,6 +14,7 @@ from byorn.flagging.rules import described, flag, flagged_by
 from byorn.flagging.settings import FlagSettings, check_rule
 from byorn.flagging.table import Flags, keep_reviews, write_flags
 from byorn.models.inputs import REJECTS, Inputs, open_inputs
+from byorn.models.sharding import wanted_layout
 from byorn.models.spec import ModelSpec
 from byorn.models.template import special_tokens
 from byorn.pipeline.estimate import tell_scan
@@ -66,7 +67,7 @@ def scan(
     settings = settings or FlagSettings()
     check_rule(settings)
     make_folder(out)
-    inputs = open_inputs(data, model, out)
+    inputs = open_inputs(data, model, out, wanted_layout())
     tell_scan(inputs, settings.score_batch_size, dry_run, PASSES.get(flagged_by(settings), 1))
     if dry_run:
         return None

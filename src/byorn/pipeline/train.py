@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any
 from byorn.data.spec import DataSpec
 from byorn.defenses import DEFENSES, Case, Plan, defense_named
 from byorn.defenses.plan import Tuned, trust_all
-from byorn.errors import MismatchError
+from byorn.errors import ConfigError, MismatchError
 from byorn.flagging.rules import flagged_by
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags
 from byorn.models.inputs import Inputs, load_inputs, open_rows, training_rows
 from byorn.models.load import load_adapter
 from byorn.models.lora import idle_layers
+from byorn.models.sharding import Layout, wanted_layout
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.build import adapter_weights, build_config, build_lora, build_trainer, require_layers
 from byorn.pipeline.estimate import LONG, estimate_training, measure
 from byorn.pipeline.held_out import split, with_evaluation
 from byorn.pipeline.reuse import adopt_scan, find_scan, require_scan
 from byorn.pipeline.scan import score_and_flag
-from byorn.pipeline.settings import FLAGGING, SAMPLING, TrainSpec
+from byorn.pipeline.settings import FLAGGING, SAMPLING, SHARDABLE, TrainSpec
 from byorn.pipeline.summary import TrainingSummary, summarize
 from byorn.runs.folder import make_folder, read_json, same_config, write_config, write_environment, write_json
 from byorn.runs.narrate import say, seconds
@@ -56,6 +57,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     require_scan(spec.scan)
     spec = with_evaluation(spec, data)
     config = build_config(spec, out / "checkpoints")
+    layout = _layout(config, spec)
     make_folder(out)
     settings = {"command": "train", "data": data, "model": model, "train": spec}
     if not spec.dry_run and is_main():  # the others would read the file while the first one writes it
@@ -65,7 +67,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
         if finished := _finished(out, rows.loaded.fingerprint):
             return finished
         write_config(out, {**settings, "resolved": config.to_dict()})
-    whole = load_inputs(rows)
+    whole = load_inputs(rows, layout)
     inputs, held_out = split(whole, data, spec, config.seed, out)
     require_layers(inputs.model, spec.lora.targets)
     if spec.dry_run:
@@ -85,6 +87,21 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     if trainer.is_world_process_zero():
         _export(trainer, summary, out, data, inputs.identity)
     return summary
+
+
+def _layout(config: "ByornConfig", spec: TrainSpec) -> Layout | None:
+    """How the weights are sharded, if they are.
+
+    Raises:
+        ConfigError: The defense cannot be had so.
+    """
+    layout = wanted_layout(config.fsdp_plugin_args)
+    if layout and spec.defense not in SHARDABLE:
+        raise ConfigError(
+            f"fsdp: {spec.defense} runs the model in each process by itself, and shards take all; use DDP (plain "
+            f"torchrun), or one of {', '.join(SHARDABLE)}"
+        )
+    return layout
 
 
 def _finished(out: Path, fingerprint: str) -> TrainingSummary | None:

@@ -11,7 +11,7 @@ process group runs into its time-out, and a process that starts late finds what 
 import time
 from collections.abc import Callable, Iterable, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -29,8 +29,19 @@ PATIENCE = 1800.0  # seconds without a finished batch anywhere after which the o
 POLL = 0.2  # seconds
 
 Record = dict[str, Any]
+
 Compute = Callable[[Sequence[int]], Iterable[tuple[int, Record]]]
 """A batch of items -> the item and its record, values that JSON knows, for each."""
+
+
+@runtime_checkable
+class Joint(Protocol):
+    """A `Compute` that other processes wait for: they share the weights of a model."""
+
+    def __call__(self, batch: Sequence[int]) -> Iterable[tuple[int, Record]]: ...
+
+    def join(self) -> None:
+        """Go on until they are done."""
 
 
 def fill(
@@ -63,6 +74,8 @@ def fill(
                 log.add(index, record)
             log.flush()
             bar.update(len(batch))
+    if isinstance(compute, Joint):
+        compute.join()
 
 
 def run_stage(

@@ -17,6 +17,7 @@ import numpy as np
 
 from byorn.models.lora import default_lora
 from byorn.models.placement import place_inputs
+from byorn.models.sharding import agreed, is_sharded
 from byorn.models.template import end_ids
 from byorn.scoring.course import LOOK, Course
 from byorn.scoring.likelihood import build_collator, same_state, scoring, token_log_probs
@@ -100,7 +101,7 @@ class CrossFitted:
                     (loss * len(part) / len(rows)).backward()
                 break
             except torch.OutOfMemoryError:
-                if self._together == 1:
+                if self._together == 1 or is_sharded(self.model):  # the others cannot take fewer at once now
                     raise
                 self._together //= 2
                 torch.cuda.empty_cache()
@@ -114,7 +115,7 @@ class CrossFitted:
                 for part in _parts(rows, self._batch_size)
                 for values in token_log_probs(self.model, self._collate, self._samples(part), self._ends)
             ]
-        return float(np.median(found)) if found else 0.0
+        return agreed(self.model, float(np.median(found)) if found else 0.0)
 
     def _samples(self, rows: np.ndarray) -> list[dict[str, Any]]:
         samples = (self._dataset[int(row)] for row in rows)

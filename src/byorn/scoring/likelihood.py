@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from byorn.models.placement import place_inputs
+from byorn.scoring.alike import never_alone
 
 
 def build_collator(processor: Any) -> Any:
@@ -106,7 +107,7 @@ def response_tokens(
     # TRL's collator writes into the rows that it gets
     batch = collator([{key: sample[key] for key in ("prompt", "completion", "images")} for sample in samples])
     labels = batch["labels"]
-    with torch.no_grad():
+    with torch.no_grad(), never_alone(model):
         output = model(**place_inputs(batch, model), fused_lm_head=True)
     log_probs = output.log_probs.double().cpu().numpy()
     return [_of_response(row, label[1:], end_ids) for row, label in zip(log_probs, labels.numpy(), strict=True)]

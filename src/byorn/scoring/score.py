@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from byorn.runs.batches import WHOLE, Shard, length_order
 from byorn.runs.journal import Journal
 from byorn.runs.stage import Compute, fill
 from byorn.scoring.adaptation import CrossFitted, cross_fitted
+from byorn.scoring.alike import ForwardError, alike
 from byorn.scoring.contrast import Swapped, paired
 from byorn.scoring.evidence import with_evidence
 from byorn.scoring.folds import content_folds
@@ -87,7 +89,8 @@ def scorer(model: Any, processor: Any, dataset: Any) -> Iterator[Compute]:
     collator = build_collator(processor)
     ends = end_ids(model, processor)
     with scoring(model):
-        yield lambda batch: _score_batch(model, collator, dataset, batch, ends)
+        spare = partial(_spare, model, collator, dataset, ends)
+        yield alike(model, lambda batch: _score_batch(model, collator, dataset, batch, ends), spare)
 
 
 @contextmanager
@@ -113,7 +116,7 @@ def fitted_scorer(fitted: CrossFitted, processor: Any, dataset: Any, rows: Seque
 
     fitted.adapt()
     with scoring(model, adapters=True):
-        yield compute
+        yield alike(model, compute, partial(_spare, model, collator, dataset, ends))
 
 
 def score_together(model: Any, processor: Any, dataset: Any, shard: Shard, **options: Any) -> Scores:
@@ -162,7 +165,7 @@ def _score_batch(
             (index, _record(sample, index, tokens, speller))
             for index, sample, tokens in zip(batch, samples, found, strict=True)
         ]
-    except torch.AcceleratorError:  # the device is lost, and every later row would be blamed for it
+    except (torch.AcceleratorError, ForwardError):  # the device is lost, and every later row would be blamed for it
         raise
     except Exception as error:  # decoders and processors fail on hostile rows in every way there is
         if len(batch) == 1:
@@ -171,6 +174,18 @@ def _score_batch(
     middle = len(batch) // 2
     halves = (batch[:middle], batch[middle:])
     return [record for half in halves for record in _score_batch(model, collator, dataset, half, ends, speller)]
+
+
+def _spare(model: Any, collator: Any, dataset: Any, ends: Sequence[int]) -> None:
+    """Run the model once, on the first row that reaches it."""
+    for index in range(len(dataset)):
+        try:
+            response_tokens(model, collator, [dataset[index]], ends)
+            return
+        except ForwardError:
+            raise
+        except Exception:  # as in a batch of its own, where it gets its reason
+            continue
 
 
 def _record(sample: dict[str, Any], index: int, tokens: ResponseTokens, speller: Any) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def check_arguments(arguments: Mapping[str, object]) -> None:
     Raises:
         ConfigError: A field is unknown, or its value is of another type or out of range.
     """
-    kinds = get_type_hints(ByornConfig)
+    kinds = {**get_type_hints(ByornConfig), "fsdp": bool | str | None}  # transformers' own hint leaves true out
     known = set(ByornConfig.__dataclass_fields__)
     for name, value in arguments.items():
         if name not in known:

@@ -15,6 +15,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from byorn.errors import ConfigError
+from byorn.models.sharding import resharded
 from byorn.runs.narrate import say
 from byorn.training.decay import Decay, decay_for
 
@@ -48,8 +49,8 @@ def adapter_pairs(model: "PeftModel") -> tuple[list[torch.Tensor], list[torch.Te
 
 
 def written(model: "PeftModel") -> Iterator[tuple[str, torch.Tensor]]:
-    """What a checkpoint holds of a PEFT model: everything that is trained, and the average."""
-    for name, parameter in model.named_parameters():
+    """What a checkpoint holds of a PEFT model: everything that is trained, and the average. All processes must ask."""
+    for name, parameter in resharded(model).named_parameters():
         if parameter.requires_grad or EMA in name.split("."):
             yield name, parameter
 

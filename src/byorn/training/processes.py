@@ -1,5 +1,5 @@
-"""What several processes must not do without a word: train apart from each other, shard the weights that are sampled
-from, or go on from a checkpoint whose optimizer steps had another size.
+"""What several processes must not do without a word: train apart from each other, shard weights in a way that loses the
+average, or go on from a checkpoint whose optimizer steps had another size.
 """
 
 import logging
@@ -11,6 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 
 from byorn.errors import ConfigError, MismatchError
+from byorn.models.sharding import wanted_layout
 
 if TYPE_CHECKING:
     from byorn.training.config import ByornConfig
@@ -22,10 +23,10 @@ def require_processes(args: "ByornConfig") -> None:
     """Refuse layouts of processes that byorn would get wrong; `recipes/accelerate/` says what is wrong with each.
 
     Raises:
-        ConfigError: The weights would be sharded, or the average lost, or the processes do not find each other.
+        ConfigError: The weights would be sharded in another way than byorn's, or the average lost, or the processes do
+            not find each other.
     """
-    if args.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
-        raise ConfigError("fsdp: its checkpoints lose the average that writes responses; use DDP (plain torchrun)")
+    wanted_layout(args.fsdp_plugin_args)
     deepspeed = args.deepspeed_plugin
     if deepspeed is not None and (deepspeed.zero_stage == 3 or args.replacement == "ema"):
         raise ConfigError("deepspeed: its checkpoints lose the average that writes responses; use DDP (plain torchrun)")
@@ -34,6 +35,12 @@ def require_processes(args: "ByornConfig") -> None:
         raise ConfigError(
             f"{started} processes were started, but each would train by itself: no GPU; set use_cpu=True to use CPUs"
         )
+
+
+def settle_processes(args: "ByornConfig") -> None:
+    """`require_processes`, and `use_one_gpu`."""
+    require_processes(args)
+    use_one_gpu(args)
 
 
 def use_one_gpu(args: TrainingArguments) -> None:

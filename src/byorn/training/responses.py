@@ -8,6 +8,7 @@ from transformers import LogitsProcessor, TemperatureLogitsWarper, TopPLogitsWar
 
 from byorn.errors import MismatchError
 from byorn.models.generate import Generated, generate
+from byorn.models.sharding import is_sharded, most
 from byorn.runs.progress import progress
 from byorn.training.collator import Record
 from byorn.training.config import ByornConfig
@@ -74,17 +75,21 @@ class SampledResponses:
 
     def __call__(self, model: Any, rows: Sequence[Record], step: int) -> list[Generated]:
         responses: list[Generated] = []
+        calls = -(-len(rows) // self.batch_size)
+        together = most(model, calls)
         with progress(len(rows), "sampling", wanted=self.progress) as bar:
             for start in range(0, len(rows), self.batch_size):
                 responses += self._in_memory(model, rows[start : start + self.batch_size], step)
                 bar.update(min(self.batch_size, len(rows) - start))
+        for _ in range(calls, together):
+            self._sample(model, rows[:1], step)  # for nothing: processes with more rows need this one's weights
         return responses
 
     def _in_memory(self, model: Any, rows: Sequence[Record], step: int) -> list[Generated]:
         try:
             return self._sample(model, rows, step)
         except torch.OutOfMemoryError:
-            if len(rows) == 1:
+            if len(rows) == 1 or is_sharded(model):  # the others are in the midst of it
                 raise
         torch.cuda.empty_cache()
         middle = len(rows) // 2

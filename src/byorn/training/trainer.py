@@ -39,12 +39,13 @@ from byorn.training.config import ByornConfig, output_folder
 from byorn.training.decide import decide
 from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept, written
 from byorn.training.finite import FiniteGradients, require_finite_weights
-from byorn.training.processes import SameSteps, require_processes, rows_a_step, use_one_gpu
+from byorn.training.processes import SameSteps, rows_a_step
 from byorn.training.progress import show_progress
 from byorn.training.push import push_trained
 from byorn.training.responses import IGNORE, ResponseSource, draw, ema_source
 from byorn.training.rows import as_eval_rows, as_rows
 from byorn.training.sampler import EpochCallback, GroupedSampler
+from byorn.training.sharded import own_sharding
 from byorn.training.soft_targets import SOFT, mark_soft, soft_loss
 from byorn.training.tally import Tally
 
@@ -114,8 +115,6 @@ class ByornTrainer(SFTTrainer):
         train_dataset = as_rows(train_dataset)
         require_arguments(args, model, train_dataset, kwargs)
         args.assistant_only_loss = False  # the response is all that is learned; TRL's way there wants `messages`
-        require_processes(args)
-        use_one_gpu(args)
         kwargs["eval_dataset"] = as_eval_rows(kwargs.get("eval_dataset"))
         self.tally = Tally()
         self.average: EmaCallback | None = None
@@ -124,7 +123,8 @@ class ByornTrainer(SFTTrainer):
         model = resolve_model(model) if isinstance(model, str) else model
         if peft_config is None and not hasattr(model, "peft_config"):
             peft_config = lora_for(model, args)
-        super().__init__(model=model, args=args, train_dataset=train_dataset, peft_config=peft_config, **kwargs)
+        with own_sharding(self, args):
+            super().__init__(model=model, args=args, train_dataset=train_dataset, peft_config=peft_config, **kwargs)
         if not kwargs.get("data_collator") and not encodes_responses(self.processing_class):
             self.data_collator = WholeRowCollator(self.processing_class)
         keep_differentiable(self.model)
