@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from byorn.embedded import weights_path
 from byorn.errors import ModelError
+from byorn.models.features import keep_features
 from byorn.models.quantize import keep_differentiable, quantization_config
 from byorn.models.spec import ModelSpec, require_trust
 from byorn.runs.narrate import for_machines, say
@@ -118,6 +119,7 @@ def load_spec(spec: ModelSpec) -> Any:
     except Exception as error:  # a foreign folder fails in every way there is: broken tensors, settings of wrong types
         raise ModelError(f"model {spec.name!r} cannot be loaded: {first_line(error)}{_hint(error)}") from error
     keep_differentiable(loaded)
+    keep_features(loaded, spec.feature_cache)
     return loaded.eval()
 
 
