@@ -7,8 +7,8 @@
 
 Phases: a first pass of scores, a second one, the evidence (adaptation and two more passes), and training with a fifth
 of the rows flagged, sampling included. `qwen` is Qwen2.5-VL with random weights, an eighth of the 3B's width and a
-quarter of its depth in tower and language model alike, at 448 x 448 pixels. `tower` is the time of forward passes through the
-tower; what is spent on its backward pass is in none of these columns but in the sum.
+quarter of its depth in tower and language model alike, at 448 x 448 pixels. `tower` is the time of forward passes
+through the tower; what is spent on its backward pass is in none of these columns but in the sum.
 """
 
 import argparse
@@ -31,7 +31,6 @@ from byorn.data.dataset import to_dataset
 from byorn.data.row import Row
 from byorn.models.load import load_model, load_processor, load_spec, load_spec_processor
 from byorn.models.lora import default_lora
-from byorn.models.parts import vision_prefix, without_adapter
 from byorn.models.spec import ModelSpec
 from byorn.plugins import load_plugins
 from byorn.runs.batches import WHOLE
@@ -52,7 +51,7 @@ class Tower:
 
     def watch(self, model: Any) -> None:
         """Count what the tower of a model takes."""
-        tower = without_adapter(model).get_submodule(vision_prefix(model))
+        tower = model.get_encoder("image")
         tower.register_forward_pre_hook(lambda *_: self.began.append(time.process_time()))
         tower.register_forward_hook(lambda *_: self._ended())
 

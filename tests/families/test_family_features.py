@@ -16,6 +16,9 @@ from byorn.testing import build_family
 NO_ROOM = 1e-9
 """A byte: every image is looked at by itself, and nothing is kept."""
 
+DIFFERENT = 4
+"""Images that the tower can tell apart in the rows that are trained on."""
+
 
 @pytest.fixture(params=FAMILIES)
 def name(request):
@@ -57,7 +60,7 @@ def test_training_does_not_depend_on_what_was_kept(name, tmp_path, monkeypatch):
         seen = calls(trainer.model.get_base_model())
         trainer.train()
         found[room], runs[room] = adapters(trainer), len(seen)
-    assert runs[1] < runs[NO_ROOM]
+    assert runs[1] <= DIFFERENT < runs[NO_ROOM]
     assert all(torch.equal(found[1][key], found[NO_ROOM][key]) for key in found[1])
 
 

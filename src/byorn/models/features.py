@@ -124,7 +124,7 @@ def _keeping(original: Callable[..., Any], cut: Cut, kept: Kept) -> Callable[...
 
     @functools.wraps(original)
     def get_image_features(self: Any, *args: Any, **kwargs: Any) -> Any:
-        given, options = _told(signature.bind(self, *args, **kwargs).arguments)
+        given, options = _told(signature.bind(self, *args, **kwargs).arguments, signature, self.config)
         images = list(cut(given)) if kept.usable(self) and not _further(kwargs, signature) else []
         if not any(images) or any(image and image.keys() != given.keys() for image in images):
             return original(self, *args, **kwargs)
@@ -141,13 +141,16 @@ def _keeping(original: Callable[..., Any], cut: Cut, kept: Kept) -> Callable[...
     return get_image_features
 
 
-def _told(bound: Mapping[str, Any]) -> tuple[Given, dict[str, Any]]:
-    """The tensors that it is given, and what else, by the names of its own arguments."""
+def _told(bound: Mapping[str, Any], signature: inspect.Signature, config: object) -> tuple[Given, dict[str, Any]]:
+    """The tensors that it is given, and how images are to be seen; what is left open the configuration says, as it does
+    in transformers: `generate` leaves open what a forward pass is told.
+    """
     from torch import Tensor
 
     named = {name: value for name, value in bound.items() if name not in ("self", "kwargs") and value is not None}
     given = {name: value for name, value in named.items() if isinstance(value, Tensor)}
-    return given, {name: value for name, value in named.items() if name not in given}
+    open_ones = {name: getattr(config, name) for name in signature.parameters if hasattr(config, name)}
+    return given, open_ones | {name: value for name, value in named.items() if name not in given}
 
 
 def _further(kwargs: Mapping[str, Any], signature: inspect.Signature) -> bool:

@@ -2,7 +2,7 @@
 of the others in the batch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ Cut = Callable[[Given], Iterator[Given]]
 
 def each_image(given: Given) -> Iterator[Given]:
     """pixel_values [n, channels, height, width]."""
-    for image in given["pixel_values"].split(1):
+    for image in _pieces(given["pixel_values"]):
         yield {"pixel_values": image}
 
 
@@ -25,7 +25,7 @@ def each_stack(given: Given) -> Iterator[Given]:
     """
     together = given.get("batch_num_images")
     counts = None if together is None else together.repeat_interleave(together)
-    for index, stack in enumerate(given["pixel_values"].split(1)):
+    for index, stack in enumerate(_pieces(given["pixel_values"])):
         image = {"pixel_values": stack, "image_sizes": given["image_sizes"][index : index + 1]}
         yield image if counts is None else image | {"batch_num_images": counts[index : index + 1]}
 
@@ -41,8 +41,17 @@ def each_row(given: Given) -> Iterator[Given]:
 def each_grid(given: Given) -> Iterator[Given]:
     """pixel_values [patches, values], of which image_grid_thw [n, 3] says how many are an image's."""
     grids = given["image_grid_thw"]
-    for image, grid in zip(given["pixel_values"].split(grids.prod(-1).tolist()), grids.split(1), strict=True):
+    patches = _pieces(given["pixel_values"], grids.prod(-1).tolist())
+    for image, grid in zip(patches, _pieces(grids), strict=True):
         yield {"pixel_values": image, "image_grid_thw": grid}
+
+
+def _pieces(values: "Tensor", sizes: Sequence[int] = ()) -> "Iterator[Tensor]":
+    """The tensor in pieces of so many of its first dimension; of one if nothing else is said."""
+    start = 0
+    for size in sizes or [1] * len(values):
+        yield values[start : start + size]
+        start += size
 
 
 FAMILIES: dict[str, Cut] = {
