@@ -172,7 +172,8 @@ def _joined(images: Sequence[Features]) -> Any:
     from transformers.modeling_outputs import BaseModelOutputWithPooling
     from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
-    pooled, *further = ([image[layer] for image in images] for layer in range(len(images[0])))
+    layers: list[Any] = [[image[layer] for image in images] for layer in range(len(images[0]))]
+    pooled, *further = layers
     if further:
         return BaseModelOutputWithDeepstackFeatures(pooler_output=pooled, deepstack_features=further)
     return BaseModelOutputWithPooling(pooler_output=torch.cat(pooled) if pooled[0].dim() == 3 else pooled)
@@ -184,6 +185,7 @@ def _digest(image: Given, options: str) -> bytes:
 
     digest = hashlib.sha256(options.encode())
     for name, value in image.items():
-        digest.update(f"{name} {value.dtype} {tuple(value.shape[2:])} ".encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes().rstrip(b"\0"))
+        seen = value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes().rstrip(b"\0")
+        digest.update(f"{name} {value.dtype} {tuple(value.shape[2:])} {len(seen)} ".encode())
+        digest.update(seen)
     return digest.digest()
