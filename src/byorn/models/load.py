@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from byorn.embedded import weights_path
 from byorn.errors import ModelError
+from byorn.models.features import keep_features
 from byorn.models.quantize import keep_differentiable, quantization_config
 from byorn.models.sharding import Layout, shard
 from byorn.models.spec import ModelSpec, require_trust
@@ -123,8 +124,11 @@ def load_spec(spec: ModelSpec, layout: Layout | None = None) -> Any:
         raise ModelError(f"model {spec.name!r} cannot be loaded: {first_line(error)}{_hint(error)}") from error
     keep_differentiable(loaded)
     if layout:
-        say("  its weights are sharded over the processes (FSDP2)")
+        kept = "; image features are not kept, as --feature-cache asks" if spec.feature_cache else ""
+        say(f"  its weights are sharded over the processes (FSDP2){kept}")
         shard(loaded, layout)
+    else:
+        keep_features(loaded, spec.feature_cache)
     return loaded.eval()
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from byorn.errors import ConfigError
-from byorn.settings import below, check_settings, is_pattern, positive, setting
+from byorn.settings import at_least, below, check_settings, is_pattern, positive, setting
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 MOST_RANKS = 65_536  # wider than the layers of any model, so that a typo is no demand for all memory
@@ -38,6 +38,13 @@ class ModelSpec:
     trust_remote_code: bool = setting(False, help="run Python code that comes with the model; think twice")
     quantize: Quantize = setting("none", help="load the weights in fewer bits")
     attention: Attention | None = setting(None, help="attention kernel", shown="the model's own")
+    feature_cache: float = setting(
+        0.0,
+        help="gigabytes of memory for image features, computed once for all passes where the vision tower does not "
+        "learn; scores then change in their last digits, 0 keeps none",
+        metavar="GB",
+        check=at_least(0),
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

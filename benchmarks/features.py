@@ -1,0 +1,179 @@
+"""What image features that are kept save: CPU seconds of one thread with `feature_cache` and without, in turn.
+
+    OMP_NUM_THREADS=1 python benchmarks/features.py --rows 128
+    OMP_NUM_THREADS=1 python benchmarks/features.py --model recipes/real/model --plugin recipes/real/tower.py \\
+        --rows 32 --batch 8 --epochs 1 --no-evidence
+    OMP_NUM_THREADS=1 python benchmarks/features.py --model qwen --rows 64
+
+Phases: a first pass of scores, a second one, the evidence (adaptation and two more passes), and training with a fifth
+of the rows flagged, sampling included. `qwen` is Qwen2.5-VL with random weights, an eighth of the 3B's width and a
+quarter of its depth in tower and language model alike, at 448 x 448 pixels. `tower` is the time of forward passes
+through the tower; what is spent on its backward pass is in none of these columns but in the sum.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from evidence import Set, planted
+from speed import TRAINING, Clock
+
+from byorn import ByornConfig, ByornTrainer
+from byorn.data.dataset import to_dataset
+from byorn.data.row import Row
+from byorn.models.load import load_model, load_processor, load_spec, load_spec_processor
+from byorn.models.lora import default_lora
+from byorn.models.spec import ModelSpec
+from byorn.plugins import load_plugins
+from byorn.runs.batches import WHOLE
+from byorn.runs.narrate import quiet_libraries
+from byorn.scoring.score import evidence_together, score_dataset
+from byorn.testing import build_family
+
+SIDE = 448
+
+
+@dataclass
+class Tower:
+    """Seconds inside the tower, and how many times it ran."""
+
+    seconds: float = 0.0
+    calls: int = 0
+    began: list[float] = field(default_factory=list)
+
+    def watch(self, model: Any) -> None:
+        """Count what the tower of a model takes."""
+        tower = model.get_encoder("image")
+        tower.register_forward_pre_hook(lambda *_: self.began.append(time.process_time()))
+        tower.register_forward_hook(lambda *_: self._ended())
+
+    def _ended(self) -> None:
+        self.seconds += time.process_time() - self.began.pop()
+        self.calls += 1
+
+
+def measure(spec: ModelSpec, rows: list[Row], poisoned: np.ndarray, given: argparse.Namespace) -> dict[str, Any]:
+    """Seconds by phase, those inside the tower among them, and the scores."""
+    clock, tower = Clock(), Tower()
+    model, processor = load_spec(spec), load_spec_processor(spec)
+    tower.watch(model)
+    dataset = to_dataset(rows)
+    inside: dict[str, float] = {}
+
+    @contextmanager
+    def phase(name: str) -> Iterator[None]:
+        began, before = time.process_time(), tower.seconds
+        yield
+        clock.seconds[name] = time.process_time() - began
+        inside[name] = tower.seconds - before
+
+    for name in ("first pass", "second pass"):
+        with phase(name):
+            scores = score_dataset(model, processor, dataset, batch_size=given.batch)
+    if not given.no_evidence:
+        with phase("evidence"):
+            evidence_together(scores, model, processor, dataset, rows, WHOLE, batch_size=given.batch)
+    with tempfile.TemporaryDirectory() as folder:
+        further = {"num_train_epochs": given.epochs, "per_device_train_batch_size": given.batch, "seed": 0}
+        trainer = ByornTrainer(
+            model, ByornConfig(folder, **{**TRAINING, **further}), train_dataset=to_dataset(rows, poisoned.tolist()),
+            processing_class=processor, peft_config=default_lora(model),
+        )  # fmt: skip
+        with phase("train"):
+            trainer.train()
+    return {"seconds": clock.seconds, "tower": inside, "calls": tower.calls, "nll": scores.nll.tolist()}
+
+
+def small_qwen(folder: Path) -> str:
+    """A folder with Qwen2.5-VL in the proportions of the 3B, with random weights."""
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    model, processor = build_family("qwen2_5_vl")
+    config = model.config
+    tower, text = config.vision_config, config.text_config
+    tower.update({
+        "depth": 8, "hidden_size": 160, "intermediate_size": 428, "num_heads": 2, "out_hidden_size": 256,
+        "window_size": 112, "fullatt_block_indexes": [1, 3, 5, 7],
+    })  # fmt: skip
+    text.update({
+        "hidden_size": 256, "intermediate_size": 1376, "num_hidden_layers": 9, "num_attention_heads": 2,
+        "num_key_value_heads": 1, "layer_types": ["full_attention"] * 9,
+    })  # fmt: skip
+    text.rope_parameters = {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6}
+    torch.manual_seed(0)
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    processor.image_processor.size = {"shortest_edge": SIDE**2, "longest_edge": SIDE**2}
+    processor.save_pretrained(folder)
+    return str(folder)
+
+
+def run(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """The arms in turn; the first turn warms up on a few rows and is left out."""
+    name = small_qwen(folder / "qwen") if given.model == "qwen" else given.model
+    spec = ModelSpec(name=name, device="cpu", dtype="float32")
+    drawn = (load_model("embedded", device="cpu"), load_processor("embedded"))
+    rows, poisoned = planted(Set("captions", "sentence", 0.2), given.rows, given.seed, folder, *drawn)
+    found = []
+    for turn in range(given.turns):
+        for cache in (0.0, given.cache):
+            line = measure(replace(spec, feature_cache=cache), rows, poisoned, given)
+            line |= {"model": given.model, "rows": len(rows), "feature_cache": cache, "turn": turn}
+            found.append(line)
+            print({key: value for key, value in line.items() if key != "nll"}, flush=True)
+    return found
+
+
+def report(lines: list[dict[str, Any]]) -> str:
+    """A line a phase: seconds without and with, their ratio in each turn, and the tower's share before and after."""
+    text = ["| phase | s without | s with | with / without, by turn | tower before | after |", "|---" * 6 + "|"]
+    without = [line for line in lines if not line["feature_cache"]]
+    kept = [line for line in lines if line["feature_cache"]]
+    for phase in [*without[0]["seconds"], "all"]:
+        a, b = ([_sum(line["seconds"], phase) for line in arm] for arm in (without, kept))
+        shares = [
+            sum(_sum(line["tower"], phase) for line in arm) / sum(seconds) for arm, seconds in ((without, a), (kept, b))
+        ]
+        ratios = ", ".join(f"{y / x:.3f}" for x, y in zip(a, b, strict=True))
+        text.append(f"| {phase} | {np.mean(a):.1f} | {np.mean(b):.1f} | {ratios} | {shares[0]:.1%} | {shares[1]:.1%} |")
+    first, second = (np.array(arm[0]["nll"]) for arm in (without, kept))
+    text.append(f"\nlargest difference of a score: {np.abs(first - second).max():.1e} nats")
+    return "\n".join(text)
+
+
+def _sum(seconds: dict[str, float], phase: str) -> float:
+    return sum(seconds.values()) if phase == "all" else seconds[phase]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="embedded", help="as everywhere, or qwen")
+    parser.add_argument("--plugin", type=Path, nargs="*", default=[])
+    parser.add_argument("--rows", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--cache", type=float, default=2.0, help="gigabytes")
+    parser.add_argument("--seed", type=int, default=51)
+    parser.add_argument("--no-evidence", action="store_true")
+    parser.add_argument("--out", type=Path, help="where the lines go, as JSON")
+    given = parser.parse_args()
+    quiet_libraries()
+    torch.set_num_threads(1)
+    load_plugins(given.plugin)
+    with tempfile.TemporaryDirectory() as folder:
+        lines = run(given, Path(folder))
+    if given.out:
+        given.out.write_text(json.dumps(lines))
+    print(report(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Features of images, computed once and used by every pass: a vision tower that does not learn says the same of an
+image in each of them.
+
+    features(image) = projector(tower(image))        kept under the SHA-256 of what the tower sees of the image
+
+The tower sees one image at a time, so that its features depend on nothing but the image: whether they were kept, in
+which batch the image came and where a run was resumed makes no difference, to the last bit. Without this a batch goes
+through the tower as a whole, whose rounding may differ (by up to 1e-5 in what was measured).
+
+Where an adapter lies on the tower or the projector, or they learn, the batch goes through them as ever.
+"""
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from types import MethodType
+from typing import Any
+
+from byorn.models.images import FAMILIES, Cut, Given
+from byorn.models.parts import without_adapter
+from byorn.runs.narrate import say
+
+GIGABYTE = 10**9
+LANGUAGE = ("language_model", "text_model")
+Features = tuple[Any, ...]
+"""Of one image: what the language model reads, [tokens, width] or [1, tokens, width], then what is added in its layers
+(Qwen3-VL).
+"""
+
+
+def keep_features(model: Any, gigabytes: float) -> None:
+    """Let the model keep features of images in so much memory; 0 leaves it as it is. Where it cannot be done, that is
+    said, and the model is left as it is.
+    """
+    if not gigabytes:
+        return
+    base = without_adapter(model)
+    cut = FAMILIES.get(base.config.model_type)
+    if cut is None or _random(base):
+        why = f"{base.config.model_type} is not among its families" if cut is None else "the vision tower is random"
+        say(f"  feature_cache: {why}; images go through the tower in every pass")
+        return
+    inner = base.base_model
+    kept = Kept(inner, gigabytes)
+    inner.get_image_features = MethodType(_keeping(type(inner).get_image_features, cut, kept), inner)
+
+
+def _random(base: Any) -> bool:
+    """Whether the tower says something else of an image in training mode: noise, or statistics of batches."""
+    from torch.nn.modules.batchnorm import _NormBase
+    from torch.nn.modules.dropout import _DropoutNd
+
+    settings = base.config.vision_config.to_dict()
+    return any("drop" in name and value for name, value in settings.items()) or any(
+        isinstance(part, _NormBase) or (isinstance(part, _DropoutNd) and part.p > 0)
+        for root in _seeing(base.base_model)
+        for part in root.modules()
+    )
+
+
+def _seeing(inner: Any) -> list[Any]:
+    return [part for name, part in inner.named_children() if name not in LANGUAGE]
+
+
+class Kept:
+    """Features by image, of one state of the weights that make them.
+
+    Attributes:
+        room: Bytes that are left. What came first stays: where every pass goes through all rows, what was used last is
+            wanted last.
+    """
+
+    def __init__(self, inner: Any, gigabytes: float) -> None:
+        self._inner = inner
+        self._gigabytes = gigabytes
+        self._first = [id(weight) for weight in self._weights()]
+        self._state: list[object] = []
+        self._found: dict[bytes, Features] = {}
+        self.room = 0
+
+    def usable(self, inner: Any) -> bool:
+        """Whether features are constants, made by the weights that there were at first. What those made in another
+        state, or on another device, is forgotten.
+        """
+        import torch
+
+        if inner is not self._inner:  # a copy of the model
+            return False
+        weights = self._weights()
+        if [id(weight) for weight in weights] != self._first:  # an adapter, or shards
+            return False
+        if torch.is_grad_enabled() and any(weight.requires_grad for weight in weights):
+            return False
+        state: list[object] = [(weight._version, weight.dtype, weight.device) for weight in weights]
+        if state != self._state:
+            self._state, self._found, self.room = state, {}, int(self._gigabytes * GIGABYTE)
+        return True
+
+    def of(self, image: Given, options: str, compute: Callable[[], Features]) -> Features:
+        """The features of an image, computed if they are not there, and kept if there is room."""
+        key = _digest(image, options)
+        if key not in self._found:
+            features = compute()
+            size = sum(part.nbytes for part in features)
+            if size > self.room:
+                return features
+            self.room -= size
+            self._found[key] = tuple(part.cpu() for part in features)
+        return tuple(part.to(image["pixel_values"].device) for part in self._found[key])
+
+    def _weights(self) -> list[Any]:
+        own = [weight for weight in self._inner._parameters.values() if weight is not None]
+        return own + [weight for part in _seeing(self._inner) for weight in part.parameters()]
+
+
+def _keeping(original: Callable[..., Any], cut: Cut, kept: Kept) -> Callable[..., Any]:
+    """`get_image_features` of single images and what is kept of them, with the same signature, which transformers asks
+    for.
+    """
+    import torch
+
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def get_image_features(self: Any, *args: Any, **kwargs: Any) -> Any:
+        given, options = _told(signature.bind(self, *args, **kwargs).arguments, signature, self.config)
+        images = list(cut(given)) if kept.usable(self) and not _further(kwargs, signature) else []
+        if not any(images) or any(image and image.keys() != given.keys() for image in images):
+            return original(self, *args, **kwargs)
+
+        def compute(image: Given) -> Features:
+            with torch.no_grad():
+                return _parts(original(self, **image, **options, return_dict=True))
+
+        found = [kept.of(image, repr(options), functools.partial(compute, image)) for image in images if image]
+        nothing = tuple(part[:0] for part in found[0])
+        rest = iter(found)
+        return _joined([next(rest) if image else nothing for image in images])
+
+    return get_image_features
+
+
+def _told(bound: Mapping[str, Any], signature: inspect.Signature, config: object) -> tuple[Given, dict[str, Any]]:
+    """The tensors that it is given, and how images are to be seen; what is left open the configuration says, as it does
+    in transformers: `generate` leaves open what a forward pass is told.
+    """
+    from torch import Tensor
+
+    named = {name: value for name, value in bound.items() if name not in ("self", "kwargs") and value is not None}
+    given = {name: value for name, value in named.items() if isinstance(value, Tensor)}
+    open_ones = {name: getattr(config, name) for name in signature.parameters if hasattr(config, name)}
+    return given, open_ones | {name: value for name, value in named.items() if name not in given}
+
+
+def _further(kwargs: Mapping[str, Any], signature: inspect.Signature) -> bool:
+    """Whether more is asked of the tower than features, or it is told more; the rest is the language model's."""
+    unknown = [name for name, value in kwargs.items() if name not in signature.parameters and value is not None]
+    return any(name.startswith("image_") or (name.startswith("output_") and kwargs[name]) for name in unknown)
+
+
+def _parts(output: Any) -> Features:
+    """Of one image."""
+    further = getattr(output, "deepstack_features", None) or []
+    pooled = output.pooler_output
+    return (pooled if hasattr(pooled, "shape") else pooled[0], *(layer[0] for layer in further))
+
+
+def _joined(images: Sequence[Features]) -> Any:
+    """What `get_image_features` says of several images."""
+    import torch
+    from transformers.modeling_outputs import BaseModelOutputWithPooling
+    from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
+
+    layers: list[Any] = [[image[layer] for image in images] for layer in range(len(images[0]))]
+    pooled, *further = layers
+    if further:
+        return BaseModelOutputWithDeepstackFeatures(pooler_output=pooled, deepstack_features=further)
+    return BaseModelOutputWithPooling(pooler_output=torch.cat(pooled) if pooled[0].dim() == 3 else pooled)
+
+
+def _digest(image: Given, options: str) -> bytes:
+    """SHA-256 of what is seen. Zeros at the end, which may be padding, do not count: sizes say where an image ends."""
+    import torch
+
+    digest = hashlib.sha256(options.encode())
+    for name, value in image.items():
+        seen = value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes().rstrip(b"\0")
+        digest.update(f"{name} {value.dtype} {tuple(value.shape[2:])} {len(seen)} ".encode())
+        digest.update(seen)
+    return digest.digest()
