@@ -38,9 +38,7 @@ def resolver() -> Callable[[str], str]:
     return resolve
 
 
-def find_image(
-    value: object, roots: Sequence[Path], resolve: Callable[[str], str] = os.path.realpath
-) -> ImageFile:
+def find_image(value: object, roots: Sequence[Path], resolve: Callable[[str], str] = os.path.realpath) -> ImageFile:
     """The image that a row names by a path, by bytes or by `{"path": ..., "bytes": ...}` (bytes win, as in `datasets`).
 
     Args:

@@ -156,6 +156,21 @@ def stored(rows: Iterable[Row]) -> Rows:
         return writer.finish()
 
 
+def keys_of(rows: Sequence[Row]) -> list[tuple[str, int]]:
+    """The keys of rows; of stored ones nothing else is read."""
+    if not isinstance(rows, Rows):
+        return [row.key for row in rows]
+    return list(zip(rows.table["id"].to_pylist(), rows.table["turn"].to_pylist(), strict=True))
+
+
+def responses_of(rows: Sequence[Row]) -> list[str]:
+    """The responses of rows; of stored ones nothing else is read."""
+    if not isinstance(rows, Rows):
+        return [row.response for row in rows]
+    found: list[str] = rows.table["response"].to_pylist()
+    return found
+
+
 def size_of(row: Row) -> int:
     """About how many bytes the texts and images of a row take in memory."""
     texts = sum(len(block.get("text", "")) for message in row.prompt for block in message["content"])
