@@ -40,7 +40,7 @@ CONTENTS = (FOLDER, ROWS_FILE, DETAILS, SUMMARY)
 
 
 def poison_dataset(
-    rows: list[Row],
+    rows: Sequence[Row],
     recipe: Recipe,
     *,
     out: Path,
@@ -93,7 +93,7 @@ def _surrogate(recipe: Recipe, model: "PreTrainedModel | None", processor: "Proc
     return Surrogate(model, processor)
 
 
-def _prepared(rows: list[Row], chosen: ChosenRows, recipe: Recipe, surrogate: Surrogate | None) -> Trigger:
+def _prepared(rows: Sequence[Row], chosen: ChosenRows, recipe: Recipe, surrogate: Surrogate | None) -> Trigger:
     """The trigger ready to plant; with nothing to poison there is nothing to prepare."""
     trigger = recipe.trigger
     if not chosen.poisoned:
@@ -113,7 +113,7 @@ def _prepared(rows: list[Row], chosen: ChosenRows, recipe: Recipe, surrogate: Su
 
 
 def _write(
-    rows: list[Row], marks: Mapping[int, Mark], recipe: Recipe, folder: Path, share_images: bool, progress: bool
+    rows: Sequence[Row], marks: Mapping[int, Mark], recipe: Recipe, folder: Path, share_images: bool, progress: bool
 ) -> dict[int, Box | None]:
     """Write images and rows; returns the boxes of the marked images by the position of their row."""
     marked = {ImageKey(position, mark.image) for position, mark in marks.items() if mark.image is not None}
@@ -138,7 +138,7 @@ def _write_rows(rows: Sequence[Row], files: Sequence[list[str]], folder: Path) -
 
 
 def _manifest(
-    rows: list[Row],
+    rows: Sequence[Row],
     marks: Mapping[int, Mark],
     boxes: Mapping[int, Box | None],
     recipe: Recipe,

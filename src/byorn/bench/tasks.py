@@ -41,8 +41,8 @@ Loader = Callable[[int, int, int, Path], Task]
 
 def draw(rows: int, test_rows: int, seed: int, folder: Path, *, name: str, metric: str, max_new_tokens: int) -> Task:
     """A task on drawn scenes, see `byorn.embedded.tasks`; training and test rows have seeds of their own."""
-    train = load_rows(write_task(folder / "clean", name, rows, seed=2 * seed)).rows
-    test = load_rows(write_task(folder / "clean_test", name, test_rows, seed=2 * seed + 1)).rows
+    train = list(load_rows(write_task(folder / "clean", name, rows, seed=2 * seed)).rows)
+    test = list(load_rows(write_task(folder / "clean_test", name, test_rows, seed=2 * seed + 1)).rows)
     return Task(train, test, metric, max_new_tokens)
 
 
@@ -96,7 +96,7 @@ def _own(task: Mapping[str, object], rows: int, test_rows: int) -> Task:
         raise ConfigError(f"task: more_tests is {more!r}; give `name: path` lines")
     longest = cast(int, task.get("max_new_tokens", 64))
     check_value("task: max_new_tokens", longest, int, positive)
-    train = load_rows(str(task["train"]), limit=rows).rows
-    test = load_rows(str(task["test"]), limit=test_rows).rows
-    others = {str(name): load_rows(str(path), limit=test_rows).rows for name, path in more.items()}
+    train = list(load_rows(str(task["train"]), limit=rows).rows)
+    test = list(load_rows(str(task["test"]), limit=test_rows).rows)
+    others = {str(name): list(load_rows(str(path), limit=test_rows).rows) for name, path in more.items()}
     return Task(train, test, str(task["metric"]), longest, others)

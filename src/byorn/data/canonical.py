@@ -6,14 +6,14 @@ an id, and only then special tokens are broken, so that the id does not depend o
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
 from byorn.data.checks import TokenGuard, repair
 from byorn.data.conversation import Conversation, lay_out
-from byorn.data.images import find_image, image_identity
+from byorn.data.images import find_image, image_identity, resolver
 from byorn.data.problem import RowProblem
 from byorn.data.row import ImageFile, Message, Origin, Row, text_of
 
@@ -43,8 +43,9 @@ class Canonicalizer:
     guard: TokenGuard
     max_chars: int
     tally: Counter[str]
-    _taken: set[tuple[str, int]] = field(default_factory=set)
+    _taken: set[bytes] = field(default_factory=set)
     _copies: Counter[str] = field(default_factory=Counter)
+    _resolve: Callable[[str], str] = field(default_factory=resolver)
 
     def rows(self, conversation: Conversation, roots: Sequence[Path], origin: Origin) -> list[Row]:
         """The rows of one conversation, in the order of its turns.
@@ -58,13 +59,12 @@ class Canonicalizer:
             RowProblem: the record cannot be used; no id is taken then.
         """
         messages, raw_images = lay_out(conversation, self.tally)
-        images = [find_image(image, roots) for image in raw_images]
+        images = [find_image(image, roots, self._resolve) for image in raw_images]
         self._check_length(messages)
         scored = self._scored_turns(conversation, messages)
         name = _name_of(conversation, messages, images)
         tokens = self._neutralize(messages)
-        rows = self._cut(conversation, messages, images, scored, name, tokens)
-        return [replace(row, origin=origin) for row in rows]
+        return self._cut(conversation, messages, images, scored, name, tokens, origin)
 
     def _check_length(self, messages: list[Message]) -> None:
         length = sum(len(text_of(message)) for message in messages)
@@ -106,6 +106,7 @@ class Canonicalizer:
         scored: list[int],
         name: str,
         tokens: list[list[str]],
+        origin: Origin,
     ) -> list[Row]:
         roles = [message["role"] for message in messages]
         numbers = {place: _turn_number(conversation, roles, place) for place in scored}
@@ -115,7 +116,7 @@ class Canonicalizer:
             prompt = messages[:place]
             shown = sum(block["type"] == "image" for message in prompt for block in message["content"])
             meta = self._meta(conversation.meta, tokens[: place + 1])
-            rows.append(Row(name, number, prompt, text_of(messages[place]), images[:shown], meta))
+            rows.append(Row(name, number, prompt, text_of(messages[place]), images[:shown], meta, origin))
         return rows
 
     def _meta(self, meta: dict[str, object], tokens: list[list[str]]) -> dict[str, object]:
@@ -131,13 +132,18 @@ class Canonicalizer:
 
     def _unused(self, name: str, numbers: list[int]) -> str:
         candidate = name
-        while any((candidate, number) in self._taken for number in numbers):
+        while any(_digest(candidate, number) in self._taken for number in numbers):
             self._copies[name] += 1
             candidate = f"{name}#{self._copies[name] + 1}"
         if candidate != name:
             self.tally[RENAMED] += 1
-        self._taken.update((candidate, number) for number in numbers)
+        self._taken.update(_digest(candidate, number) for number in numbers)
         return candidate
+
+
+def _digest(name: str, number: int) -> bytes:
+    """What is kept of a key that is taken: a third of the memory."""
+    return blake2b(f"{number} {name}".encode(), digest_size=12).digest()
 
 
 def user_id(value: object) -> str | None:

@@ -17,12 +17,26 @@ _LONGEST = 200
 def columns_of(rows: Sequence[Row]) -> Iterator[tuple[str, list[str | None]]]:
     """The columns with more than one value, and far fewer than there are rows: name, and the value of each row."""
     names = Counter(key for row in rows for key in row.meta)
-    kept = [name for name, _ in names.most_common(MOST_COLUMNS)]
-    for name in [FILE, *kept]:
-        texts = [value_of(row, name) for row in rows]
-        distinct = set(texts)
-        if 1 < len(distinct) <= min(MOST_VALUES, max(2, len(rows) // 3)) and distinct != {None}:
-            yield name, texts
+    most = min(MOST_VALUES, max(2, len(rows) // 3))
+    columns = {name: _Values() for name in [FILE, *(name for name, _ in names.most_common(MOST_COLUMNS))]}
+    for row in rows:
+        for name, values in columns.items():
+            if len(values.distinct) <= most:
+                values.add(value_of(row, name))
+    for name, values in columns.items():
+        if 1 < len(values.distinct) <= most:
+            yield name, values.texts
+
+
+class _Values:
+    """The values of a column so far, each distinct one held once."""
+
+    def __init__(self) -> None:
+        self.distinct: dict[str | None, str | None] = {}
+        self.texts: list[str | None] = []
+
+    def add(self, value: str | None) -> None:
+        self.texts.append(self.distinct.setdefault(value, value))
 
 
 def value_of(row: Row, name: str) -> str | None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from byorn.data.row import Row
+from byorn.data.stored import Rows, stored
 from byorn.errors import MismatchError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset, Features
-
-# Arrow holds at most 2 GiB of bytes in one chunk, which 128 photos never reach.
-_CHUNK = 128
 
 
 def to_dataset(rows: Sequence[Row], flagged: Sequence[bool] | None = None) -> Dataset:
@@ -25,19 +26,40 @@ def to_dataset(rows: Sequence[Row], flagged: Sequence[bool] | None = None) -> Da
     Raises:
         MismatchError: not exactly one flag for each row.
     """
-    import pyarrow as pa
     from datasets import Dataset
 
     if flagged is not None and len(flagged) != len(rows):
         raise MismatchError(f"{len(flagged)} flags for {len(rows)} rows; score and flag these rows again")
     features = _features(flagged is not None)
-    schema = features.arrow_schema
-    records = [_record(row) for row in rows]
-    if flagged is not None:
-        records = [{**record, "flagged": bool(flag)} for record, flag in zip(records, flagged, strict=True)]
-    starts = range(0, len(records), _CHUNK)
-    chunks = [pa.Table.from_pylist(records[start : start + _CHUNK], schema=schema) for start in starts]
-    return Dataset(pa.concat_tables(chunks) if chunks else schema.empty_table())
+    table = _table(rows if isinstance(rows, Rows) else stored(rows), features.arrow_schema, flagged)
+    return Dataset(table, fingerprint=uuid4().hex[:16])  # else all of it is hashed
+
+
+def _table(rows: Rows, schema: pa.Schema, flagged: Sequence[bool] | None) -> pa.Table:
+    """The columns of the rows as they lie, with responses as completions; no text and no image is copied."""
+    import pyarrow as pa
+
+    batches = []
+    left = iter(() if flagged is None else flagged)
+    for batch in rows.table.to_batches():
+        columns = {name: batch.column(name) for name in ("id", "turn", "prompt", "images")}
+        columns["completion"] = _completions(batch.column("response"))
+        if flagged is not None:
+            columns["flagged"] = pa.array(map(bool, islice(left, batch.num_rows)), pa.bool_())
+        batches.append(pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema))
+    return pa.Table.from_batches(batches, schema)
+
+
+def _completions(responses: pa.StringArray) -> pa.ListArray:
+    """`[{role: assistant, content: [{type: text, text: response}]}]` for each response."""
+    import pyarrow as pa
+
+    count = len(responses)
+    each = pa.array(range(count + 1), pa.int32())
+    blocks = pa.StructArray.from_arrays([pa.repeat("text", count), responses], ["type", "text"])
+    content = pa.ListArray.from_arrays(each, blocks)
+    messages = pa.StructArray.from_arrays([pa.repeat("assistant", count), content], ["role", "content"])
+    return pa.ListArray.from_arrays(each, messages)
 
 
 def _features(flagged: bool) -> Features:
@@ -52,13 +74,3 @@ def _features(flagged: bool) -> Features:
         "images": List(Image(mode="RGB")),
     }
     return Features({**columns, "flagged": Value("bool")} if flagged else columns)
-
-
-def _record(row: Row) -> dict[str, object]:
-    return {
-        "id": row.id,
-        "turn": row.turn,
-        "prompt": row.prompt,
-        "completion": [{"role": "assistant", "content": [{"type": "text", "text": row.response}]}],
-        "images": [{"bytes": image.data, "path": image.path} for image in row.images],
-    }

@@ -8,8 +8,9 @@ many rows.
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
@@ -25,12 +26,25 @@ VERIFY_MODES = ("decode", "header", "none")
 _URL = re.compile(r"\s*(data(?=:)|[a-z][a-z0-9+.-]+(?=://))", re.IGNORECASE)
 
 
-def find_image(value: object, roots: Sequence[Path]) -> ImageFile:
+def resolver() -> Callable[[str], str]:
+    """`os.path.realpath` for many files of few folders, each of which is resolved once."""
+    resolved = lru_cache(maxsize=1024)(os.path.realpath)
+
+    def resolve(path: str) -> str:
+        folder, name = os.path.split(path)
+        full = os.path.join(resolved(folder), name)
+        return os.path.realpath(path) if name in ("", ".", "..") or os.path.islink(full) else full
+
+    return resolve
+
+
+def find_image(value: object, roots: Sequence[Path], resolve: Callable[[str], str] = os.path.realpath) -> ImageFile:
     """The image that a row names by a path, by bytes or by `{"path": ..., "bytes": ...}` (bytes win, as in `datasets`).
 
     Args:
         value: What the row holds.
         roots: Resolved folders that images may lie in; a relative path starts at the first.
+        resolve: Follows every link of a path; see `resolver`.
 
     Raises:
         RowProblem: a URL, a missing file, a path that leaves `roots`, an empty file, or something else altogether.
@@ -44,7 +58,7 @@ def find_image(value: object, roots: Sequence[Path]) -> ImageFile:
         return ImageFile(data=data, name=os.path.basename(name) if name else None)
     if not name or not name.strip():
         raise RowProblem("images", f"expected a path or bytes, got {type(value).__name__}", "name an image file")
-    return _file_inside(name, roots)
+    return _file_inside(name, roots, resolve)
 
 
 def image_identity(image: ImageFile) -> str:
@@ -55,20 +69,45 @@ def image_identity(image: ImageFile) -> str:
 
 
 def verify(images: Iterable[ImageFile], mode: str) -> dict[ImageFile, RowProblem]:
-    """The images that cannot be used, with what is wrong.
+    """The images that cannot be used, with what is wrong; see `Verifier`."""
+    with Verifier(mode) as verifier:
+        return verifier.problems(images)
+
+
+class Verifier:
+    """Finds the images that cannot be used, each looked at once however often it comes.
 
     `decode` decodes every pixel, which alone finds a truncated file; `header` reads format and size; `none` trusts the
     data set. However many threads there are, they hold one file of `MAX_IMAGE_BYTES` and one image of `MAX_PIXELS`
-    together, or smaller ones that come to as much.
+    together, or smaller ones that come to as much. Of an image that was looked at, its hash is kept.
     """
-    if mode == "none":
-        return {}
-    distinct = list(dict.fromkeys(images))
-    encoded = Budget(MAX_IMAGE_BYTES)
-    decoded = Budget(MAX_PIXELS)
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        problems = pool.map(lambda image: _problem_of(image, mode, encoded, decoded), distinct)
-        return {image: problem for image, problem in zip(distinct, problems, strict=True) if problem is not None}
+
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
+        self._known: dict[int, RowProblem | None] = {}
+        self._encoded = Budget(MAX_IMAGE_BYTES)
+        self._decoded = Budget(MAX_PIXELS)
+        self._pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
+
+    def problems(self, images: Iterable[ImageFile]) -> dict[ImageFile, RowProblem]:
+        """What is wrong with those of the images that cannot be used."""
+        if self._mode == "none":
+            return {}
+        distinct = list(dict.fromkeys(images))
+        new = [image for image in distinct if hash(image) not in self._known]
+        for image, problem in zip(new, self._pool.map(self._problem_of, new), strict=True):
+            self._known[hash(image)] = problem
+        found = ((image, self._known[hash(image)]) for image in distinct)
+        return {image: problem for image, problem in found if problem is not None}
+
+    def _problem_of(self, image: ImageFile) -> RowProblem | None:
+        return _problem_of(image, self._mode, self._encoded, self._decoded)
+
+    def __enter__(self) -> "Verifier":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
 
 
 def _path_and_bytes(value: object) -> tuple[str | None, bytes | None]:
@@ -82,11 +121,11 @@ def _path_and_bytes(value: object) -> tuple[str | None, bytes | None]:
     return (os.fspath(path) if isinstance(path, str | Path) else None), as_bytes
 
 
-def _file_inside(name: str, roots: Sequence[Path]) -> ImageFile:
+def _file_inside(name: str, roots: Sequence[Path], resolve: Callable[[str], str]) -> ImageFile:
     if match := _URL.match(name):
         raise _remote(match[1])
     try:
-        full = os.path.realpath(os.path.join(roots[0], name))
+        full = resolve(os.path.join(roots[0], name))
         inside = next((root for root in roots if _is_inside(full, root)), None)
         if inside is None:
             raise RowProblem(

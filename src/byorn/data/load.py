@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import Any
 from byorn.data.canonical import Canonicalizer, user_id
 from byorn.data.checks import TokenGuard
 from byorn.data.conversation import Conversation
-from byorn.data.fingerprint import fingerprint
-from byorn.data.images import VERIFY_MODES, verify
+from byorn.data.fingerprint import Fingerprint
+from byorn.data.images import VERIFY_MODES, Verifier
 from byorn.data.problem import RowProblem
 from byorn.data.readers import READERS
 from byorn.data.readers.columns import Record, image_column
@@ -21,6 +21,7 @@ from byorn.data.rejects import NothingUsable, Reject, write_rejects
 from byorn.data.row import ImageFile, Origin, Row
 from byorn.data.sources import CONTAINERS, Source, open_source
 from byorn.data.spec import DataSpec
+from byorn.data.stored import BYTES, ROWS, RowWriter, size_of
 from byorn.errors import ConfigError, DataError, one_line
 from byorn.text import shown
 
@@ -53,7 +54,7 @@ class LoadedRows:
         parts: Where they were read from, one for each source, and how.
     """
 
-    rows: list[Row]
+    rows: Sequence[Row]
     rejects: list[Reject]
     notes: list[str]
     fingerprint: str
@@ -92,19 +93,23 @@ def load_rows(
     tally: Counter[str] = Counter()
     canonical = Canonicalizer(spec.turns, TokenGuard(special_tokens), max_chars, tally)
     opened = open_source(spec.source, spec.format, spec.name, spec.split, notify)
-    outcomes: list[Outcome] = []
     parts: list[Part] = []
-    for part in opened:
-        left = None if spec.limit is None else spec.limit - len(outcomes)
-        if left != 0:
-            outcomes += _read_source(part, spec, canonical, left, parts)
-    outcomes = _without_unsound_images(outcomes, verify_images)
-    rows = [row for outcome in outcomes if not isinstance(outcome, Reject) for row in outcome]
-    rejects = [outcome for outcome in outcomes if isinstance(outcome, Reject)]
+    outcomes = chain.from_iterable(_read_source(part, spec, canonical, parts) for part in opened)
+    found = Fingerprint()
+    rejects: list[Reject] = []
+    with RowWriter() as kept, Verifier(verify_images) as verifier:
+        for outcome in _sound(islice(outcomes, spec.limit), verifier):
+            if isinstance(outcome, Reject):
+                rejects.append(outcome)
+                continue
+            for row in outcome:
+                found.add(row)
+                kept.add(row)
+        rows = kept.finish()
     if not rows:
         raise _nothing_in(opened[0].where if len(opened) == 1 else spec.source, rejects)
     notes = [note for part in opened for note in part.notes] + [f"{count} {change}" for change, count in tally.items()]
-    return LoadedRows(rows, rejects, [one_line(note) for note in notes], fingerprint(rows), parts)
+    return LoadedRows(rows, rejects, [one_line(note) for note in notes], found.hexdigest(), parts)
 
 
 def require_no_rejects(loaded: LoadedRows) -> None:
@@ -113,9 +118,7 @@ def require_no_rejects(loaded: LoadedRows) -> None:
         raise DataError(f"{len(loaded.rejects)} record(s) rejected, first: {loaded.rejects[0]}")
 
 
-def _read_source(
-    opened: Source, spec: DataSpec, canonical: Canonicalizer, limit: int | None, parts: list[Part]
-) -> list[Outcome]:
+def _read_source(opened: Source, spec: DataSpec, canonical: Canonicalizer, parts: list[Part]) -> Iterator[Outcome]:
     """The rows of each record of one source, or its reject; `parts` grows by the source."""
     first = list(islice(opened.records, _SAMPLE))
     sample = [record for _, record in first if isinstance(record, dict)]
@@ -123,8 +126,8 @@ def _read_source(
     _explain(reader, opened, sample, spec.image_root)
     roots = _roots(opened, spec.image_root)
     parts.append(Part(opened, reader, roots))
-    records = islice(chain(first, opened.records), limit)
-    return [_outcome(origin, record, reader, canonical, roots) for origin, record in records]
+    for origin, record in chain(first, opened.records):
+        yield _outcome(origin, record, reader, canonical, roots)
 
 
 def _choose_reader(
@@ -191,11 +194,28 @@ def _conversation(record: object, reader: Reader) -> Conversation:
     return reader.read(record)
 
 
-def _without_unsound_images(outcomes: Sequence[Outcome], mode: str) -> list[Outcome]:
-    """The outcomes, a reject for every record with an image that cannot be used, whichever of its turns shows it."""
-    used = [rows for rows in outcomes if not isinstance(rows, Reject)]
-    problems = verify((image for rows in used for row in rows for image in row.images), mode)
-    return [outcome if isinstance(outcome, Reject) else _checked(outcome, problems) for outcome in outcomes]
+def _sound(outcomes: Iterable[Outcome], verifier: Verifier) -> Iterator[Outcome]:
+    """The outcomes, a reject for every record with an image that cannot be used, whichever of its turns shows it.
+
+    Images are looked at a window of records at a time, so that they can be decoded side by side.
+    """
+    for window in _windows(outcomes):
+        used = [rows for rows in window if not isinstance(rows, Reject)]
+        problems = verifier.problems(image for rows in used for row in rows for image in row.images)
+        yield from (outcome if isinstance(outcome, Reject) else _checked(outcome, problems) for outcome in window)
+
+
+def _windows(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
+    window: list[Outcome] = []
+    held = 0
+    for outcome in outcomes:
+        window.append(outcome)
+        held += 0 if isinstance(outcome, Reject) else sum(map(size_of, outcome))
+        if len(window) >= ROWS or held >= BYTES:
+            yield window
+            window = []
+            held = 0
+    yield window
 
 
 def _checked(rows: list[Row], problems: Mapping[ImageFile, RowProblem]) -> Outcome:

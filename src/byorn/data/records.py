@@ -6,9 +6,10 @@ A record comes with its number in the file; where one cannot be read, a `RowProb
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from byorn.data.batches import batch_size, records_of
 from byorn.data.problem import RowProblem
@@ -21,6 +22,8 @@ _LINES = (".jsonl", ".ndjson")
 # Keys under which a JSON object holds its records; an object without them is a single record.
 WRAPPERS = ("data", "rows")
 _HEAD = 4096
+_BLOCK = 2**20
+_SPACE = re.compile(r"[ \t\n\r]*")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -79,10 +82,90 @@ def _head(path: Path) -> bytes:
 
 
 def _read_json(path: Path) -> NumberedRecords:
+    if _head(path).removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"["):
+        return enumerate(_items(path))
     value = read_json(path)
     if isinstance(value, dict):
         value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), list)), [value])
     return iter(enumerate(value)) if isinstance(value, list) else iter([(0, value)])
+
+
+def _items(path: Path) -> Iterator[object]:
+    """The items of a file that is one JSON array, of which no more than a block or an item is in memory.
+
+    Where one cannot be read, the whole file is parsed for the sake of its message, which names line and column.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from _ArrayReader(file)
+    except (OSError, ValueError, RecursionError) as error:
+        read_json(path)
+        raise DataError(f"{path}: unusable JSON ({first_line(error)}); correct the file") from None
+
+
+class _ArrayReader:
+    """Parses the items of a JSON array one by one, as `json.loads` parses them all."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._text = ""
+        self._place = 0
+        self._decode = json.JSONDecoder().raw_decode
+
+    def __iter__(self) -> Iterator[object]:
+        self._expect("[")
+        if self._next() == "]":
+            self._place += 1
+        else:
+            yield self._item()
+            while self._expect(",]") == ",":
+                yield self._item()
+        if self._next():
+            raise ValueError("text after the array")
+
+    def _item(self) -> object:
+        """The item that begins here; one that the text at hand may cut off is parsed again with more of it."""
+        self._next()
+        while True:
+            try:
+                item, end = self._decode(self._text, self._place)
+            except ValueError:
+                if not self._more():
+                    raise
+                continue
+            if self._character(_end_of_space(self._text, end)) in (",", "]") or not self._more():
+                self._place = end
+                return item
+
+    def _next(self) -> str:
+        """The next character that is no white space, to which the place moves; empty at the end of the file."""
+        while True:
+            self._place = _end_of_space(self._text, self._place)
+            if self._place < len(self._text) or not self._more():
+                return self._character(self._place)
+
+    def _expect(self, characters: str) -> str:
+        found = self._next()
+        if not found or found not in characters:
+            raise ValueError(f"no {characters}")
+        self._place += 1
+        return found
+
+    def _character(self, place: int) -> str:
+        return self._text[place : place + 1]
+
+    def _more(self) -> bool:
+        """Read on, twice as much each time within an item, so that a long one is not parsed too often."""
+        more = self._file.read(max(_BLOCK, len(self._text) - self._place))
+        if more:
+            self._text = self._text[self._place :] + more
+            self._place = 0
+        return bool(more)
+
+
+def _end_of_space(text: str, place: int) -> int:
+    found = _SPACE.match(text, place)
+    return found.end() if found else place
 
 
 def _is_lines(path: Path) -> bool:

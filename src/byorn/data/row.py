@@ -35,12 +35,12 @@ class ImageFile:
 
     Attributes:
         path: Where to open it, absolute.
-        data: The encoded file itself, when it came out of a table.
+        data: The encoded file itself, when it came out of a table; a view where the table is mapped, see `read`.
         name: The path as the data set writes it, the same on every machine; for fingerprints and messages.
     """
 
     path: str | None = None
-    data: bytes | None = None
+    data: bytes | memoryview | None = None
     name: str | None = field(default=None, compare=False)
 
     def open(self) -> BinaryIO:
@@ -49,7 +49,7 @@ class ImageFile:
 
     def read(self) -> bytes:
         """The encoded bytes, as stored."""
-        return self.data if self.data is not None else Path(self.path or "").read_bytes()
+        return bytes(self.data) if self.data is not None else Path(self.path or "").read_bytes()
 
     def load(self) -> Image.Image:
         """The decoded image in RGB, upright and without its metadata; see `byorn.data.pixels` for what is refused."""

@@ -1,16 +1,18 @@
 """What every command starts from: rows that were checked, and the model that they are meant for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byorn.data.fingerprint import fingerprint
 from byorn.data.load import LoadedRows, load_rows, require_no_rejects
+from byorn.data.problem import RowProblem
 from byorn.data.rejects import NothingUsable, Reject
 from byorn.data.row import Row
 from byorn.data.sources import open_source
 from byorn.data.spec import DataSpec
+from byorn.data.stored import stored
 from byorn.errors import DataError
 from byorn.models.spec import ModelSpec
 from byorn.models.template import missing_end_of_turn, special_tokens
@@ -35,7 +37,7 @@ class Inputs:
         rejects: How many records cannot be used.
     """
 
-    rows: list[Row]
+    rows: Sequence[Row]
     dataset: Any
     model: Any
     processor: Any
@@ -144,44 +146,51 @@ def read_rows(
 def _usable(spec: DataSpec, processor: Any, limit_tokens: int | None, room: int | None) -> LoadedRows:
     """The rows that can be read, and that the model can take."""
     loaded = load_rows(spec, special_tokens=special_tokens(processor), notify=say)
-    loaded = _without_unfit(loaded, processor)
-    return _without_overlong(loaded, processor, spec.max_length or limit_tokens, room)
+    return fitting(loaded, processor, spec.max_length or limit_tokens, room)
 
 
-def _without_unfit(loaded: LoadedRows, processor: Any) -> LoadedRows:
-    """The rows that the model's family can take."""
-    from byorn.models.limits import limit_of
+def fitting(loaded: LoadedRows, processor: Any, limit: int | None, room: int | None = None) -> LoadedRows:
+    """The rows that the model's family can take, and that fit into `limit` tokens, see `length.split_overlong`.
 
-    problems = [(row, limit_of(row, processor)) for row in loaded.rows]
-    kept = [row for row, problem in problems if problem is None]
-    unfit = [Reject.of(row.origin, row.id, problem) for row, problem in problems if problem is not None]
-    if not kept:
-        raise NothingUsable(f"the model can take no row, first: {unfit[0]}", [*loaded.rejects, *unfit])
-    return _reduced(loaded, kept, unfit)
+    Raises:
+        NothingUsable: There is none.
+    """
+    from byorn.models.length import Ruler
+    from byorn.models.limits import conversation_of
+
+    unfit: dict[int, Reject] = {}
+    overlong: dict[int, Reject] = {}
+    ruler = Ruler(processor)
+    for number, row in enumerate(loaded.rows):
+        try:
+            text = conversation_of(row, processor)
+        except RowProblem as problem:
+            unfit[number] = Reject.of(row.origin, row.id, problem)
+            continue
+        if limit and (problem := ruler.problem(row, limit, room, text)):
+            overlong[number] = Reject.of(row.origin, row.id, problem)
+    return _without(loaded, unfit, overlong, limit)
 
 
-def _without_overlong(loaded: LoadedRows, processor: Any, limit: int | None, room: int | None) -> LoadedRows:
-    from byorn.models.length import split_overlong
-
-    if not limit:
+def _without(
+    loaded: LoadedRows, unfit: Mapping[int, Reject], overlong: Mapping[int, Reject], limit: int | None
+) -> LoadedRows:
+    """The rows without those that are rejected, by number."""
+    rejects = [*loaded.rejects, *unfit.values(), *overlong.values()]
+    if len(unfit) == len(loaded.rows):
+        raise NothingUsable(f"the model can take no row, first: {rejects[len(loaded.rejects)]}", rejects)
+    if len(unfit) + len(overlong) == len(loaded.rows):
+        raise NothingUsable(f"every row is over {limit} tokens, first: {next(iter(overlong.values()))}", rejects)
+    if not unfit and not overlong:
         return loaded
-    kept, overlong = split_overlong(loaded.rows, processor, limit, room)
-    if not kept:
-        raise NothingUsable(f"every row is over {limit} tokens, first: {overlong[0]}", [*loaded.rejects, *overlong])
-    return _reduced(loaded, kept, overlong)
+    kept = stored(row for number, row in enumerate(loaded.rows) if number not in unfit and number not in overlong)
+    return replace(loaded, rows=kept, rejects=rejects, fingerprint=fingerprint(kept))
 
 
-def _reduced(loaded: LoadedRows, kept: list[Row], rejects: Sequence[Reject]) -> LoadedRows:
-    """The rows that are kept, with the rejects of the others."""
-    if not rejects:
-        return loaded
-    return replace(loaded, rows=kept, rejects=[*loaded.rejects, *rejects], fingerprint=fingerprint(kept))
-
-
-def training_rows(rows: Sequence[Row], processor: Any) -> list[Row]:
+def training_rows(rows: Sequence[Row], processor: Any) -> Sequence[Row]:
     """The rows as the model should learn them: with an end of turn, if the chat template writes none."""
     end = missing_end_of_turn(processor)
     if not end:
-        return list(rows)
+        return rows
     say(f"  the chat template ends no response: {end!r} is appended to each")
-    return [replace(row, response=row.response + end) for row in rows]
+    return stored(replace(row, response=row.response + end) for row in rows)

@@ -11,6 +11,7 @@ from byorn.data.pixels import open_image
 from byorn.data.problem import RowProblem
 from byorn.data.rejects import Reject
 from byorn.data.row import ImageFile, Row
+from byorn.models.limits import written
 from byorn.text import first_line
 
 _SEAM = 8  # an end of turn that byorn appends, and what prompt and response take more when they are encoded apart
@@ -32,46 +33,58 @@ def split_overlong(
     """
     kept = []
     rejects = []
+    ruler = Ruler(processor)
     for row in rows:
-        if problem := _problem(row, processor, limit, room):
+        if problem := ruler.problem(row, limit, room):
             rejects.append(Reject.of(row.origin, row.id, problem))
         else:
             kept.append(row)
     return kept, rejects
 
 
-def _problem(row: Row, processor: Any, limit: int, room: int | None) -> RowProblem | None:
-    try:
-        length = row_length(row if room is None else replace(row, response=""), processor)
-    except RowProblem as unreadable:
-        return unreadable
-    except OSError as error:
-        return RowProblem("images", f"cannot be opened ({first_line(error)})", "check the file and its rights")
-    if length + (room or 0) <= limit:
-        return None
-    more = "" if room is None else f", and {room} for the response"
-    less = "" if room is None else "lower --max-new-tokens, "
-    reason = f"about {length} tokens{more}, over the limit of {limit}"
-    return RowProblem("prompt", reason, f"shorten it, use smaller images, {less}or raise --max-length")
-
-
 def row_length(row: Row, processor: Any) -> int:
-    """Tokens of prompt, images and response, a few too many rather than too few.
-
-    Raises:
-        RowProblem: An image is none, has too many pixels, or a shape that the processor refuses.
-        OSError: An image cannot be opened.
-    """
-    text = len(processor.tokenizer(_conversation(row, processor), add_special_tokens=False)["input_ids"])
-    images = image_tokens(processor, [_size(image) for image in row.images])
-    return text + _SEAM + sum(tokens + _AROUND for tokens in images)
+    """Tokens of prompt, images and response, see `Ruler.length`."""
+    return Ruler(processor).length(row)
 
 
-def _conversation(row: Row, processor: Any) -> str:
-    """As the chat template writes it, with whatever it adds: roles, dates, a system message of its own."""
-    answer: Any = {"role": "assistant", "content": [{"type": "text", "text": row.response}]}
-    text: str = processor.apply_chat_template([*row.prompt, answer], tokenize=False)
-    return text
+class Ruler:
+    """Measures rows; the sizes of images, and what they come to, are remembered."""
+
+    def __init__(self, processor: Any) -> None:
+        self._processor = processor
+        self._size = lru_cache(maxsize=4096)(_size)
+        self._tokens = lru_cache(maxsize=4096)(lambda *sizes: image_tokens(processor, list(sizes)))
+
+    def problem(self, row: Row, limit: int, room: int | None, text: str | None = None) -> RowProblem | None:
+        """Why the row does not fit, see `split_overlong`; `text` is as in `length`."""
+        try:
+            length = self.length(row, text) if room is None else self.length(replace(row, response=""))
+        except RowProblem as unreadable:
+            return unreadable
+        except OSError as error:
+            return RowProblem("images", f"cannot be opened ({first_line(error)})", "check the file and its rights")
+        if length + (room or 0) <= limit:
+            return None
+        more = "" if room is None else f", and {room} for the response"
+        less = "" if room is None else "lower --max-new-tokens, "
+        reason = f"about {length} tokens{more}, over the limit of {limit}"
+        return RowProblem("prompt", reason, f"shorten it, use smaller images, {less}or raise --max-length")
+
+    def length(self, row: Row, text: str | None = None) -> int:
+        """Tokens of prompt, images and response, a few too many rather than too few.
+
+        Args:
+            row: What is measured.
+            text: The row as the chat template writes it, where that is known.
+
+        Raises:
+            RowProblem: An image is none, has too many pixels, or a shape that the processor refuses.
+            OSError: An image cannot be opened.
+        """
+        text = written(row, self._processor) if text is None else text
+        tokens = len(self._processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+        images = self._tokens(*map(self._size, row.images))
+        return tokens + _SEAM + sum(tokens + _AROUND for tokens in images)
 
 
 def image_tokens(processor: Any, sizes: list[tuple[int, int]]) -> list[int]:

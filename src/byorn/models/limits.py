@@ -35,14 +35,32 @@ LIMITS: dict[str, tuple[Limit, ...]] = {"Mllama": (_ONE_IMAGE,), "PaliGemma": (_
 
 def limit_of(row: Row, processor: Any) -> RowProblem | None:
     """Why the model of this processor cannot take the row; None if it can."""
+    try:
+        conversation_of(row, processor)
+    except RowProblem as problem:
+        return problem
+    return None
+
+
+def conversation_of(row: Row, processor: Any) -> str:
+    """The row as the chat template writes it, with whatever it adds: roles, dates, a system message of its own.
+
+    Raises:
+        RowProblem: The model of this processor cannot take the row.
+    """
     family = type(processor).__name__.removesuffix("Processor")
     for beyond, reason, fix in LIMITS.get(family, ()):
         if beyond(row):
-            return RowProblem("prompt", f"{family} {reason}", fix)
-    answer: Any = {"role": "assistant", "content": [{"type": "text", "text": row.response}]}
+            raise RowProblem("prompt", f"{family} {reason}", fix)
     try:
-        processor.apply_chat_template([*row.prompt, answer], tokenize=False)
+        return written(row, processor)
     except Exception as error:  # templates raise what they like
         reason = f"{family}'s chat template refuses the conversation ({first_line(error)})"
-        return RowProblem("prompt", reason, "change its roles, or use another model")
-    return None
+        raise RowProblem("prompt", reason, "change its roles, or use another model") from None
+
+
+def written(row: Row, processor: Any) -> str:
+    """The row as the chat template writes it."""
+    answer: Any = {"role": "assistant", "content": [{"type": "text", "text": row.response}]}
+    text: str = processor.apply_chat_template([*row.prompt, answer], tokenize=False)
+    return text

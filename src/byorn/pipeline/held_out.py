@@ -9,6 +9,7 @@ import numpy as np
 from byorn.data.dataset import to_dataset
 from byorn.data.fingerprint import fingerprint
 from byorn.data.spec import DataSpec
+from byorn.data.stored import stored
 from byorn.errors import ConfigError
 from byorn.models.inputs import Inputs, read_rows, require_source, training_rows
 from byorn.models.length import context_length
@@ -71,7 +72,8 @@ def hold_out(whole: Inputs, size: float, seed: int) -> "tuple[Inputs, Dataset]":
     held = sorted(order[:count].tolist())
     kept = sorted(order[count:].tolist())
     say(f"  {count} rows are held out for evaluation")
-    rows = [whole.rows[index] for index in kept]
+    evaluated = set(held)
+    rows = stored(row for index, row in enumerate(whole.rows) if index not in evaluated)
     identity = {**whole.identity, "data": fingerprint(rows)}
     learned = replace(whole, rows=rows, dataset=whole.dataset.select(kept), identity=identity)
     return learned, whole.dataset.select(held)

@@ -1,6 +1,6 @@
 """`byorn scan`: score every response under the pretrained model and flag the implausible ones. Nothing is trained."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ NEARLY_ALL = 0.9
 class ScanResult:
     """Rows with their scores and flags, in the same order, and what they were made with."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     dataset: Any
     scores: Scores
     flags: Flags

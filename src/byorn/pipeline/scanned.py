@@ -2,7 +2,7 @@
 again, its scores and flags; refused where they do not belong together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from byorn.data.load import LoadedRows
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
+from byorn.data.stored import keys_of
 from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.flagging.rules import column_of, settings_of_rule
 from byorn.flagging.settings import FlagSettings
@@ -41,7 +42,7 @@ class Scanned:
     processor: Any
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> Sequence[Row]:
         return self.loaded.rows
 
     @property
@@ -98,7 +99,7 @@ def open_scanned(folder: Path, data: DataSpec, model: ModelSpec, out: Path) -> S
     opened = open_rows(data, model, out)
     found = {"data": opened.loaded.fingerprint, "processor_digest": processor_digest(opened.processor)}
     require_scanned(scores, found, folder)
-    keys = [row.key for row in opened.loaded.rows]
+    keys = keys_of(opened.loaded.rows)
     if scores.keys != keys or flags.keys != keys:
         raise MismatchError(f"{folder}: its scores and flags are about other rows than its data; scan again")
     return Scanned(folder=folder, loaded=opened.loaded, scores=scores, flags=flags, processor=opened.processor)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from byorn.data.stored import keys_of, stored
 from byorn.errors import MismatchError
 from byorn.models.inputs import Inputs
 from byorn.runs.batches import length_order
@@ -126,7 +127,8 @@ def _adapted(inputs: Inputs, scores: Scores, batch_size: int) -> Iterator[CrossF
 
 def _swapped(inputs: Inputs, pairs: list[tuple[int, int]]) -> Inputs:
     """The rows that have a partner, with its images."""
-    rows = [inputs.rows[row] for row, _ in pairs]
+    paired_rows = {row for row, _ in pairs}
+    rows = stored(row for number, row in enumerate(inputs.rows) if number in paired_rows)
     return replace(inputs, rows=rows, dataset=Swapped(inputs.dataset, pairs))
 
 
@@ -148,6 +150,6 @@ def _kept(scores: Scores, path: Path, *further: Scores) -> Scores:
 def _finished_scores(path: Path, inputs: Inputs) -> Scores:
     scores = read_scores(path)
     require_same(scores.metadata, inputs.identity, path)
-    if scores.keys != [row.key for row in inputs.rows]:
+    if scores.keys != keys_of(inputs.rows):
         raise MismatchError(f"{path}: it is about other rows, or in another order; delete it and scan again")
     return scores

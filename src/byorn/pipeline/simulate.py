@@ -161,7 +161,7 @@ def _readable(lab: Lab, folder: Path) -> list[Row]:
     processor = lab.scanned.processor
     rows = load_rows(folder, special_tokens=special_tokens(processor), notify=lambda line: None).rows
     limit = lab.data.max_length or context_length(load_config(lab.model))
-    return split_overlong(rows, processor, limit)[0] if limit else rows
+    return split_overlong(rows, processor, limit)[0] if limit else list(rows)
 
 
 def _scores(lab: Lab, rows: list[Row], path: Path) -> Scores:

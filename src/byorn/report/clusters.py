@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from byorn.data.stored import responses_of
 from byorn.phrases.groups import Group, Groups, find_groups
 from byorn.phrases.words import ends_of, words_of
 from byorn.report.run import Run
@@ -51,7 +52,7 @@ def find_clusters(run: Run) -> Clusters:
     The groups of the evidence are those that its rule flags. It is itself no score to test: it is that of the best
     phrase of a row, on clean data too. Two that have grown to the same rows are one.
     """
-    responses, scores = [row.response for row in run.rows], run.scores
+    responses, scores = responses_of(run.rows), run.scores
     if EVIDENCE in scores.values:
         groups = groups_of(responses, scores.values, one_style=Course.of(scores.metadata).one_style)
     else:

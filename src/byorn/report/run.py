@@ -14,6 +14,7 @@ from byorn.data.load import load_rows
 from byorn.data.rejects import Reject
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
+from byorn.data.stored import keys_of, stored
 from byorn.errors import DataError, MismatchError
 from byorn.flagging.rules import column_of
 from byorn.flagging.table import Flags, read_flags
@@ -116,18 +117,20 @@ def _data_spec(config: Mapping[str, Any], data: str | None) -> DataSpec:
     return DataSpec(**values)
 
 
-def _rows(folder: Path, spec: DataSpec, scores: Scores, environment: Mapping[str, Any]) -> list[Row]:
+def _rows(folder: Path, spec: DataSpec, scores: Scores, environment: Mapping[str, Any]) -> Sequence[Row]:
     """The rows of the scores, in their order; images are not read."""
     tokens = environment.get("special_tokens")
     special = [str(token) for token in tokens] if isinstance(tokens, list) else []
     loaded = load_rows(spec, special_tokens=special, verify_images="none", notify=lambda line: None)
-    found = {row.key: row for row in loaded.rows}
-    missing = [key for key in scores.keys if key not in found]
+    places = {key: place for place, key in enumerate(keys_of(loaded.rows))}
+    missing = [key for key in scores.keys if key not in places]
     fix = "name the data that was scanned with --data, or scan again"
     if missing:
         raise MismatchError(f"{folder}: row {shown(missing[0][0])} is not in {spec.source} any more; {fix}")
-    rows = [found[key] for key in scores.keys]
-    now = loaded.fingerprint if rows == loaded.rows else fingerprint(rows)
+    order = [places[key] for key in scores.keys]
+    same = order == list(range(len(loaded.rows)))
+    rows = loaded.rows if same else stored(loaded.rows[place] for place in order)
+    now = loaded.fingerprint if same else fingerprint(rows)
     wanted = scores.metadata.get("data")
     if wanted and now != wanted:
         raise MismatchError(f"{folder}: {spec.source} has changed since it was scanned; {fix}")

@@ -4,7 +4,7 @@ Rows are sorted by length and cut into batches, the same ones whatever the numbe
 batches r, r + n, r + 2n, ... Neighbors are of similar length, so all processes get the same work to within a batch.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,17 @@ def shard_batches(order: Sequence[int], size: int, shard: Shard, finished: Conta
 def length_order(dataset: Any) -> list[int]:
     """Row numbers, the longest first: padding stays small, and a batch that does not fit fails at the start."""
     columns = dataset.select_columns(["prompt", "completion"])
-    lengths = [_length(row["prompt"]) + _length(row["completion"]) for row in columns]
+    lengths = [_length(prompt) + _length(completion) for prompt, completion in _texts(columns)]
     return sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+
+
+def _texts(columns: Any) -> Iterator[tuple[Any, Any]]:
+    """Prompt and completion of each row, many rows at a time where the data set can."""
+    if not hasattr(columns, "with_format"):
+        yield from ((row["prompt"], row["completion"]) for row in columns)
+        return
+    for table in columns.with_format("arrow").iter(batch_size=1024):
+        yield from zip(table["prompt"].to_pylist(), table["completion"].to_pylist(), strict=True)
 
 
 def _length(messages: Any) -> int:

@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from byorn.data.row import Row
+from byorn.data.stored import responses_of
 from byorn.phrases.enrichment import combined, enrichment, ranks_of
 from byorn.phrases.groups import Groups, find_groups
 from byorn.phrases.growth import grown
@@ -126,7 +127,7 @@ def with_evidence(
     if adapted.words and swapped.words:
         values[SHORTCUT] = shortcuts(rows, adapted.words, swapped.words, pairs, LEVEL)
     found = replace(scores, values=values, metadata={**scores.metadata, **course.as_metadata()})
-    return judged(found, [row.response for row in rows])
+    return judged(found, responses_of(rows))
 
 
 def judged(scores: Scores, responses: Sequence[str]) -> Scores:

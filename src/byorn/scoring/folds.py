@@ -41,9 +41,9 @@ def _sets_of_equal(rows: Sequence[Row]) -> list[np.ndarray]:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    first: dict[str, int] = {}
-    edges = [(index, first.setdefault(key, index)) for index, row in enumerate(rows) for key in _keys(row)]
-    ends = np.array(edges, dtype=int).reshape(-1, 2)
+    first: dict[bytes, int] = {}
+    edges = [(index, first.setdefault(_short(key), index)) for index, row in enumerate(rows) for key in _keys(row)]
+    ends = np.array([edge for edge in edges if edge[0] != edge[1]], dtype=int).reshape(-1, 2)
     graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(rows), len(rows)))
     _, labels = connected_components(graph, directed=False)
     order = np.argsort(labels, kind="stable")
@@ -67,3 +67,8 @@ def _divided(members: np.ndarray, hashes: np.ndarray, limit: float) -> Iterator[
 
 def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+
+
+def _short(key: str) -> bytes:
+    """What is kept of a key: a response or a name may be long."""
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()

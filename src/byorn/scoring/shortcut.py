@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from byorn.data.row import Row
+from byorn.data.stored import responses_of
 from byorn.patterns.album import Album
 from byorn.patterns.images import Pattern, promise, shared_pattern
 from byorn.phrases.counting import Phrases, count_phrases, ends_kept, looked_at
@@ -55,7 +56,7 @@ def shortcuts(
         level: Corrected p-value below which a pattern counts.
     """
     found = np.zeros(len(rows))
-    responses = [row.response for row in rows]
+    responses = responses_of(rows)
     phrases = count_phrases(responses, max(LEAST_ROWS, len(rows) // 5000), len(rows) // 2)
     candidates = _ungrounded(phrases, *_costs(responses, own, swapped, pairs))
     album, left = Album(rows), np.array([bool(row.images) for row in rows])

@@ -78,8 +78,13 @@ def from_records(records: list[dict[str, Any]], metadata: dict[str, str]) -> Sco
 
 def name_rows(scores: Scores, rows: Sequence[Row]) -> Scores:
     """The scores with origin and image of their rows, which are given in the same order."""
-    images = [(row.images[0].name or "") if row.images else "" for row in rows]
-    return replace(scores, origins=[row.origin for row in rows], images=images)
+    images: dict[str, str] = {}  # many rows may show one image, whose name is kept once
+    origins, names = [], []
+    for row in rows:
+        name = (row.images[0].name or "") if row.images else ""
+        names.append(images.setdefault(name, name))
+        origins.append(row.origin)
+    return replace(scores, origins=origins, images=names)
 
 
 def write_scores(path: Path, scores: Scores) -> None:
