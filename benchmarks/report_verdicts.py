@@ -4,14 +4,15 @@
     python benchmarks/report_verdicts.py table benchmarks/results/report-verdicts.jsonl
 
 300 rows a set at 5 % poison, 1000 rows at 0.5 %; four of five poisoned rows come from one of six uploaders. A set that
-is in the results already is not looked at again. The tables are those of `benchmarks/results/report-verdicts.md`.
+is in the results already is not looked at again. `benchmarks/results/report-verdicts.md` is older: it
+searched by the likelihood of the pretrained model alone.
 """
 
 import argparse
 import json
 import random
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -258,7 +259,7 @@ def table(results: Path) -> None:
             print(f"| {label} | {' | '.join(counted(lines, name) for name in names)} |")
 
 
-def counted(lines: list[dict[str, bool | None]], name: str) -> str:
+def counted(lines: Sequence[Mapping[str, object]], name: str) -> str:
     known = [line[name] for line in lines if line.get(name) is not None]
     return f"{sum(map(bool, known))} of {len(known)}" if known else "-"
 

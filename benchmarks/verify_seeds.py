@@ -1,7 +1,7 @@
 """What `byorn verify` says of models tuned on poisoned rows and on clean ones, without a defense and with byorn.
 
     python benchmarks/verify_seeds.py run WORK --seeds 1 2 --attacks badnets
-    python benchmarks/verify_seeds.py table WORK > benchmarks/results/verify-seeds.md
+    python benchmarks/verify_seeds.py table WORK > benchmarks/results/verify-seeds-evidence.md
 
 The embedded model, 250 rows and the settings of `experiments/main.yaml`, with the default rule. Commands are those of
 the command line. `none` and `messy` are clean captions, of one annotator and of eight: where the rule flags nothing,
