@@ -69,9 +69,10 @@ def averaged(rank: int) -> list[Any]:
 
 def half_precision(folder: Path) -> dict[str, Any]:
     """A few steps on weights in bfloat16, with activation checkpointing."""
+    model: Any = tiny_model(processor=tiny_processor())
     trainer = build(
         folder,
-        model=tiny_model(processor=tiny_processor()).to(torch.bfloat16),
+        model=model.to(torch.bfloat16),
         bf16=True,
         max_steps=4,
         per_device_train_batch_size=2,

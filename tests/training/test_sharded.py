@@ -6,12 +6,14 @@ That training comes out as on one process is shown in `test_ranks.py`, for the l
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from runner import adapters, build, losses, record, settings
+from runner import adapters, build, losses, record
 from safetensors.torch import load_file
 from sharing import BROKEN, ROWS
 
@@ -157,9 +159,9 @@ def test_one_process_has_nothing_to_shard(two):
         ("FSDP_RESHARD_AFTER_FORWARD", "perhaps", "fsdp: "),
     ],
 )
-def test_other_kinds_of_sharding_are_refused_in_one_line(two, tmp_path, name, value, refusal):
-    args = settings(tmp_path)
+def test_other_kinds_of_sharding_are_refused_in_one_line(two, name, value, refusal):
     two.setenv(name, value)
+    args: Any = SimpleNamespace(fsdp_plugin_args=None)
     with pytest.raises(ConfigError, match=refusal) as refused:
         require_processes(args)
     assert "\n" not in str(refused.value)
@@ -170,7 +172,7 @@ def test_a_defense_that_runs_the_model_by_itself_is_refused_before_anything_is_l
     save_tiny(tmp_path / "model")
     write_rows(tiny_rows(4), tmp_path / "data")
     command = f"train --model {tmp_path}/model --data {tmp_path}/data --out {tmp_path}/out --defense onion"
-    two.setattr("byorn.pipeline.train.build_config", lambda *_: settings(tmp_path))
+    two.setattr("byorn.pipeline.train.build_config", lambda *_: SimpleNamespace(fsdp_plugin_args=None))
     assert main(command.split()) == 2
     assert "fsdp: onion runs the model in each process by itself" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

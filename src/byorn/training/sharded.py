@@ -104,7 +104,7 @@ def average_gradients(weights: "list[nn.Parameter]") -> None:
     parts = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
     flat = torch.cat([used, *(part.flatten().float() for part in parts)]) / dist.get_world_size()
     dist.all_reduce(flat)
-    anywhere, *means = flat.split([len(weights), *(weight.numel() for weight in weights)])
+    anywhere, *means = torch.split(flat, [len(weights), *(weight.numel() for weight in weights)])
     for weight, mean, someone in zip(weights, means, anywhere.tolist(), strict=True):
         if someone:
             weight.grad = mean.view_as(weight).to(weight.dtype)
