@@ -147,6 +147,7 @@ class Meter:
             "kept": round(after["rss"] - self._floor, 1),
             "file": round(after["file"] - before["file"], 1),
         }
+        print(name, self.found[name], file=sys.stderr)
         if name == self._until:
             raise Reached
         return result
@@ -176,6 +177,7 @@ def measure(source: Path, until: str) -> Found:
     meter = Meter(until)
     with suppress(Reached), tempfile.TemporaryDirectory() as folder:
         loaded = meter.phase("reading", lambda: load_rows(source))
+        print(f"{len(loaded.rows)} rows, fingerprint {loaded.fingerprint}", file=sys.stderr)
         meter.phase("fingerprint", lambda: fingerprint(loaded.rows))
         measure_data_set(meter, loaded.rows)
         measure_tables(meter, loaded, source, Path(folder))

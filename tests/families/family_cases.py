@@ -28,4 +28,4 @@ def family_of(name: str) -> Family:
     torch.set_num_threads(1)
     model, processor = build_family(name)
     rows = [row for row in mixed_rows() if row.id not in REFUSED.get(name, ())]
-    return Family(name, model, processor, training_rows(rows, processor), ENDS[name])
+    return Family(name, model, processor, list(training_rows(rows, processor)), ENDS[name])

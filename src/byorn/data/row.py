@@ -43,6 +43,10 @@ class ImageFile:
     data: bytes | memoryview | None = None
     name: str | None = field(default=None, compare=False)
 
+    def __hash__(self) -> int:
+        """That of the bytes, whether they lie in memory or in a mapped table, whose views have none."""
+        return hash((self.path, None if self.data is None else bytes(self.data)))
+
     def open(self) -> BinaryIO:
         """The encoded bytes as a stream, as stored."""
         return io.BytesIO(self.data) if self.data is not None else Path(self.path or "").open("rb")

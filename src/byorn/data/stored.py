@@ -239,8 +239,14 @@ def _decoded(batch: pa.RecordBatch, sources: Sequence[str]) -> Iterator[Row]:
         meta: dict[str, object] = {}
         if rest:
             meta, *odd = json.loads(rest)
-            files = [ImageFile(path, None, label) for path, label in odd[0]] if odd else files
+            files = list(map(_renamed, files, odd[0])) if odd else files
         yield Row(name, turn, next(prompts), response, files, meta, Origin(sources[source], record))
+
+
+def _renamed(image: ImageFile, names: tuple[str | None, str | None]) -> ImageFile:
+    """The image with the path and the name that it had; the bytes of a file are in the table for the data set alone."""
+    path, name = names
+    return ImageFile(path, image.data if path is None else None, name)
 
 
 def _prompts(column: pa.ListArray) -> Iterator[list[Message]]:
@@ -274,4 +280,4 @@ def _images(column: pa.ListArray) -> Iterator[tuple[str | None, memoryview | Non
 
 
 def _view(value: pa.BinaryScalar) -> memoryview | None:
-    return memoryview(value.as_buffer()).cast("B") if value.is_valid else None
+    return memoryview(value.as_buffer()).cast("B").toreadonly() if value.is_valid else None

@@ -167,8 +167,8 @@ def fitting(loaded: LoadedRows, processor: Any, limit: int | None, room: int | N
         except RowProblem as problem:
             unfit[number] = Reject.of(row.origin, row.id, problem)
             continue
-        if limit and (problem := ruler.problem(row, limit, room, text)):
-            overlong[number] = Reject.of(row.origin, row.id, problem)
+        if limit and (long := ruler.problem(row, limit, room, text)):
+            overlong[number] = Reject.of(row.origin, row.id, long)
     return _without(loaded, unfit, overlong, limit)
 
 
