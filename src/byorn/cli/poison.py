@@ -27,10 +27,11 @@ def run(values: Values) -> None:
     spec = build(PoisonSpec, values)
     out = build(Output, values).out
     recipe = build(Recipe, _with_trigger_of(spec.trigger_from, values))
+    of_model = build(ModelSpec, {**values, "model": values["model"] or "embedded"})
     loaded = load_rows(data, notify=say)
     if data.strict:
         require_no_rejects(loaded)
-    model, processor = _model(values)
+    model, processor = _model(of_model) if values["model"] else (None, None)
     manifest = poison_dataset(
         loaded.rows, recipe, out=out, model=model, processor=processor, share_images=not spec.own_images,
         overwrite=spec.overwrite, progress=True
@@ -55,13 +56,9 @@ def _with_trigger_of(folder: Path | None, values: Values) -> Values:
     return {"which_image": earlier.which_image, **values, "attack": earlier.attack, SET: options}
 
 
-def _model(values: Values) -> "tuple[PreTrainedModel, ProcessorMixin] | tuple[None, None]":
-    """Model and processor, for what needs them; without --model neither."""
-    if not values["model"]:
-        return None, None
+def _model(spec: ModelSpec) -> "tuple[PreTrainedModel, ProcessorMixin]":
     from byorn.models.load import load_spec, load_spec_processor
 
-    spec = build(ModelSpec, values)
     return load_spec(spec), load_spec_processor(spec)
 
 
