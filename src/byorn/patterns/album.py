@@ -9,6 +9,7 @@ from PIL import Image
 from byorn.data.images import image_identity
 from byorn.data.problem import RowProblem
 from byorn.data.row import ImageFile, Row
+from byorn.patterns.halves import digests
 
 SIDE = 64
 GRID = 16
@@ -40,10 +41,15 @@ class Pictures:
 
 
 class Album:
-    """The pictures of rows, kept once they are decoded: 12 kB an image."""
+    """The pictures of rows, kept once they are decoded: 12 kB an image.
+
+    Attributes:
+        digest: Hashes of the rows' names.
+    """
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = rows
+        self.digest = digests(rows)
         self._kept: dict[int, list[np.ndarray]] = {}
         self._coarse: dict[int, np.ndarray] = {}
         self._names: dict[int, str] = {}
@@ -73,13 +79,15 @@ class Album:
         some = np.random.default_rng(0).permutation(numbers)[:_LOOKED_AT]
         first: dict[str, int] = {}
         for number in map(int, some):
-            if self.rows[number].images:
-                first.setdefault(self._name(number), number)
+            if name := self._name(number):
+                first.setdefault(name, number)
         return np.array(sorted(first.values()), dtype=int)
 
     def _name(self, number: int) -> str:
+        """Of the first image; empty without one."""
         if number not in self._names:
-            self._names[number] = image_identity(self.rows[number].images[0])
+            images = self.rows[number].images
+            self._names[number] = image_identity(images[0]) if images else ""
         return self._names[number]
 
     def _images(self, number: int) -> list[np.ndarray]:

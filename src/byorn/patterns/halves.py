@@ -3,8 +3,9 @@
 Who is in which half depends on the rows' names alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 
 import numpy as np
@@ -27,24 +28,37 @@ class Halves:
     held_outside: np.ndarray
 
 
-def split(rows: Sequence[Row], cluster: np.ndarray, others: np.ndarray, most: tuple[int, int]) -> Halves:
+Digest = Callable[[int], bytes]
+"""Number of a row -> hash of its name."""
+
+
+def digests(rows: Sequence[Row]) -> Digest:
+    """The hashes of the rows' names, each computed once."""
+
+    @cache
+    def digest(number: int) -> bytes:
+        row = rows[number]
+        return blake2b(f"{row.id}\t{row.turn}".encode("utf-8", "surrogatepass")).digest()
+
+    return digest
+
+
+def split(digest: Digest, cluster: np.ndarray, others: np.ndarray, most: tuple[int, int]) -> Halves:
     """Halves of a cluster and of other rows, of which at most so many are taken.
 
     Args:
-        rows: All rows.
+        digest: Of all rows, see `digests`.
         cluster, others: Numbers of rows.
         most: Of the cluster, and of the others.
     """
-    inside, held_inside = _halved(_shuffled(rows, cluster)[: most[0]])
-    outside, held_outside = _halved(_shuffled(rows, others)[: most[1]])
+    inside, held_inside = _halved(_shuffled(digest, cluster)[: most[0]])
+    outside, held_outside = _halved(_shuffled(digest, others)[: most[1]])
     return Halves(inside=inside, outside=outside, held_inside=held_inside, held_outside=held_outside)
 
 
-def _shuffled(rows: Sequence[Row], numbers: np.ndarray) -> np.ndarray:
+def _shuffled(digest: Digest, numbers: np.ndarray) -> np.ndarray:
     """The numbers in an order that has nothing to do with the rows' content, nor with where they stand."""
-    named = {int(number): f"{rows[number].id}\t{rows[number].turn}" for number in numbers}
-    digests = {number: blake2b(name.encode("utf-8", "surrogatepass")).digest() for number, name in named.items()}
-    return np.array(sorted(digests, key=digests.__getitem__), dtype=int)
+    return np.array(sorted(map(int, numbers), key=digest), dtype=int)
 
 
 def _halved(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

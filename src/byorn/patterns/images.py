@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import mannwhitneyu
 
 from byorn.patterns.album import SIDE, Album, Pictures
 from byorn.patterns.halves import Halves, split
@@ -114,7 +113,7 @@ def promise(album: Album, cluster: np.ndarray, others: np.ndarray) -> float:
 
 
 def _halves(album: Album, cluster: np.ndarray, others: np.ndarray) -> Halves:
-    return split(album.rows, album.distinct(cluster), album.distinct(others), (MOST_INSIDE, MOST_OUTSIDE))
+    return split(album.digest, album.distinct(cluster), album.distinct(others), (MOST_INSIDE, MOST_OUTSIDE))
 
 
 def _confirmed(inside: Pictures, outside: Pictures, held_inside: Pictures, held_outside: Pictures) -> list[Pattern]:
@@ -227,5 +226,7 @@ def _magnitudes(pictures: np.ndarray) -> np.ndarray:
 
 def _strength(inside: np.ndarray, outside: np.ndarray) -> tuple[float, float]:
     """AUC, and the p-value that images of the cluster do not score higher."""
+    from scipy.stats import mannwhitneyu
+
     test = mannwhitneyu(inside, outside, alternative="greater", method="asymptotic" if len(inside) > 20 else "auto")
     return float(test.statistic / (len(inside) * len(outside))), float(test.pvalue)

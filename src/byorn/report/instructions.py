@@ -12,7 +12,7 @@ import numpy as np
 
 from byorn.data.row import Row
 from byorn.evaluation.comparisons import holm
-from byorn.patterns.halves import Halves, split
+from byorn.patterns.halves import Halves, digests, split
 from byorn.phrases.words import ends_of, words_of
 from byorn.report.odds import Odds, odds
 
@@ -43,7 +43,7 @@ class SharedText:
 
 def shared_text(rows: Sequence[Row], cluster: np.ndarray, others: np.ndarray) -> list[SharedText]:
     """What the instructions of a cluster share, the clearest first; nothing where nothing is confirmed."""
-    halves = split(rows, cluster, others, (MOST_INSIDE, MOST_OUTSIDE))
+    halves = split(digests(rows), cluster, others, (MOST_INSIDE, MOST_OUTSIDE))
     if min(len(halves.held_inside), len(halves.held_outside)) == 0:
         return []
     features = {int(number): features_of(rows[number].instruction) for number in np.concatenate(list(_all(halves)))}
