@@ -79,7 +79,7 @@ def test_pairs_keep_their_order_and_held_out_rows_share_no_image(tmp_path, prepa
     train, test = rows_in(tmp_path / "cgd"), rows_in(tmp_path / "cgd-test")
     assert len(test) == 2
     assert 20 - 3 * 2 <= len(train) < 20 - 2
-    for row in train + test:
+    for row in [*train, *test]:
         at = COLORS.index(colors(row)[0])
         assert colors(row)[1] == COLORS[(at + 1) % len(COLORS)]
     sources = [{name for row in rows for name in row.meta["sources"]} for rows in (train, test)]
