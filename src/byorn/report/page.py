@@ -196,7 +196,7 @@ def _finding(evidence: Evidence, finding: Finding) -> FindingShown:
 
 def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
     others = max(1, evidence.counts.rows - len(cluster))
-    by_shortcut = "a pattern in the images tells who carries it, for which the model sees no reason in them"
+    by_shortcut = "a pattern in the images tells who carries it, and the model sees no reason for it there"
     by_score = f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it"
     facts = [
         f"{by_shortcut if cluster.statistic == SHORTCUT else by_score} (by {cluster.statistic}, "

@@ -74,8 +74,9 @@ def _rule(evidence: Evidence) -> list[str]:
         ]
     return [
         "The rule evidence flags groups of rows that share a phrase and are the least plausible ones to a model that "
-        f"has briefly adapted to the other half of the data: {number(counts.flagged - counts.unscored)} rows, of "
-        f"which {counts.expected:,.1f} are expected to be poisoned. Of clean data it flags next to none."
+        "has briefly adapted to the other half of the data, or whose images give the phrase away without a reason: "
+        f"{number(counts.flagged - counts.unscored)} rows, of which {counts.expected:,.1f} are expected to be "
+        "poisoned. Of clean data it flags next to none."
     ]
 
 
@@ -97,9 +98,9 @@ def _source(evidence: Evidence, column: Column, value: Value) -> str:
 def _found_by(cluster: Cluster, phrase: str) -> str:
     if cluster.statistic == SHORTCUT:
         return (
-            f"A pattern in their images tells which {number(len(cluster))} responses contain {phrase}, for which the "
-            f"model sees no reason in them; phrases of clean data come with one with {p_in_words(cluster.p_value)}, "
-            "corrected for every phrase that was looked at."
+            f"A pattern in the images tells which responses contain {phrase} ({number(len(cluster))} of them), and the "
+            f"model sees no reason for it there; in clean data that happens with {p_in_words(cluster.p_value)}, "
+            "corrected for every phrase that was measured."
         )
     return (
         f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses (by {cluster.statistic}) "
