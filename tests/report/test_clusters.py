@@ -7,6 +7,7 @@ import pytest
 from made_runs import attacked, clean_rows, made_run, of_evidence, poisoned
 
 from byorn.data.row import user_message
+from byorn.flagging.evidence import flag_evidence
 from byorn.phrases.counting import count_phrases
 from byorn.phrases.groups import Group
 from byorn.phrases.spelling import extended
@@ -142,3 +143,16 @@ def test_two_groups_that_grow_to_the_same_rows_are_one():
         for phrase, span in {"visit our": (0, 9), "our shop": (0, 12), "shop": (0, 12), "call": (8, 20)}.items()
     ]
     assert [group.phrase for group in distinct(groups)] == ["our shop", "call"]
+
+
+def test_a_group_that_only_its_images_give_away_is_named_and_the_report_says_so():
+    run = attacked(300, 30)
+    plausible = np.random.default_rng(0).normal(2, 0.3, 300)
+    values = dict.fromkeys(("nll", "adapted", "adapted_contrast"), plausible) | {"shortcut": np.zeros(300)}
+    values["shortcut"][:30] = 5.5
+    metadata = {**run.scores.metadata, **Course((4.0, 3.0)).as_metadata()}
+    scores = judged(replace(run.scores, values=values, metadata=metadata), [row.response for row in run.rows])
+    run = replace(run, scores=scores, flags=flag_evidence(scores), statistic="evidence")
+    (cluster,) = find_clusters(run).found
+    assert (cluster.phrase, cluster.statistic, cluster.flagged) == ("visit our shop", "shortcut", 30)
+    assert judge(gather(run)).grounds[0].startswith("A pattern in the images tells which responses contain")
