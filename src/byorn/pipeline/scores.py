@@ -107,7 +107,7 @@ def _add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -
                 say(f"scoring {len(rows)} rows by the half that they are not in, {NAMES[file.stem]}")
                 score_inputs(part, file, batch_size, using, fitted.course.as_metadata())
     adapted, swapped = (_beside(file, inputs) for file in (own, other))
-    say("looking for what the images of rows share that say what they give no reason for")
+    say("looking for phrases that images give away without giving a reason")
     judged = with_evidence(scores, adapted, swapped, pairs, inputs.rows, Course.of(adapted.metadata))
     return _kept(judged, path, adapted, swapped)
 
