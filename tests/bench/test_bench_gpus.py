@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from byorn.bench import run as bench
+from byorn.bench.settings import BenchSpec
 from byorn.errors import ConfigError
-from byorn.pipeline.settings import BenchSpec
 
 SCRIPT = """
 import os, time
@@ -43,7 +43,7 @@ def test_gpus_are_ranges_and_numbers(text: str, numbers: list[int]) -> None:
     assert BenchSpec(gpus=text).numbers == numbers
 
 
-@pytest.mark.parametrize("text", ["all", "0-", "-1", "1;2", "0-2,1"])
+@pytest.mark.parametrize("text", ["all", "0-", "-1", "1;2", "0-2,1", "3-1", "0-9999999999"])
 def test_anything_else_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(ConfigError, match="gpus: ") as refused:
         BenchSpec(gpus=text)

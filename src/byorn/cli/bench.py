@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
+from byorn.bench.settings import BenchSpec
 from byorn.cli.arguments import Command, Positional, Values
-from byorn.pipeline.settings import BenchSpec
 from byorn.runs.settings import Common
 from byorn.settings import build
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from byorn.errors import ConfigError
 from byorn.models.spec import LoraSpec
 from byorn.settings import at_least, below, check_settings, not_empty, positive, setting
 
@@ -271,38 +270,3 @@ class PushSpec:
 
     def __post_init__(self) -> None:
         check_settings(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchSpec:
-    """Experiments and their results."""
-
-    experiments: Path = setting(Path("benchmarks/experiments"), help="experiment files", metavar="DIR")
-    results: Path = setting(Path("benchmarks/results"), help="result files, tables and plots", metavar="DIR")
-    work: Path = setting(Path("runs/bench"), help="data, adapters and predictions; safe to delete", metavar="DIR")
-    only: str = setting("*", help="run: cells whose EXPERIMENT/CELL fits, as in a shell", metavar="PATTERN")
-    jobs: int = setting(1, help="run: processes at a time", check=positive)
-    gpus: str = setting("", help="run: GPUs, one for each process: 0-7, or 0,2,5", shown="all see all", metavar="LIST")
-    format: str | None = setting(
-        None, help="table: markdown, html or json; plot: svg or png", shown="markdown, svg", metavar="NAME"
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-        _ = self.numbers
-
-    @property
-    def numbers(self) -> list[int]:
-        """The GPUs, in the order given.
-
-        Raises:
-            ConfigError: That is no list of numbers, or one comes twice.
-        """
-        parts = [part.partition("-") for part in self.gpus.split(",") if part.strip()]
-        try:
-            found = [gpu for first, dash, last in parts for gpu in range(int(first), int(last if dash else first) + 1)]
-        except ValueError:
-            raise ConfigError(f"gpus: {self.gpus!r} is no list of numbers; write 0-7, or 0,2,5") from None
-        if len(set(found)) < len(found):
-            raise ConfigError(f"gpus: {self.gpus!r} names one twice; each process gets its own")
-        return found

@@ -1,0 +1,48 @@
+"""What the bench is asked, declared once. No torch here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from byorn.errors import ConfigError
+from byorn.settings import check_settings, positive, setting
+
+_MOST_GPUS = 1024
+"""Of one range."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSpec:
+    """Experiments and their results."""
+
+    experiments: Path = setting(Path("benchmarks/experiments"), help="experiment files", metavar="DIR")
+    results: Path = setting(Path("benchmarks/results"), help="result files, tables and plots", metavar="DIR")
+    work: Path = setting(Path("runs/bench"), help="data, adapters and predictions; safe to delete", metavar="DIR")
+    only: str = setting("*", help="run: cells whose EXPERIMENT/CELL fits, as in a shell", metavar="PATTERN")
+    jobs: int = setting(1, help="run: processes at a time", check=positive)
+    gpus: str = setting("", help="run: GPUs, one for each process: 0-7, or 0,2,5", shown="all see all", metavar="LIST")
+    format: str | None = setting(
+        None, help="table: markdown, html or json; plot: svg or png", shown="markdown, svg", metavar="NAME"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        _ = self.numbers
+
+    @property
+    def numbers(self) -> list[int]:
+        """The GPUs, in the order given.
+
+        Raises:
+            ConfigError: That is no list of numbers, or one comes twice.
+        """
+        parts = [part.partition("-") for part in self.gpus.split(",") if part.strip()]
+        try:
+            spans = [range(int(first), int(last if dash else first) + 1) for first, dash, last in parts]
+        except ValueError:
+            raise ConfigError(f"gpus: {self.gpus!r} is no list of numbers; write 0-7, or 0,2,5") from None
+        if any(not 0 < len(span) <= _MOST_GPUS for span in spans):
+            raise ConfigError(f"gpus: {self.gpus!r} names none, or too many; write 0-7, or 0,2,5")
+        found = [gpu for span in spans for gpu in span]
+        if len(set(found)) < len(found):
+            raise ConfigError(f"gpus: {self.gpus!r} names one twice; each process gets its own")
+        return found
