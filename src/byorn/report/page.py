@@ -15,7 +15,7 @@ from byorn.report.thumbnails import picture
 from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_words
 from byorn.report.visible import Piece, name_of, pieces, plain
 from byorn.report.words import higher_means, number, percent, short
-from byorn.scoring.evidence import LEVEL
+from byorn.scoring.evidence import KINDS, LEVEL
 from byorn.scoring.statistics import EVIDENCE, SHORTCUT, unit_of
 
 FINDINGS = 6
@@ -28,7 +28,7 @@ LEAST = {
 """What the rows with the highest scores are; True for evidence."""
 BY_CHANCE = {
     False: "The line stands at a share of the rows, so clean data have rows right of it just as well.",
-    True: f"Clean data have a row right of the line about once in {number(round(1 / LEVEL))} sets.",
+    True: f"Clean data have a row right of the line about once in {number(round(1 / (KINDS * LEVEL)))} sets.",
 }
 """What the threshold means where nothing is planted."""
 

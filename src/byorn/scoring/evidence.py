@@ -28,7 +28,8 @@ from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE, SHORTC
 from byorn.scoring.table import Scores
 
 LEVEL = 0.001
-"""How often a group of a clean data set may stand out by chance."""
+"""How often a group of a clean data set may stand out by chance, of either kind: by scores, and by shortcuts."""
+KINDS = 2
 LOOKED_AT = ("nll", ADAPTED, ADAPTED_CONTRAST)
 TOGETHER = (ADAPTED, ADAPTED_CONTRAST)
 """What is looked at as one, too: a planted response is unusual in both."""
