@@ -14,6 +14,18 @@ from byorn.runs.stopping import Terminated
 HOST = "127.0.0.1"
 
 
+class _Server(uvicorn.Server):
+    """Says that it is ready only once it heeds signals: before, Python may raise the interrupt where nobody catches it."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
 def serve(desk: Desk, port: int, ready: Callable[[str], None]) -> None:
     """Serve the page on the loopback interface; returns when it is interrupted.
 
@@ -38,9 +50,9 @@ def serve(desk: Desk, port: int, ready: Callable[[str], None]) -> None:
             guard, log_level="error", access_log=False, server_header=False, proxy_headers=False, ws="none",
             lifespan="off", timeout_graceful_shutdown=2,
         )  # fmt: skip
+        link = f"http://{HOST}:{taken}/?token={guard.token}"
         try:
-            ready(f"http://{HOST}:{taken}/?token={guard.token}")
-            uvicorn.Server(config).run(sockets=[listener])
+            _Server(config, lambda: ready(link)).run(sockets=[listener])
         except Terminated:
             raise
         except KeyboardInterrupt:  # how people end it
