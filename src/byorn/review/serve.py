@@ -15,7 +15,7 @@ HOST = "127.0.0.1"
 
 
 class _Server(uvicorn.Server):
-    """Says that it is ready only once it heeds signals: before, Python may raise the interrupt where nobody catches it."""
+    """Says that it is ready only once it heeds signals: an interrupt before may be raised where nobody catches it."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
