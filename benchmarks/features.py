@@ -1,10 +1,13 @@
-"""What image features that are kept save: CPU seconds of one thread with `feature_cache` and without, in turn.
+"""What a frozen vision tower costs: CPU seconds of one thread, run again in every pass, or its features kept, in turn.
 
     OMP_NUM_THREADS=1 python benchmarks/features.py --rows 128
     OMP_NUM_THREADS=1 python benchmarks/features.py --model recipes/real/model --plugin recipes/real/tower.py \\
         --rows 32 --batch 8 --epochs 1 --no-evidence
-    OMP_NUM_THREADS=1 python benchmarks/features.py --model qwen --rows 64
+    OMP_NUM_THREADS=1 python benchmarks/features.py --model qwen --rows 16 --batch 8 --epochs 1 --no-evidence \\
+        --arms backward forward kept
 
+Arms: `kept` has a `feature_cache`; `forward` has none; in `backward` training runs a frozen tower backward, too, as
+transformers does with activation checkpointing.
 Phases: a first pass of scores, a second one, the evidence (adaptation and two more passes), and training with a fifth
 of the rows flagged, sampling included. `qwen` is Qwen2.5-VL with random weights, an eighth of the 3B's width and a
 quarter of its depth in tower and language model alike, at 448 x 448 pixels. `tower` is the time of forward passes
@@ -37,8 +40,10 @@ from byorn.runs.batches import WHOLE
 from byorn.runs.narrate import quiet_libraries
 from byorn.scoring.score import evidence_together, score_dataset
 from byorn.testing import build_family
+from byorn.training.frozen import FrozenTower
 
 SIDE = 448
+ARMS = ("backward", "forward", "kept")
 
 
 @dataclass
@@ -60,8 +65,11 @@ class Tower:
         self.calls += 1
 
 
-def measure(spec: ModelSpec, rows: list[Row], poisoned: np.ndarray, given: argparse.Namespace) -> dict[str, Any]:
+def measure(
+    arm: str, spec: ModelSpec, rows: list[Row], poisoned: np.ndarray, given: argparse.Namespace
+) -> dict[str, Any]:
     """Seconds by phase, those inside the tower among them, and the scores."""
+    spec = replace(spec, feature_cache=given.cache if arm == "kept" else 0.0)
     clock, tower = Clock(), Tower()
     model, processor = load_spec(spec), load_spec_processor(spec)
     tower.watch(model)
@@ -87,6 +95,8 @@ def measure(spec: ModelSpec, rows: list[Row], poisoned: np.ndarray, given: argpa
             model, ByornConfig(folder, **{**TRAINING, **further}), train_dataset=to_dataset(rows, poisoned.tolist()),
             processing_class=processor, peft_config=default_lora(model),
         )  # fmt: skip
+        if arm == "backward":
+            trainer.remove_callback(FrozenTower)
         with phase("train"):
             trainer.train()
     return {"seconds": clock.seconds, "tower": inside, "calls": tower.calls, "nll": scores.nll.tolist()}
@@ -116,35 +126,37 @@ def small_qwen(folder: Path) -> str:
 
 
 def run(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """The arms in turn; the first turn warms up on a few rows and is left out."""
+    """The arms in turn."""
     name = small_qwen(folder / "qwen") if given.model == "qwen" else given.model
     spec = ModelSpec(name=name, device="cpu", dtype="float32")
     drawn = (load_model("embedded", device="cpu"), load_processor("embedded"))
     rows, poisoned = planted(Set("captions", "sentence", 0.2), given.rows, given.seed, folder, *drawn)
     found = []
     for turn in range(given.turns):
-        for cache in (0.0, given.cache):
-            line = measure(replace(spec, feature_cache=cache), rows, poisoned, given)
-            line |= {"model": given.model, "rows": len(rows), "feature_cache": cache, "turn": turn}
+        for arm in given.arms:
+            line = measure(arm, spec, rows, poisoned, given)
+            line |= {"model": given.model, "rows": len(rows), "arm": arm, "turn": turn}
             found.append(line)
             print({key: value for key, value in line.items() if key != "nll"}, flush=True)
     return found
 
 
 def report(lines: list[dict[str, Any]]) -> str:
-    """A line a phase: seconds without and with, their ratio in each turn, and the tower's share before and after."""
-    text = ["| phase | s without | s with | with / without, by turn | tower before | after |", "|---" * 6 + "|"]
-    without = [line for line in lines if not line["feature_cache"]]
-    kept = [line for line in lines if line["feature_cache"]]
-    for phase in [*without[0]["seconds"], "all"]:
-        a, b = ([_sum(line["seconds"], phase) for line in arm] for arm in (without, kept))
-        shares = [
-            sum(_sum(line["tower"], phase) for line in arm) / sum(seconds) for arm, seconds in ((without, a), (kept, b))
-        ]
-        ratios = ", ".join(f"{y / x:.3f}" for x, y in zip(a, b, strict=True))
-        text.append(f"| {phase} | {np.mean(a):.1f} | {np.mean(b):.1f} | {ratios} | {shares[0]:.1%} | {shares[1]:.1%} |")
-    first, second = (np.array(arm[0]["nll"]) for arm in (without, kept))
-    text.append(f"\nlargest difference of a score: {np.abs(first - second).max():.1e} nats")
+    """A line a phase and arm: seconds, their ratio to the first arm's in each turn, and the tower's share."""
+    arms: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        arms.setdefault(line["arm"], []).append(line)
+    first = next(iter(arms.values()))
+    text = ["| phase | arm | s | over the first arm, by turn | tower |", "|---" * 5 + "|"]
+    for phase in [*first[0]["seconds"], "all"]:
+        for arm, found in arms.items():
+            seconds = [_sum(line["seconds"], phase) for line in found]
+            before = [_sum(line["seconds"], phase) for line in first]
+            ratios = ", ".join(f"{y / x:.3f}" for x, y in zip(before, seconds, strict=True))
+            share = sum(_sum(line["tower"], phase) for line in found) / sum(seconds)
+            text.append(f"| {phase} | {arm} | {np.mean(seconds):.1f} | {ratios} | {share:.1%} |")
+    scores = np.array([found[0]["nll"] for found in arms.values()])
+    text.append(f"\nlargest difference of a score: {np.ptp(scores, axis=0).max():.1e} nats")
     return "\n".join(text)
 
 
@@ -160,6 +172,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=["forward", "kept"])
     parser.add_argument("--cache", type=float, default=2.0, help="gigabytes")
     parser.add_argument("--seed", type=int, default=51)
     parser.add_argument("--no-evidence", action="store_true")

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-import byorn.scoring.score
 from byorn.cli.main import main
 from byorn.data.files import write_rows
+from byorn.scoring.likelihood import tokens_of
 from byorn.testing import save_tiny, tiny_rows
 
 SCAN = "scan --rule paper --model model --data data --device cpu --score-batch-size 4 --out run"
@@ -71,17 +71,17 @@ def test_a_terminal_that_cannot_show_the_responses_gets_escapes(place: Path) -> 
 def test_sigterm_keeps_what_was_scored_and_ends_with_143(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    score: Any = byorn.scoring.score.response_tokens
+    score = tokens_of
     scored: list[int] = []
 
-    def stopping(model: Any, collator: Any, samples: Any, ends: Any) -> Any:
+    def stopping(model: Any, inputs: Any, ends: Any) -> Any:
         if scored == [4]:
             os.kill(os.getpid(), signal.SIGTERM)
-        scored.append(len(samples))
-        return score(model, collator, samples, ends)
+        scored.append(len(inputs["labels"]))
+        return score(model, inputs, ends)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(byorn.scoring.score, "response_tokens", stopping)
+    monkeypatch.setattr("byorn.scoring.scorer.tokens_of", stopping)
     assert main(SCAN.split()) == 143
     assert "terminated; run the same command again" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == before

@@ -13,7 +13,7 @@ from scoring_oracle import NO_END, broken, mixed_rows, nll_of, with_template
 from byorn.data.dataset import to_dataset
 from byorn.errors import ConfigError
 from byorn.flagging.percentile import flag_percentile
-from byorn.scoring import score
+from byorn.scoring.likelihood import tokens_of
 from byorn.scoring.score import score_dataset
 from byorn.testing import tiny_model, tiny_rows
 
@@ -52,15 +52,15 @@ def test_an_image_token_in_a_response_does_not_stop_the_others(model: Any, proce
 
 
 def test_a_batch_that_does_not_fit_is_halved(model: Any, processor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, sizes, real = tiny_rows(5), [], score.response_tokens
+    rows, sizes = tiny_rows(5), []
 
-    def small_memory(model: Any, collator: Any, samples: Any, ends: Any) -> Any:
-        sizes.append(len(samples))
-        if len(samples) > 2:
+    def small_memory(model: Any, inputs: Any, ends: Any) -> Any:
+        sizes.append(len(inputs["labels"]))
+        if sizes[-1] > 2:
             raise torch.OutOfMemoryError("no memory")
-        return real(model, collator, samples, ends)
+        return tokens_of(model, inputs, ends)
 
-    monkeypatch.setattr(score, "response_tokens", small_memory)
+    monkeypatch.setattr("byorn.scoring.scorer.tokens_of", small_memory)
     scores = score_dataset(model, processor, to_dataset(rows), batch_size=5)
     assert sizes == [5, 2, 3, 1, 2]
     np.testing.assert_allclose(scores.nll, [nll_of(model, processor, row) for row in rows], atol=1e-5, rtol=0)
@@ -70,7 +70,7 @@ def test_a_lost_device_stops_the_run(model: Any, processor: Any, monkeypatch: py
     def lost(*args: Any) -> Any:
         raise torch.AcceleratorError("device-side assert")
 
-    monkeypatch.setattr(score, "response_tokens", lost)
+    monkeypatch.setattr("byorn.scoring.scorer.tokens_of", lost)
     with pytest.raises(torch.AcceleratorError):
         score_dataset(model, processor, to_dataset(tiny_rows(2)))
 

@@ -11,7 +11,7 @@ from byorn.data.dataset import to_dataset
 from byorn.errors import MismatchError
 from byorn.runs.journal import Journal
 from byorn.runs.sealed import opened_line, sealed_line
-from byorn.scoring import score
+from byorn.scoring.reader import Reader
 from byorn.scoring.score import FIELDS, score_dataset
 from byorn.scoring.statistics import STATISTICS
 from byorn.testing import tiny_rows
@@ -23,11 +23,11 @@ import os, signal, sys
 from pathlib import Path
 import torch
 from byorn.data.dataset import to_dataset
-from byorn.scoring import score
+from byorn.scoring import score, scorer
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 
 torch.set_num_threads(1)
-real, calls = score.response_tokens, []
+real, calls = scorer.tokens_of, []
 
 def dying(*args):
     calls.append(args)
@@ -35,7 +35,7 @@ def dying(*args):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*args)
 
-score.response_tokens = dying
+scorer.tokens_of = dying
 processor = tiny_processor()
 dataset, model = to_dataset(tiny_rows(7)), tiny_model(processor=processor)
 score.score_dataset(model, processor, dataset, batch_size=2, metadata={IDENTITY!r}, journal=Path(sys.argv[1]))
@@ -50,13 +50,14 @@ def record(name: str, nll: float = 1.5) -> dict[str, Any]:
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the rows that go through the model."""
-    ids, real = [], score.response_tokens
+    ids, real = [], Reader.take
 
-    def counting(model: Any, collator: Any, samples: Any, ends: Any) -> Any:
-        ids.extend(sample["id"] for sample in samples)
-        return real(model, collator, samples, ends)
+    def counting(reader: Any, batch: Any) -> Any:
+        read = real(reader, batch)
+        ids.extend(name["id"] for name in read.names)
+        return read
 
-    monkeypatch.setattr(score, "response_tokens", counting)
+    monkeypatch.setattr(Reader, "take", counting)
     return ids
 
 

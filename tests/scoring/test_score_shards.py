@@ -14,7 +14,7 @@ from byorn.runs.batches import WHOLE, Shard, shard_batches
 from byorn.runs.journal import Journal
 from byorn.runs.sealed import sealed_line
 from byorn.runs.stage import all_records, open_journal
-from byorn.scoring import score
+from byorn.scoring.reader import Reader
 from byorn.scoring.score import FIELDS, score_dataset, score_shard
 from byorn.scoring.statistics import STATISTICS
 from byorn.scoring.table import from_records
@@ -44,13 +44,14 @@ def process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the rows that go through the model."""
-    ids, real = [], score.response_tokens
+    ids, real = [], Reader.take
 
-    def counting(model: Any, collator: Any, samples: Any, ends: Any) -> Any:
-        ids.extend(sample["id"] for sample in samples)
-        return real(model, collator, samples, ends)
+    def counting(reader: Any, batch: Any) -> Any:
+        read = real(reader, batch)
+        ids.extend(name["id"] for name in read.names)
+        return read
 
-    monkeypatch.setattr(score, "response_tokens", counting)
+    monkeypatch.setattr(Reader, "take", counting)
     return ids
 
 

@@ -26,7 +26,8 @@ from byorn.scoring.contrast import Swapped, paired, with_contrast
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import with_evidence
 from byorn.scoring.folds import content_folds
-from byorn.scoring.score import FIELDS, WORD_FIELDS, fitted_scorer, scorer
+from byorn.scoring.score import FIELDS, WORD_FIELDS
+from byorn.scoring.scorer import fitted_scorer, scorer
 from byorn.scoring.statistics import EVIDENCE
 from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
 

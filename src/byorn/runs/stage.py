@@ -44,6 +44,16 @@ class Joint(Protocol):
         """Go on until they are done."""
 
 
+@runtime_checkable
+class Ahead(Protocol):
+    """A `Compute` that reads a batch before it is asked for."""
+
+    def __call__(self, batch: Sequence[int]) -> Iterable[tuple[int, Record]]: ...
+
+    def expect(self, batches: Sequence[Sequence[int]]) -> None:
+        """What will be asked for, in this order."""
+
+
 def fill(
     log: Journal,
     order: Sequence[int],
@@ -68,6 +78,8 @@ def fill(
         wanted: Whether to show one.
     """
     batches = shard_batches(order, batch_size, shard, log.finished)
+    if isinstance(compute, Ahead):
+        compute.expect(batches)
     with progress(sum(map(len, batches)), phase, wanted=wanted) as bar:
         for batch in batches:
             for index, record in compute(batch):

@@ -11,7 +11,7 @@ from typing import Any
 
 from byorn.errors import ModelError
 from byorn.models.sharding import is_sharded, most
-from byorn.runs.stage import Compute, Record
+from byorn.runs.stage import Ahead, Compute, Record
 from byorn.text import first_line
 
 
@@ -40,6 +40,11 @@ class Alike:
             yield from self.compute(batch)
         finally:
             hook.remove()
+
+    def expect(self, batches: Sequence[Sequence[int]]) -> None:
+        """As what it computes may want to know."""
+        if isinstance(self.compute, Ahead):
+            self.compute.expect(batches)
 
     def _announce(self, *_: object) -> None:
         most(self.model, 1)

@@ -102,10 +102,19 @@ def response_tokens(
         samples: Dicts with `prompt`, `completion` (messages) and `images` (decoded). They are not changed.
         end_ids: The token ids that end a turn.
     """
+    return tokens_of(model, collated(collator, samples), end_ids)
+
+
+def collated(collator: Any, samples: Sequence[dict[str, Any]]) -> Any:
+    """The samples as a batch of tensors, their labels among them."""
+    # TRL's collator writes into the rows that it gets
+    return collator([{key: sample[key] for key in ("prompt", "completion", "images")} for sample in samples])
+
+
+def tokens_of(model: Any, batch: Any, end_ids: Sequence[int]) -> list[ResponseTokens]:
+    """`response_tokens` of a batch from `collated`."""
     import torch
 
-    # TRL's collator writes into the rows that it gets
-    batch = collator([{key: sample[key] for key in ("prompt", "completion", "images")} for sample in samples])
     labels = batch["labels"]
     with torch.no_grad(), never_alone(model):
         output = model(**place_inputs(batch, model), fused_lm_head=True)

@@ -1,28 +1,22 @@
-"""Score a whole data set: batches of similar length, a progress bar, a journal, and no row that can stop the others."""
+"""Score a whole data set: batches of similar length, a progress bar, a journal."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from byorn.data.row import Row
-from byorn.models.template import end_ids
 from byorn.runs.batches import WHOLE, Shard, length_order
 from byorn.runs.journal import Journal
 from byorn.runs.stage import Compute, fill
-from byorn.scoring.adaptation import CrossFitted, cross_fitted
-from byorn.scoring.alike import ForwardError, alike
+from byorn.scoring.adaptation import cross_fitted
 from byorn.scoring.contrast import Swapped, paired
 from byorn.scoring.evidence import with_evidence
 from byorn.scoring.folds import content_folds
-from byorn.scoring.likelihood import ResponseTokens, build_collator, response_tokens, scoring
-from byorn.scoring.statistics import STATISTICS, statistics_of
+from byorn.scoring.scorer import fitted_scorer, scorer
+from byorn.scoring.statistics import STATISTICS
 from byorn.scoring.table import Scores, from_records
-from byorn.scoring.words import word_costs
-from byorn.text import first_line
 
 FIELDS = frozenset({"id", "turn", *STATISTICS, "tokens", "reason"})
 """Of a record of the journal."""
@@ -83,42 +77,6 @@ def score_shard(
         fill(log, length_order(dataset), batch_size, compute, shard=shard, phase="scoring", wanted=progress)
 
 
-@contextmanager
-def scorer(model: Any, processor: Any, dataset: Any) -> Iterator[Compute]:
-    """The function of a stage that scores a batch of rows, while the model is set up for it."""
-    collator = build_collator(processor)
-    ends = end_ids(model, processor)
-    with scoring(model):
-        spare = partial(_spare, model, collator, dataset, ends)
-        yield alike(model, lambda batch: _score_batch(model, collator, dataset, batch, ends), spare)
-
-
-@contextmanager
-def fitted_scorer(fitted: CrossFitted, processor: Any, dataset: Any, rows: Sequence[int]) -> Iterator[Compute]:
-    """The function of a stage that scores each row by the model that was adapted to the fold which it is not in, and
-    tells what each of its words costs.
-
-    Args:
-        fitted: From `byorn.scoring.adaptation.cross_fitted`.
-        processor: The processor of its model.
-        dataset: What is scored.
-        rows: Which row of the adapted data set each of its items is.
-    """
-    model = fitted.model
-    collator = build_collator(processor)
-    ends = end_ids(model, processor)
-
-    def compute(batch: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
-        for fold in (0, 1):
-            if part := [item for item in batch if fitted.fold[rows[item]] != bool(fold)]:
-                fitted.use(fold)
-                yield from _score_batch(model, collator, dataset, part, ends, processor)
-
-    fitted.adapt()
-    with scoring(model, adapters=True):
-        yield alike(model, compute, partial(_spare, model, collator, dataset, ends))
-
-
 def score_together(model: Any, processor: Any, dataset: Any, shard: Shard, **options: Any) -> Scores:
     """`score_dataset` by the processes of one process group: each scores its shard, and all get the same scores."""
     with scorer(model, processor, dataset) as compute:
@@ -148,61 +106,3 @@ def _together(dataset: Any, shard: Shard, compute: Compute, *, batch_size: int, 
         fill(log, length_order(dataset), batch_size, compute, shard=shard, phase="scoring", wanted=progress)
         records = dict(gather_object(list(log.finished.items())))
     return from_records([records[index] for index in range(len(dataset))], {})
-
-
-def _score_batch(
-    model: Any, collator: Any, dataset: Any, batch: Sequence[int], ends: Sequence[int], speller: Any = None
-) -> list[tuple[int, dict[str, Any]]]:
-    """Records of a batch, with the costs of words by a processor that spells them; after a failure its halves are
-    tried, down to the row that is at fault.
-    """
-    import torch
-
-    try:
-        samples = [dataset[index] for index in batch]
-        found = response_tokens(model, collator, samples, ends)
-        return [
-            (index, _record(sample, index, tokens, speller))
-            for index, sample, tokens in zip(batch, samples, found, strict=True)
-        ]
-    except (torch.AcceleratorError, ForwardError):  # the device is lost, and every later row would be blamed for it
-        raise
-    except Exception as error:  # decoders and processors fail on hostile rows in every way there is
-        if len(batch) == 1:
-            return [(batch[0], _failure(dataset, batch[0], error, speller))]
-    torch.cuda.empty_cache()
-    middle = len(batch) // 2
-    halves = (batch[:middle], batch[middle:])
-    return [record for half in halves for record in _score_batch(model, collator, dataset, half, ends, speller)]
-
-
-def _spare(model: Any, collator: Any, dataset: Any, ends: Sequence[int]) -> None:
-    """Run the model once, on the first row that reaches it."""
-    for index in range(len(dataset)):
-        try:
-            response_tokens(model, collator, [dataset[index]], ends)
-            return
-        except ForwardError:
-            raise
-        except Exception:  # as in a batch of its own, where it gets its reason
-            continue
-
-
-def _record(sample: dict[str, Any], index: int, tokens: ResponseTokens, speller: Any) -> dict[str, Any]:
-    statistics = statistics_of(tokens.log_probs)
-    failure = "the model gave no finite likelihood" if len(tokens.ids) else "the response has no tokens"
-    reason = None if np.isfinite(statistics["nll"]) else failure
-    record = {**_key(sample, index), **statistics, "tokens": len(tokens.ids), "reason": reason}
-    return record if speller is None else {**record, "words": [] if reason else word_costs(speller, tokens)}
-
-
-def _failure(dataset: Any, index: int, error: Exception, speller: Any) -> dict[str, Any]:
-    columns = [name for name in ("id", "turn") if name in dataset.column_names]
-    sample = dataset.select_columns(columns)[index] if columns else {}
-    reason = f"{type(error).__name__}: {first_line(error)}"
-    record = {**_key(sample, index), **statistics_of(np.empty(0)), "tokens": 0, "reason": reason}
-    return record if speller is None else {**record, "words": []}
-
-
-def _key(sample: dict[str, Any], index: int) -> dict[str, Any]:
-    return {"id": str(sample.get("id", index)), "turn": int(sample.get("turn", 0))}

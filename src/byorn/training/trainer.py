@@ -39,6 +39,7 @@ from byorn.training.config import ByornConfig, output_folder
 from byorn.training.decide import decide
 from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept, written
 from byorn.training.finite import FiniteGradients, require_finite_weights
+from byorn.training.frozen import FrozenTower
 from byorn.training.processes import SameSteps, rows_a_step
 from byorn.training.progress import show_progress
 from byorn.training.push import push_trained
@@ -133,6 +134,7 @@ class ByornTrainer(SFTTrainer):
         self.add_callback(SameSteps(rows_a_step(args)))
         self.add_callback(self.tally)
         self.add_callback(FiniteGradients())
+        self.add_callback(FrozenTower())
         self._decide(flags)
         if args.replacement == "drop":
             self._keep(~self.flagged)

@@ -1,0 +1,85 @@
+"""While the model works on a batch, the next one is read; what is scored is the same."""
+
+import threading
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from scoring_oracle import broken
+
+from byorn.data.dataset import to_dataset
+from byorn.scoring import scorer
+from byorn.scoring.reader import Reader, reading
+from byorn.scoring.score import score_dataset
+from byorn.testing import tiny_rows
+
+ROWS = 6
+
+
+class Watched:
+    """A data set that tells which rows were read, and by whom."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+        self.read = []
+        self.come = threading.Condition()
+
+    def __getitem__(self, index):
+        with self.come:
+            self.read.append((index, threading.current_thread() is threading.main_thread()))
+            self.come.notify_all()
+        return self.dataset[index]
+
+    def wait_for(self, index):
+        with self.come:
+            assert self.come.wait_for(lambda: any(row == index for row, _ in self.read), timeout=30)
+
+
+@pytest.fixture
+def watched():
+    return Watched(to_dataset(tiny_rows(ROWS)))
+
+
+def test_the_next_batch_is_read_meanwhile_and_no_further_one(watched, processor):
+    with reading(processor, watched) as reader:
+        reader.expect([[0, 1], [2, 3], [4, 5]])
+        assert [name["id"] for name in reader.take([0, 1]).names] == ["row-0", "row-1"]
+        watched.wait_for(3)  # nobody has asked for it
+    assert watched.read == [(row, False) for row in range(4)]
+
+
+def test_what_was_not_expected_is_read_when_it_is_taken(watched, processor):
+    with reading(processor, watched) as reader:
+        reader.expect([[0, 1], [2, 3]])
+        reader.take([0, 1])
+        reader.take([1])  # a half of one that failed
+        assert (1, True) in watched.read
+        reader.take([2, 3])
+    assert [row for row, _ in watched.read].count(2) == 1
+
+
+def test_a_row_that_cannot_be_read_fails_where_it_is_taken(processor):
+    with reading(processor, to_dataset([*tiny_rows(2), broken("lost")])) as reader:
+        reader.expect([[0, 1], [2]])
+        reader.take([0, 1])
+        with pytest.raises(Exception, match="cannot identify"):
+            reader.take([2])
+
+
+def test_scores_are_those_of_rows_that_are_read_one_after_the_other(model, processor, monkeypatch):
+    rows = to_dataset([*tiny_rows(ROWS), broken("lost")])
+    ahead = score_dataset(model, deepcopy(processor), rows, batch_size=2)
+    monkeypatch.setattr(Reader, "expect", lambda reader, batches: None)
+    plain = score_dataset(model, processor, rows, batch_size=2)
+    assert np.array_equal(ahead.nll, plain.nll, equal_nan=True)
+    assert [bool(reason) for reason in ahead.reasons] == [bool(reason) for reason in plain.reasons]
+
+
+def test_a_scorer_that_fails_leaves_no_thread(model, processor, monkeypatch):
+    def lost(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scorer, "tokens_of", lost)
+    with pytest.raises(KeyboardInterrupt):
+        score_dataset(model, processor, to_dataset(tiny_rows(ROWS)), batch_size=2)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("byorn-reader")]
