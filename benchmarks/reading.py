@@ -70,9 +70,10 @@ def main() -> None:
             score_dataset(model, processor, dataset, batch_size=given.batch)
             found.append(time.perf_counter() - began)
     asleep = given.wait * -(-given.rows // given.batch)
+    ratios = [f"{ahead / before:.2f}" for before, ahead in zip(*seconds.values(), strict=True)][1:]
     for arm, found in seconds.items():
-        ratios = ", ".join(f"{b / a:.3f}" for a, b in zip(*seconds.values(), strict=True))
-        print(f"{arm}: {mean(found[1:]):.2f} s, of which the model {asleep:.1f}; ahead over the other, by turn: {ratios}")
+        print(f"{arm}: {mean(found[1:]):.2f} s, of which the model sleeps {asleep:.1f}")
+    print(f"ahead over the other, by turn: {', '.join(ratios)}")
 
 
 if __name__ == "__main__":
