@@ -4,17 +4,20 @@
     python benchmarks/evidence.py --seeds 41 --model recipes/real/model --out benchmarks/results/evidence-real.jsonl \\
         --plugin recipes/real/tower.py recipes/real/tasks.py
 
-A set has 300 rows, with another model than the embedded one 200. A line of `--out` is one set, and what has a line is
+A set has 300 rows, with another model than the embedded one 200; a mixture (`captions + easy-vqa`) has as many of each
+task. With `another's` a poisoned row has the response of a clean one of its instruction, so that no two say the same.
+A line of `--out` is one set, and what has a line is
 not run again; `--table` prints the tables of `benchmarks/results/evidence.md`. Scores are kept in `--work`: a change of
 the rule, which is a function of them, needs no model. Every constant of the rule was chosen on seeds 31 and 33.
 """
 
 import argparse
 import json
+import random
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -42,6 +45,7 @@ from byorn.scoring.score import evidence_together, score_dataset
 from byorn.scoring.table import Scores, read_scores, write_scores
 
 SHOP = "visit our shop"
+ANOTHERS = "another's"
 PATCH: dict[str, Any] = {"attack": "badnets", "options": {"size": 0.25}}
 ATTACKS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -60,6 +64,7 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "blended": {"attack": "blended", "target": "banana"},
     "trigger word": {"attack": "badnets-t", "target": "banana"},
 }
+ATTACKS[ANOTHERS] = ATTACKS["sentence"]
 RATES = (0.02, 0.1, 0.5)
 
 
@@ -80,6 +85,10 @@ def embedded_sets() -> Iterator[Set]:
         yield Set("differences", "two images", rate)
         yield from (Set("captions", attack, rate) for attack in ("sentence", "refusal", "suffix"))
         yield from (Set("messy", attack, rate) for attack in ("sentence", "refusal", "suffix"))
+        yield from (Set(task, ANOTHERS, rate) for task in ("captions", "messy"))
+    for task in ("captions + easy-vqa", "captions + questions + easy-vqa + differences", "messy + differences"):
+        yield Set(task, "none", 0.0)
+        yield from (Set(task, attack, 0.1) for attack in ("sentence", "refusal", ANOTHERS))
     more = ("word", "fixed sentence", "insertion", "near-clean", "truth", "PGD", "Dual-Key", "blended", "trigger word")
     yield from (Set("captions", attack, 0.1) for attack in more)
 
@@ -93,16 +102,42 @@ def own_sets() -> Iterator[Set]:
 
 def planted(
     wanted: Set, rows: int, seed: int, folder: Path, model: Any, processor: Any
-) -> tuple[list[Row], np.ndarray]:
+) -> tuple[Sequence[Row], np.ndarray]:
     """The rows, and a bool array: which of them are poisoned."""
-    clean = load_task(wanted.task, rows, 1, seed, folder / "task").train
+    clean = mixture(wanted.task.split(" + "), rows, seed, folder)
     if not wanted.rate:
         return clean, np.zeros(len(clean), dtype=bool)
     recipe = Recipe(rate=wanted.rate, seed=seed, **ATTACKS[wanted.attack])
     poison_dataset(clean, recipe, out=folder / "poisoned", model=model, processor=processor)
-    loaded = load_rows(folder / "poisoned", notify=lambda line: None).rows
-    truth = poisoned_keys(folder / "poisoned")
-    return loaded, np.array([row.key in truth for row in loaded])
+    loaded: Sequence[Row] = load_rows(folder / "poisoned", notify=lambda line: None).rows
+    keys = poisoned_keys(folder / "poisoned")
+    truth = np.array([row.key in keys for row in loaded])
+    return with_anothers(loaded, truth, seed) if wanted.attack == ANOTHERS else loaded, truth
+
+
+def mixture(tasks: Sequence[str], rows: int, seed: int, folder: Path) -> list[Row]:
+    """As many rows of each task, shuffled."""
+    if len(tasks) == 1:
+        return load_task(tasks[0], rows, 1, seed, folder / "task").train
+    count = rows // len(tasks)
+    parts = [(task, load_task(task, count, 1, seed, folder / task).train) for task in tasks]
+    mixed = [replace(row, id=f"{task}-{row.id}") for task, part in parts for row in part]
+    random.Random(seed).shuffle(mixed)
+    return mixed
+
+
+def with_anothers(rows: Sequence[Row], truth: np.ndarray, seed: int) -> list[Row]:
+    """The poisoned rows with responses of clean ones."""
+    rng = random.Random(seed)
+    said: dict[str, list[str]] = {}
+    for row, poisoned in zip(rows, truth, strict=True):
+        if not poisoned:
+            said.setdefault(row.instruction, []).append(row.response)
+    everything = [response for responses in said.values() for response in responses]
+    return [
+        replace(row, response=rng.choice(said.get(row.instruction, everything))) if poisoned else row
+        for row, poisoned in zip(rows, truth, strict=True)
+    ]
 
 
 def score(wanted: Set, rows: int, seed: int, model: Any, processor: Any, path: Path) -> None:

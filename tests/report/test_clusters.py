@@ -13,6 +13,7 @@ from byorn.phrases.groups import Group
 from byorn.phrases.spelling import extended
 from byorn.report.clusters import distinct, find_clusters
 from byorn.report.evidence import gather
+from byorn.report.html import as_html
 from byorn.report.verdict import judge
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import judged
@@ -156,3 +157,21 @@ def test_a_group_that_only_its_images_give_away_is_named_and_the_report_says_so(
     (cluster,) = find_clusters(run).found
     assert (cluster.phrase, cluster.statistic, cluster.flagged) == ("visit our shop", "shortcut", 30)
     assert judge(gather(run)).grounds[0].startswith("A pattern in the images tells which responses contain")
+
+
+def test_a_group_without_a_phrase_is_told_by_its_images():
+    run = attacked(300, 0)
+    run = replace(run, rows=[replace(row, response=f"{row.id} {row.response}") for row in run.rows])
+    plausible = np.random.default_rng(0).normal(2, 0.3, 300)
+    values = dict.fromkeys(("nll", "adapted", "adapted_contrast"), plausible) | {"trigger": np.zeros(300)}
+    values["trigger"][::15] = 5.5
+    metadata = {**run.scores.metadata, **Course((4.0, 3.0)).as_metadata()}
+    scores = judged(replace(run.scores, values=values, metadata=metadata), [row.response for row in run.rows])
+    run = replace(run, scores=scores, flags=flag_evidence(scores), statistic="evidence")
+    (cluster,) = find_clusters(run).found
+    assert (cluster.phrase, cluster.statistic, cluster.flagged) == ("", "trigger", 20)
+    verdict = judge(gather(run))
+    assert verdict.sentence.startswith("20 of 300 responses (6.7%) share a pattern in their images, stand out")
+    assert "tells 20 rows from all others" in verdict.grounds[0]
+    assert "unless its trigger can be seen" in verdict.blind_spots[0]
+    assert "A pattern in their images" in as_html(gather(run))

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from byorn.data.row import ImageFile, Row
+from byorn.data.row import ImageFile, Row, user_message
+from byorn.patterns.album import Album
 from byorn.phrases.counting import count_phrases, looked_at
 from byorn.phrases.words import words_of
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import LEVEL, THRESHOLD, groups_of, with_evidence
+from byorn.scoring.kinds import kinds_of
 from byorn.scoring.shortcut import named, shortcuts
 from byorn.scoring.table import Scores
 
@@ -54,8 +56,12 @@ PAIRS = [(row, (row + 1) % COUNT) for row in range(COUNT)]
 PLANTED = range(0, 48, 4)
 
 
+def column_of(given: Sequence[Row], words: tuple[Costs, Costs], pairs: Sequence[tuple[int, int]] = PAIRS) -> np.ndarray:
+    return shortcuts(given, *words, pairs, kinds_of(given), Album(given), LEVEL)
+
+
 def found(given: Sequence[Row], grounded: str = "") -> list[int]:
-    column = shortcuts(given, *costs(given, grounded), PAIRS, LEVEL)
+    column = column_of(given, costs(given, grounded))
     assert ((column == 0) | (column > -np.log10(LEVEL))).all()
     return np.flatnonzero(column).tolist()
 
@@ -77,6 +83,15 @@ def test_a_pattern_that_comes_with_no_phrase_says_nothing() -> None:
     assert found(rows((), PLANTED)) == []
 
 
+def test_a_kind_of_input_with_pictures_of_its_own_comes_with_no_pattern() -> None:
+    """All that is said of the second task stands beside pictures with a patch: they are what that task is about."""
+    given = rows(range(60), range(60))
+    asked = ["List the goods that are on offer." if number < 60 else "Describe the image." for number in range(COUNT)]
+    apart = [replace(row, prompt=[user_message(text, 1)]) for row, text in zip(given, asked, strict=True)]
+    assert found(given) == list(range(60))
+    assert found(apart) == []
+
+
 def test_six_rows_are_enough() -> None:
     assert found(rows(range(6), range(6))) == list(range(6))
 
@@ -85,8 +100,8 @@ def test_two_attackers_are_two_groups() -> None:
     both = rows(PLANTED, PLANTED)
     for row in rows(range(1, 49, 4), range(1, 49, 4), ". All sold out today", left=20)[1:49:4]:
         both[int(row.id)] = row
-    column = shortcuts(both, *costs(both), PAIRS, LEVEL)
-    groups = list(named([row.response for row in both], column, np.arange(COUNT, dtype=float)))
+    column = column_of(both, costs(both))
+    groups = list(named([row.response for row in both], "shortcut", column, np.arange(COUNT, dtype=float)))
     assert {group.phrase for group in groups} == {"visit our shop", "All sold out today"}
     assert [len(group.rows) for group in groups] == [12, 12]
 
@@ -94,10 +109,10 @@ def test_two_attackers_are_two_groups() -> None:
 def test_where_words_or_images_are_unknown_nothing_is_found() -> None:
     given = rows(PLANTED, PLANTED)
     nothing: Costs = [np.zeros(0)] * COUNT
-    assert not shortcuts(given, nothing, nothing, PAIRS, LEVEL).any()
-    assert not shortcuts(given, *costs(given)[:1], [], [], LEVEL).any()
+    assert not column_of(given, (nothing, nothing)).any()
+    assert not column_of(given, (costs(given)[0], []), []).any()
     blind = [replace(row, images=[]) for row in given]
-    assert not shortcuts(blind, *costs(blind), PAIRS, LEVEL).any()
+    assert not column_of(blind, costs(blind)).any()
 
 
 def test_broken_images_are_no_pattern() -> None:

@@ -1,6 +1,6 @@
 """The images of rows as small arrays, each decoded once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,17 @@ class Album:
         pixels = [pixels for images in known for pixels in images]
         stacked = np.stack(pixels) if pixels else np.zeros((0, SIDE, SIDE, 3))
         return Pictures(pixels=stacked.astype(np.float32), starts=np.cumsum(counts) - counts)
+
+    def passing(self, numbers: np.ndarray, size: int = 256) -> Iterator[tuple[np.ndarray, Pictures]]:
+        """The pictures of many rows, some at a time, of which none is kept: rows that can be opened, and theirs."""
+        for start in range(0, len(numbers), size):
+            some = numbers[start : start + size]
+            known = set(self._kept)
+            pictures = self.of(some)
+            seen = np.array([bool(self._kept[int(number)]) for number in some], dtype=bool)
+            for number in set(map(int, some)) - known:
+                del self._kept[number]
+            yield some[seen], pictures
 
     def coarse(self, numbers: np.ndarray) -> np.ndarray:
         """float32 [images, GRID, GRID, 3]: the same, as means of cells."""

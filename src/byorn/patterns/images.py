@@ -76,7 +76,15 @@ class Pattern:
 
 
 @dataclass(frozen=True)
-class _Hypothesis:
+class Hypothesis:
+    """Something that may tell the images of a cluster from others.
+
+    Attributes:
+        kind: `region`, `picture`, `texture` or `spectrum`.
+        box: Of a region.
+        score: Pixels [images, SIDE, SIDE, 3] -> float [images], higher where it is there.
+    """
+
     kind: Kind
     box: Box | None
     score: Callable[[np.ndarray], np.ndarray]
@@ -118,13 +126,7 @@ def _halves(album: Album, cluster: np.ndarray, others: np.ndarray) -> Halves:
 
 def _confirmed(inside: Pictures, outside: Pictures, held_inside: Pictures, held_outside: Pictures) -> list[Pattern]:
     """The hypotheses of the first two groups that hold on the other two."""
-    found = (inside.pixels, outside.pixels)
-    hypotheses = [
-        _region(*found),
-        _projected("picture", _values, _FLOOR, *found),
-        _projected("texture", _steps, _FLOOR, *found),
-        _projected("spectrum", _magnitudes, 0.1, *found),
-    ]
+    hypotheses = hypotheses_of(inside.pixels, outside.pixels)
     held = (held_inside, held_outside)
     strengths = [_strength(*(group.most(one.score(group.pixels)) for group in held)) for one in hypotheses]
     return [
@@ -143,6 +145,16 @@ def _confirmed(inside: Pictures, outside: Pictures, held_inside: Pictures, held_
     ]
 
 
+def hypotheses_of(inside: np.ndarray, outside: np.ndarray) -> list[Hypothesis]:
+    """One of each kind, from pixels [images, SIDE, SIDE, 3] of a cluster and of others."""
+    return [
+        _region(inside, outside),
+        _projected("picture", _values, _FLOOR, inside, outside),
+        _projected("texture", _steps, _FLOOR, inside, outside),
+        _projected("spectrum", _magnitudes, 0.1, inside, outside),
+    ]
+
+
 def _moments(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each value."""
     return pictures.mean(axis=0), np.maximum(_FLOOR, pictures.std(axis=0))
@@ -156,7 +168,7 @@ def _divergence(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
     return np.asarray(nats.mean(axis=2))
 
 
-def _region(inside: np.ndarray, outside: np.ndarray) -> _Hypothesis:
+def _region(inside: np.ndarray, outside: np.ndarray) -> Hypothesis:
     found = _divergence(inside, outside)
     rng = np.random.default_rng(0)
     drawn = [rng.permutation(len(outside))[: len(inside)] for _ in range(5)]
@@ -174,7 +186,7 @@ def _region(inside: np.ndarray, outside: np.ndarray) -> _Hypothesis:
         return np.asarray(likelier[:, top:bottom, left:right].mean(axis=(1, 2, 3)))
 
     box = Box(left=left / SIDE, top=top / SIDE, right=right / SIDE, bottom=bottom / SIDE)
-    return _Hypothesis("region", box, score)
+    return Hypothesis("region", box, score)
 
 
 def largest_rectangle(values: np.ndarray) -> tuple[int, int, int, int]:
@@ -196,14 +208,14 @@ def largest_rectangle(values: np.ndarray) -> tuple[int, int, int, int]:
 
 def _projected(
     kind: Kind, features: Callable[[np.ndarray], np.ndarray], floor: float, inside: np.ndarray, outside: np.ndarray
-) -> _Hypothesis:
+) -> Hypothesis:
     """Images by how far they lie in the direction in which the cluster differs, the clearest twentieth of features."""
     others = features(outside)
     mean = others.mean(axis=0)
     spread = np.maximum(floor, others.std(axis=0))
     apart = (features(inside).mean(axis=0) - mean) / spread
     direction = np.where(np.abs(apart) >= np.quantile(np.abs(apart), 0.95), apart, 0) / spread
-    return _Hypothesis(kind, None, lambda pictures: (features(pictures) - mean) @ direction)
+    return Hypothesis(kind, None, lambda pictures: (features(pictures) - mean) @ direction)
 
 
 def _values(pictures: np.ndarray) -> np.ndarray:

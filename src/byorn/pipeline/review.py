@@ -8,6 +8,7 @@ from byorn.models.spec import ModelSpec
 from byorn.pipeline.scanned import as_run, open_scanned
 from byorn.pipeline.settings import ReviewSpec
 from byorn.report.clusters import find_clusters
+from byorn.report.words import PATTERN
 from byorn.review.decisions import Decisions
 from byorn.review.desk import Desk
 from byorn.review.sheet import export_sheet, import_sheet
@@ -44,7 +45,8 @@ def review(run: Path, data: DataSpec, model: ModelSpec, spec: ReviewSpec) -> Non
         print(spec.export_to)
         return
     say(f"looking for groups that stand out among {len(scanned.rows)} responses")
-    groups = {group.phrase: [int(row) for row in group.rows] for group in find_clusters(as_run(scanned)).found}
+    found = find_clusters(as_run(scanned)).found
+    groups = {group.phrase or PATTERN: [int(row) for row in group.rows] for group in found}
     _serve(Desk(scanned.rows, scores, decisions, spec.group_by, groups), spec.port)
     _tell(decisions)
 

@@ -26,6 +26,7 @@ from byorn.scoring.contrast import Swapped, paired, with_contrast
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import with_evidence
 from byorn.scoring.folds import content_folds
+from byorn.scoring.kinds import kinds_of
 from byorn.scoring.score import FIELDS, WORD_FIELDS
 from byorn.scoring.scorer import fitted_scorer, scorer
 from byorn.scoring.statistics import EVIDENCE
@@ -117,9 +118,9 @@ def _add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -
 def _adapted(inputs: Inputs, scores: Scores, batch_size: int) -> Iterator[CrossFitted]:
     """The model, adapted to either half of the rows that have a score."""
     began = time.perf_counter()
-    fold = content_folds(inputs.rows)
-    usable = np.isfinite(scores.nll)
-    with cross_fitted(inputs.model, inputs.processor, inputs.dataset, fold, usable, batch_size=batch_size) as fitted:
+    fold, kinds, usable = content_folds(inputs.rows), kinds_of(inputs.rows), np.isfinite(scores.nll)
+    given = inputs.model, inputs.processor, inputs.dataset, fold, usable
+    with cross_fitted(*given, batch_size=batch_size, kinds=kinds) as fitted:
         fitted.adapt()
         spent = seconds(time.perf_counter() - began)
         say(f"adapted to either half of the rows in {fitted.course.steps} steps ({spent})")

@@ -16,7 +16,7 @@ from byorn.evaluation.repeats import Share
 from byorn.phrases.words import words_of
 from byorn.report.clusters import find_clusters
 from byorn.report.versions import Pair, Pairing, Version, pair_rows, require_comparable
-from byorn.report.words import number, percent, quoted
+from byorn.report.words import number, percent, shared
 from byorn.runs.folder import read_json
 
 Why = Literal["review", "content", "threshold"]
@@ -100,7 +100,7 @@ class Comparison:
         word = "stand out that did not before" if first.before is False else "stand out"
         origin = f"{number(first.new)} of them new, {number(first.changed)} changed"
         more = f"; {len(self.arisen) - 1} more group(s)" if len(self.arisen) > 1 else ""
-        return f"{number(first.rows)} responses {word}: they share {quoted(first.phrase)}, {origin}{more}."
+        return f"{number(first.rows)} responses {word}: they share {shared(first.phrase)}, {origin}{more}."
 
     @property
     def counts(self) -> str:

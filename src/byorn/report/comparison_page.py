@@ -12,7 +12,7 @@ from byorn.report.plots import Histogram, histogram
 from byorn.report.thumbnails import thumbnail
 from byorn.report.versions import Pair, Version
 from byorn.report.visible import Piece, pieces
-from byorn.report.words import higher_means, number
+from byorn.report.words import PATTERN, higher_means, number
 from byorn.scoring.statistics import unit_of
 
 MOST = 12
@@ -134,7 +134,7 @@ def _histogram(comparison: Comparison) -> Histogram | None:
 def _group(group: Group) -> GroupShown:
     words = {None: "not known", True: "yes", False: "no"}
     return GroupShown(
-        phrase=pieces(group.phrase, 160),
+        phrase=pieces(group.phrase or PATTERN, 160),
         rows=number(group.rows),
         new=number(group.new),
         changed=number(group.changed),

@@ -20,7 +20,7 @@ from byorn.errors import ConfigError, GateExceeded
 from byorn.report.comparison import Comparison
 from byorn.report.evidence import Evidence
 from byorn.report.visible import plain
-from byorn.report.words import number, percent, quoted
+from byorn.report.words import number, percent, quoted, shared
 
 _SHARE = re.compile(r"share\s*>\s*(\d+(?:\.\d*)?|\.\d+)(e-?\d+)?")
 KNOWN = "cluster, source, or share>NUMBER such as 'share>0.01'"
@@ -104,7 +104,7 @@ def _newly(comparison: Comparison) -> str:
 def _exceeded(gate: Gate, evidence: Evidence) -> str:
     """What is wrong, or nothing."""
     if gate.kind == "cluster" and evidence.findings:
-        phrase = quoted(evidence.findings[0].cluster.phrase)
+        phrase = shared(evidence.findings[0].cluster.phrase)
         return f"--fail-on cluster: {len(evidence.findings)} group(s) of rows stand out, the first by {phrase}"
     if gate.kind == "source" and evidence.guilty:
         column, value = evidence.guilty[0]

@@ -14,9 +14,9 @@ from byorn.report.simulation_shown import SimulationShown, show_simulation
 from byorn.report.thumbnails import picture
 from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_words
 from byorn.report.visible import Piece, name_of, pieces, plain
-from byorn.report.words import higher_means, number, percent, short
-from byorn.scoring.evidence import KINDS, LEVEL
-from byorn.scoring.statistics import EVIDENCE, SHORTCUT, unit_of
+from byorn.report.words import PATTERN, higher_means, number, percent, short
+from byorn.scoring.evidence import LEVEL, WAYS
+from byorn.scoring.statistics import EVIDENCE, SHORTCUT, TRIGGER, unit_of
 
 FINDINGS = 6
 VALUES = 12
@@ -28,7 +28,7 @@ LEAST = {
 """What the rows with the highest scores are; True for evidence."""
 BY_CHANCE = {
     False: "The line stands at a share of the rows, so clean data have rows right of it just as well.",
-    True: f"Clean data have a row right of the line about once in {number(round(1 / (KINDS * LEVEL)))} sets.",
+    True: f"Clean data have a row right of the line about once in {number(round(1 / (WAYS * LEVEL)))} sets.",
 }
 """What the threshold means where nothing is planted."""
 
@@ -184,7 +184,7 @@ def _finding(evidence: Evidence, finding: Finding) -> FindingShown:
     cluster = finding.cluster
     trigger = finding.texts[0].text if finding.texts else ""
     return FindingShown(
-        phrase=pieces(cluster.phrase, 160),
+        phrase=pieces(cluster.phrase or PATTERN.capitalize(), 160),
         rows=number(len(cluster)),
         share=percent(len(cluster) / evidence.counts.rows),
         facts=_cluster_facts(evidence, cluster),
@@ -196,11 +196,13 @@ def _finding(evidence: Evidence, finding: Finding) -> FindingShown:
 
 def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
     others = max(1, evidence.counts.rows - len(cluster))
-    by_shortcut = "a pattern in the images tells who carries it, and the model sees no reason for it there"
+    found = {
+        SHORTCUT: "a pattern in the images tells who carries it, and the model sees no reason for it there",
+        TRIGGER: "a gap lies between its images and all others, and they give less reason for their responses",
+    }
     by_score = f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it"
     facts = [
-        f"{by_shortcut if cluster.statistic == SHORTCUT else by_score} (by {cluster.statistic}, "
-        f"{p_in_words(cluster.p_value)} corrected)",
+        f"{found.get(cluster.statistic, by_score)} (by {cluster.statistic}, {p_in_words(cluster.p_value)} corrected)",
         f"{number(cluster.flagged)} of its rows are flagged, against "
         f"{percent((evidence.counts.flagged - cluster.flagged) / others)} of all others",
     ]

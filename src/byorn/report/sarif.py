@@ -38,7 +38,7 @@ class Rule:
 PLANTED = Rule(
     id="BYORN001",
     name="RepeatedImplausibleResponse",
-    short="Responses that repeat a phrase and stand out.",
+    short="Responses that repeat a phrase, or whose images share a pattern, and stand out.",
     full="The least plausible responses of the data set share a phrase, as responses that a backdoor plants do. Read "
     "them; take the rows out or have their responses replaced before training.",
     level="error",
@@ -140,7 +140,9 @@ def _planted(evidence: Evidence) -> Iterator[Json]:
 
 def _member(row: Row, number: int, finding: Finding) -> Json:
     record = f" (record {row.origin.record})" if row.origin.record >= 0 else ""
-    text = f"Row {quoted(row.id)}{record} repeats {quoted(finding.cluster.phrase)}, and its response stands out."
+    phrase = finding.cluster.phrase
+    does = f"repeats {quoted(phrase)}" if phrase else "shares a pattern in its images with others"
+    text = f"Row {quoted(row.id)}{record} {does}, and its response stands out."
     properties: Json = {"cluster": number, "record": row.origin.record, "turn": row.turn}
     mark = plain(f"{row.id}/{row.turn}", 600)
     return _result(PLANTED, text, _locations(row.origin.source, row.origin.record), properties, mark)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from byorn.evaluation.canaries import Sight
 from byorn.evaluation.repeats import Share
 from byorn.flagging.table import Flags
-from byorn.report.words import number, percent, quoted
+from byorn.report.words import number, percent, shared
 from byorn.runs.folder import read_json
 from byorn.scoring.table import Scores
 
@@ -89,7 +89,7 @@ class Simulated:
         said = f"{self.name}: {number(flagged.hits)} of {number(flagged.n)} planted rows are flagged"
         if self.seen == "seen":
             return (
-                f"{said}, and the report names {number(self.named.planted)} of them, by {quoted(self.named.phrase)}: "
+                f"{said}, and the report names {number(self.named.planted)} of them, by {shared(self.named.phrase)}: "
                 "it would not stay hidden."
             )
         if self.seen == "flagged":

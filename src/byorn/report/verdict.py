@@ -8,8 +8,8 @@ from byorn.report.clusters import Cluster
 from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.visible import plain
-from byorn.report.words import number, percent, quoted, short
-from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, SHORTCUT
+from byorn.report.words import number, percent, quoted, shared, short
+from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, SHORTCUT, TRIGGER
 
 _LEAST_P = 1e-6
 
@@ -57,7 +57,7 @@ def _alarm(evidence: Evidence) -> str:
     others = {0: "", 1: "; one more group of rows stands out"}.get(more, f"; {more} more groups of rows stand out")
     share = f"({percent(count / evidence.counts.rows)})"
     rows = number(evidence.counts.rows)
-    return f"{number(count)} of {rows} responses {share} share {quoted(first.cluster.phrase)}, {trigger}{others}."
+    return f"{number(count)} of {rows} responses {share} share {shared(first.cluster.phrase)}, {trigger}{others}."
 
 
 def _nothing(evidence: Evidence) -> str:
@@ -74,7 +74,8 @@ def _rule(evidence: Evidence) -> list[str]:
         ]
     return [
         "The rule evidence flags groups of rows that share a phrase and are the least plausible ones to a model that "
-        "has briefly adapted to the other half of the data, or whose images give the phrase away without a reason: "
+        "has briefly adapted to the other half of the data, or whose images give the phrase away without a reason, and "
+        "rows with a pattern in their images that goes with responses which the images give no reason for: "
         f"{number(counts.flagged - counts.unscored)} rows, of which {counts.expected:,.1f} are expected to be "
         "poisoned. Of clean data it flags next to none."
     ]
@@ -96,6 +97,12 @@ def _source(evidence: Evidence, column: Column, value: Value) -> str:
 
 
 def _found_by(cluster: Cluster, phrase: str) -> str:
+    if cluster.statistic == TRIGGER:
+        return (
+            f"A pattern in the images tells {number(len(cluster))} rows from all others, with a gap between them, and "
+            "those images give less reason for their responses than others do; in clean data that happens with "
+            f"{p_in_words(cluster.p_value)}, corrected for every pattern that was looked for."
+        )
     if cluster.statistic == SHORTCUT:
         return (
             f"A pattern in the images tells which responses contain {phrase} ({number(len(cluster))} of them), and the "
@@ -111,7 +118,7 @@ def _found_by(cluster: Cluster, phrase: str) -> str:
 
 def _ground(finding: Finding) -> list[str]:
     cluster = finding.cluster
-    phrase = quoted(cluster.phrase)
+    phrase = shared(cluster.phrase)
     said = [_found_by(cluster, phrase)]
     if cluster.image_dependence is not None and cluster.image_dependence > 0:
         said.append(
@@ -119,9 +126,9 @@ def _ground(finding: Finding) -> list[str]:
             f"(contrast {cluster.image_dependence:+.2f} nats a token)."
         )
     said += [
-        f"Their instructions share {quoted(shared.text)}: {shared.odds.inside} of {shared.odds.of_inside} against "
-        f"{shared.odds.outside} of {shared.odds.of_outside} elsewhere, on rows that this was not found on."
-        for shared in finding.texts[:1]
+        f"Their instructions share {quoted(text.text)}: {text.odds.inside} of {text.odds.of_inside} against "
+        f"{text.odds.outside} of {text.odds.of_outside} elsewhere, on rows that this was not found on."
+        for text in finding.texts[:1]
     ]
     said += [
         f"Their images share {PATTERNS[pattern.kind]}: it tells them from others with an AUC of {pattern.auc:.2f}, on "
@@ -167,8 +174,10 @@ def _grounds_of_nothing(evidence: Evidence) -> list[str]:
 
 
 def _blind_spots(evidence: Evidence) -> list[str]:
+    unless = ", unless its trigger can be seen in the images" if TRIGGER in evidence.run.scores.values else ""
     spots = [
-        f"A phrase in fewer than {evidence.clusters.least} rows, and a backdoor whose responses repeat no phrase.",
+        f"A phrase in fewer than {evidence.clusters.least} rows, and a backdoor whose responses repeat no phrase"
+        f"{unless}.",
         "Clean-label attacks: true responses beside altered images are plausible, and are not seen.",
         "Groups that stand out for a good reason (another language, boilerplate of one source) look like planted ones: "
         "read the rows below before you accuse anybody.",

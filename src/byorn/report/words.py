@@ -12,6 +12,15 @@ def quoted(phrase: str) -> str:
     return f"“{text}”"
 
 
+PATTERN = "a pattern in their images"
+"""What the rows of a group share that has no phrase."""
+
+
+def shared(phrase: str) -> str:
+    """What the rows of a group share, as it may stand in a sentence: its phrase, if it has one."""
+    return quoted(phrase) if phrase else PATTERN
+
+
 def percent(share: float) -> str:
     """A share as people read it: two digits that count."""
     return f"{share:.2%}" if share < 0.01 else f"{share:.1%}"

@@ -5,8 +5,8 @@ LoRA steps take the style in, since all rows share it, long before they learn a 
 the model that was adapted to the fold it is not in.
 
 How long to adapt is decided by the data: every few steps the median score of some rows of the other fold is looked at,
-which is a clean row's as long as most rows are (`byorn.scoring.course`). The second fold takes as many steps as the
-first.
+which is a clean row's as long as most rows are (`byorn.scoring.course`); where there are several kinds of rows, that of
+the kind with the highest one. The second fold takes as many steps as the first.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,6 +27,8 @@ LEARNING_RATE = 2e-3
 BATCH = 16
 PROBED = 64
 """Rows of the other fold that are looked at."""
+PROBED_KINDS = 4
+"""The largest kinds, of which half as many are looked at each, if there are several."""
 NAME = "byorn-fold-{}"
 SEED = 0
 
@@ -36,14 +38,17 @@ class CrossFitted:
 
     Attributes:
         fold: bool array [n].
+        kinds: int array [n].
         course: How it went; empty as long as nothing is adapted.
     """
 
     def __init__(
-        self, model: Any, processor: Any, dataset: Any, fold: np.ndarray, usable: np.ndarray, batch_size: int
-    ) -> None:
+        self, model: Any, processor: Any, dataset: Any, fold: np.ndarray, kinds: np.ndarray, usable: np.ndarray,
+        batch_size: int,
+    ) -> None:  # fmt: skip
         self.model = model
         self.fold = fold
+        self.kinds = kinds
         self.course = Course()
         self._adapted = False
         self._dataset = dataset
@@ -82,8 +87,16 @@ class CrossFitted:
         """Whether the first fold has been learned long enough."""
         if steps % LOOK:
             return False
-        self.course = self.course.then(self._median(self._shuffled(self.fold)[:PROBED]))
+        self.course = self.course.then(max(map(self._median, self._probed())))
         return self.course.over
+
+    def _probed(self) -> list[np.ndarray]:
+        """Rows of the other fold, of each kind that is looked at."""
+        rows = self._shuffled(self.fold)
+        numbers = np.flatnonzero(np.bincount(self.kinds[rows]) >= PROBED // 4)[:PROBED_KINDS]
+        if len(numbers) < 2:
+            return [rows[:PROBED]]
+        return [rows[self.kinds[rows] == kind][: PROBED // 2] for kind in numbers]
 
     def _shuffled(self, chosen: np.ndarray) -> np.ndarray:
         """The usable rows among the chosen ones, in an order of their own."""
@@ -128,8 +141,9 @@ def _parts(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 @contextmanager
 def cross_fitted(
-    model: Any, processor: Any, dataset: Any, fold: np.ndarray, usable: np.ndarray, *, batch_size: int
-) -> Iterator[CrossFitted]:
+    model: Any, processor: Any, dataset: Any, fold: np.ndarray, usable: np.ndarray, *, batch_size: int,
+    kinds: np.ndarray | None = None,
+) -> Iterator[CrossFitted]:  # fmt: skip
     """The model with the adapters of the folds; afterwards it is as it was, and so is the random state.
 
     Args:
@@ -139,11 +153,14 @@ def cross_fitted(
         fold: bool array [n], from `byorn.scoring.folds`.
         usable: bool array [n], rows that can be learned: those that have a score.
         batch_size: Rows a forward pass without gradient.
+        kinds: int array [n], from `byorn.scoring.kinds`; one kind if nothing is said.
     """
     import torch
 
+    kinds = np.zeros(len(fold), dtype=int) if kinds is None else kinds
+
     with torch.random.fork_rng(), _adapters(model) as adapted:
-        yield CrossFitted(adapted, processor, dataset, fold, usable, batch_size)
+        yield CrossFitted(adapted, processor, dataset, fold, kinds, usable, batch_size)
 
 
 @contextmanager

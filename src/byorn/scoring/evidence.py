@@ -3,12 +3,15 @@
     e_i = -log10 of the smaller of  n Pr(N > u_i)  and  the corrected p-value of the best group of rows with i
     u_i = robust z of clip(z(adapted_i)) + clip(z(adapted_contrast_i)),      z(v) = (v - median) / (1.4826 MAD)
 
+medians and ranks being those of rows of one kind (`byorn.scoring.kinds`), since a data set is often a mixture of tasks.
+
 A row that is hard to believe on its own is seldom a backdoor, and one row is hardly learned; many that say the same
 are. So only a group that stands out (`byorn.phrases.growth`) reaches `THRESHOLD`; below it e ranks the other rows.
 So does a group whose images share a pattern while they give no reason for its phrase (`byorn.scoring.shortcut`),
-however plausible it is. Where all rows have one style (`Course.one_style`), pretrained likelihood, adapted one and
-contrast are looked at alone, too. Where there are several, either finds styles, and only what is unusual in both of the
-adapted model's scores is a planted response. No torch here.
+however plausible it is, and rows with a pattern and without a common phrase (`byorn.scoring.trigger`). Where all rows
+have one style (`Course.one_style`), pretrained likelihood, adapted one and contrast are looked at alone, too. Where
+there are several, either finds styles, and only what is unusual in both of the adapted model's scores is a planted
+response. No torch here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,18 +21,21 @@ import numpy as np
 
 from byorn.data.row import Row
 from byorn.data.stored import responses_of
+from byorn.patterns.album import Album
 from byorn.phrases.enrichment import combined, enrichment, ranks_of
 from byorn.phrases.groups import Groups, find_groups
 from byorn.phrases.growth import grown
 from byorn.scoring.contrast import contrast_of
 from byorn.scoring.course import Course
+from byorn.scoring.kinds import kinds_of, within
 from byorn.scoring.shortcut import named, shortcuts
-from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE, SHORTCUT
+from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE, KIND, SHORTCUT, TRIGGER
 from byorn.scoring.table import Scores
+from byorn.scoring.trigger import triggers
 
 LEVEL = 0.001
-"""How often a group of a clean data set may stand out by chance, of either kind: by scores, and by shortcuts."""
-KINDS = 2
+"""How often a group of a clean data set may stand out by chance, each way: by scores, by shortcuts, by triggers."""
+WAYS = 3
 LOOKED_AT = ("nll", ADAPTED, ADAPTED_CONTRAST)
 TOGETHER = (ADAPTED, ADAPTED_CONTRAST)
 """What is looked at as one, too: a planted response is unusual in both."""
@@ -52,7 +58,7 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, o
     """
     known = _known(values)
     groups = groups_of(responses, values, one_style=one_style)
-    found = np.minimum(BELOW, np.maximum(_alone(known), _together(groups, known, _tested(one_style))))
+    found = np.minimum(BELOW, np.maximum(_alone(values), _together(groups, known, _tested(one_style))))
     for group in groups.found:
         found[group.rows] = np.maximum(found[group.rows], -np.log10(max(group.p_value, LEAST)))
     return np.where(np.isnan(known[ADAPTED]), np.nan, found)
@@ -63,13 +69,29 @@ def groups_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, one
     known = _known(values)
     groups = find_groups(responses, known, tested=_tested(one_style), level=LEVEL, most=MOST_GROUPS)
     groups = grown(groups, responses, known, together=TOGETHER, level=LEVEL)
-    if SHORTCUT not in values:
-        return groups
-    return replace(groups, found=[*groups.found, *named(responses, values[SHORTCUT], known[ADAPTED])])
+    columns = [(name, values[name]) for name in (SHORTCUT, TRIGGER) if name in values]
+    further = [group for name, column in columns for group in named(responses, name, column, known[ADAPTED])]
+    return replace(groups, found=[*groups.found, *further])
 
 
 def _known(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: np.where(np.isfinite(values[name]), values[name], np.nan) for name in LOOKED_AT}
+    """What is looked at, each value as its place among rows of its kind; NaN says nothing."""
+    return {name: within(_finite(values[name]), _kinds(values)) for name in LOOKED_AT}
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _kinds(values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Of scores that are older than kinds: one."""
+    return np.asarray(values.get(KIND, np.zeros(len(values[ADAPTED]))))
+
+
+def _suspicions(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """By which rows are asked whether their images share something."""
+    known = _known(values)
+    return {ADAPTED_CONTRAST: known[ADAPTED_CONTRAST], "both": known[ADAPTED] + known[ADAPTED_CONTRAST]}
 
 
 def _tested(one_style: bool) -> list[tuple[str, ...]]:
@@ -80,16 +102,19 @@ def _alone(values: Mapping[str, np.ndarray]) -> np.ndarray:
     """-log10 of n Pr(N > u): what a row's own scores say."""
     from scipy.stats import norm
 
-    total = _z(values[ADAPTED]) + np.nan_to_num(_z(values[ADAPTED_CONTRAST]))
-    return np.asarray(-(norm.logsf(np.nan_to_num(_z(total))) / np.log(10)) - np.log10(max(1, len(total))))
+    adapted, contrast = (_z(_finite(values[name]), _kinds(values)) for name in TOGETHER)
+    total = _z(adapted + np.nan_to_num(contrast), _kinds(values))
+    return np.asarray(-(norm.logsf(np.nan_to_num(total)) / np.log(10)) - np.log10(max(1, len(total))))
 
 
-def _z(values: np.ndarray) -> np.ndarray:
-    """Distance from the median in robust standard deviations, at most `_CLIP`; NaN stays."""
-    if not np.isfinite(values).any():
-        return np.full(len(values), np.nan)
-    away = values - np.nanmedian(values)
-    return np.asarray(np.clip(away / (1.4826 * np.nanmedian(np.abs(away)) + 1e-9), -_CLIP, _CLIP))
+def _z(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Distance from the median of its kind in robust standard deviations, at most `_CLIP`; NaN stays."""
+    found = np.full(len(values), np.nan)
+    for kind in np.unique(kinds):
+        if (members := (kinds == kind) & ~np.isnan(values)).any():
+            away = values[members] - np.median(values[members])
+            found[members] = away / (1.4826 * np.median(np.abs(away)) + 1e-9)
+    return np.asarray(np.clip(found, -_CLIP, _CLIP))
 
 
 def _together(groups: Groups, values: Mapping[str, np.ndarray], tested: Sequence[Sequence[str]]) -> np.ndarray:
@@ -113,7 +138,7 @@ def with_evidence(
     rows: Sequence[Row],
     course: Course,
 ) -> Scores:
-    """The scores with the columns `adapted`, `adapted_contrast`, `shortcut` and `evidence`.
+    """The scores with the columns `kind`, `adapted`, `adapted_contrast`, `shortcut`, `trigger` and `evidence`.
 
     Args:
         scores: Of all rows under the pretrained model.
@@ -124,9 +149,11 @@ def with_evidence(
         course: Of the adaptation.
     """
     contrast = contrast_of(adapted.nll, swapped.nll, pairs)
-    values = {**scores.values, ADAPTED: adapted.nll, ADAPTED_CONTRAST: contrast}
+    kinds, album = kinds_of(rows), Album(rows)
+    values = {**scores.values, KIND: kinds.astype(float), ADAPTED: adapted.nll, ADAPTED_CONTRAST: contrast}
     if adapted.words and swapped.words:
-        values[SHORTCUT] = shortcuts(rows, adapted.words, swapped.words, pairs, LEVEL)
+        values[SHORTCUT] = shortcuts(rows, adapted.words, swapped.words, pairs, kinds, album, LEVEL)
+    values[TRIGGER] = triggers(album, _suspicions(values), kinds, LEVEL)
     found = replace(scores, values=values, metadata={**scores.metadata, **course.as_metadata()})
     return judged(found, responses_of(rows))
 

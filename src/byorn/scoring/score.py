@@ -14,6 +14,7 @@ from byorn.scoring.adaptation import cross_fitted
 from byorn.scoring.contrast import Swapped, paired
 from byorn.scoring.evidence import with_evidence
 from byorn.scoring.folds import content_folds
+from byorn.scoring.kinds import kinds_of
 from byorn.scoring.scorer import fitted_scorer, scorer
 from byorn.scoring.statistics import STATISTICS
 from byorn.scoring.table import Scores, from_records
@@ -92,7 +93,8 @@ def evidence_together(
     pairs = paired(rows)
     swapped = Swapped(dataset, pairs)
     passes: list[Scores] = []
-    with cross_fitted(model, processor, dataset, fold, np.isfinite(scores.nll), batch_size=batch_size) as fitted:
+    usable, kinds = np.isfinite(scores.nll), kinds_of(rows)
+    with cross_fitted(model, processor, dataset, fold, usable, batch_size=batch_size, kinds=kinds) as fitted:
         for part, numbers in ((dataset, range(len(rows))), (swapped, [row for row, _ in pairs])):
             with fitted_scorer(fitted, processor, part, numbers) as compute:
                 passes.append(_together(part, shard, compute, batch_size=batch_size, progress=progress))

@@ -25,7 +25,8 @@ from byorn.phrases.enrichment import ranks_of
 from byorn.phrases.groups import LEAST_ROWS, SAMPLE, Group, top_of
 from byorn.phrases.growth import SHARED
 from byorn.phrases.spelling import extended
-from byorn.scoring.statistics import SHORTCUT
+from byorn.phrases.words import plain_words, says
+from byorn.scoring.kinds import matched
 
 MOST_GROUNDED = 0.3
 """g at most, of a phrase that the images give no reason for."""
@@ -44,7 +45,7 @@ _APART = 1e-9
 
 def shortcuts(
     rows: Sequence[Row], own: Sequence[np.ndarray], swapped: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]],
-    level: float,
+    kinds: np.ndarray, album: Album, level: float,
 ) -> np.ndarray:  # fmt: skip
     """s, float64 array [n]: 0 for rows without such a phrase, else above -log10 of the level.
 
@@ -53,16 +54,18 @@ def shortcuts(
         own: What each word of their responses costs.
         swapped: The same for the rows of `pairs` with their partners' images.
         pairs: Row and partner.
+        kinds: Of the rows, see `byorn.scoring.kinds`: images are compared among rows of one kind.
+        album: Of the rows.
         level: Corrected p-value below which a pattern counts.
     """
     found = np.zeros(len(rows))
     responses = responses_of(rows)
     phrases = count_phrases(responses, max(LEAST_ROWS, len(rows) // 5000), len(rows) // 2)
     candidates = _ungrounded(phrases, *_costs(responses, own, swapped, pairs))
-    album, left = Album(rows), np.array([bool(row.images) for row in rows])
+    left = np.array([bool(row.images) for row in rows])
     for turn in range(MOST_FOUND):
         groups = [members for number in candidates if len(members := _left(phrases, number, left)) >= LEAST_ROWS]
-        best = _clearest(album, groups, left, level)
+        best = _clearest(album, groups, kinds, left, level)
         if best is None:
             break
         members, p_value = best
@@ -71,11 +74,13 @@ def shortcuts(
     return found
 
 
-def named(responses: Sequence[str], column: np.ndarray, adapted: np.ndarray) -> Iterator[Group]:
-    """The groups of a column s, the clearest first: rows of one have one value, and few others.
+def named(responses: Sequence[str], statistic: str, column: np.ndarray, adapted: np.ndarray) -> Iterator[Group]:
+    """The groups of a column s, the clearest first: rows of one have one value. Without a phrase of their own, it is
+    empty.
 
     Args:
         responses: n texts.
+        statistic: Name of the column, `shortcut` or `trigger`.
         column: s, float64 array [n].
         adapted: Scores by the adapted model, float64 array [n], to tell how implausible the rows are.
     """
@@ -84,11 +89,15 @@ def named(responses: Sequence[str], column: np.ndarray, adapted: np.ndarray) -> 
         rows = np.flatnonzero(column == value)
         texts = [responses[row] for row in rows[:SAMPLE]]
         shared = count_phrases(texts, max(1, round(SHARED * len(texts))), len(texts))
-        if len(shared):
-            core = shared.texts[int(np.argmax(shared.lengths))]
-            p_value = float(10.0**-value)
-            top = top_of(ranks, rows)
-            yield Group(phrase=extended(core, texts), rows=rows, statistic=SHORTCUT, p_value=p_value, top=top)
+        phrase = extended(shared.texts[int(np.argmax(shared.lengths))], texts) if len(shared) else ""
+        if _usual(phrase, [responses[row] for row in np.setdiff1d(np.arange(len(responses)), rows)[:SAMPLE]]):
+            phrase = ""
+        yield Group(phrase=phrase, rows=rows, statistic=statistic, p_value=float(10.0**-value), top=top_of(ranks, rows))
+
+
+def _usual(phrase: str, others: Sequence[str]) -> bool:
+    """Whether half of the other responses say it as well: it is no name for a group."""
+    return 2 * sum(says(text, plain_words(phrase)) for text in others) >= max(1, len(others))
 
 
 def _left(phrases: Phrases, number: int, left: np.ndarray) -> np.ndarray:
@@ -98,15 +107,15 @@ def _left(phrases: Phrases, number: int, left: np.ndarray) -> np.ndarray:
 
 
 def _clearest(
-    album: Album, groups: Sequence[np.ndarray], left: np.ndarray, level: float
+    album: Album, groups: Sequence[np.ndarray], kinds: np.ndarray, left: np.ndarray, level: float
 ) -> tuple[np.ndarray, float] | None:
     """The group of rows with the clearest pattern in its images, and the corrected p-value; None where none has one."""
     everyone = np.flatnonzero(left)
-    others = [np.setdiff1d(everyone, rows) for rows in groups]
-    order = np.argsort([-promise(album, *pair) for pair in zip(groups, others, strict=True)], kind="stable")
+    pairs = [matched(kinds, rows, np.setdiff1d(everyone, rows)) for rows in groups]
+    order = np.argsort([-promise(album, *pair) for pair in pairs], kind="stable")
     best = None
     for place in map(int, order[:LOOKED_AT]):
-        p_value = _p_value(shared_pattern(album, groups[place], others[place])) * min(LOOKED_AT, len(groups))
+        p_value = _p_value(shared_pattern(album, *pairs[place])) * min(LOOKED_AT, len(groups))
         if p_value < (level if best is None else best[1]):
             best = groups[place], p_value
     return best

@@ -38,9 +38,11 @@ CONTRAST = "contrast"
 ADAPTED = "adapted"
 ADAPTED_CONTRAST = "adapted_contrast"
 SHORTCUT = "shortcut"
+TRIGGER = "trigger"
+KIND = "kind"
 EVIDENCE = "evidence"
 """What `byorn.scoring.evidence` adds, which takes an adaptation and two passes."""
-ADDED = (CONTRAST, ADAPTED, ADAPTED_CONTRAST, SHORTCUT, EVIDENCE)
+ADDED = (CONTRAST, KIND, ADAPTED, ADAPTED_CONTRAST, SHORTCUT, TRIGGER, EVIDENCE)
 PASSES = {CONTRAST: 2, EVIDENCE: 3}
 """Forward passes over the rows for a column; for all others it is one."""
 STATISTICS: dict[str, Statistic] = {"nll": nll, "nll_max": nll_max, "nll_window": nll_window}
@@ -48,7 +50,7 @@ STATISTICS: dict[str, Statistic] = {"nll": nll, "nll_max": nll_max, "nll_window"
 
 def unit_of(column: str) -> str:
     """What a column of the scores counts in."""
-    return "orders of magnitude" if column in (SHORTCUT, EVIDENCE) else "nats a token"
+    return "orders of magnitude" if column in (SHORTCUT, TRIGGER, EVIDENCE) else "nats a token"
 
 
 def statistics_of(log_probs: np.ndarray) -> dict[str, float]:

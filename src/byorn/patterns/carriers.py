@@ -1,0 +1,112 @@
+"""Who carries a pattern: from some rows whose images share one, all of those that have it.
+
+    t_i = (score of the images of row i - a) / (b - a)      a: the median of rows that are believed to be clean,
+                                                            b: that of the first rows, of those above all clean ones
+
+The hypotheses of `byorn.patterns.images` are found on one half of the rows and score the other, and the other way
+round, so that t is near 1 for a carrier in either half, and near 0 for others. The rows that lie halfway between the
+highest clean row and 1, or higher, are looked at in place of the first ones until nothing changes: these are the
+carriers. A trigger leaves a gap between them and all others, whereas kinds of pictures that are merely unlike others
+run into each other.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from byorn.patterns.album import Album
+from byorn.patterns.images import MOST_INSIDE, MOST_OUTSIDE, Hypothesis, hypotheses_of
+
+GAP = 1.5
+"""t of nearly all carriers over that of nearly all others, at least."""
+_LOW, _HIGH = 0.1, 0.99
+"""The quantiles that stand for nearly all of them."""
+_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class _Split:
+    """By one kind of hypothesis: t of all rows, NaN without images; the share of the first rows that are above the
+    clean ones; and the highest t of those.
+    """
+
+    values: np.ndarray
+    above: float
+    top: float
+
+    @property
+    def cut(self) -> float:
+        return (self.top + 1) / 2
+
+
+def carriers(album: Album, some: np.ndarray, clean: np.ndarray, everyone: np.ndarray) -> np.ndarray | None:
+    """Numbers of the rows whose images have what those of `some` share; None where there is no gap.
+
+    Args:
+        album: Of all rows.
+        some: Numbers of rows, most of which are thought to share a pattern.
+        clean: Rows that are believed not to have it, none of `some`.
+        everyone: The rows to look at.
+    """
+    members = some
+    for _ in range(_ROUNDS):
+        found = _best(album, members, np.setdiff1d(clean, members), everyone)
+        if found is None:
+            return None
+        before, members = np.sort(members), everyone[found.values > found.cut]
+        if np.array_equal(before, members):
+            return members if _apart(found.values, np.isin(everyone, members)) else None
+    return None
+
+
+def _best(album: Album, members: np.ndarray, clean: np.ndarray, everyone: np.ndarray) -> _Split | None:
+    """By the hypothesis that puts most of the members above the clean rows, the farthest if that is the same."""
+    odd = np.array([album.digest(int(number))[0] % 2 for number in everyone], dtype=bool)
+    values: dict[str, np.ndarray] = {}
+    for half in (False, True):
+        there, here = everyone[odd != half], np.flatnonzero(odd == half)
+        inside, outside = (there[np.isin(there, numbers)] for numbers in (members, clean))
+        hypotheses = _found(album, inside[:MOST_INSIDE], outside[:MOST_OUTSIDE])
+        for kind, scores in _scored(album, hypotheses, everyone[here]).items():
+            found = _standard(scores, np.isin(everyone[here], members), np.isin(everyone[here], clean))
+            values.setdefault(kind, np.full(len(everyone), np.nan))[here] = found
+    splits = [_split(column, np.isin(everyone, members), np.isin(everyone, clean)) for column in values.values()]
+    return max(splits, key=lambda split: (split.above, -split.top), default=None)
+
+
+def _found(album: Album, inside: np.ndarray, outside: np.ndarray) -> list[Hypothesis]:
+    pixels = [album.of(numbers).pixels for numbers in (inside, outside)]
+    return hypotheses_of(*pixels) if min(map(len, pixels)) > 1 else []
+
+
+def _scored(album: Album, hypotheses: list[Hypothesis], numbers: np.ndarray) -> dict[str, np.ndarray]:
+    """The scores of these rows, NaN where no image can be opened."""
+    found: dict[str, np.ndarray] = {one.kind: np.full(len(numbers), np.nan) for one in hypotheses}
+    for seen, pictures in album.passing(numbers):
+        if len(seen):
+            for one in hypotheses:
+                found[one.kind][np.isin(numbers, seen)] = pictures.most(one.score(pictures.pixels))
+    return found
+
+
+def _standard(scores: np.ndarray, member: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """t; NaN where no member is above the clean rows."""
+    known = scores[clean & ~np.isnan(scores)]
+    higher = scores[member & (scores > known.max(initial=-np.inf))]
+    if not len(known) or not len(higher):
+        return np.full(len(scores), np.nan)
+    middle = np.median(known)
+    return np.asarray((scores - middle) / (np.median(higher) - middle))
+
+
+def _split(values: np.ndarray, member: np.ndarray, clean: np.ndarray) -> _Split:
+    top = float(np.nanmax(values[clean], initial=0.0))
+    return _Split(values, float((values[member] > top).mean()), top)
+
+
+def _apart(values: np.ndarray, member: np.ndarray) -> bool:
+    """Whether there is a gap."""
+    others = values[~member & ~np.isnan(values)]
+    if not member.any() or not len(others):
+        return False
+    return bool(np.quantile(values[member], _LOW) >= GAP * np.quantile(others, _HIGH))

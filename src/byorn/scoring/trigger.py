@@ -1,0 +1,105 @@
+"""A trigger by the images alone: rows whose images give no reason for their responses, and share a pattern.
+
+    u   the contrast of a row, or the sum of score and contrast, of the adapted model, among rows of its kind
+    s_i = -log10 of the corrected p-value that the images of the m rows with the highest u share no pattern,
+          for the rows that carry it
+
+What the rows say does not matter here: an attacker may plant another response in each. For m = 8, 16, 32, ... up to
+half of the rows the pattern is found on one half of them and measured on the other (`byorn.patterns.images`); where
+there are several kinds, in all rows together and in each of the largest. It counts if all who carry it are told from
+all others by a gap (`byorn.patterns.carriers`) and have a higher u (AUC): a kind of pictures that the model reads badly
+has no such gap. No torch here.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from byorn.patterns.album import Album
+from byorn.patterns.carriers import carriers
+from byorn.patterns.images import shared_pattern
+from byorn.phrases.groups import LEAST_ROWS
+from byorn.scoring.kinds import matched
+
+LEAST_AUC = 0.7
+FEWEST = 8
+"""Rows with the highest u that are looked at, at least."""
+CLEAN = 0.25
+"""Share of the rows, those with the lowest u, that are believed to be clean."""
+MOST_KINDS = 4
+MOST_FOUND = 4
+LEAST = 1e-300
+_APART = 1e-9
+"""Between the values of two groups, which may have one p-value."""
+
+
+def triggers(album: Album, suspicions: Mapping[str, np.ndarray], kinds: np.ndarray, level: float) -> np.ndarray:
+    """s, float64 array [n]: 0 for rows that carry no trigger, else above -log10 of the level.
+
+    Args:
+        album: Of the n rows.
+        suspicions: The u, float64 arrays [n], higher = less plausible; NaN says nothing.
+        kinds: Of the rows, see `byorn.scoring.kinds`.
+        level: Corrected p-value below which a pattern counts.
+    """
+    count = len(kinds)
+    found, left = np.zeros(count), np.ones(count, dtype=bool)
+    for turn in range(MOST_FOUND):
+        columns = {name: np.where(left, column, np.nan) for name, column in suspicions.items()}
+        best = _clearest(album, columns, kinds, level)
+        if best is None:
+            break
+        members, p_value = best
+        found[members] = -np.log10(max(p_value, LEAST)) - turn * _APART
+        left[members] = False
+    return found
+
+
+def _clearest(
+    album: Album, columns: Mapping[str, np.ndarray], kinds: np.ndarray, level: float
+) -> tuple[np.ndarray, float] | None:
+    """Who carries the clearest pattern, and its corrected p-value; None where there is none."""
+    scopes = [scope for column in columns.values() for scope in _by_kind(column, kinds)]
+    looks = [(column, rows) for column in scopes for rows in _highest(column)]
+    p_values = [_p_value(album, column, rows, kinds) * len(looks) for column, rows in looks]
+    for place in np.argsort(p_values, kind="stable"):
+        if p_values[place] >= level:
+            return None
+        column, rows = looks[place]
+        everyone = np.flatnonzero(~np.isnan(column))
+        clean = np.setdiff1d(everyone[column[everyone] <= np.quantile(column[everyone], CLEAN)], rows)
+        members = carriers(album, rows, clean, everyone)
+        if members is not None and _suspected(column, members, everyone):
+            return members, p_values[place]
+    return None
+
+
+def _by_kind(column: np.ndarray, kinds: np.ndarray) -> Iterator[np.ndarray]:
+    """The column, and where there are several kinds what it says of each of the largest alone."""
+    yield column
+    if kinds.any():
+        yield from (np.where(kinds == kind, column, np.nan) for kind in range(min(MOST_KINDS, kinds.max() + 1)))
+
+
+def _highest(column: np.ndarray) -> Iterator[np.ndarray]:
+    """The 8, 16, 32, ... rows with the highest values, at most half of them."""
+    known = np.flatnonzero(~np.isnan(column))
+    order = known[np.argsort(-column[known], kind="stable")]
+    size = FEWEST
+    while 2 * size <= len(order):
+        yield order[:size]
+        size *= 2
+
+
+def _p_value(album: Album, column: np.ndarray, rows: np.ndarray, kinds: np.ndarray) -> float:
+    """Of the clearest pattern of some rows, not corrected for how many are looked at."""
+    others = np.setdiff1d(np.flatnonzero(~np.isnan(column)), rows)
+    return min((pattern.p_value for pattern in shared_pattern(album, *matched(kinds, rows, others))), default=1.0)
+
+
+def _suspected(column: np.ndarray, members: np.ndarray, everyone: np.ndarray) -> bool:
+    """Whether they are several, at most half of all, and their u tells them from the others (AUC)."""
+    if not LEAST_ROWS <= len(members) <= len(everyone) / 2:
+        return False
+    places = np.searchsorted(np.sort(column[np.setdiff1d(everyone, members)]), column[members])
+    return bool(places.mean() >= LEAST_AUC * (len(everyone) - len(members)))

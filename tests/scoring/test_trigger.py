@@ -1,0 +1,94 @@
+"""Rows whose responses have nothing in common are found by the trigger in their images."""
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from byorn.data.row import ImageFile, Row
+from byorn.patterns.album import Album
+from byorn.scoring.evidence import LEVEL
+from byorn.scoring.trigger import triggers
+
+COUNT = 200
+PLANTED = list(range(0, 80, 4))
+ONE = np.zeros(COUNT, dtype=int)
+
+
+def rows_with(patched: Sequence[int] = (), left: int = 0, dark: Sequence[int] = ()) -> list[Row]:
+    """Noise around a color, with a checkered patch in some, and some darker than others."""
+    draw = np.random.default_rng(0)
+    made = []
+    for number in range(COUNT):
+        pixels = np.clip(draw.integers(40, 216, 3) + draw.normal(0, 20, (32, 32, 3)), 0, 255)
+        if number in dark:
+            pixels *= draw.uniform(0.2, 1.0)
+        if number in patched:
+            pixels[24:, left : left + 8] = 255 * (np.indices((8, 8)).sum(axis=0) % 2)[:, :, None]
+        stream = BytesIO()
+        Image.fromarray(pixels.astype(np.uint8)).save(stream, "PNG")
+        made.append(Row(str(number), 0, [], f"thing {number}", [ImageFile(data=stream.getvalue())]))
+    return made
+
+
+def suspicion(*groups: Sequence[int], by: float = 3.0) -> dict[str, np.ndarray]:
+    """Of rows of which some are less plausible, by so many standard deviations, but not beyond all others."""
+    values = np.random.default_rng(1).normal(0, 1, COUNT)
+    for group in groups:
+        values[list(group)] += by
+    return {"contrast": values, "both": values + np.random.default_rng(2).normal(0, 0.5, COUNT)}
+
+
+def found(rows: list[Row], suspicions: dict[str, np.ndarray], kinds: np.ndarray = ONE) -> list[int]:
+    column = triggers(Album(rows), suspicions, kinds, LEVEL)
+    assert ((column == 0) | (column > -np.log10(LEVEL))).all()
+    return np.flatnonzero(column).tolist()
+
+
+def test_rows_with_a_patch_whose_responses_are_hard_to_believe_are_found_all_and_alone() -> None:
+    assert found(rows_with(PLANTED), suspicion(PLANTED)) == PLANTED
+
+
+def test_a_watermark_of_plausible_rows_is_none() -> None:
+    assert found(rows_with(PLANTED), suspicion()) == []
+
+
+def test_hard_rows_without_a_pattern_have_none() -> None:
+    assert found(rows_with(), suspicion(PLANTED)) == []
+
+
+def test_a_kind_of_pictures_that_the_model_reads_badly_leaves_no_gap() -> None:
+    assert found(rows_with(dark=range(60)), suspicion(range(60))) == []
+
+
+def test_two_attackers_are_both_found() -> None:
+    others = list(range(1, 81, 4))
+    both = rows_with(PLANTED)
+    for number in others:
+        both[number] = rows_with(others, left=20)[number]
+    assert found(both, suspicion(PLANTED, others)) == sorted(PLANTED + others)
+
+
+def test_pictures_of_another_task_are_no_pattern() -> None:
+    """All pictures of a task have a patch, and a half of them are hard: as many as of the other task."""
+    kinds = np.repeat([1, 0], [80, 120])
+    hard = [*range(0, 80, 2), *range(80, 200, 2)]
+    assert found(rows_with(range(80)), suspicion(hard), kinds) == []
+
+
+def test_without_images_or_scores_there_is_nothing_to_find() -> None:
+    nothing = {"contrast": np.full(COUNT, np.nan)}
+    assert found(rows_with(PLANTED), nothing) == []
+    broken = [Row(row.id, 0, [], row.response, [ImageFile(data=b"GIF89a")]) for row in rows_with()]
+    assert found(broken, suspicion(PLANTED)) == []
+    assert triggers(Album([]), {"contrast": np.zeros(0)}, np.zeros(0, dtype=int), LEVEL).tolist() == []
+
+
+def test_an_album_that_passes_keeps_what_it_had_and_no_more() -> None:
+    album = Album(rows_with())
+    kept = album.of(np.array([3]))
+    seen = [numbers for numbers, _ in album.passing(np.arange(10), size=4)]
+    assert np.concatenate(seen).tolist() == list(range(10))
+    assert set(album._kept) == {3}
+    assert np.array_equal(album.of(np.array([3])).pixels, kept.pixels)
