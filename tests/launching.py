@@ -4,6 +4,7 @@ has loaded the libraries.
 
 import os
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +23,11 @@ SHORT = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import la
 """A line for programs that are not forked, see `shorten_scans`."""
 
 Done = subprocess.CompletedProcess[str]
+
+
+def heed_interrupts() -> None:
+    """For `preexec_fn`: a shell starts background jobs deaf to Ctrl-C, and so would be what the tests start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def shorten_scans(replace: Callable[[object, str, object], None] = setattr) -> None:

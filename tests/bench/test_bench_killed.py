@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from launching import heed_interrupts
+
 JOBS = """
 import os, sys, time
 from pathlib import Path
@@ -47,8 +49,9 @@ if __name__ == "__main__":
 def start(folder: Path, script: str) -> "subprocess.Popen[str]":
     (folder / "bench.py").write_text(script)
     return subprocess.Popen(
-        [sys.executable, "bench.py"], cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+        [sys.executable, "bench.py"], cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=heed_interrupts,
+    )  # fmt: skip
 
 
 def wait_for(condition) -> bool:

@@ -18,6 +18,7 @@ from byorn.data.files import write_rows
 from byorn.flagging.table import read_flags
 from byorn.review.log import LOG, read_log
 from byorn.testing import save_tiny, tiny_rows
+from launching import heed_interrupts
 
 
 @pytest.fixture(scope="module")
@@ -78,17 +79,12 @@ def test_without_the_framework_the_extra_is_named(place, monkeypatch, capsys):
     assert "pip install 'byorn[review]'" in capsys.readouterr().err
 
 
-def _heed_interrupts():
-    """A shell starts background jobs deaf to Ctrl-C, and so would be what the tests start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @contextmanager
 def served(place) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """The process of a page, its host and the rest of its link."""
     command = [sys.executable, "-m", "byorn", "review", str(place / "scan"), "--serve", "--who", "bert"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
     ) as process:
         try:
             found = re.fullmatch(r"http://(127\.0\.0\.1:\d+)(/\?token=\S+)\n", process.stdout.readline())

@@ -94,6 +94,16 @@ class Album:
                 first.setdefault(name, number)
         return np.array(sorted(first.values()), dtype=int)
 
+    def firsts(self, numbers: np.ndarray) -> np.ndarray:
+        """int array, for each of the rows the first one of them that shows the same images: what is found in the images
+        of that one is found in its own.
+        """
+        first: dict[tuple[str, ...], int] = {}
+        shown = (tuple(map(image_identity, self.rows[int(number)].images[:_IMAGES])) for number in numbers)
+        return np.array(
+            [first.setdefault(key, int(number)) for key, number in zip(shown, numbers, strict=True)], dtype=int
+        )
+
     def _name(self, number: int) -> str:
         """Of the first image; empty without one."""
         if number not in self._names:

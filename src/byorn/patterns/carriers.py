@@ -22,6 +22,8 @@ GAP = 1.5
 _LOW, _HIGH = 0.1, 0.99
 """The quantiles that stand for nearly all of them."""
 _ROUNDS = 4
+_LOOKED_AT = 3000
+"""Images, beside those of the first rows, in all rounds but the last."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,31 @@ def carriers(album: Album, some: np.ndarray, clean: np.ndarray, everyone: np.nda
         album: Of all rows.
         some: Numbers of rows, most of which are thought to share a pattern.
         clean: Rows that are believed not to have it, none of `some`.
-        everyone: The rows to look at.
+        everyone: The rows to look at, those of `some` and `clean` among them.
     """
-    members = some
+    firsts = album.firsts(everyone)
+    place = dict(zip(everyone.tolist(), firsts.tolist(), strict=True))
+    members, clean = (np.unique([place[row] for row in rows.tolist()]) for rows in (some, clean))
+    distinct = np.unique(firsts)
+    looked_at = np.union1d(members, np.random.default_rng(0).permutation(distinct)[:_LOOKED_AT])
+    settled = _settled(album, members, np.intersect1d(clean, looked_at), looked_at)
+    if settled is None:
+        return None
+    found = _best(album, settled, np.setdiff1d(np.intersect1d(clean, looked_at), settled), distinct)
+    if found is None or not _apart(found.values, found.values > found.cut):
+        return None
+    return everyone[np.isin(firsts, distinct[found.values > found.cut])]
+
+
+def _settled(album: Album, members: np.ndarray, clean: np.ndarray, looked_at: np.ndarray) -> np.ndarray | None:
+    """The carriers among the rows that are looked at; None where they change again and again."""
     for _ in range(_ROUNDS):
-        found = _best(album, members, np.setdiff1d(clean, members), everyone)
+        found = _best(album, members, np.setdiff1d(clean, members), looked_at)
         if found is None:
             return None
-        before, members = np.sort(members), everyone[found.values > found.cut]
+        before, members = members, looked_at[found.values > found.cut]
         if np.array_equal(before, members):
-            return members if _apart(found.values, np.isin(everyone, members)) else None
+            return members
     return None
 
 

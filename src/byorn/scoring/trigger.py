@@ -59,19 +59,26 @@ def _clearest(
     album: Album, columns: Mapping[str, np.ndarray], kinds: np.ndarray, level: float
 ) -> tuple[np.ndarray, float] | None:
     """Who carries the clearest pattern, and its corrected p-value; None where there is none."""
-    scopes = [scope for column in columns.values() for scope in _by_kind(column, kinds)]
-    looks = [(column, rows) for column in scopes for rows in _highest(column)]
-    p_values = [_p_value(album, column, rows, kinds) * len(looks) for column, rows in looks]
+    scopes = [(column, scope) for column in columns.values() for scope in _by_kind(column, kinds)]
+    looks = [(column, scope, rows) for column, scope in scopes for rows in _highest(scope)]
+    p_values = [_p_value(album, scope, rows, kinds) * len(looks) for _, scope, rows in looks]
     for place in np.argsort(p_values, kind="stable"):
         if p_values[place] >= level:
             return None
-        column, rows = looks[place]
-        everyone = np.flatnonzero(~np.isnan(column))
-        clean = np.setdiff1d(everyone[column[everyone] <= np.quantile(column[everyone], CLEAN)], rows)
-        members = carriers(album, rows, clean, everyone)
-        if members is not None and _suspected(column, members, everyone):
-            return members, p_values[place]
+        *wider, rows = looks[place]
+        for column in wider:  # rows of other kinds may carry it too
+            members = _carriers(album, column, rows)
+            if members is not None:
+                return members, p_values[place]
     return None
+
+
+def _carriers(album: Album, column: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+    """All rows that carry what the images of some share; None where there is no gap, or they are as plausible."""
+    everyone = np.flatnonzero(~np.isnan(column))
+    clean = np.setdiff1d(everyone[column[everyone] <= np.quantile(column[everyone], CLEAN)], rows)
+    members = carriers(album, rows, clean, everyone)
+    return members if members is not None and _suspected(column, members, everyone) else None
 
 
 def _by_kind(column: np.ndarray, kinds: np.ndarray) -> Iterator[np.ndarray]:
