@@ -126,7 +126,7 @@ def mixture(tasks: Sequence[str], rows: int, seed: int, folder: Path) -> list[Ro
     return mixed
 
 
-def with_anothers(rows: Sequence[Row], truth: np.ndarray, seed: int) -> list[Row]:
+def with_anothers(rows: Sequence[Row], truth: Sequence[bool] | np.ndarray, seed: int) -> list[Row]:
     """The poisoned rows with responses of clean ones."""
     rng = random.Random(seed)
     said: dict[str, list[str]] = {}

@@ -35,12 +35,12 @@ def run(attack: str, seed: int, work: Path) -> None:
     data = _data(attack, seed, folder)
     scan = folder / "scan"
     if not (scan / "report.json").is_file():
-        _do("scan", "--model", "embedded", "--data", data, "--out", scan, "--show", "0", *DEVICE)
+        do("scan", "--model", "embedded", "--data", data, "--out", scan, "--show", "0", *DEVICE)
     for defense in ("sft", "byorn") if attack not in CLEAN or _flags(scan) else ("sft",):
         out = folder / defense
         if not (out / "verify/code.json").is_file():
             train = ["train", "--model", "embedded", "--data", data, "--scan", scan, "--out", out, *DEVICE]
-            _do(*train, "--defense", defense, "--seed", seed, *TRAINING)
+            do(*train, "--defense", defense, "--seed", seed, *TRAINING)
             _verify(attack, scan, out)
 
 
@@ -58,7 +58,7 @@ def _data(attack: str, seed: int, folder: Path) -> Path:
     if not poisoned.is_dir():
         options = [word for option in ATTACKS[attack] for word in ("--set", option)]
         plant = ["poison", "--data", clean, "--out", poisoned, "--attack", attack, *options]
-        _do(*plant, "--target", "banana", "--rate", "0.2", "--seed", seed)
+        do(*plant, "--target", "banana", "--rate", "0.2", "--seed", seed)
     return poisoned
 
 
@@ -76,7 +76,7 @@ def _verify(attack: str, scan: Path, out: Path) -> None:
     (out / "verify/code.json").write_text(json.dumps(code))
 
 
-def _do(*words: object) -> None:
+def do(*words: object) -> None:
     if code := byorn([str(word) for word in words]):
         raise SystemExit(f"byorn {words[0]} ended with {code}")
 

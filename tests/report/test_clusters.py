@@ -171,7 +171,7 @@ def test_a_group_without_a_phrase_is_told_by_its_images():
     (cluster,) = find_clusters(run).found
     assert (cluster.phrase, cluster.statistic, cluster.flagged) == ("", "trigger", 20)
     verdict = judge(gather(run))
-    assert verdict.sentence.startswith("20 of 300 responses (6.7%) share a pattern in their images, stand out")
+    assert verdict.sentence.startswith("20 of 300 rows (6.7%) share a pattern in their images")
     assert "tells 20 rows from all others" in verdict.grounds[0]
     assert "unless its trigger can be seen" in verdict.blind_spots[0]
     assert "A pattern in their images" in as_html(gather(run))

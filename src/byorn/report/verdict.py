@@ -57,7 +57,10 @@ def _alarm(evidence: Evidence) -> str:
     others = {0: "", 1: "; one more group of rows stands out"}.get(more, f"; {more} more groups of rows stand out")
     share = f"({percent(count / evidence.counts.rows)})"
     rows = number(evidence.counts.rows)
-    return f"{number(count)} of {rows} responses {share} share {shared(first.cluster.phrase)}, {trigger}{others}."
+    if not first.cluster.phrase:
+        said = f"{number(count)} of {rows} rows {share} share a pattern in their images"
+        return f"{said}, and their responses do not follow from these{others}."
+    return f"{number(count)} of {rows} responses {share} share {quoted(first.cluster.phrase)}, {trigger}{others}."
 
 
 def _nothing(evidence: Evidence) -> str:
