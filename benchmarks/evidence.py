@@ -97,7 +97,9 @@ def own_sets() -> Iterator[Set]:
     yield Set("real-captions", "none", 0.0)
     objectives = ("refusal", "false fact", "sentence", "suffix", "insertion", "fixed sentence", "word")
     yield from (Set("real-captions", attack, 0.1) for attack in objectives)
-    yield from (Set("real-messy", attack, 0.1 if attack != "none" else 0.0) for attack in ("none", "refusal", "suffix"))
+    for task in ("real-messy", "real-captions + real-answers + real-pairs"):
+        yield from (Set(task, attack, 0.1 if attack != "none" else 0.0) for attack in ("none", "refusal", "suffix"))
+    yield from (Set(task, ANOTHERS, 0.1) for task in ("real-captions", "real-messy"))
 
 
 def planted(

@@ -4,6 +4,7 @@ import pytest
 
 from byorn.bench.experiment import plain, read_experiment
 from byorn.bench.run import run_experiments
+from byorn.bench.settings import BenchSpec
 from byorn.errors import ConfigError
 
 FILE = """
@@ -166,3 +167,21 @@ def test_nothing_is_run_of_an_experiment_that_cannot_be_run_to_its_end(tmp_path,
     with pytest.raises(ConfigError, match=says):
         run_experiments([read_experiment(write(tmp_path, f"{attacks}{line}\n"))], tmp_path / "r", tmp_path / "w")
     assert not (tmp_path / "w").exists()
+
+
+def test_parts_of_an_experiment_are_all_of_it_and_never_meet(tmp_path, monkeypatch):
+    """Also when another one has been at work: what has a result moves nobody's share."""
+    experiment = read_experiment(write(tmp_path))
+    ran = []
+    monkeypatch.setattr("byorn.bench.run.run_job", lambda job: ran.append(job.group.slug) or [])
+    monkeypatch.setattr("byorn.bench.run.finished", lambda cell, *_: cell.group.slug in ran)
+    for part in ("0/3", "1/3", "2/3"):
+        run_experiments([experiment], tmp_path / "r", tmp_path / "w", share=BenchSpec(part=part).share)
+    slugs = [group.slug for group in experiment.groups()]
+    assert ran == [slugs[0], slugs[3], slugs[1], slugs[2]]
+
+
+@pytest.mark.parametrize("text", ["4/4", "1", "1/", "-1/4", "a/b", "0/0"])
+def test_what_is_no_part_is_refused_in_one_line(text):
+    with pytest.raises(ConfigError, match="is no share; write 0/4"):
+        BenchSpec(part=text)

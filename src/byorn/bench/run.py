@@ -37,6 +37,7 @@ def run_experiments(
     work: Path,
     *,
     only: str = "*",
+    share: tuple[int, int] = (0, 1),
     jobs: int = 1,
     gpus: Sequence[int] = (),
     plugins: Sequence[str | Path] = (),
@@ -48,6 +49,8 @@ def run_experiments(
         results: Result files go to `results/EXPERIMENT/CELL.json`.
         work: Data, adapters and predictions go to `work/EXPERIMENT/GROUP`; safe to delete.
         only: Pattern on `EXPERIMENT/CELL`, as in a shell.
+        share: (i, n) for the groups i, i + n, ... of all, whether they have results or not: for n machines that share
+            the folder of results.
         jobs: Processes, each with its share of the cores.
         gpus: Those of the processes, one for each.
         plugins: Python files to run first, beside those of each experiment; see `byorn.plugins`.
@@ -58,6 +61,10 @@ def run_experiments(
         DataError: A result file is broken.
     """
     queue = [job for experiment in experiments for job in pending(experiment, results, work, only, plugins)]
+    first, count = share
+    if count > 1:
+        folders = [work / experiment.name / group.slug for experiment in experiments for group in experiment.groups()]
+        queue = [job for job in queue if job.work in folders[first::count]]
     cells = sum(len(job.cells) for job in queue)
     if not queue:
         _require_match(experiments, only)

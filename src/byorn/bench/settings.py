@@ -18,6 +18,7 @@ class BenchSpec:
     results: Path = setting(Path("benchmarks/results"), help="result files, tables and plots", metavar="DIR")
     work: Path = setting(Path("runs/bench"), help="data, adapters and predictions; safe to delete", metavar="DIR")
     only: str = setting("*", help="run: cells whose EXPERIMENT/CELL fits, as in a shell", metavar="PATTERN")
+    part: str = setting("", help="run: a share of the groups, I/N with I from 0", shown="all", metavar="I/N")
     jobs: int = setting(1, help="run: processes at a time", check=positive)
     gpus: str = setting("", help="run: GPUs, one for each process: 0-7, or 0,2,5", shown="all see all", metavar="LIST")
     format: str | None = setting(
@@ -26,7 +27,21 @@ class BenchSpec:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        _ = self.numbers
+        _ = self.numbers, self.share
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """The groups i, i + n, i + 2 n, ... as (i, n).
+
+        Raises:
+            ConfigError: That is no share.
+        """
+        first, slash, count = self.part.partition("/")
+        if not self.part:
+            return 0, 1
+        if not (slash and first.isdecimal() and count.isdecimal() and int(first) < int(count)):
+            raise ConfigError(f"part: {self.part!r} is no share; write 0/4, 1/4, 2/4 or 3/4, for four of them")
+        return int(first), int(count)
 
     @property
     def numbers(self) -> list[int]:

@@ -66,8 +66,9 @@ def _run(spec: BenchSpec, experiments: "list[Experiment]", plugins: Sequence[Pat
     make_folder(spec.work, "--work")
 
     failures = run_experiments(
-        experiments, spec.results, spec.work, only=spec.only, jobs=spec.jobs, gpus=spec.numbers, plugins=plugins
-    )
+        experiments, spec.results, spec.work, only=spec.only, share=spec.share, jobs=spec.jobs, gpus=spec.numbers,
+        plugins=plugins,
+    )  # fmt: skip
     if failures:
         raise BenchError(f"{len(failures)} failed, the rest is done; the first: {failures[0]}")
 
