@@ -103,6 +103,25 @@ def test_both_folds_take_the_same_number_of_steps_and_learn_their_rows_alone(mon
     assert set().union(*seen[steps:]) <= set(np.flatnonzero(fold).tolist()) - {3}
 
 
+def test_each_kind_is_looked_at_and_the_hardest_one_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, model = tiny_rows(80), tiny_model(seed=1)
+    kinds = np.repeat([0, 1], 40)
+    fold, usable = np.arange(80) % 2 == 0, np.ones(80, dtype=bool)
+    monkeypatch.setattr(
+        adaptation.CrossFitted, "_median", lambda self, chosen: 2.0 if self.kinds[chosen].all() else 0.5
+    )
+    given = model, tiny_processor(), to_dataset(rows), fold, usable
+    with cross_fitted(*given, batch_size=4, kinds=kinds) as fitted:
+        probed = fitted._probed()
+        fitted._looked(0)
+    assert [np.unique(kinds[part]).tolist() for part in probed] == [[0], [1]]
+    assert all(fold[part].all() for part in probed)
+    assert fitted.course.medians == (2.0,)
+    with cross_fitted(*given, batch_size=4) as fitted:
+        (alone,) = fitted._probed()
+    assert sorted(alone) == np.flatnonzero(fold).tolist()
+
+
 def test_a_row_that_cannot_be_learned_harms_nobody() -> None:
     """With nothing usable in a fold, or in both, nothing is adapted, and that is said by the course."""
     rows, model = tiny_rows(ROWS), tiny_model(seed=1)
