@@ -217,6 +217,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--plugin", type=Path, nargs="+", default=[])
+    parser.add_argument("--attacks", nargs="+", choices=list(ATTACKS), default=list(ATTACKS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[41, 42, 43])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/evidence.jsonl"))
     parser.add_argument("--work", type=Path, default=Path("runs/evidence"), help="scores")
@@ -234,7 +235,7 @@ def main() -> None:
     rows, sets = (300, list(embedded_sets())) if given.model == "embedded" else (200, list(own_sets()))
     done = {(line["task"], line["attack"], line["rate"], line["seed"]) for line in known}
     for seed in given.seeds:
-        for wanted in sets:
+        for wanted in (each for each in sets if each.attack in given.attacks):
             if (wanted.task, wanted.attack, wanted.rate, seed) not in done:
                 figures = measure(wanted, rows, seed, model, processor, given.work)
                 with given.out.open("a") as file:
