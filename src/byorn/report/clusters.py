@@ -12,7 +12,7 @@ from byorn.phrases.words import ends_of, words_of
 from byorn.report.run import Run
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import groups_of
-from byorn.scoring.statistics import EVIDENCE
+from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, EVIDENCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +22,9 @@ class Cluster(Group):
     Attributes:
         flagged: How many of its rows are flagged.
         same_response: How many of them have the one response that is the most frequent, without case.
-        image_dependence: Median `contrast` of its rows less that of the others, in nats a token: near 0 or above, the
-            response does not depend on the image; None without contrasts.
+        image_dependence: Median contrast of its rows less that of the others, of the pretrained model if it is known,
+            else of the adapted one, in nats a token: above 0 they depend on their images less than others; None without
+            contrasts.
     """
 
     flagged: int
@@ -86,7 +87,8 @@ def _cluster(run: Run, group: Group) -> Cluster:
 
 
 def _dependence(run: Run, rows: np.ndarray) -> float | None:
-    contrast = run.scores.values.get("contrast")
+    values = run.scores.values
+    contrast = values.get(CONTRAST, values.get(ADAPTED_CONTRAST))
     if contrast is None:
         return None
     others = np.ones(len(contrast), dtype=bool)
