@@ -8,7 +8,7 @@ import pytest
 from byorn.data.row import Row, user_message
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import THRESHOLD, judged
-from byorn.scoring.kinds import kinds_of, matched, within
+from byorn.scoring.kinds import COPY, copied, kinds_of, matched, within
 from byorn.scoring.table import Scores
 from byorn.testing import tiny_rows
 
@@ -96,3 +96,30 @@ def test_a_harder_task_is_no_group_that_stands_out(told: bool) -> None:
     scores = Scores(ids, [0] * 150, values, np.full(150, 9), [None] * 150, metadata)
     flagged = np.flatnonzero(judged(scores, texts).values["evidence"] >= THRESHOLD).tolist()
     assert flagged == ([] if told else list(range(30)))
+
+
+def test_copies_say_what_they_say_once() -> None:
+    rows = asked(CAPTION, CAPTION, f"{CAPTION} now", CAPTION)
+    rows[3] = replace(rows[3], response="something else")
+    assert copied(rows).tolist() == [False, True, False, False]
+    assert copied([]).tolist() == []
+    found = within(np.array([1.0, 3.0, 3.0, 2.0]), np.array([0, 0, COPY, 0]))
+    assert np.isnan(found[2])
+    assert np.argsort(found[[0, 3, 1]]).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_an_odd_row_that_was_copied_is_no_group(told: bool) -> None:
+    draw = np.random.default_rng(0)
+    texts = [f"a {draw.choice(['red', 'blue'])} thing with spot {number % 20}" for number in range(150)]
+    nll = draw.gamma(4, 0.1, 150)
+    texts, nll = [*texts, *["nobody ever says such things"] * 10], np.concatenate([nll, np.full(10, 9.0)])
+    values = {"nll": nll, "adapted": nll, "adapted_contrast": nll, "kind": np.zeros(160)}
+    if told:
+        values["kind"][151:] = COPY
+    ids = [str(number) for number in range(160)]
+    metadata = Course((2.0, 0.4)).as_metadata()
+    scores = judged(Scores(ids, [0] * 160, values, np.full(160, 9), [None] * 160, metadata), texts)
+    assert not np.isnan(scores.values["evidence"]).any()
+    flagged = np.flatnonzero(scores.values["evidence"] >= THRESHOLD).tolist()
+    assert flagged == ([] if told else list(range(150, 160)))

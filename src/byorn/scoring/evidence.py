@@ -3,7 +3,8 @@
     e_i = -log10 of the smaller of  n Pr(N > u_i)  and  the corrected p-value of the best group of rows with i
     u_i = robust z of clip(z(adapted_i)) + clip(z(adapted_contrast_i)),      z(v) = (v - median) / (1.4826 MAD)
 
-medians and ranks being those of rows of one kind (`byorn.scoring.kinds`), since a data set is often a mixture of tasks.
+medians and ranks being those of rows of one kind (`byorn.scoring.kinds`), since a data set is often a mixture of tasks;
+of a row and its copies one is compared.
 
 A row that is hard to believe on its own is seldom a backdoor, and one row is hardly learned; many that say the same
 are. So only a group that stands out (`byorn.phrases.growth`) reaches `THRESHOLD`; below it e ranks the other rows.
@@ -27,7 +28,7 @@ from byorn.phrases.groups import Groups, find_groups
 from byorn.phrases.growth import grown
 from byorn.scoring.contrast import contrast_of
 from byorn.scoring.course import Course
-from byorn.scoring.kinds import kinds_of, within
+from byorn.scoring.kinds import COPY, copied, kinds_of, within
 from byorn.scoring.shortcut import named, shortcuts
 from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE, KIND, SHORTCUT, TRIGGER
 from byorn.scoring.table import Scores
@@ -61,7 +62,7 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, o
     found = np.minimum(BELOW, np.maximum(_alone(values), _together(groups, known, _tested(one_style))))
     for group in groups.found:
         found[group.rows] = np.maximum(found[group.rows], -np.log10(max(group.p_value, LEAST)))
-    return np.where(np.isnan(known[ADAPTED]), np.nan, found)
+    return np.where(np.isfinite(values[ADAPTED]), found, np.nan)
 
 
 def groups_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, one_style: bool) -> Groups:
@@ -154,6 +155,7 @@ def with_evidence(
     if adapted.words and swapped.words:
         values[SHORTCUT] = shortcuts(rows, adapted.words, swapped.words, pairs, kinds, album, LEVEL)
     values[TRIGGER] = triggers(album, _suspicions(values), kinds, LEVEL)
+    values[KIND][copied(rows)] = COPY
     found = replace(scores, values=values, metadata={**scores.metadata, **course.as_metadata()})
     return judged(found, responses_of(rows))
 

@@ -12,9 +12,11 @@ here.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 
 import numpy as np
 
+from byorn.data.images import image_identity
 from byorn.data.row import Row
 from byorn.phrases.words import ends_of, plain_words
 
@@ -23,6 +25,8 @@ LEAST_ROWS = 20
 LEAST_SHARE = 0.01
 """A kind has at least so many rows, and that share of all."""
 MOST_KINDS = 64
+COPY = -1
+"""The kind of a row that says what an earlier one says: ten copies of an odd row are one odd row."""
 _LOOKED_AT = 2000
 """Instructions, the most frequent ones, among which kinds are looked for."""
 _CHARACTERS = 1000
@@ -42,6 +46,18 @@ def kinds_of(rows: Sequence[Row]) -> np.ndarray:
         members = np.array([place for place, key in enumerate(keys) if key[0] == count], dtype=int)
         found[members] = _numbered([keys[place][1] for place in members], len(rows)) * (_MANY + 1) + count
     return _by_size(found)
+
+
+def copied(rows: Sequence[Row]) -> np.ndarray:
+    """bool array [n]: whether an earlier row has the same images, instruction and response."""
+    seen: set[bytes] = set()
+    found = np.zeros(len(rows), dtype=bool)
+    for place, row in enumerate(rows):
+        shown = "\0".join([*(image_identity(image) for image in row.images), row.instruction, row.response])
+        key = blake2b(shown.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        found[place] = key in seen
+        seen.add(key)
+    return found
 
 
 def _numbered(asked: Sequence[Words], count: int) -> np.ndarray:
@@ -79,13 +95,13 @@ def _by_size(kinds: np.ndarray) -> np.ndarray:
 
 
 def within(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """float64 [n]: Phi^-1((rank_i - 1/2) / m) of each value among the m known ones of its kind; NaN stays. Where there
-    is one kind, the order is that of the values.
+    """float64 [n]: Phi^-1((rank_i - 1/2) / m) of each value among the m known ones of its kind, NaN for the others and
+    for copies. Where there is one kind, the order is that of the values.
     """
     from scipy.stats import norm, rankdata
 
     found = np.full(len(values), np.nan)
-    for kind in np.unique(kinds):
+    for kind in np.unique(kinds[kinds != COPY]):
         members = np.flatnonzero((kinds == kind) & ~np.isnan(values))
         found[members] = norm.ppf((rankdata(values[members]) - 0.5) / max(1, len(members)))
     return found
