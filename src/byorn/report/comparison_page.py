@@ -94,7 +94,7 @@ def make_page(comparison: Comparison) -> ComparisonPage:
         threshold=f"{comparison.after.flags.threshold:.2f}",
         histogram=_histogram(comparison),
         groups=[_group(group) for group in comparison.groups or []],
-        settled=[pieces(phrase, 160) for phrase in comparison.settled],
+        settled=[pieces(phrase or PATTERN, 160) for phrase in comparison.settled],
         parts=[part for part in _parts(comparison) if part.entries],
         provenance=_provenance(comparison),
     )
