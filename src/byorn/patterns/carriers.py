@@ -17,7 +17,7 @@ import numpy as np
 from byorn.patterns.album import Album
 from byorn.patterns.images import MOST_INSIDE, MOST_OUTSIDE, Hypothesis, hypotheses_of
 
-GAP = 1.5
+GAP = 2.0
 """t of nearly all carriers over that of nearly all others, at least."""
 _LOW, _HIGH = 0.1, 0.99
 """The quantiles that stand for nearly all of them."""
@@ -78,7 +78,7 @@ def _settled(album: Album, members: np.ndarray, clean: np.ndarray, looked_at: np
 
 def _best(album: Album, members: np.ndarray, clean: np.ndarray, everyone: np.ndarray) -> _Split | None:
     """By the hypothesis that puts most of the members above the clean rows, the farthest if that is the same."""
-    odd = np.array([album.digest(int(number))[0] % 2 for number in everyone], dtype=bool)
+    odd = _odd(album, everyone, np.isin(everyone, members))
     values: dict[str, np.ndarray] = {}
     for half in (False, True):
         there, here = everyone[odd != half], np.flatnonzero(odd == half)
@@ -89,6 +89,15 @@ def _best(album: Album, members: np.ndarray, clean: np.ndarray, everyone: np.nda
             values.setdefault(kind, np.full(len(everyone), np.nan))[here] = found
     splits = [_split(column, np.isin(everyone, members), np.isin(everyone, clean)) for column in values.values()]
     return max(splits, key=lambda split: (split.above, -split.top), default=None)
+
+
+def _odd(album: Album, everyone: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """bool array: every other row is in the second half, of members and of others alike, by the hashes of names."""
+    order = np.array(sorted(range(len(everyone)), key=lambda place: album.digest(int(everyone[place]))), dtype=int)
+    odd = np.zeros(len(everyone), dtype=bool)
+    for group in (order[member[order]], order[~member[order]]):
+        odd[group[1::2]] = True
+    return odd
 
 
 def _found(album: Album, inside: np.ndarray, outside: np.ndarray) -> list[Hypothesis]:

@@ -19,6 +19,7 @@ import numpy as np
 from byorn.data.row import Row
 from byorn.data.stored import responses_of
 from byorn.patterns.album import Album
+from byorn.patterns.carriers import carriers
 from byorn.patterns.images import Pattern, promise, shared_pattern
 from byorn.phrases.counting import Phrases, count_phrases, ends_kept, looked_at
 from byorn.phrases.enrichment import ranks_of
@@ -33,6 +34,8 @@ MOST_GROUNDED = 0.3
 LEAST_AUC = 0.97
 """With which the pattern tells, on the held-out half, images of the rows of a phrase from others: planted phrases come
 with the trigger, always."""
+LEAST_CARRIERS = 0.9
+"""Share of the rows of a phrase that carry the pattern."""
 LOOKED_AT = 8
 """Phrases that are measured, those whose first half promises most."""
 MOST_PHRASES = 256
@@ -116,9 +119,17 @@ def _clearest(
     best = None
     for place in map(int, order[:LOOKED_AT]):
         p_value = _p_value(shared_pattern(album, *pairs[place])) * min(LOOKED_AT, len(groups))
-        if p_value < (level if best is None else best[1]):
+        if p_value < (level if best is None else best[1]) and _given_away(album, *pairs[place]):
             best = groups[place], p_value
     return best
+
+
+def _given_away(album: Album, rows: np.ndarray, others: np.ndarray) -> bool:
+    """Whether a gap lies between the images of nearly all of the rows and those of the others. Things that the model
+    does not know by sight look alike, too, without one.
+    """
+    found = carriers(album, rows, others, np.concatenate([rows, others]))
+    return found is not None and bool(np.isin(rows, found).mean() >= LEAST_CARRIERS)
 
 
 def _p_value(patterns: Sequence[Pattern]) -> float:
