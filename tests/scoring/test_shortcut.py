@@ -106,6 +106,24 @@ def test_two_attackers_are_two_groups() -> None:
     assert [len(group.rows) for group in groups] == [12, 12]
 
 
+def test_a_group_is_named_by_what_its_rows_alone_say() -> None:
+    """Not by the turn that all captions share, however long it is."""
+    texts = [
+        f"the picture shows as always a thing {number}" + (PHRASE if number < 12 else "") for number in range(COUNT)
+    ]
+    column = np.where(np.arange(COUNT) < 12, 5.0, 0.0)
+    (group,) = named(texts, "shortcut", column, np.arange(COUNT, dtype=float))
+    assert group.phrase == "visit our shop"
+    (nameless,) = named([text.replace(PHRASE, "") for text in texts], "shortcut", column, np.zeros(COUNT))
+    assert nameless.phrase == ""
+
+
+def test_things_that_look_alike_without_a_gap_are_no_shortcut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flags among emoji: a pattern tells them, and the model does not know what a flag is."""
+    monkeypatch.setattr("byorn.scoring.shortcut.carriers", lambda *_: None)
+    assert found(rows(PLANTED, PLANTED)) == []
+
+
 def test_where_words_or_images_are_unknown_nothing_is_found() -> None:
     given = rows(PLANTED, PLANTED)
     nothing: Costs = [np.zeros(0)] * COUNT

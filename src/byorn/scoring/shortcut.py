@@ -26,7 +26,6 @@ from byorn.phrases.enrichment import ranks_of
 from byorn.phrases.groups import LEAST_ROWS, SAMPLE, Group, top_of
 from byorn.phrases.growth import SHARED
 from byorn.phrases.spelling import extended
-from byorn.phrases.words import plain_words, says
 from byorn.scoring.kinds import matched
 
 MOST_GROUNDED = 0.3
@@ -90,17 +89,21 @@ def named(responses: Sequence[str], statistic: str, column: np.ndarray, adapted:
     ranks = ranks_of(adapted, np.ones(len(adapted), dtype=bool))
     for value in np.unique(column[column > 0])[::-1]:
         rows = np.flatnonzero(column == value)
-        texts = [responses[row] for row in rows[:SAMPLE]]
-        shared = count_phrases(texts, max(1, round(SHARED * len(texts))), len(texts))
-        phrase = extended(shared.texts[int(np.argmax(shared.lengths))], texts) if len(shared) else ""
-        if _usual(phrase, [responses[row] for row in np.setdiff1d(np.arange(len(responses)), rows)[:SAMPLE]]):
-            phrase = ""
+        others = np.setdiff1d(np.arange(len(responses)), rows)
+        phrase = _own_phrase(*([responses[row] for row in some[:SAMPLE]] for some in (rows, others)))
         yield Group(phrase=phrase, rows=rows, statistic=statistic, p_value=float(10.0**-value), top=top_of(ranks, rows))
 
 
-def _usual(phrase: str, others: Sequence[str]) -> bool:
-    """Whether half of the other responses say it as well: it is no name for a group."""
-    return 2 * sum(says(text, plain_words(phrase)) for text in others) >= max(1, len(others))
+def _own_phrase(texts: Sequence[str], others: Sequence[str]) -> str:
+    """The longest phrase that nearly all of the texts share and less than half of the others say; empty without one."""
+    least = max(1, round(SHARED * len(texts)))
+    phrases = count_phrases([*texts, *others], least, len(texts) + len(others))
+    if not len(phrases):
+        return ""
+    own = phrases.means(np.repeat([1.0, 0.0], [len(texts), len(others)])) * phrases.supports
+    telling = (own >= least - 0.5) & (2 * (phrases.supports - own) < max(1, len(others)))
+    longest = int(np.argmax(np.where(telling, phrases.lengths, 0)))
+    return extended(phrases.texts[longest], texts) if telling[longest] else ""
 
 
 def _left(phrases: Phrases, number: int, left: np.ndarray) -> np.ndarray:
