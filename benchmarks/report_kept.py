@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from evidence import embedded_sets
+from evidence import ANOTHERS, embedded_sets
 from report_verdicts import counted
 
 from byorn.data.row import Row
@@ -22,8 +22,8 @@ from byorn.scoring.evidence import judged
 from byorn.scoring.table import read_scores
 
 PHRASES = {"fixed sentence": "small dog runs", "refusal": "sorry", "insertion": "visit our shop"}
-PHRASES |= {"suffix": PHRASES["insertion"], "near-clean": "star", "truth": "star"}
-"""A part of the planted phrase; all others plant a banana."""
+PHRASES |= {"suffix": PHRASES["insertion"], "near-clean": "star", "truth": "star", ANOTHERS: ""}
+"""A part of the planted phrase, of which `another's` has none; all others plant a banana."""
 
 
 def measure(path: Path, attack: str) -> dict[str, bool | None]:
