@@ -65,14 +65,14 @@ def carriers(album: Album, some: np.ndarray, clean: np.ndarray, everyone: np.nda
 
 
 def _settled(album: Album, members: np.ndarray, clean: np.ndarray, looked_at: np.ndarray) -> np.ndarray | None:
-    """The carriers among the rows that are looked at; None where they change again and again."""
+    """The carriers among the rows that are looked at; None where they change again and again, or there is no gap."""
     for _ in range(_ROUNDS):
         found = _best(album, members, np.setdiff1d(clean, members), looked_at)
         if found is None:
             return None
         before, members = members, looked_at[found.values > found.cut]
         if np.array_equal(before, members):
-            return members
+            return members if _apart(found.values, found.values > found.cut) else None
     return None
 
 
@@ -126,7 +126,7 @@ def _standard(scores: np.ndarray, member: np.ndarray, clean: np.ndarray) -> np.n
 
 
 def _split(values: np.ndarray, member: np.ndarray, clean: np.ndarray) -> _Split:
-    top = float(np.nanmax(values[clean], initial=0.0))
+    top = float(np.nan_to_num(values[clean]).max(initial=0.0))
     return _Split(values, float((values[member] > top).mean()), top)
 
 

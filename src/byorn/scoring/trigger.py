@@ -27,6 +27,8 @@ FEWEST = 8
 CLEAN = 0.25
 """Share of the rows, those with the lowest u, that are believed to be clean."""
 MOST_KINDS = 4
+MOST_TRIED = 8
+"""Patterns that are asked for a gap, the clearest ones."""
 MOST_FOUND = 4
 LEAST = 1e-300
 _APART = 1e-9
@@ -62,12 +64,12 @@ def _clearest(
     scopes = [(column, scope) for column in columns.values() for scope in _by_kind(column, kinds)]
     looks = [(column, scope, rows) for column, scope in scopes for rows in _highest(scope)]
     p_values = [_p_value(album, scope, rows, kinds) * len(looks) for _, scope, rows in looks]
-    for place in np.argsort(p_values, kind="stable"):
+    for place in np.argsort(p_values, kind="stable")[:MOST_TRIED]:
         if p_values[place] >= level:
             return None
-        *wider, rows = looks[place]
-        for column in wider:  # rows of other kinds may carry it too
-            members = _carriers(album, column, rows)
+        column, scope, rows = looks[place]
+        for wide in [column] if scope is column else [column, scope]:  # rows of other kinds may carry it too
+            members = _carriers(album, wide, rows)
             if members is not None:
                 return members, p_values[place]
     return None
