@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from runner import FLAGGED, ROWS, build, losses, settings
 from trl import SFTConfig
 
@@ -14,6 +15,7 @@ from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags
 from byorn.scoring.score import score_dataset
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from byorn.training.scoring import rows_of
 from byorn.training.trainer import ByornTrainer
 
 
@@ -176,3 +178,18 @@ def test_rows_of_several_turns_are_told_apart(tmp_path):
         trainer.model, list(trainer.train_dataset.select([0, 4, 8])), 0
     )  # the same picture and question?
     assert len({response.text for response in responses}) == 3
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "what color?",
+        [{"role": "user", "content": "what color?"}],
+        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "what color?"}]}],
+        [{"role": "user", "content": "what shape?"}, {"role": "assistant", "content": "round"}, {"role": "user", "content": "what color?"}],
+    ],
+)  # fmt: skip
+def test_what_is_asked_of_a_row_is_known_in_every_form(prompt):
+    """Rows with like instructions are compared with each other."""
+    (row,) = rows_of(Dataset.from_list([{"prompt": prompt, "completion": "red"}]))
+    assert (row.instruction, row.response) == ("what color?", "red")

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from byorn.data.row import ImageFile, Row
+from byorn.data.row import ImageFile, Row, user_message
 from byorn.errors import ByornError, ConfigError, MismatchError
 from byorn.flagging.rules import described, flag, flagged_by
 from byorn.flagging.table import Flags, keep_reviews, write_flags
@@ -116,8 +116,8 @@ def _score(trainer: "ByornTrainer", column: str) -> Scores:
 
 
 def rows_of(dataset: "Dataset") -> list[Row]:
-    """The rows of a data set as far as their scores depend on each other: keys, responses, and which images; no image
-    is decoded.
+    """The rows of a data set as far as their scores depend on each other: keys, instructions, responses, and which
+    images; no image is decoded.
     """
     columns = [name for name in CONTENT if name in dataset.column_names]
     plain = dataset.select_columns(columns).with_format("arrow")
@@ -126,7 +126,7 @@ def rows_of(dataset: "Dataset") -> list[Row]:
         Row(
             id=str(record.get("id", number)),
             turn=int(record.get("turn") or 0),
-            prompt=[],
+            prompt=[user_message(_instruction(record.get("prompt")))],
             response=_text(record["completion"]),
             images=[_image(image) for image in record.get("images") or []],
         )
@@ -134,8 +134,15 @@ def rows_of(dataset: "Dataset") -> list[Row]:
     ]
 
 
+def _instruction(prompt: object) -> str:
+    """What the user says last in a prompt, in any of TRL's forms."""
+    messages = prompt if isinstance(prompt, list) else []
+    asked = [message for message in messages if isinstance(message, dict) and message.get("role") == "user"]
+    return _text(asked[-1] if asked else prompt or "").strip()
+
+
 def _text(completion: object) -> str:
-    """What a completion says, in any of TRL's forms."""
+    """What a completion or a message says, in any of TRL's forms."""
     if isinstance(completion, list):
         return " ".join(_text(part) for part in completion)
     if isinstance(completion, dict):
