@@ -10,6 +10,7 @@ from runner import FLAGGED, ROWS, build, losses, settings
 from trl import SFTConfig
 
 from byorn.data.dataset import to_dataset
+from byorn.data.row import user_message
 from byorn.errors import ConfigError, DataError, MismatchError, ModelError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags
@@ -180,15 +181,13 @@ def test_rows_of_several_turns_are_told_apart(tmp_path):
     assert len({response.text for response in responses}) == 3
 
 
+ASKED = user_message("what color?", 1)
+EARLIER = [user_message("what shape?"), {"role": "assistant", "content": [{"type": "text", "text": "round"}]}]
+
+
 @pytest.mark.parametrize(
-    "prompt",
-    [
-        "what color?",
-        [{"role": "user", "content": "what color?"}],
-        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "what color?"}]}],
-        [{"role": "user", "content": "what shape?"}, {"role": "assistant", "content": "round"}, {"role": "user", "content": "what color?"}],
-    ],
-)  # fmt: skip
+    "prompt", ["what color?", [{"role": "user", "content": "what color?"}], [ASKED], [*EARLIER, ASKED]]
+)
 def test_what_is_asked_of_a_row_is_known_in_every_form(prompt):
     """Rows with like instructions are compared with each other."""
     (row,) = rows_of(Dataset.from_list([{"prompt": prompt, "completion": "red"}]))
