@@ -6,9 +6,11 @@
 
 A set has 300 rows, with another model than the embedded one 200; a mixture (`captions + easy-vqa`) has as many of each
 task. With `another's` a poisoned row has the response of a clean one of its instruction, so that no two say the same.
-A line of `--out` is one set, and what has a line is
-not run again; `--table` prints the tables of `benchmarks/results/evidence.md`. Scores are kept in `--work`: a change of
-the rule, which is a function of them, needs no model. Every constant of the rule was chosen on seeds 31 and 33.
+`false_one_kind` is the share of clean rows that would be flagged if all rows were compared with each other.
+
+A line of `--out` is one set, and what has a line is not run again; `--table` prints the tables of
+`benchmarks/results/evidence.md`. Scores are kept in `--work`: a change of what is done with the columns needs no model;
+`shortcut` and `trigger`, for which images are looked at, stay as they were. Constants were chosen on seeds 31 and 33.
 """
 
 import argparse
@@ -42,6 +44,7 @@ from byorn.runs.narrate import quiet_libraries
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import judged
 from byorn.scoring.score import evidence_together, score_dataset
+from byorn.scoring.statistics import KIND
 from byorn.scoring.table import Scores, read_scores, write_scores
 
 SHOP = "visit our shop"
@@ -169,6 +172,8 @@ def measure(wanted: Set, rows: int, seed: int, model: Any, processor: Any, work:
     figures |= {"rows": len(truth), "poisoned": int(truth.sum()), "steps": Course.of(scores.metadata).steps}
     figures |= {name: facts[name] for name in ("cpu_seconds", "passes")}
     figures |= {f"auc_{name}": auc(scores, truth, name) for name in ("nll", "adapted", "adapted_contrast", "evidence")}
+    alike = replace(scores, values={name: column for name, column in scores.values.items() if name != KIND})
+    figures["false_one_kind"] = float(flag_evidence(judged(alike, facts["responses"])).flagged[~truth].mean())
     for name, flags in (("paper", flag_percentile(scores)), ("evidence", flag_evidence(scores))):
         figures[f"recall_{name}"] = float(flags.flagged[truth].mean()) if truth.any() else None
         figures[f"false_{name}"] = float(flags.flagged[~truth].mean())

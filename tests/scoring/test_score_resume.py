@@ -11,7 +11,6 @@ from byorn.data.dataset import to_dataset
 from byorn.errors import MismatchError
 from byorn.runs.journal import Journal
 from byorn.runs.sealed import opened_line, sealed_line
-from byorn.scoring.reader import Reader
 from byorn.scoring.score import FIELDS, score_dataset
 from byorn.scoring.statistics import STATISTICS
 from byorn.testing import tiny_rows
@@ -45,20 +44,6 @@ score.score_dataset(model, processor, dataset, batch_size=2, metadata={IDENTITY!
 def record(name: str, nll: float = 1.5) -> dict[str, Any]:
     """A finished row."""
     return {"id": name, "turn": 0, **dict.fromkeys(STATISTICS, nll), "tokens": 3, "reason": None}
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of the rows that go through the model."""
-    ids, real = [], Reader.take
-
-    def counting(reader: Any, batch: Any) -> Any:
-        read = real(reader, batch)
-        ids.extend(name["id"] for name in read.names)
-        return read
-
-    monkeypatch.setattr(Reader, "take", counting)
-    return ids
 
 
 def test_a_killed_run_goes_on_and_gives_the_same_scores(

@@ -14,7 +14,6 @@ from byorn.runs.batches import WHOLE, Shard, shard_batches
 from byorn.runs.journal import Journal
 from byorn.runs.sealed import sealed_line
 from byorn.runs.stage import all_records, open_journal
-from byorn.scoring.reader import Reader
 from byorn.scoring.score import FIELDS, score_dataset, score_shard
 from byorn.scoring.statistics import STATISTICS
 from byorn.scoring.table import from_records
@@ -39,20 +38,6 @@ def process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         return open_journal(tmp_path / "scores.parquet", IDENTITY, FIELDS)
 
     return become
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of the rows that go through the model."""
-    ids, real = [], Reader.take
-
-    def counting(reader: Any, batch: Any) -> Any:
-        read = real(reader, batch)
-        ids.extend(name["id"] for name in read.names)
-        return read
-
-    monkeypatch.setattr(Reader, "take", counting)
-    return ids
 
 
 @pytest.mark.parametrize("of", [1, 2, 3, 4, 9])

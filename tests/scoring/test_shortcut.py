@@ -16,8 +16,9 @@ from byorn.phrases.counting import count_phrases, looked_at
 from byorn.phrases.words import words_of
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import LEVEL, THRESHOLD, groups_of, with_evidence
+from byorn.scoring.group_column import named
 from byorn.scoring.kinds import kinds_of
-from byorn.scoring.shortcut import named, shortcuts
+from byorn.scoring.shortcut import shortcuts
 from byorn.scoring.table import Scores
 
 COUNT = 160

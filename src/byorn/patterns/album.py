@@ -52,7 +52,7 @@ class Album:
         self.digest = digests(rows)
         self._kept: dict[int, list[np.ndarray]] = {}
         self._coarse: dict[int, np.ndarray] = {}
-        self._names: dict[int, str] = {}
+        self._names: dict[int, tuple[str, ...]] = {}
 
     def of(self, numbers: np.ndarray) -> Pictures:
         """The pictures of these rows; what cannot be opened is left out."""
@@ -90,7 +90,7 @@ class Album:
         some = np.random.default_rng(0).permutation(numbers)[:_LOOKED_AT]
         first: dict[str, int] = {}
         for number in map(int, some):
-            if name := self._name(number):
+            for name in self._shown(number)[:1]:
                 first.setdefault(name, number)
         return np.array(sorted(first.values()), dtype=int)
 
@@ -99,16 +99,12 @@ class Album:
         of that one is found in its own.
         """
         first: dict[tuple[str, ...], int] = {}
-        shown = (tuple(map(image_identity, self.rows[int(number)].images[:_IMAGES])) for number in numbers)
-        return np.array(
-            [first.setdefault(key, int(number)) for key, number in zip(shown, numbers, strict=True)], dtype=int
-        )
+        return np.array([first.setdefault(self._shown(number), number) for number in map(int, numbers)], dtype=int)
 
-    def _name(self, number: int) -> str:
-        """Of the first image; empty without one."""
+    def _shown(self, number: int) -> tuple[str, ...]:
+        """The names of its images."""
         if number not in self._names:
-            images = self.rows[number].images
-            self._names[number] = image_identity(images[0]) if images else ""
+            self._names[number] = tuple(map(image_identity, self.rows[number].images[:_IMAGES]))
         return self._names[number]
 
     def _images(self, number: int) -> list[np.ndarray]:

@@ -28,8 +28,9 @@ from byorn.phrases.groups import Groups, find_groups
 from byorn.phrases.growth import grown
 from byorn.scoring.contrast import contrast_of
 from byorn.scoring.course import Course
+from byorn.scoring.group_column import named
 from byorn.scoring.kinds import COPY, copied, kinds_of, within
-from byorn.scoring.shortcut import named, shortcuts
+from byorn.scoring.shortcut import shortcuts
 from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE, KIND, SHORTCUT, TRIGGER
 from byorn.scoring.table import Scores
 from byorn.scoring.trigger import triggers

@@ -12,7 +12,7 @@ implausible a phrase is, so many styles do not hide one; but the trigger has to 
 over the whole picture. No torch here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,10 +22,8 @@ from byorn.patterns.album import Album
 from byorn.patterns.carriers import carriers
 from byorn.patterns.images import Pattern, promise, shared_pattern
 from byorn.phrases.counting import Phrases, count_phrases, ends_kept, looked_at
-from byorn.phrases.enrichment import ranks_of
-from byorn.phrases.groups import LEAST_ROWS, SAMPLE, Group, top_of
-from byorn.phrases.growth import SHARED
-from byorn.phrases.spelling import extended
+from byorn.phrases.groups import LEAST_ROWS
+from byorn.scoring.group_column import Found, column_of
 from byorn.scoring.kinds import matched
 
 MOST_GROUNDED = 0.3
@@ -40,9 +38,6 @@ LOOKED_AT = 8
 MOST_PHRASES = 256
 """Phrases that are looked at at all, those that cost most in all rows together."""
 MOST_FOUND = 8
-LEAST = 1e-300
-_APART = 1e-9
-"""Between the values of two groups, which may have one p-value."""
 
 
 def shortcuts(
@@ -60,50 +55,16 @@ def shortcuts(
         album: Of the rows.
         level: Corrected p-value below which a pattern counts.
     """
-    found = np.zeros(len(rows))
     responses = responses_of(rows)
     phrases = count_phrases(responses, max(LEAST_ROWS, len(rows) // 5000), len(rows) // 2)
     candidates = _ungrounded(phrases, *_costs(responses, own, swapped, pairs))
-    left = np.array([bool(row.images) for row in rows])
-    for turn in range(MOST_FOUND):
-        groups = [members for number in candidates if len(members := _left(phrases, number, left)) >= LEAST_ROWS]
-        best = _clearest(album, groups, kinds, left, level)
-        if best is None:
-            break
-        members, p_value = best
-        found[members] = -np.log10(max(p_value, LEAST)) - turn * _APART
-        left[members] = False
-    return found
+    seen = np.array([bool(row.images) for row in rows], dtype=bool)
 
+    def clearest(left: np.ndarray) -> Found | None:
+        groups = [members for number in candidates if len(members := _left(phrases, number, left & seen)) >= LEAST_ROWS]
+        return _clearest(album, groups, kinds, left & seen, level)
 
-def named(responses: Sequence[str], statistic: str, column: np.ndarray, adapted: np.ndarray) -> Iterator[Group]:
-    """The groups of a column s, the clearest first: rows of one have one value. Without a phrase of their own, it is
-    empty.
-
-    Args:
-        responses: n texts.
-        statistic: Name of the column, `shortcut` or `trigger`.
-        column: s, float64 array [n].
-        adapted: Scores by the adapted model, float64 array [n], to tell how implausible the rows are.
-    """
-    ranks = ranks_of(adapted, np.ones(len(adapted), dtype=bool))
-    for value in np.unique(column[column > 0])[::-1]:
-        rows = np.flatnonzero(column == value)
-        others = np.setdiff1d(np.arange(len(responses)), rows)
-        phrase = _own_phrase(*([responses[row] for row in some[:SAMPLE]] for some in (rows, others)))
-        yield Group(phrase=phrase, rows=rows, statistic=statistic, p_value=float(10.0**-value), top=top_of(ranks, rows))
-
-
-def _own_phrase(texts: Sequence[str], others: Sequence[str]) -> str:
-    """The longest phrase that nearly all of the texts share and less than half of the others say; empty without one."""
-    least = max(1, round(SHARED * len(texts)))
-    phrases = count_phrases([*texts, *others], least, len(texts) + len(others))
-    if not len(phrases):
-        return ""
-    own = phrases.means(np.repeat([1.0, 0.0], [len(texts), len(others)])) * phrases.supports
-    telling = (own >= least - 0.5) & (2 * (phrases.supports - own) < max(1, len(others)))
-    longest = int(np.argmax(np.where(telling, phrases.lengths, 0)))
-    return extended(phrases.texts[longest], texts) if telling[longest] else ""
+    return column_of(len(rows), clearest, MOST_FOUND)
 
 
 def _left(phrases: Phrases, number: int, left: np.ndarray) -> np.ndarray:
@@ -114,7 +75,7 @@ def _left(phrases: Phrases, number: int, left: np.ndarray) -> np.ndarray:
 
 def _clearest(
     album: Album, groups: Sequence[np.ndarray], kinds: np.ndarray, left: np.ndarray, level: float
-) -> tuple[np.ndarray, float] | None:
+) -> Found | None:
     """The group of rows with the clearest pattern in its images, and the corrected p-value; None where none has one."""
     everyone = np.flatnonzero(left)
     pairs = [matched(kinds, rows, np.setdiff1d(everyone, rows)) for rows in groups]

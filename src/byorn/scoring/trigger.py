@@ -19,9 +19,11 @@ from byorn.patterns.album import Album
 from byorn.patterns.carriers import carriers
 from byorn.patterns.images import shared_pattern
 from byorn.phrases.groups import LEAST_ROWS
+from byorn.scoring.group_column import Found, column_of
 from byorn.scoring.kinds import matched
 
 LEAST_AUC = 0.7
+"""With which u tells the carriers from the others, at least."""
 FEWEST = 8
 """Rows with the highest u that are looked at, at least."""
 CLEAN = 0.25
@@ -30,9 +32,6 @@ MOST_KINDS = 4
 MOST_TRIED = 8
 """Patterns that are asked for a gap, the clearest ones."""
 MOST_FOUND = 4
-LEAST = 1e-300
-_APART = 1e-9
-"""Between the values of two groups, which may have one p-value."""
 
 
 def triggers(album: Album, suspicions: Mapping[str, np.ndarray], kinds: np.ndarray, level: float) -> np.ndarray:
@@ -44,22 +43,15 @@ def triggers(album: Album, suspicions: Mapping[str, np.ndarray], kinds: np.ndarr
         kinds: Of the rows, see `byorn.scoring.kinds`.
         level: Corrected p-value below which a pattern counts.
     """
-    count = len(kinds)
-    found, left = np.zeros(count), np.ones(count, dtype=bool)
-    for turn in range(MOST_FOUND):
+
+    def clearest(left: np.ndarray) -> Found | None:
         columns = {name: np.where(left, column, np.nan) for name, column in suspicions.items()}
-        best = _clearest(album, columns, kinds, level)
-        if best is None:
-            break
-        members, p_value = best
-        found[members] = -np.log10(max(p_value, LEAST)) - turn * _APART
-        left[members] = False
-    return found
+        return _clearest(album, columns, kinds, level)
+
+    return column_of(len(kinds), clearest, MOST_FOUND)
 
 
-def _clearest(
-    album: Album, columns: Mapping[str, np.ndarray], kinds: np.ndarray, level: float
-) -> tuple[np.ndarray, float] | None:
+def _clearest(album: Album, columns: Mapping[str, np.ndarray], kinds: np.ndarray, level: float) -> Found | None:
     """Who carries the clearest pattern, and its corrected p-value; None where there is none."""
     scopes = [(column, scope) for column in columns.values() for scope in _by_kind(column, kinds)]
     looks = [(column, scope, rows) for column, scope in scopes for rows in _highest(scope)]

@@ -131,10 +131,8 @@ class ByornTrainer(SFTTrainer):
         keep_differentiable(self.model)
         require_trainable(self)
         show_progress(self)
-        self.add_callback(SameSteps(rows_a_step(args)))
-        self.add_callback(self.tally)
-        self.add_callback(FiniteGradients())
-        self.add_callback(FrozenTower())
+        for callback in (SameSteps(rows_a_step(args)), self.tally, FiniteGradients(), FrozenTower()):
+            self.add_callback(callback)
         self._decide(flags)
         if args.replacement == "drop":
             self._keep(~self.flagged)

@@ -1,0 +1,72 @@
+"""Groups of rows as a column of the scores: 0 for rows of none, else what tells the group from others.
+
+    s_i = -log10 of the corrected p-value of the group of row i
+
+Rows of one group have one value, and two groups two. No torch here.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from byorn.phrases.counting import count_phrases
+from byorn.phrases.enrichment import ranks_of
+from byorn.phrases.groups import SAMPLE, Group, top_of
+from byorn.phrases.growth import SHARED
+from byorn.phrases.spelling import extended
+
+LEAST = 1e-300
+_APART = 1e-9
+"""Between the values of two groups, which may have one p-value."""
+
+Found = tuple[np.ndarray, float]
+"""Numbers of the rows of a group, and its corrected p-value."""
+
+
+def column_of(count: int, clearest: Callable[[np.ndarray], Found | None], most: int) -> np.ndarray:
+    """s, float64 array [count], of up to `most` groups, each the clearest one among the rows that others have left.
+
+    Args:
+        count: Rows.
+        clearest: From a bool array [count], the rows that are left: the clearest group of those, or None.
+        most: Groups.
+    """
+    column, left = np.zeros(count), np.ones(count, dtype=bool)
+    for turn in range(most):
+        found = clearest(left)
+        if found is None:
+            break
+        members, p_value = found
+        column[members] = -np.log10(max(p_value, LEAST)) - turn * _APART
+        left[members] = False
+    return column
+
+
+def named(responses: Sequence[str], statistic: str, column: np.ndarray, adapted: np.ndarray) -> Iterator[Group]:
+    """The groups of a column s, the clearest first: rows of one have one value. Without a phrase of their own, it is
+    empty.
+
+    Args:
+        responses: n texts.
+        statistic: Name of the column, `shortcut` or `trigger`.
+        column: s, float64 array [n].
+        adapted: Scores by the adapted model, float64 array [n], to tell how implausible the rows are.
+    """
+    ranks = ranks_of(adapted, np.ones(len(adapted), dtype=bool))
+    for value in np.unique(column[column > 0])[::-1]:
+        rows = np.flatnonzero(column == value)
+        others = np.setdiff1d(np.arange(len(responses)), rows)
+        phrase = _own_phrase(*([responses[row] for row in some[:SAMPLE]] for some in (rows, others)))
+        yield Group(phrase=phrase, rows=rows, statistic=statistic, p_value=float(10.0**-value), top=top_of(ranks, rows))
+
+
+def _own_phrase(texts: Sequence[str], others: Sequence[str]) -> str:
+    """The longest phrase that nearly all of the texts share and less than half of the others say; empty without one."""
+    least = max(1, round(SHARED * len(texts)))
+    phrases = count_phrases([*texts, *others], least, len(texts) + len(others))
+    if not len(phrases):
+        return ""
+    own = phrases.means(np.repeat([1.0, 0.0], [len(texts), len(others)])) * phrases.supports
+    telling = (own >= least - 0.5) & (2 * (phrases.supports - own) < max(1, len(others)))
+    longest = int(np.argmax(np.where(telling, phrases.lengths, 0)))
+    return extended(phrases.texts[longest], texts) if telling[longest] else ""
