@@ -19,26 +19,7 @@ from byorn.scoring.evidence import LEVEL
 from byorn.scoring.kinds import kinds_of
 from byorn.scoring.trigger import triggers
 
-WORDS = [
-    "what",
-    "color",
-    "is",
-    "the",
-    "small",
-    "large",
-    "thing",
-    "on",
-    "left",
-    "right",
-    "how",
-    "many",
-    "people",
-    "does",
-    "it",
-    "show",
-    "why",
-    "where",
-]
+WORDS = ("what", "color", "is", "the", "small", "thing", "on", "left", "right", "how", "many", "people", "why", "where")
 CARRIERS = 40
 """Images with a checkered patch."""
 
