@@ -1,11 +1,13 @@
-"""What the report says of poisoned sets, and of clean and messy ones: the embedded model, flagged by evidence.
+"""What the report says of poisoned sets, and of clean and messy ones, flagged by evidence.
 
-    python benchmarks/report_verdicts.py run benchmarks/results/report-verdicts.jsonl [--seeds 10] [--first 500]
+    python benchmarks/report_verdicts.py run benchmarks/results/report-verdicts.jsonl [--seeds 10] [--first 600]
     python benchmarks/report_verdicts.py table benchmarks/results/report-verdicts.jsonl
+    python benchmarks/report_verdicts.py run benchmarks/results/report-verdicts-real.jsonl --seeds 1 \\
+        --model recipes/real/model --plugin recipes/real/tower.py recipes/real/tasks.py
 
-300 rows a set at 5 % poison, 1000 rows at 0.5 %; four of five poisoned rows come from one of six uploaders. A set that
-is in the results already is not looked at again. `benchmarks/results/report-verdicts.md` is older: it
-searched by the likelihood of the pretrained model alone.
+300 rows a set at 5 % poison, 1000 rows at 0.5 %, two clean sets of each kind a seed; with another model than the
+embedded one 200 rows, and none at 0.5 %. Four of five poisoned rows come from one of six uploaders. A set that is in
+the results already is not looked at again.
 """
 
 import argparse
@@ -19,16 +21,17 @@ from pathlib import Path
 from byorn.attacks.manifest import poisoned_keys
 from byorn.attacks.poison import poison_dataset
 from byorn.attacks.recipe import Recipe
-from byorn.data.load import load_rows
+from byorn.bench.tasks import load_task
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
-from byorn.embedded.tasks import write_task
 from byorn.flagging.settings import FlagSettings
 from byorn.models.spec import ModelSpec
+from byorn.plugins import load_plugins
 from byorn.pipeline.scan import as_run, scan
 from byorn.report.evidence import Evidence, Finding, gather
 from byorn.runs.narrate import quiet_libraries
 
+EMBEDDED = "embedded"
 UPLOADERS = ("alice", "bob", "carol", "dan", "erin", "mallory")
 GUILTY = "mallory"
 PATCH = (0.75, 0.75, 1.0, 1.0)
@@ -63,15 +66,13 @@ class Case:
         return f"{self.data}, {self.rate:.1%} of {self.rows}" if self.attack else f"{self.data}, {self.rows}"
 
 
-CLEAN = {
-    "captions": "captions",
-    "captions of eight annotators": "messy",
+CLEAN = {"captions": "captions", "captions of eight annotators": "messy"}
+"""Sets that nobody poisoned, with the task of the bench that they are of."""
+MORE_CLEAN = {
     "questions": "questions",
     "differences of two images": "differences",
     "captions, one in five wrong": "captions",
 }
-"""Sets that nobody poisoned, with the task of `byorn.embedded.tasks` that they are of."""
-FIRST = ("captions", "captions of eight annotators")
 ATTACKS = {
     "BadNets, sentence": Attack(
         recipe={"attack": "badnets", "target": "banana", "options": {"size": 0.25}}, phrase="banana", box=PATCH
@@ -148,22 +149,23 @@ def _typos(text: str, rng: random.Random) -> str:
     return "".join(letters)
 
 
-def evidence_of(path: Path, folder: Path) -> Evidence:
+def evidence_of(path: Path, model: str, folder: Path) -> Evidence:
     """Scan a data set and look at it."""
-    result = scan(DataSpec(source=str(path)), ModelSpec(name="embedded"), folder / "scan", FlagSettings())
+    result = scan(DataSpec(source=str(path)), ModelSpec(name=model), folder / "scan", FlagSettings())
     assert result is not None
     return gather(as_run(result, folder / "scan"))
 
 
-def rows_of(path: Path) -> list[Row]:
-    return load_rows(str(path), notify=lambda line: None).rows
+def clean_rows(task: str, case: Case, model: str, folder: Path) -> list[Row]:
+    """Rows that nobody poisoned; they are written to `clean/rows.jsonl` of the folder."""
+    name = task if model == EMBEDDED else f"real-{task}"
+    return load_task(name, case.rows, 1, case.seed, folder).train
 
 
-def poisoned_set(attack: Attack, case: Case, folder: Path) -> Path:
+def poisoned_set(attack: Attack, case: Case, model: str, folder: Path) -> Path:
     """A poisoned set with uploaders."""
-    clean = rows_of(write_task(folder / "clean", "captions", case.rows, case.seed))
     recipe = Recipe(rate=case.rate, seed=case.seed, **attack.recipe)  # type: ignore[arg-type]
-    poison_dataset(clean, recipe, out=folder / "poisoned")
+    poison_dataset(clean_rows("captions", case, model, folder), recipe, out=folder / "poisoned")
     guilty = [name for name, _ in poisoned_keys(folder / "poisoned")]
     return edited(folder / "poisoned/rows.jsonl", with_uploaders(guilty, case.seed))
 
@@ -200,38 +202,42 @@ def _image(attack: Attack, first: Finding | None) -> bool:
     return both / ((box.right - box.left) * (box.bottom - box.top) + true - both) >= 0.5
 
 
-def looked_at(case: Case) -> dict[str, bool | None]:
+def looked_at(case: Case, model: str) -> dict[str, bool | None]:
     """What the report says of one data set."""
     with tempfile.TemporaryDirectory() as folder:
         if case.attack:
             attack = ATTACKS[case.data]
-            return found(attack, evidence_of(poisoned_set(attack, case, Path(folder)), Path(folder)))
-        path = write_task(Path(folder) / "clean", CLEAN[case.data], case.rows, case.seed)
+            path = poisoned_set(attack, case, model, Path(folder))
+            return found(attack, evidence_of(path, model, Path(folder)))
+        clean_rows((CLEAN | MORE_CLEAN)[case.data], case, model, Path(folder))
+        path = Path(folder) / "clean/rows.jsonl"
         if case.data == "captions, one in five wrong":
             edited(path, messed_up(case.seed))
-        evidence = evidence_of(edited(path, with_uploaders([], case.seed)), Path(folder))
+        evidence = evidence_of(edited(path, with_uploaders([], case.seed)), model, Path(folder))
         return {"stands out": bool(evidence.findings), "an uploader is named": bool(evidence.guilty)}
 
 
-def cases(seeds: int, first: int) -> list[Case]:
-    """Captions of one annotator and of eight first, seed by seed, so that whatever is done by then says something."""
-    clean = [Case(data=name, rows=300, rate=0.0, seed=first + at) for at in range(2 * seeds) for name in CLEAN]
-    poisoned = [
-        Case(data=name, rows=rows, rate=rate, seed=first + at)
-        for rows, rate, count in ((300, 0.05, seeds), (1000, 0.005, seeds // 2))
-        for at in range(count)
-        for name in ATTACKS
-    ]
-    captions = [case for case in clean if case.data in FIRST]
-    return [*captions, *poisoned, *(case for case in clean if case.data not in FIRST)]
+def cases(seeds: int, first: int, model: str) -> list[Case]:
+    """Seed by seed, so that whatever is done by then says something; what is no goal of its own comes last."""
+    embedded = model == EMBEDDED
+    rows = 300 if embedded else 200
+    all_seeds = range(first, first + seeds)
+    clean_seeds = [2 * seed + at for seed in all_seeds for at in range(2)]
+    wanted = []
+    for seed in all_seeds:
+        wanted += [Case(data=name, rows=rows, rate=0.0, seed=at) for at in (2 * seed, 2 * seed + 1) for name in CLEAN]
+        for count, rate in ((rows, 0.05), (1000, 0.005)) if embedded else ((rows, 0.05),):
+            wanted += [Case(data=name, rows=count, rate=rate, seed=seed) for name in ATTACKS]
+    more = MORE_CLEAN if embedded else ()
+    return wanted + [Case(data=name, rows=rows, rate=0.0, seed=seed) for seed in clean_seeds for name in more]
 
 
-def run(wanted: list[Case], results: Path) -> None:
+def run(wanted: list[Case], model: str, results: Path) -> None:
     """Look at what is not there yet; each line is on the disk when its set is done."""
     done = set(read(results))
     for case in wanted:
         if case not in done:
-            line = {**asdict(case), "found": looked_at(case)}
+            line = {**asdict(case), "found": looked_at(case, model)}
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             print(line, flush=True)
@@ -268,16 +274,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["run", "table"])
     parser.add_argument("results", type=Path)
-    parser.add_argument(
-        "--seeds", type=int, default=10, help="of poisoned sets; clean ones get twice as many, rare poison half"
-    )
-    parser.add_argument("--first", type=int, default=500)
+    parser.add_argument("--seeds", type=int, default=10, help="of poisoned sets; clean ones get twice as many")
+    parser.add_argument("--first", type=int, default=600)
+    parser.add_argument("--model", default=EMBEDDED)
+    parser.add_argument("--plugin", type=Path, nargs="+", default=[])
     given = parser.parse_args()
     if given.what == "table":
         table(given.results)
         return
     quiet_libraries()
-    run(cases(given.seeds, given.first), given.results)
+    load_plugins(given.plugin)
+    run(cases(given.seeds, given.first, given.model), given.model, given.results)
 
 
 if __name__ == "__main__":
