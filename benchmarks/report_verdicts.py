@@ -26,8 +26,8 @@ from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.flagging.settings import FlagSettings
 from byorn.models.spec import ModelSpec
-from byorn.plugins import load_plugins
 from byorn.pipeline.scan import as_run, scan
+from byorn.plugins import load_plugins
 from byorn.report.evidence import Evidence, Finding, gather
 from byorn.runs.narrate import quiet_libraries
 
