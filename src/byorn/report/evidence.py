@@ -15,6 +15,7 @@ from byorn.patterns.album import Album
 from byorn.patterns.images import Pattern, shared_pattern
 from byorn.report.clusters import Cluster, Clusters, find_clusters
 from byorn.report.columns import Column, Value, by_column
+from byorn.report.expected import expected_number, least_number
 from byorn.report.instructions import SharedText, shared_text
 from byorn.report.run import Run
 from byorn.report.simulation import Simulation, read_simulation
@@ -35,6 +36,7 @@ class Counts:
         flagged: Those that the rule flagged.
         expected: How many poisoned rows the rule expects, the sum of the weights of flagged rows that have a score;
             None where weights are no probabilities.
+        least: How many of those that stand out are poisoned at least (`byorn.report.expected`); None as `expected`.
         standing_out: Those in clusters.
         unscored: Those that could not be scored.
         rejected: Records that could not be used, and are no rows.
@@ -44,6 +46,7 @@ class Counts:
     with_images: int
     flagged: int
     expected: float | None
+    least: int | None
     standing_out: int
     unscored: int
     rejected: int
@@ -145,7 +148,7 @@ def gather(run: Run, tell: Callable[[str], None] = lambda line: None) -> Evidenc
     compared = order[~np.isneginf(run.suspicion[order])]
     return Evidence(
         run=run,
-        counts=_counts(run, clustered),
+        counts=_counts(run, clusters.found, clustered),
         distribution=_distribution(run, clustered),
         clusters=clusters,
         findings=findings,
@@ -171,22 +174,18 @@ def look_into(
     )
 
 
-def _counts(run: Run, clustered: np.ndarray) -> Counts:
+def _counts(run: Run, clusters: Sequence[Cluster], clustered: np.ndarray) -> Counts:
+    calibrated = run.flags.rule == RULE
     return Counts(
         rows=len(run.rows),
         with_images=sum(bool(row.images) for row in run.rows),
         flagged=int(run.flags.flagged.sum()),
-        expected=_expected(run),
+        expected=expected_number(run) if calibrated else None,
+        least=least_number(run, clusters) if calibrated else None,
         standing_out=int(clustered.sum()),
         unscored=int(np.isnan(run.scores.values[run.statistic]).sum()),
         rejected=len(run.rejects),
     )
-
-
-def _expected(run: Run) -> float | None:
-    if run.flags.rule != RULE:
-        return None
-    return float(run.flags.weight[~np.isnan(run.scores.values[run.statistic])].sum())
 
 
 def _distribution(run: Run, clustered: np.ndarray) -> Distribution:

@@ -175,8 +175,8 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
         (number(counts.flagged), "flagged by the rule"),
         (number(counts.rejected), "records rejected"),
     ]
-    if counts.expected is not None:
-        found.insert(3, (f"{counts.expected:,.1f}", "poisoned rows expected"))
+    if counts.expected is not None and counts.least is not None:
+        found.insert(3, (f"{counts.expected:,.1f}", f"poisoned rows expected, at least {number(counts.least)}"))
     return [*found, (number(counts.unscored), "could not be scored")] if counts.unscored else found
 
 

@@ -70,17 +70,18 @@ def _nothing(evidence: Evidence) -> str:
 def _rule(evidence: Evidence) -> list[str]:
     """What the rule does, and how much it found."""
     counts = evidence.counts
-    if counts.expected is None:
+    if counts.expected is None or counts.least is None:
         return [
             f"The {number(counts.flagged)} flagged rows are the least plausible ones by the rule "
             f"{evidence.distribution.rule}, which flags some rows of every data set: they are no finding."
         ]
+    scored = counts.flagged - counts.unscored
+    found = f"{counts.expected:,.1f} are expected to be poisoned, and at least {number(counts.least)} are (97.5 %)"
     return [
         "The rule evidence flags groups of rows that share a phrase and are the least plausible ones to a model that "
         "has briefly adapted to the other half of the data, or whose images give the phrase away without a reason, and "
         "rows with a pattern in their images that goes with responses which the images give no reason for: "
-        f"{number(counts.flagged - counts.unscored)} rows, of which {counts.expected:,.1f} are expected to be "
-        "poisoned. Of clean data it flags next to none."
+        f"{number(scored)} rows{f', of which {found}' if scored else ''}. Of clean data it flags next to none."
     ]
 
 

@@ -58,7 +58,7 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, o
             where it is known.
         one_style: Whether each is looked at alone, too.
     """
-    known = _known(values)
+    known = placed(values)
     groups = groups_of(responses, values, one_style=one_style)
     found = np.minimum(BELOW, np.maximum(_alone(values), _together(groups, known, _tested(one_style))))
     for group in groups.found:
@@ -68,7 +68,7 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, o
 
 def groups_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, one_style: bool) -> Groups:
     """The groups that stand out, with every row that reaches `THRESHOLD` by them; arguments as of `evidence_of`."""
-    known = _known(values)
+    known = placed(values)
     groups = find_groups(responses, known, tested=_tested(one_style), level=LEVEL, most=MOST_GROUPS)
     groups = grown(groups, responses, known, together=TOGETHER, level=LEVEL)
     columns = [(name, values[name]) for name in (SHORTCUT, TRIGGER) if name in values]
@@ -76,7 +76,7 @@ def groups_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, one
     return replace(groups, found=[*groups.found, *further])
 
 
-def _known(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def placed(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What is looked at, each value as its place among rows of its kind; NaN says nothing."""
     return {name: within(_finite(values[name]), _kinds(values)) for name in LOOKED_AT}
 
@@ -92,7 +92,7 @@ def _kinds(values: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _suspicions(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """By which rows are asked whether their images share something."""
-    known = _known(values)
+    known = placed(values)
     return {ADAPTED_CONTRAST: known[ADAPTED_CONTRAST], "both": known[ADAPTED] + known[ADAPTED_CONTRAST]}
 
 
