@@ -63,8 +63,9 @@ format: $(READY)  ## rewrite the code in the project's layout
 	$(BIN)/ruff format src tests recipes examples benchmarks
 
 .PHONY: docs session
-docs: $(READY)  ## write the page of all settings again
+docs: $(READY)  ## write the pages that are made from the code again
 	$(BIN)/python docs/make_settings.py
+	$(BIN)/python docs/make_attacks.py
 
 session: $(READY)  ## record docs/session.md again: real commands and what they print
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python docs/record_session.py

@@ -13,10 +13,10 @@ from byorn.errors import ByornError, ConfigError, GateExceeded
 
 COMMANDS = {
     "demo": "poison a small data set and watch plain fine-tuning fall for it, and byorn not",
-    "scan": "score every response under the pretrained model, and flag the implausible ones",
+    "scan": "score every response, and flag groups of rows that stand out",
     "report": "say what a scan found: a page for people, and two files for machines",
     "simulate": "plant known attacks in a copy of the rows of a scan: what can it see, and what not?",
-    "train": "fine-tune with LoRA, replacing implausible responses by the model's own",
+    "train": "fine-tune with LoRA, replacing flagged responses by the model's own",
     "review": "decide about single rows of a scan, in a spreadsheet or on a page on this computer",
     "rewrite": "write the data set of a scan again, in its own format, without what was flagged",
     "poison": "plant a backdoor in a copy of a data set, to test defenses against it",
