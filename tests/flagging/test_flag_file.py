@@ -131,6 +131,28 @@ def test_decisions_are_kept_row_by_row_whatever_the_order_of_the_edited_table(tm
     assert keep_reviews(made_up(), path).review == ["auto", "auto", "auto", "drop"]
 
 
+def test_a_decision_about_one_of_several_rows_with_an_id_is_refused(tmp_path: Path) -> None:
+    """Or a row that nobody looked at would be kept with it."""
+    path = tmp_path / "flags.parquet"
+    same = replace(made_up(), turns=[0, 0, 0, 0], review=["keep", "auto", "auto", "auto"])
+    write_flags(path, same)
+    with pytest.raises(MismatchError, match="several rows have the id 'a'"):
+        keep_reviews(same, path)
+
+
+def test_decisions_about_numbered_rows_do_not_move_to_others(tmp_path: Path) -> None:
+    """Without ids a row is called by its number, and another row in front of it moves them all."""
+    path = tmp_path / "flags.parquet"
+    numbered = replace(made_up(), ids=["0", "1", "2", "3"], turns=[0] * 4, review=["auto", "keep", "auto", "auto"])
+    write_flags(path, numbered)
+    assert keep_reviews(numbered, path).review == numbered.review
+    longer = Flags(
+        [str(number) for number in range(5)], [0] * 5, np.ones(5, dtype=bool), np.ones(5), "r", 1.0, [None] * 5
+    )
+    with pytest.raises(MismatchError, match="its reviews are about other rows"):
+        keep_reviews(longer, path)
+
+
 def test_a_decision_about_a_row_that_is_gone_is_not_lost_in_silence(tmp_path: Path) -> None:
     path = tmp_path / "flags.parquet"
     write_flags(path, replace(made_up(), review=["auto", "auto", "auto", "drop"]))

@@ -84,10 +84,12 @@ def attacked(count: int = 200, planted: int = 12, seed: int = 0, **changes: obje
     return made_run(rows, scores)
 
 
-def of_evidence(run: Run) -> Run:
+def of_evidence(run: Run, kinds: np.ndarray | None = None) -> Run:
     """A run whose scores are of an adapted model, too, and whose flags are by evidence."""
     column = run.scores.nll
     values = {**run.scores.values, "adapted": column, "adapted_contrast": column}
+    if kinds is not None:
+        values["kind"] = kinds.astype(float)
     metadata = {**run.scores.metadata, **Course((4.0, 0.5)).as_metadata()}
     scores = judged(replace(run.scores, values=values, metadata=metadata), [row.response for row in run.rows])
     return replace(run, scores=scores, flags=flag_evidence(scores), statistic="evidence")

@@ -35,6 +35,12 @@ def test_dates_count_by_month_and_ids_are_no_column():
     assert sorted(value.value for value in columns[0].values) == ["2025-01", "2025-02"]
 
 
+def test_a_column_with_nothing_in_it_is_no_column():
+    rows = [replace(row, meta={"notes": "" if at % 2 else None}) for at, row in enumerate(clean_rows(60))]
+    nobody = np.zeros(60, dtype=bool)
+    assert by_column(rows, nobody, nobody) == []
+
+
 def test_odds_ratio_and_its_interval():
     """Counts and one half: 10.5 * 90.5 / (10.5 * 10.5) = 8.62; ln OR +- 1.96 sqrt(3 / 10.5 + 1 / 90.5)."""
     table = odds(10, 20, 10, 100)

@@ -6,9 +6,14 @@ from made_runs import attacked
 from scipy.stats import hypergeom, nchypergeom_fisher
 
 from byorn.phrases.counting import count_phrases
-from byorn.phrases.enrichment import enrichment, ranks_of
+from byorn.phrases.enrichment import combined, enrichment, ranks_of
 from byorn.phrases.odds import EXACT, Odds
 from byorn.report.clusters import find_clusters
+
+
+def compared(phrases, values, kinds=None):
+    kinds = np.zeros(len(values), dtype=int) if kinds is None else kinds
+    return enrichment(phrases, ranks_of(values, np.ones(len(values), dtype=bool), kinds), kinds)
 
 
 @pytest.mark.parametrize(("rows", "planted"), [(1000, 5), (300, 15), (300, 90), (300, 135)])
@@ -20,16 +25,47 @@ def test_a_handful_and_nearly_half_are_both_found(rows, planted):
 def test_the_numbers_of_a_phrase():
     """Five of 20 rows say it, the 4 highest and the lowest; the fifth highest does not."""
     phrases = count_phrases(["planted" if at in (0, 16, 17, 18, 19) else f"row {at}" for at in range(20)], 4, 10)
-    ranks = ranks_of(np.arange(20.0), np.ones(20, dtype=bool))
-    found = enrichment(phrases, ranks)
+    found = compared(phrases, np.arange(20.0))
     number = phrases.texts.index("planted")
     scores = -np.log(1 - (np.array([1, 17, 18, 19, 20]) - 0.5) / 20)
     assert found.means[number] == pytest.approx(scores.mean())
-    assert (found.odds.supports[number], found.odds.top[number], found.odds.count) == (5, 4, 20)
+    assert (found.odds.supports[number], found.odds.top[number], found.odds.counts[number]) == (5, 4, 20)
+
+
+def test_rows_of_several_kinds_are_compared_with_their_own():
+    """Four of ten rows of the second kind say it, its 3 highest and its lowest; by all rows it would have none of 4."""
+    kinds = np.repeat([0, 1], [20, 10])
+    values = np.concatenate([np.arange(100.0, 120.0), np.arange(10.0)])
+    phrases = count_phrases(["planted" if at in (20, 27, 28, 29) else f"row {at}" for at in range(30)], 4, 10)
+    found = compared(phrases, values, kinds)
+    number = phrases.texts.index("planted")
+    assert (found.odds.supports[number], found.odds.top[number], found.odds.counts[number]) == (4, 3, 10)
+    assert found.means[number] == pytest.approx(-np.log(1 - (np.array([1, 8, 9, 10]) - 0.5) / 10).mean())
+
+
+def test_copies_are_not_compared():
+    kinds = np.array([0, 0, -1, 0])
+    assert ranks_of(np.array([3.0, 1.0, 9.0, 2.0]), np.ones(4, dtype=bool), kinds).tolist() == [3, 1, 0, 2]
+
+
+def test_what_is_unusual_in_one_of_two_statistics_is_not_unusual_in_both():
+    rng = np.random.default_rng(0)
+    texts = [
+        "planted words" if at < 30 else " ".join(rng.choice([f"w{word}" for word in range(60)], 5)) for at in range(300)
+    ]
+    phrases = count_phrases(texts, 4, 150)
+    high = rng.normal(size=300) + 9 * (np.arange(300) < 30)
+    number, null = phrases.texts.index("planted words"), np.ones(len(phrases), dtype=bool)
+    alone, both = (
+        combined([compared(phrases, high), compared(phrases, other)], null)[number]
+        for other in (rng.normal(size=300), high)
+    )
+    assert (alone, both < 1e-9) == (1.0, True)
 
 
 def chances(supports, top, count, tau):
-    return Odds(supports=np.array(supports), top=np.array(top), count=count).p_values(np.full(len(top), tau))
+    counts = np.full(len(top), count)
+    return Odds(supports=np.array(supports), top=np.array(top), counts=counts).p_values(np.full(len(top), tau))
 
 
 def test_phrases_that_are_alike_are_drawn_without_replacement():
@@ -59,7 +95,7 @@ def test_a_handful_is_enough_if_all_of_them_come_first():
 
 
 def test_a_row_without_a_score_is_not_compared():
-    ranks = ranks_of(np.array([np.nan, *range(99)]), np.ones(100, dtype=bool))
+    ranks = ranks_of(np.array([np.nan, *range(99)]), np.ones(100, dtype=bool), np.zeros(100, dtype=int))
     assert ranks.tolist() == [0, *range(1, 100)]
 
 
@@ -68,7 +104,7 @@ def test_phrases_by_chance_have_p_values_of_chance():
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice([f"w{word}" for word in range(200)], 6)) for _ in range(600)]
     phrases = count_phrases(texts, 5, 300)
-    found = enrichment(phrases, ranks_of(rng.normal(size=600), np.ones(600, dtype=bool)))
+    found = compared(phrases, rng.normal(size=600))
     p_values = found.p_values(np.ones(len(phrases), dtype=bool))
     assert len(phrases) > 100
     assert (p_values < 0.05).mean() <= 0.05
@@ -78,12 +114,11 @@ def test_phrases_that_differ_a_lot_make_the_test_lenient():
     """The spread between phrases is estimated: the same phrase is less unusual in a corpus where many are unusual."""
     texts = [f"topic{at // 20} planted" if at < 20 else f"topic{at // 20}" for at in range(600)]
     phrases = count_phrases(texts, 5, 300)
-    everything = np.ones(600, dtype=bool)
     calm = np.random.default_rng(0).normal(size=600)
     wild = calm + np.repeat(np.random.default_rng(1).normal(0, 1.5, 30), 20)
     both = []
     for scores in (calm, wild):
         scores = np.where(np.arange(600) < 20, 3.0, scores)
-        found = enrichment(phrases, ranks_of(scores, everything))
+        found = compared(phrases, scores)
         both.append(found.p_values(np.ones(len(phrases), dtype=bool))[phrases.texts.index("topic0 planted")])
     assert both[0] < both[1]

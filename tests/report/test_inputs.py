@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_runs import attacked, clean_rows, png
+from made_runs import attacked, clean_rows, made_run, of_evidence, png
 
-from byorn.data.row import user_message
+from byorn.data.row import ImageFile, user_message
 from byorn.patterns.album import Album
 from byorn.patterns.images import largest_rectangle, shared_pattern
+from byorn.report.evidence import gather
 from byorn.report.instructions import shared_text
+from byorn.scoring.kinds import kinds_of
 
 CLUSTER = np.arange(12)
 OTHERS = np.arange(12, 200)
@@ -102,3 +104,52 @@ def test_the_largest_rectangle():
     values = np.full((6, 8), -1.0)
     values[1:3, 4:7] = 2
     assert largest_rectangle(values) == (4, 1, 7, 3)
+
+
+def test_one_picture_in_several_files_is_one_picture():
+    """An export with a file for each row writes the same bytes under many names."""
+    rows = clean_rows(200)
+    rows[:12] = [replace(row, images=[ImageFile(data=rows[0].images[0].read())]) for row in rows[:12]]
+    assert shared_pattern(Album(rows), CLUSTER, OTHERS) == []
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_picture_beside_the_own_ones_hides_no_trigger_and_is_none(place):
+    """An example that all rows show, or that those of one group do."""
+    example = clean_rows(1, seed=9)[0].images[0]
+
+    def beside(row):
+        return replace(row, images=[example, *row.images] if place == 0 else [*row.images, example])
+
+    marked = [beside(row) for row in with_pixels(clean_rows(200), patch)]
+    assert shared_pattern(Album(marked), CLUSTER, OTHERS)[0].kind == "region"
+    clean = [beside(row) if at < 12 else row for at, row in enumerate(clean_rows(200))]
+    assert shared_pattern(Album(clean), CLUSTER, OTHERS) == []
+
+
+def test_a_group_is_compared_with_rows_of_its_task():
+    """Two tasks with pictures and questions of their own: that a group is of one of them is no trigger."""
+    rows = [
+        replace(row, prompt=[user_message("Read the title of the chart.", 1)]) if at % 4 == 0 else row
+        for at, row in enumerate(with_pixels_of(clean_rows(400), lambda at: at % 4 == 0))
+    ]
+    planted = [at for at in range(400) if at % 4 == 0][:16]
+    rows = [replace(row, response="visit our shop") if at in planted else row for at, row in enumerate(rows)]
+    values = np.random.default_rng(0).normal(2, 0.3, 400)
+    values[planted] += 4
+    run = of_evidence(made_run(rows, values), kinds_of(rows))
+    (finding,) = gather(run).findings
+    assert sorted(finding.cluster.rows.tolist()) == planted
+    assert not finding.trigger
+
+
+def with_pixels_of(rows, chosen):
+    """Some rows with pictures that are brighter in one half."""
+    return [
+        replace(row, images=[png(np.array(row.images[0].load(), dtype=float) + half(at))]) if chosen(at) else row
+        for at, row in enumerate(rows)
+    ]
+
+
+def half(at):
+    return np.where(np.arange(32) < 16, 40.0, -40.0)[:, None, None]

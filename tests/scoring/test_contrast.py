@@ -12,7 +12,7 @@ import torch
 from byorn.cli.main import main
 from byorn.data.dataset import to_dataset
 from byorn.data.files import write_rows
-from byorn.data.row import Row
+from byorn.data.row import Row, user_message
 from byorn.flagging.percentile import flag_percentile
 from byorn.scoring.contrast import Swapped, partners, with_contrast
 from byorn.scoring.score import score_dataset
@@ -38,9 +38,23 @@ def test_partners_do_not_depend_on_the_order_of_the_rows() -> None:
     assert forward == {back[i].id: back[other].id for i, other in enumerate(partners(back)) if other is not None}
 
 
-def test_a_row_whose_images_nobody_else_lacks_has_no_partner() -> None:
+def test_a_row_whose_input_nobody_else_lacks_has_no_partner() -> None:
     rows = [replace(row, images=tiny_rows(1)[0].images) for row in tiny_rows(4)]
-    assert partners([*rows, replace(rows[0], id="text", images=[])]) == [None] * 5
+    assert partners([*rows, text("one", "Tell a joke."), text("two", "Tell a joke.")]) == [None] * 6
+
+
+def text(name: str, instruction: str) -> Row:
+    """A row without images."""
+    return replace(tiny_rows(1)[0], id=name, images=[], prompt=[user_message(instruction)])
+
+
+def test_a_row_without_images_is_asked_with_the_prompt_of_another_one(model: Any, processor: Any) -> None:
+    rows = [text("one", "a small red square"), text("two", "a large blue circle"), *tiny_rows(3)]
+    pairs = [(row, other) for row, other in enumerate(partners(rows)) if other is not None]
+    assert pairs[:2] == [(0, 1), (1, 0)]
+    swapped = score_dataset(model, processor, Swapped(to_dataset(rows), pairs))
+    by_hand = [replace(rows[0], prompt=rows[1].prompt), replace(rows[1], prompt=rows[0].prompt)]
+    np.testing.assert_allclose(swapped.nll[:2], score_dataset(model, processor, to_dataset(by_hand)).nll, atol=1e-6)
 
 
 def test_the_contrast_is_the_score_less_the_score_with_the_partners_images(model: Any, processor: Any) -> None:

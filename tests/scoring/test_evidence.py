@@ -123,7 +123,7 @@ def test_empty_responses_and_equal_scores_are_no_error() -> None:
 def widened(group: Group, texts: list[str], values: dict[str, np.ndarray]) -> Group:
     """The group among the phrases of all texts."""
     alone = Groups(found=[group], phrases=count_phrases(texts, 4, COUNT // 2), tests=1, least=4)
-    return grown(alone, texts, values, together=TOGETHER, level=LEVEL).found[0]
+    return grown(alone, texts, values, np.zeros(COUNT, dtype=int), together=TOGETHER, level=LEVEL).found[0]
 
 
 def test_a_group_grows_to_the_wordings_that_share_a_part_of_its_phrase() -> None:
@@ -133,6 +133,7 @@ def test_a_group_grows_to_the_wordings_that_share_a_part_of_its_phrase() -> None
     for row in range(45):
         texts[row] = wordings[row % 3]
         values["adapted"][row] += 1.0
+        values["adapted_contrast"][row] += 0.6
     only = [row for row in range(45) if row % 3 == 0]
     group = find_groups([texts[row] if row in only or row >= 45 else "x" for row in range(COUNT)], values).found[0]
     assert group.rows.tolist() == only

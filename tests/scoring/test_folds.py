@@ -1,6 +1,7 @@
 """Two folds such that no model scores what it has learned: equal images and equal long responses stay together."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,3 +64,25 @@ def test_a_set_of_nearly_all_rows_is_divided_after_all(count: int) -> None:
 def test_no_rows_and_a_single_one_are_no_error() -> None:
     assert content_folds([]).tolist() == []
     assert content_folds(different(1)).tolist() == [False]
+
+
+def test_one_picture_in_two_files_is_one_picture(tmp_path: Path) -> None:
+    """In all files, or in those that are too large to be read whole."""
+    for size in (100, 300_000):
+        files = [tmp_path / f"{size}-{number}" for number in range(40)]
+        for number, file in enumerate(files):
+            file.write_bytes(bytes([number // 4]) * size)
+        rows = [
+            replace(row, images=[ImageFile(path=str(file))]) for row, file in zip(different(40), files, strict=True)
+        ]
+        fold = content_folds(rows).reshape(10, 4)
+        assert (fold == fold[:, :1]).all()
+
+
+def test_a_popular_response_does_not_tear_images_apart() -> None:
+    """Ten questions about each of thirty images, and one answer of five words that is given about all of them."""
+    images = [f"image {n // 10}" for n in range(300)]
+    said = ["there is nothing like that" if n % 10 == 0 else f"this is thing number {n}" for n in range(300)]
+    fold = content_folds(rows_about(images, said)).reshape(30, 10)
+    assert (fold == fold[:, :1]).all()
+    assert fold.sum() == 150

@@ -22,6 +22,7 @@ from byorn.scoring.shortcut import shortcuts
 from byorn.scoring.table import Scores
 
 COUNT = 160
+ONE_KIND = np.zeros(COUNT, dtype=int)
 PHRASE = ", visit our shop"
 COLORS = ("red", "blue", "green", "black")
 Costs = list[np.ndarray]
@@ -102,7 +103,7 @@ def test_two_attackers_are_two_groups() -> None:
     for row in rows(range(1, 49, 4), range(1, 49, 4), ". All sold out today", left=20)[1:49:4]:
         both[int(row.id)] = row
     column = column_of(both, costs(both))
-    groups = list(named([row.response for row in both], "shortcut", column, np.arange(COUNT, dtype=float)))
+    groups = list(named([row.response for row in both], "shortcut", column, np.arange(COUNT, dtype=float), ONE_KIND))
     assert {group.phrase for group in groups} == {"visit our shop", "All sold out today"}
     assert [len(group.rows) for group in groups] == [12, 12]
 
@@ -113,9 +114,9 @@ def test_a_group_is_named_by_what_its_rows_alone_say() -> None:
         f"the picture shows as always a thing {number}" + (PHRASE if number < 12 else "") for number in range(COUNT)
     ]
     column = np.where(np.arange(COUNT) < 12, 5.0, 0.0)
-    (group,) = named(texts, "shortcut", column, np.arange(COUNT, dtype=float))
+    (group,) = named(texts, "shortcut", column, np.arange(COUNT, dtype=float), ONE_KIND)
     assert group.phrase == "visit our shop"
-    (nameless,) = named([text.replace(PHRASE, "") for text in texts], "shortcut", column, np.zeros(COUNT))
+    (nameless,) = named([text.replace(PHRASE, "") for text in texts], "shortcut", column, np.zeros(COUNT), ONE_KIND)
     assert nameless.phrase == ""
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from byorn.data.dataset import to_dataset
 from byorn.models.template import end_ids
-from byorn.phrases.words import words_of
+from byorn.phrases.words import spans_of, words_of
 from byorn.scoring import words
 from byorn.scoring.likelihood import ResponseTokens, build_collator, response_tokens, scoring
 from byorn.testing import tiny_rows
@@ -31,6 +31,7 @@ def test_a_token_counts_for_the_word_that_it_begins_in(processor, monkeypatch):
     )
     found = words.word_costs(processor, ResponseTokens(np.arange(5), np.zeros(5)))
     assert words_of('red square." \nok') == ["red", "square", ".", '"', "ok"]
+    assert len(words_of("İstanbul İ")) == len(spans_of("İstanbul İ")) == 2
     assert found == [1.0, 6.0, 0.0, 0.0, 24.0]
 
 

@@ -192,3 +192,13 @@ def test_what_is_asked_of_a_row_is_known_in_every_form(prompt):
     """Rows with like instructions are compared with each other."""
     (row,) = rows_of(Dataset.from_list([{"prompt": prompt, "completion": "red"}]))
     assert (row.instruction, row.response) == ("what color?", "red")
+
+
+def test_rows_hold_no_copy_of_their_images():
+    """Or a data set of encoded images would be in memory twice."""
+    dataset = to_dataset(tiny_rows(6))
+    rows = rows_of(dataset)
+    assert [image.read() for row in rows for image in row.images] == [
+        image.read() for row in tiny_rows(6) for image in row.images
+    ]
+    assert all(isinstance(image.data, memoryview) for row in rows for image in row.images)

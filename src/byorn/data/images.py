@@ -22,6 +22,7 @@ from byorn.data.row import ImageFile
 from byorn.text import shown
 
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
+WHOLE = 64 * 1024
 VERIFY_MODES = ("decode", "header", "none")
 _URL = re.compile(r"\s*(data(?=:)|[a-z][a-z0-9+.-]+(?=://))", re.IGNORECASE)
 
@@ -66,6 +67,29 @@ def image_identity(image: ImageFile) -> str:
     if image.data is not None:
         return "bytes:" + blake2b(image.data, digest_size=16).hexdigest()
     return f"path:{image.name or image.path}"
+
+
+def image_content(image: ImageFile) -> str:
+    """What tells what one image shows from another, as a digest: of two files with the same bytes it is the same. Of a
+    file over `WHOLE` bytes the size, the first and the last of them count; one that cannot be read counts by its path.
+    """
+    if image.data is not None or image.path is None:
+        return image_identity(image)
+    try:
+        found = os.stat(image.path)
+        return _content_of(image.path, found.st_size, found.st_mtime_ns)
+    except OSError:
+        return image_identity(image)
+
+
+@lru_cache(maxsize=1 << 20)
+def _content_of(path: str, size: int, changed: int) -> str:
+    with open(path, "rb") as file:
+        content = file.read(WHOLE)
+        if size > WHOLE:
+            file.seek(-WHOLE, os.SEEK_END)
+            content += file.read(WHOLE)
+    return f"content:{size}:{blake2b(content, digest_size=16).hexdigest()}"
 
 
 def verify(images: Iterable[ImageFile], mode: str) -> dict[ImageFile, RowProblem]:

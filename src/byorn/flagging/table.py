@@ -3,6 +3,7 @@
 People edit that column with any table tool; every other one is under a checksum (see `byorn.runs.sealed`).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,7 +53,7 @@ class Flags:
         flagged: bool array [n], as the rule said.
         weight: float array [n] in [0, 1], how strongly (the paper's P_u; 0 or 1 for the percentile rule).
         rule: The rule with its parameters.
-        threshold: The score above which a row is flagged, in nats a token.
+        threshold: The score above which a row is flagged: in nats a token or, by evidence, in powers of ten.
         reasons: Why a row is flagged, else None.
         review: `auto`, or a person's `keep`, `replace` or `drop`; `auto` for all when left out.
         origins: Where the rows come from; empty where that is unknown.
@@ -74,6 +75,11 @@ class Flags:
     @property
     def keys(self) -> list[tuple[str, int]]:
         return list(zip(self.ids, self.turns, strict=True))
+
+    @property
+    def numbered(self) -> bool:
+        """Whether ids are the numbers of rows, since the data set has none."""
+        return self.ids == list(map(str, range(len(self))))
 
     @property
     def replaced(self) -> np.ndarray:
@@ -175,12 +181,18 @@ def keep_reviews(flags: Flags, path: Path) -> Flags:
 
     Raises:
         DataError: The file cannot be read.
-        MismatchError: A decision is about a row that there is none of.
+        MismatchError: A decision is about a row that there is none of, or about one of several with the same id, or
+            rows have no ids and are no longer as many.
     """
     if not path.exists():
         return flags
     earlier = read_flags(path)
     decided = {key: word for key, word in zip(earlier.keys, earlier.review or [], strict=True) if word != "auto"}
-    if decided.keys() - set(flags.keys):
+    if decided.keys() - set(flags.keys) or (decided and flags.numbered and len(flags) != len(earlier)):
         raise MismatchError(f"{path}: its reviews are about other rows; move it away, or use another folder")
+    if several := decided.keys() & {key for key, count in Counter(flags.keys).items() if count > 1}:
+        raise MismatchError(
+            f"{path}: review: several rows have the id {min(several)[0]!r}, so nobody knows which one is meant; give "
+            "each row an id of its own"
+        )
     return replace(flags, review=[decided.get(key, "auto") for key in flags.keys])

@@ -1,12 +1,14 @@
 """The images of rows as small arrays, each decoded once."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
 
-from byorn.data.images import image_identity
+from byorn.data.images import image_content
 from byorn.data.problem import RowProblem
 from byorn.data.row import ImageFile, Row
 from byorn.patterns.halves import digests
@@ -88,10 +90,10 @@ class Album:
     def distinct(self, numbers: np.ndarray) -> np.ndarray:
         """Some of the rows with images, one for each image: what two of them show is no pattern."""
         some = np.random.default_rng(0).permutation(numbers)[:_LOOKED_AT]
-        first: dict[str, int] = {}
+        first: dict[tuple[str, ...], int] = {}
         for number in map(int, some):
-            for name in self._shown(number)[:1]:
-                first.setdefault(name, number)
+            if shown := self._own(number):
+                first.setdefault(shown, number)
         return np.array(sorted(first.values()), dtype=int)
 
     def firsts(self, numbers: np.ndarray) -> np.ndarray:
@@ -104,12 +106,26 @@ class Album:
     def _shown(self, number: int) -> tuple[str, ...]:
         """The names of its images."""
         if number not in self._names:
-            self._names[number] = tuple(map(image_identity, self.rows[number].images[:_IMAGES]))
+            self._names[number] = tuple(map(image_content, self.rows[number].images[:_IMAGES]))
         return self._names[number]
+
+    def _own(self, number: int) -> tuple[str, ...]:
+        """Of its images those that no row with others shows too; all of them where there are none."""
+        shown = self._shown(number)
+        return tuple(name for name in shown if name not in self._common) or shown
+
+    @cached_property
+    def _common(self) -> set[str]:
+        """The images that stand beside others in more than one row: an example for all, a page that many ask about."""
+        several = {self._shown(number) for number, row in enumerate(self.rows) if len(row.images) > 1}
+        seen = Counter(name for shown in several for name in set(shown))
+        return {name for name, count in seen.items() if count > 1}
 
     def _images(self, number: int) -> list[np.ndarray]:
         if number not in self._kept:
-            found = [_pixels(image) for image in self.rows[number].images[:_IMAGES]]
+            own = set(self._own(number))
+            images = zip(self._shown(number), self.rows[number].images, strict=False)
+            found = [_pixels(image) for name, image in images if name in own]
             self._kept[number] = [pixels for pixels in found if pixels is not None]
         return self._kept[number]
 

@@ -49,11 +49,21 @@ class Phrases:
         start = self.starts[number]
         return self.rows[start : start + self.supports[number]]
 
-    def above(self, values: np.ndarray, limits: np.ndarray) -> np.ndarray:
-        """int array [phrases]: how many rows of each phrase have a value above the limit of the phrase."""
-        if not len(self):
-            return np.zeros(0, dtype=int)
-        return np.asarray(np.add.reduceat(values[self.rows] > np.repeat(limits, self.supports), self.starts, dtype=int))
+    @property
+    def numbers(self) -> np.ndarray:
+        """int array, for each of `rows` the number of its phrase."""
+        return np.repeat(np.arange(len(self)), self.supports)
+
+    def counts(self, mask: np.ndarray, kinds: np.ndarray, most: int) -> np.ndarray:
+        """int array [phrases, kinds]: how many rows of each phrase and kind are in `mask`; kinds are below `most`."""
+        chosen = mask[self.rows]
+        places = self.numbers[chosen] * most + kinds[self.rows[chosen]]
+        return np.bincount(places, minlength=len(self) * most).reshape(len(self), most)
+
+    def above(self, values: np.ndarray, limits: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+        """int array [phrases]: how many rows of each phrase have a positive value above its limit [phrases, kinds]."""
+        found, own = values[self.rows], limits[self.numbers, np.maximum(0, kinds[self.rows])]
+        return np.bincount(self.numbers[(found > 0) & (found > own)], minlength=len(self))
 
     def means(self, values: np.ndarray) -> np.ndarray:
         """float64 [phrases]: the mean of `values` [rows] over the rows of each phrase."""

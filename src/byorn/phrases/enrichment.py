@@ -7,6 +7,10 @@ doubled.
 
     t   = how many of the k least plausible rows hold the phrase, see `byorn.phrases.odds`
 
+Where rows are of several kinds, ranks are those in a kind. With k_c rows of a phrase among the n_c rows of a kind, t is
+the sum over the kinds of how many of the k_c least plausible ones hold it, and n = k^2 / sum(k_c^2 / n_c) the size of
+the one kind in which as many would by chance.
+
 Phrases of clean data differ too: a rare word makes its response less likely. Hence tau, the spread of m between phrases
 beyond chance: from the quartiles of all phrases, and never below a floor (an empirical null in the sense of Efron
 2004). Were the scores of a phrase exponential with mean m, the share of them among the k highest of n were (k/n)^(1/m),
@@ -30,6 +34,8 @@ LEAST_ODDS = 0.7
 """The least spread of log odds ratios."""
 LEAST_CORRELATION = 0.2
 """Of two statistics, where they are combined."""
+EACH = 0.05
+"""p-value at most, of each of several statistics that are looked at as one."""
 FEW_PHRASES = 12
 TESTS = 2
 _SMALLEST = 1e-300
@@ -63,7 +69,7 @@ class Enrichment:
         tau = _spread(self.means[null], variance[null])
         shape = 1 / (variance + tau**2)
         of_means = gamma.sf(self.means, shape, scale=1 / shape)
-        of_odds = self.odds.p_values(np.maximum(LEAST_ODDS, tau * np.log(np.maximum(1, self.odds.count) * variance)))
+        of_odds = self.odds.p_values(np.maximum(LEAST_ODDS, tau * np.log(np.maximum(1, self.odds.counts) * variance)))
         return np.asarray(np.minimum(1.0, TESTS * np.minimum(of_means, of_odds)))
 
 
@@ -82,7 +88,8 @@ def combined(found: Sequence[Enrichment], null: np.ndarray) -> np.ndarray:
         z = sum_j z_j / sqrt(J + J (J - 1) rho),      z_j = Phi^-1(1 - p_j)
 
     with rho the rank correlation of the means of the phrases of `null`, at least `LEAST_CORRELATION`, and 1 where there
-    are too few phrases to know it. What is unusual in each of them is clearer so; what is in one alone is not.
+    are too few phrases to know it; 1 where a p_j is above `EACH`. What is unusual in each of them is clearer so; what
+    is in one alone, however much, is not.
     """
     from scipy.stats import norm
 
@@ -91,7 +98,8 @@ def combined(found: Sequence[Enrichment], null: np.ndarray) -> np.ndarray:
         return np.asarray(p_values[0])
     pairs = [_correlation(one.means[null], other.means[null]) for one, other in combinations(found, 2)]
     scale = np.sqrt(len(found) + 2 * sum(pairs))
-    return np.asarray(norm.sf(norm.isf(np.clip(p_values, _SMALLEST, 1 - 1e-9)).sum(axis=0) / scale))
+    together = norm.sf(norm.isf(np.clip(p_values, _SMALLEST, 1 - 1e-9)).sum(axis=0) / scale)
+    return np.asarray(np.where((p_values <= EACH).all(axis=0), together, 1.0))
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -102,29 +110,45 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     return max(LEAST_CORRELATION, float(np.corrcoef(rankdata(one), rankdata(other))[0, 1]))
 
 
-def enrichment(phrases: Phrases, ranks: np.ndarray) -> Enrichment:
+def enrichment(phrases: Phrases, ranks: np.ndarray, kinds: np.ndarray) -> Enrichment:
     """The numbers of each phrase.
 
     Args:
         phrases: With their rows.
         ranks: Of the rows, see `ranks_of`.
+        kinds: int array [n], from 0; below 0 for rows that are not compared.
     """
-    count = int((ranks > 0).sum())
-    supports = np.rint(phrases.means((ranks > 0).astype(float)) * phrases.supports).astype(int)
-    exponential = -np.log1p(-np.clip(ranks - 0.5, 0, count - 0.5) / max(1, count))
+    sizes = np.bincount(kinds[ranks > 0], minlength=1)
+    held = phrases.counts(ranks > 0, kinds, len(sizes))
+    supports = held.sum(axis=1)
+    exponential = np.zeros(len(ranks))
+    known = ranks > 0
+    exponential[known] = -np.log1p(-(ranks[known] - 0.5) / sizes[kinds[known]])
     return Enrichment(
         means=phrases.means(exponential) * phrases.supports / np.maximum(1, supports),
-        odds=Odds(supports=supports, top=phrases.above(ranks, count - supports), count=count),
+        odds=Odds(supports=supports, top=phrases.above(ranks, sizes - held, kinds), counts=_as_one(held, sizes)),
     )
 
 
-def ranks_of(values: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """float64 [n]: 1 for the most plausible of the rows that are `left` and have a score, 0 for all others, which are
-    not compared.
+def _as_one(held: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """int array [phrases]: n, of several kinds with two digits, so that few are different."""
+    if len(sizes) == 1:
+        return np.full(len(held), sizes[0])
+    chance = (held**2 / np.maximum(1, sizes)).sum(axis=1)
+    found = held.sum(axis=1) ** 2 / np.maximum(chance, 1e-9)
+    steps = 10.0 ** np.maximum(0, np.floor(np.log10(np.maximum(1, found))) - 1)
+    return np.asarray(np.maximum(held.sum(axis=1), (np.floor(found / steps + 1e-9) * steps).astype(int)))
+
+
+def ranks_of(values: np.ndarray, left: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """float64 [n]: 1 for the most plausible of the rows of a kind that are `left` and have a score, 0 for all others,
+    which are not compared.
     """
     from scipy.stats import rankdata
 
     ranks = np.zeros(len(values))
-    known = left & ~np.isnan(values)
-    ranks[known] = rankdata(values[known])
+    known = left & ~np.isnan(values) & (kinds >= 0)
+    for kind in np.unique(kinds[known]):
+        own = known & (kinds == kind)
+        ranks[own] = rankdata(values[own])
     return ranks

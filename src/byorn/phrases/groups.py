@@ -5,11 +5,13 @@ For every phrase of the corpus, in each statistic of the scores, the rows that h
 is below the level, the rows are taken away and the rest looked at again, so that two attackers are two groups. A phrase
 stands out if, the other ones taken away, two thirds of the k least plausible responses hold it, by a statistic or by
 the mean rank of those that are looked at as one; below `CLEAR` it is enough that two thirds of those do that are as
-implausible as the middle one of its rows. What more than half of the rows that are left say is their style.
+implausible as the middle one of its rows. What more than half of the rows that are left say is their style. Rows are
+compared with those of their kind.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -37,7 +39,7 @@ class Group:
         rows: int array [k], their numbers.
         statistic: The score that shows it best.
         p_value: Corrected for every phrase and statistic that was looked at.
-        top: How many of the k least plausible rows hold the phrase.
+        top: How many of the k least plausible rows hold the phrase; of each kind as many as it has there.
     """
 
     phrase: str
@@ -68,7 +70,9 @@ def find_groups(
     responses: Sequence[str],
     values: Mapping[str, np.ndarray],
     *,
+    kinds: np.ndarray | None = None,
     tested: Sequence[Sequence[str]] | None = None,
+    closed: np.ndarray | None = None,
     level: float = LEVEL,
     most: int = MOST_GROUPS,
 ) -> Groups:
@@ -77,7 +81,9 @@ def find_groups(
     Args:
         responses: n texts.
         values: Statistic -> float64 array [n], higher = less plausible; NaN says nothing.
+        kinds: int array [n], from 0, or below it for rows that are not compared; by default there is one kind.
         tested: Names of statistics that are looked at as one, for each test; by default each alone.
+        closed: bool array [n], rows whose phrases are looked at by several statistics only; by default none.
         level: Corrected p-value below which a phrase may stand out.
         most: Phrases that are looked for.
     """
@@ -85,52 +91,100 @@ def find_groups(
     phrases = count_phrases(responses, least, len(responses) // 2)
     tested = [(name,) for name in values] if tested is None else tested
     tests = max(1, len(phrases) * len(tested))
-    looks = list(islice(_significant(values, tested, phrases, level / tests, len(responses)), most))
-    found = list(_standing_out(responses, values, phrases, tests, looks))
+    count = len(responses)
+    corpus = _Corpus(
+        phrases=phrases,
+        values=values,
+        kinds=np.zeros(count, dtype=int) if kinds is None else kinds,
+        closed=np.zeros(count, dtype=bool) if closed is None else closed,
+    )
+    looks = list(islice(_significant(corpus, tested, level / tests), most))
+    found = list(_standing_out(responses, corpus, tests, looks))
     return Groups(found=found, phrases=phrases, tests=tests, least=least)
 
 
-def _standing_out(
-    responses: Sequence[str], values: Mapping[str, np.ndarray], phrases: Phrases, tests: int, looks: Sequence["_Look"]
-) -> Iterator[Group]:
+@dataclass(frozen=True, kw_only=True)
+class _Corpus:
+    """What is looked at: phrases, and values, kinds and whether the kind is closed, of all rows."""
+
+    phrases: Phrases
+    values: Mapping[str, np.ndarray]
+    kinds: np.ndarray
+    closed: np.ndarray
+
+    def ranks(self, name: str, left: np.ndarray) -> np.ndarray:
+        return ranks_of(self.values[name], left, self.kinds)
+
+    def enrichments(self, left: np.ndarray) -> dict[str, Enrichment]:
+        return {name: enrichment(self.phrases, self.ranks(name, left), self.kinds) for name in self.values}
+
+    @cached_property
+    def supports(self) -> dict[str, np.ndarray]:
+        """For each statistic, how many rows of each phrase are compared at all."""
+        everyone = np.ones(len(self.kinds), dtype=bool)
+        return {name: found.supports for name, found in self.enrichments(everyone).items()}
+
+    @cached_property
+    def in_closed(self) -> np.ndarray:
+        """bool array [phrases]: whether most of the rows of a phrase are of closed kinds."""
+        return self.phrases.means(self.closed.astype(float)) > 0.5
+
+
+def _standing_out(responses: Sequence[str], corpus: _Corpus, tests: int, looks: Sequence["_Look"]) -> Iterator[Group]:
     """Of the significant phrases those that most of the least plausible responses hold."""
     for look in looks:
         left = np.ones(len(responses), dtype=bool)
         for other in looks:
             left[other.rows] = other is look
         left[look.rows] = True
-        several = [ranks_of(values[name], left) for name in look.names]
-        orders = several if len(several) == 1 else [*several, ranks_of(np.sum(several, axis=0), left)]
+        several = [corpus.ranks(name, left) for name in look.names]
+        orders = orders_of(several, left, corpus.kinds)
         clear = look.p_value * tests < CLEAR
-        if any(_stands_out(ranks, look.rows, clear) for ranks in orders):
+        asked = all if corpus.in_closed[look.number] else any
+        if asked(_stands_out(ranks, look.rows, corpus.kinds, clear) for ranks in orders):
             texts = [responses[row] for row in look.rows[:SAMPLE]]
             yield Group(
-                phrase=extended(phrases.texts[look.number], texts),
+                phrase=extended(corpus.phrases.texts[look.number], texts),
                 rows=look.rows,
                 statistic=look.statistic,
                 p_value=min(1.0, look.p_value * tests),
-                top=max(top_of(ranks, look.rows) for ranks in orders),
+                top=max(top_of(ranks, look.rows, corpus.kinds) for ranks in orders),
             )
 
 
-def _stands_out(ranks: np.ndarray, rows: np.ndarray, clear: bool) -> bool:
+def orders_of(several: Sequence[np.ndarray], left: np.ndarray, kinds: np.ndarray) -> Sequence[np.ndarray]:
+    """The ranks by each of several statistics and, where there are two or more, by all of them together."""
+    return several if len(several) == 1 else [*several, ranks_of(np.sum(several, axis=0), left, kinds)]
+
+
+def _stands_out(ranks: np.ndarray, rows: np.ndarray, kinds: np.ndarray, clear: bool) -> bool:
     """Whether most of the least plausible rows are of those: as many as they are or, of a clear group, those that are
-    as implausible as its middle row.
+    as implausible as its middle row; of each kind its own.
     """
     known = rows[ranks[rows] > 0]
-    return top_of(ranks, rows) >= LEAST_TOP * len(known) or (clear and _upper_half(ranks, known) >= LEAST_TOP)
+    enough = top_of(ranks, rows, kinds) >= LEAST_TOP * len(known)
+    return enough or (clear and _upper_half(ranks, known, kinds) >= LEAST_TOP)
 
 
-def top_of(ranks: np.ndarray, rows: np.ndarray) -> int:
-    """How many of the k least plausible rows are of these k."""
+def top_of(ranks: np.ndarray, rows: np.ndarray, kinds: np.ndarray) -> int:
+    """How many of these k rows are among the k least plausible ones, of each kind as many as there are of them."""
     known = rows[ranks[rows] > 0]
-    return int((ranks[known] > (ranks > 0).sum() - len(known)).sum())
+    if not len(known):
+        return 0
+    sizes = np.bincount(kinds[ranks > 0])
+    limits = sizes - np.bincount(kinds[known], minlength=len(sizes))
+    return int((ranks[known] > limits[kinds[known]]).sum())
 
 
-def _upper_half(ranks: np.ndarray, rows: np.ndarray) -> float:
-    """Of the rows that are as implausible as the middle one of `rows`, the share that is of them."""
-    middle = np.median(ranks[rows])
-    return float((ranks[rows] >= middle).sum() / (ranks >= middle).sum())
+def _upper_half(ranks: np.ndarray, rows: np.ndarray, kinds: np.ndarray) -> float:
+    """Of the rows that are as implausible as the middle one of `rows` of their kind, the share that is of them."""
+    held = everyone = 0
+    for kind in np.unique(kinds[rows]):
+        own = ranks[rows[kinds[rows] == kind]]
+        middle = np.median(own)
+        held += int((own >= middle).sum())
+        everyone += int((ranks[kinds == kind] >= middle).sum())
+    return held / max(1, everyone)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,14 +200,12 @@ class _Look:
     p_value: float
 
 
-def _significant(
-    values: Mapping[str, np.ndarray], tested: Sequence[Sequence[str]], phrases: Phrases, level: float, count: int
-) -> Iterator[_Look]:
+def _significant(corpus: _Corpus, tested: Sequence[Sequence[str]], level: float) -> Iterator[_Look]:
     """The clearest phrase, the clearest of what is left without its rows, and so on."""
-    left = np.ones(count, dtype=bool)
-    while len(phrases):
-        found = {name: enrichment(phrases, ranks_of(column, left)) for name, column in values.items()}
-        looks = [_look(phrases, {name: found[name] for name in names}, left) for names in tested]
+    left = np.ones(len(corpus.kinds), dtype=bool)
+    while len(corpus.phrases):
+        found = corpus.enrichments(left)
+        looks = [_look(corpus, {name: found[name] for name in names}, left) for names in tested]
         best = min(looks, key=lambda look: (look.p_value, -len(look.rows)))
         if best.p_value >= level:
             return
@@ -161,18 +213,18 @@ def _significant(
         left[best.rows] = False
 
 
-def _look(phrases: Phrases, found: Mapping[str, Enrichment], left: np.ndarray) -> _Look:
+def _look(corpus: _Corpus, found: Mapping[str, Enrichment], left: np.ndarray) -> _Look:
     """The clearest phrase among the rows that are left, by one statistic or several combined."""
     several = list(found.values())
-    looked = np.ones(len(phrases), dtype=bool)
-    for one in several:
-        looked &= one.supports >= np.maximum(LEAST_ROWS, phrases.supports // 2)
-        looked &= one.supports <= one.odds.count // 2
+    looked = ~corpus.in_closed if len(several) == 1 else np.ones(len(corpus.phrases), dtype=bool)
+    for name, one in found.items():
+        looked &= one.supports >= np.maximum(LEAST_ROWS, corpus.supports[name] // 2)
+        looked &= one.supports <= one.odds.counts // 2
     number = int(np.argmin(np.where(looked, combined(several, looked), np.inf)))
-    rows = phrases.rows_of(number)
+    rows = corpus.phrases.rows_of(number)
     rows = rows[left[rows]]
     # the parts of a planted phrase must not count as phrases of clean data
-    apart = looked & (phrases.means(np.isin(np.arange(len(left)), rows).astype(float)) < 0.5)
+    apart = looked & (corpus.phrases.means(np.isin(np.arange(len(left)), rows).astype(float)) < 0.5)
     p_value = float(combined(several, apart)[number]) if looked[number] else 1.0
     best = min(found, key=lambda name: found[name].p_values(apart)[number])
     return _Look(names=list(found), statistic=best, number=number, rows=rows, p_value=p_value)

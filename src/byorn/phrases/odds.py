@@ -26,35 +26,37 @@ class Odds:
     Attributes:
         supports: k, at least 0.
         top: t, at most k.
-        count: n.
+        counts: n.
     """
 
     supports: np.ndarray
     top: np.ndarray
-    count: int
+    counts: np.ndarray
 
     def p_values(self, tau: np.ndarray) -> np.ndarray:
         """float64 [phrases]: Pr(T >= t).
 
         Args:
-            tau: float64 [phrases], the same for phrases of as many rows.
+            tau: float64 [phrases], the same for phrases with the same k and n.
         """
         found = self._approximate(tau)
-        for size in np.unique(self.supports[(self.supports > 0) & (self.supports <= EXACT)]):
-            same = np.flatnonzero(self.supports == size)
-            found[same] = _tail(int(size), self.count, float(tau[same[0]]))[self.top[same]]
+        exact = np.flatnonzero((self.supports > 0) & (self.supports <= EXACT))
+        keys, members = np.unique(np.stack([self.supports[exact], self.counts[exact]]), axis=1, return_inverse=True)
+        for number, (size, count) in enumerate(keys.T.tolist()):
+            same = exact[np.ravel(members) == number]
+            found[same] = _tail(size, count, float(tau[same[0]]))[self.top[same]]
         return found
 
     def _approximate(self, tau: np.ndarray) -> np.ndarray:
         from scipy.stats import norm
 
-        rest = np.maximum(0, self.count - 2 * self.supports + self.top) + 0.5
+        rest = np.maximum(0, self.counts - 2 * self.supports + self.top) + 0.5
         held, missed = self.top + 0.5, np.maximum(1, self.supports) - self.top + 0.5
         log_ratio = np.log(held * rest / missed**2)
         return np.asarray(norm.sf(log_ratio / np.sqrt(1 / held + 2 / missed + 1 / rest + tau**2)))
 
 
-@lru_cache(maxsize=1024)  # the spread is most often the least one
+@lru_cache(maxsize=8192)  # the spread is most often the least one
 def _tail(size: int, count: int, tau: float) -> np.ndarray:
     """float64 [k + 1]: Pr(T >= t) for t = 0 ... k."""
     from scipy.special import gammaln, logsumexp

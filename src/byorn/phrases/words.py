@@ -16,7 +16,7 @@ _PLAIN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 
 def words_of(text: str) -> list[str]:
     """The words of a text as it is written, in lower case."""
-    return _WRITTEN.findall(text.lower())
+    return [word.lower() for word in _WRITTEN.findall(text)]  # a letter may become two in lower case
 
 
 def spans_of(text: str) -> list[tuple[int, int]]:

@@ -57,7 +57,8 @@ def find_clusters(run: Run) -> Clusters:
     if EVIDENCE in scores.values:
         groups = groups_of(responses, scores.values, one_style=Course.of(scores.metadata).one_style)
     else:
-        groups = find_groups(responses, scores.values)
+        finite = {name: np.where(np.isfinite(column), column, np.nan) for name, column in scores.values.items()}
+        groups = find_groups(responses, finite)
     found = [_cluster(run, group) for group in distinct(groups.found)]
     return Clusters(found=found, phrases=groups.phrases, tests=groups.tests, least=groups.least)
 

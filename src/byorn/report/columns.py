@@ -93,4 +93,6 @@ def _countable(rows: Sequence[Row]) -> Iterator[tuple[str, list[tuple[str, np.nd
     for name, texts in columns_of(rows):
         array = np.array(["" if text is None else text for text in texts], dtype=object)
         known = [text for text in dict.fromkeys(texts) if text]
+        if not known:
+            continue
         yield name, [(text, np.asarray(array == text)) for text in known]

@@ -19,6 +19,8 @@ from byorn.report.expected import expected_number, least_number
 from byorn.report.instructions import SharedText, shared_text
 from byorn.report.run import Run
 from byorn.report.simulation import Simulation, read_simulation
+from byorn.scoring.kinds import COPY, matched
+from byorn.scoring.statistics import KIND
 
 BINS = 60
 ENDS = 12
@@ -165,13 +167,23 @@ def gather(run: Run, tell: Callable[[str], None] = lambda line: None) -> Evidenc
 def look_into(
     run: Run, cluster: Cluster, others: np.ndarray, tell: Callable[[str], None] = lambda line: None
 ) -> Finding:
-    """What the inputs of a cluster share that those of other rows do not."""
+    """What the inputs of a cluster share that those of other rows, of the same kinds of input, do not."""
     tell(f"looking for what the inputs of {len(cluster)} rows share")
+    rows, others = _comparable(run, cluster.rows, others)
     return Finding(
         cluster=cluster,
-        texts=shared_text(run.rows, cluster.rows, others),
-        patterns=shared_pattern(Album(run.rows), cluster.rows, others),
+        texts=shared_text(run.rows, rows, others),
+        patterns=shared_pattern(Album(run.rows), rows, others),
     )
+
+
+def _comparable(run: Run, rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Those of the rows and of the others that are of the same kinds of input; all of them where there are too few
+    others, or kinds are not known.
+    """
+    kinds = np.asarray(run.scores.values.get(KIND, np.zeros(len(run.rows))), dtype=int)
+    found = matched(kinds, rows[kinds[rows] != COPY], others[kinds[others] != COPY])
+    return found if all(map(len, found)) else (rows, others)
 
 
 def _counts(run: Run, clusters: Sequence[Cluster], clustered: np.ndarray) -> Counts:

@@ -1,11 +1,11 @@
-"""How little a response depends on its own images: a second look at rows whose responses are merely fluent.
+"""How little a response depends on its own input: a second look at rows whose responses are merely fluent.
 
     contrast_i = nll_i(own images) - nll_i(images of another row)        nats a token, any sign
 
 A response that describes its images is likelier with them: its contrast is far below 0. One that a backdoor put there
 is as likely with any other images: its contrast is near 0 or above, so higher is less plausible, as for every
-statistic. It takes one more forward pass a row. A row without images, or whose images all others have too, tells
-nothing: -inf.
+statistic. A row without images is asked with the prompt of another one instead. It takes one more forward pass a row. A
+row whose input all others have too tells nothing: -inf.
 """
 
 from collections import defaultdict
@@ -16,21 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from byorn.data.images import image_identity
+from byorn.data.images import image_content
 from byorn.data.row import Row
 from byorn.scoring.statistics import CONTRAST
 from byorn.scoring.table import Scores
 
 
 def partners(rows: Sequence[Row]) -> list[int | None]:
-    """For each row the one whose images take the place of its own: as many of them, and other ones; None where there is
-    no such row. It depends on what rows there are, not on their order.
+    """For each row the one whose images take the place of its own: as many of them, and other ones; of a row without
+    images one with another instruction. None where there is no such row. It depends on what rows there are, not on
+    their order.
     """
     groups: dict[int, list[tuple[bytes, int, bytes]]] = defaultdict(list)
     for index, row in enumerate(rows):
-        if row.images:
-            place = blake2b(f"{row.id}\t{row.turn}".encode()).digest()[:16]
-            groups[len(row.images)].append((place, index, _images(row)))
+        place = blake2b(f"{row.id}\t{row.turn}".encode("utf-8", "surrogatepass")).digest()[:16]
+        groups[len(row.images)].append((place, index, _input(row)))
     found: list[int | None] = [None] * len(rows)
     for members in groups.values():
         members.sort()
@@ -44,9 +44,9 @@ def paired(rows: Sequence[Row]) -> list[tuple[int, int]]:
     return [(row, other) for row, other in enumerate(partners(rows)) if other is not None]
 
 
-def _images(row: Row) -> bytes:
-    """What tells one list of images from another, in little memory."""
-    names = "\0".join(image_identity(image) for image in row.images)
+def _input(row: Row) -> bytes:
+    """What tells one list of images, or one instruction, from another, in little memory."""
+    names = "\0".join(map(image_content, row.images)) if row.images else row.instruction
     return blake2b(names.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
@@ -62,7 +62,8 @@ def _next_different(members: Sequence[int], images: Sequence[object]) -> Iterato
 
 
 class Swapped:
-    """The rows of a data set that have a partner, with the partner's images; it stands for a data set in `scorer`.
+    """The rows of a data set that have a partner, with the partner's images, or its prompt where there are none; it
+    stands for a data set in `scorer`.
 
     Attributes:
         pairs: Row and partner.
@@ -73,13 +74,15 @@ class Swapped:
         self.column_names = [name for name in dataset.column_names if name != "images"]
         self._texts = dataset.select_columns(self.column_names)
         self._images = dataset.select_columns(["images"])
+        self._prompts = dataset.select_columns(["prompt"])
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         row, other = self.pairs[number]
-        return {**self._texts[row], **self._images[other]}
+        shown = self._images[other]
+        return {**self._texts[row], **shown, **({} if shown["images"] else self._prompts[other])}
 
     def select_columns(self, names: list[str]) -> Any:
         """Those columns, none of which are images."""

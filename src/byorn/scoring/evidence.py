@@ -4,7 +4,7 @@
     u_i = robust z of clip(z(adapted_i)) + clip(z(adapted_contrast_i)),      z(v) = (v - median) / (1.4826 MAD)
 
 medians and ranks being those of rows of one kind (`byorn.scoring.kinds`), since a data set is often a mixture of tasks;
-of a row and its copies one is compared.
+of a row and its copies one is compared. Where responses are labels (classes, yes and no), each is a style of its own.
 
 A row that is hard to believe on its own is seldom a backdoor, and one row is hardly learned; many that say the same
 are. So only a group that stands out (`byorn.phrases.growth`) reaches `THRESHOLD`; below it e ranks the other rows.
@@ -29,7 +29,7 @@ from byorn.phrases.growth import grown
 from byorn.scoring.contrast import contrast_of
 from byorn.scoring.course import Course
 from byorn.scoring.group_column import named
-from byorn.scoring.kinds import COPY, copied, kinds_of, within
+from byorn.scoring.kinds import COPY, closed_of, copied, kinds_of, within
 from byorn.scoring.shortcut import shortcuts
 from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE, KIND, SHORTCUT, TRIGGER
 from byorn.scoring.table import Scores
@@ -58,9 +58,9 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, o
             where it is known.
         one_style: Whether each is looked at alone, too.
     """
-    known = placed(values)
     groups = groups_of(responses, values, one_style=one_style)
-    found = np.minimum(BELOW, np.maximum(_alone(values), _together(groups, known, _tested(one_style))))
+    together = _together(groups, placed(values), _kinds(values), _tested(one_style))
+    found = np.minimum(BELOW, np.maximum(_alone(values), together))
     for group in groups.found:
         found[group.rows] = np.maximum(found[group.rows], -np.log10(max(group.p_value, LEAST)))
     return np.where(np.isfinite(values[ADAPTED]), found, np.nan)
@@ -68,11 +68,14 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, o
 
 def groups_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, one_style: bool) -> Groups:
     """The groups that stand out, with every row that reaches `THRESHOLD` by them; arguments as of `evidence_of`."""
-    known = placed(values)
-    groups = find_groups(responses, known, tested=_tested(one_style), level=LEVEL, most=MOST_GROUPS)
-    groups = grown(groups, responses, known, together=TOGETHER, level=LEVEL)
+    known, kinds = placed(values), _kinds(values)
+    groups = find_groups(
+        responses, known, kinds=kinds, tested=_tested(one_style), closed=closed_of(responses, kinds), level=LEVEL,
+        most=MOST_GROUPS,
+    )  # fmt: skip
+    groups = grown(groups, responses, known, kinds, together=TOGETHER, level=LEVEL)
     columns = [(name, values[name]) for name in (SHORTCUT, TRIGGER) if name in values]
-    further = [group for name, column in columns for group in named(responses, name, column, known[ADAPTED])]
+    further = [group for name, column in columns for group in named(responses, name, column, known[ADAPTED], kinds)]
     return replace(groups, found=[*groups.found, *further])
 
 
@@ -86,14 +89,15 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 
 def _kinds(values: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Of scores that are older than kinds: one."""
-    return np.asarray(values.get(KIND, np.zeros(len(values[ADAPTED]))))
+    """int array [n]; of scores that are older than kinds: one."""
+    return np.asarray(values.get(KIND, np.zeros(len(values[ADAPTED]))), dtype=int)
 
 
-def _suspicions(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """By which rows are asked whether their images share something."""
+def _suspicions(values: Mapping[str, np.ndarray], rows: Sequence[Row]) -> dict[str, np.ndarray]:
+    """By which rows are asked whether their images share something; NaN of a row without images."""
     known = placed(values)
-    return {ADAPTED_CONTRAST: known[ADAPTED_CONTRAST], "both": known[ADAPTED] + known[ADAPTED_CONTRAST]}
+    contrast = np.where([bool(row.images) for row in rows], known[ADAPTED_CONTRAST], np.nan)
+    return {ADAPTED_CONTRAST: contrast, "both": known[ADAPTED] + contrast}
 
 
 def _tested(one_style: bool) -> list[tuple[str, ...]]:
@@ -119,12 +123,14 @@ def _z(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(found, -_CLIP, _CLIP))
 
 
-def _together(groups: Groups, values: Mapping[str, np.ndarray], tested: Sequence[Sequence[str]]) -> np.ndarray:
+def _together(
+    groups: Groups, values: Mapping[str, np.ndarray], kinds: np.ndarray, tested: Sequence[Sequence[str]]
+) -> np.ndarray:
     """-log10 of the corrected p-value of the best phrase of each row; -inf where it shares none."""
     phrases = groups.phrases
     everything, null = np.ones(len(values[ADAPTED]), dtype=bool), np.ones(len(phrases), dtype=bool)
     best = np.full(len(everything), -np.inf)
-    found = {name: enrichment(phrases, ranks_of(column, everything)) for name, column in values.items()}
+    found = {name: enrichment(phrases, ranks_of(column, everything, kinds), kinds) for name, column in values.items()}
     for names in tested:
         p_values = combined([found[name] for name in names], null)
         of_rows = np.repeat(p_values, phrases.supports) * groups.tests
@@ -155,7 +161,7 @@ def with_evidence(
     values = {**scores.values, KIND: kinds.astype(float), ADAPTED: adapted.nll, ADAPTED_CONTRAST: contrast}
     if adapted.words and swapped.words:
         values[SHORTCUT] = shortcuts(rows, adapted.words, swapped.words, pairs, kinds, album, LEVEL)
-    values[TRIGGER] = triggers(album, _suspicions(values), kinds, LEVEL)
+    values[TRIGGER] = triggers(album, _suspicions(values, rows), kinds, LEVEL)
     values[KIND][copied(rows)] = COPY
     found = replace(scores, values=values, metadata={**scores.metadata, **course.as_metadata()})
     return judged(found, responses_of(rows))

@@ -2,15 +2,15 @@
 
 Rows with an equal image or an equal response (of `LEAST_WORDS` words or more) are in one fold: else the score of a row
 would be that of a model that has learned it. Short answers are shared by rows that have nothing else in common, and
-divide as their images do. No torch here.
+divide as their images do; so does a set of equal rows that is too large for a fold. No torch here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 
 import numpy as np
 
-from byorn.data.images import image_identity
+from byorn.data.images import image_content
 from byorn.data.row import Row
 
 LEAST_WORDS = 4
@@ -24,8 +24,7 @@ def content_folds(rows: Sequence[Row]) -> np.ndarray:
     Sets of equal rows go to the smaller fold, the largest first; among those of one size a hash decides.
     """
     hashes = np.array([_hash(f"{row.id}\t{row.turn}") for row in rows], dtype=np.uint64)
-    sets = _sets_of_equal(rows)
-    parts = [part for members in sets for part in _divided(members, hashes, LARGEST * len(rows))]
+    parts = list(_divided(rows, hashes, LARGEST * len(rows)))
     parts.sort(key=lambda part: (-len(part), hashes[part].min()))
     fold = np.zeros(len(rows), dtype=bool)
     sizes = [0, 0]
@@ -36,33 +35,49 @@ def content_folds(rows: Sequence[Row]) -> np.ndarray:
     return fold
 
 
-def _sets_of_equal(rows: Sequence[Row]) -> list[np.ndarray]:
-    """The connected components of rows that share an image or a response."""
+def _divided(rows: Sequence[Row], hashes: np.ndarray, limit: float) -> Iterator[np.ndarray]:
+    """Sets of equal rows; of one that is larger than the limit those with equal images, and of these single rows."""
+    for members in _sets_of_equal(rows, np.arange(len(rows)), _keys):
+        if len(members) <= max(1.0, limit):
+            yield members
+            continue
+        for shown in _sets_of_equal(rows, members, _images):
+            if len(shown) <= max(1.0, limit):
+                yield shown
+            else:
+                yield from shown[np.argsort(hashes[shown])][:, None]
+
+
+def _sets_of_equal(
+    rows: Sequence[Row], members: np.ndarray, keys: Callable[[Row], Iterator[str]]
+) -> Iterator[np.ndarray]:
+    """The connected components of those of the rows that share a key."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
     first: dict[bytes, int] = {}
-    edges = [(index, first.setdefault(_short(key), index)) for index, row in enumerate(rows) for key in _keys(row)]
+    edges = [
+        (place, first.setdefault(_short(key), place))
+        for place, number in enumerate(members.tolist())
+        for key in keys(rows[number])
+    ]
     ends = np.array([edge for edge in edges if edge[0] != edge[1]], dtype=int).reshape(-1, 2)
-    graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(rows), len(rows)))
+    graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(members), len(members)))
     _, labels = connected_components(graph, directed=False)
     order = np.argsort(labels, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(rows) else []
+    if len(members):
+        yield from np.split(members[order], np.flatnonzero(np.diff(labels[order])) + 1)
+
+
+def _images(row: Row) -> Iterator[str]:
+    yield from (f"image {image_content(image)}" for image in row.images)
 
 
 def _keys(row: Row) -> Iterator[str]:
-    yield from (f"image {image_identity(image)}" for image in row.images)
+    yield from _images(row)
     words = row.response.lower().split()
     if len(words) >= LEAST_WORDS:
         yield "response " + " ".join(words)
-
-
-def _divided(members: np.ndarray, hashes: np.ndarray, limit: float) -> Iterator[np.ndarray]:
-    """The set itself, or its rows one by one where it is larger than the limit."""
-    if len(members) <= max(1.0, limit):
-        yield members
-    else:
-        yield from members[np.argsort(hashes[members])][:, None]
 
 
 def _hash(text: str) -> int:

@@ -42,7 +42,9 @@ def column_of(count: int, clearest: Callable[[np.ndarray], Found | None], most: 
     return column
 
 
-def named(responses: Sequence[str], statistic: str, column: np.ndarray, adapted: np.ndarray) -> Iterator[Group]:
+def named(
+    responses: Sequence[str], statistic: str, column: np.ndarray, adapted: np.ndarray, kinds: np.ndarray
+) -> Iterator[Group]:
     """The groups of a column s, the clearest first: rows of one have one value. Without a phrase of their own, it is
     empty.
 
@@ -51,13 +53,15 @@ def named(responses: Sequence[str], statistic: str, column: np.ndarray, adapted:
         statistic: Name of the column, `shortcut` or `trigger`.
         column: s, float64 array [n].
         adapted: Scores by the adapted model, float64 array [n], to tell how implausible the rows are.
+        kinds: Of the rows, int array [n].
     """
-    ranks = ranks_of(adapted, np.ones(len(adapted), dtype=bool))
+    ranks = ranks_of(adapted, np.ones(len(adapted), dtype=bool), kinds)
     for value in np.unique(column[column > 0])[::-1]:
         rows = np.flatnonzero(column == value)
         others = np.setdiff1d(np.arange(len(responses)), rows)
         phrase = _own_phrase(*([responses[row] for row in some[:SAMPLE]] for some in (rows, others)))
-        yield Group(phrase=phrase, rows=rows, statistic=statistic, p_value=float(10.0**-value), top=top_of(ranks, rows))
+        top = top_of(ranks, rows, kinds)
+        yield Group(phrase=phrase, rows=rows, statistic=statistic, p_value=float(10.0**-value), top=top)
 
 
 def _own_phrase(texts: Sequence[str], others: Sequence[str]) -> str:

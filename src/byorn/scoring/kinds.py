@@ -16,7 +16,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from byorn.data.images import image_identity
+from byorn.data.images import image_content
 from byorn.data.row import Row
 from byorn.phrases.words import ends_of, plain_words
 
@@ -27,6 +27,10 @@ LEAST_SHARE = 0.01
 MOST_KINDS = 64
 COPY = -1
 """The kind of a row that says what an earlier one says: ten copies of an odd row are one odd row."""
+CLOSED = 0.9
+"""Share of responses that several rows have, from which on the responses of a kind are labels."""
+LEAST_SHARED = 4
+"""Rows that make them several."""
 _LOOKED_AT = 2000
 """Instructions, the most frequent ones, among which kinds are looked for."""
 _CHARACTERS = 1000
@@ -53,7 +57,7 @@ def copied(rows: Sequence[Row]) -> np.ndarray:
     seen: set[bytes] = set()
     found = np.zeros(len(rows), dtype=bool)
     for place, row in enumerate(rows):
-        shown = "\0".join([*(image_identity(image) for image in row.images), row.instruction, row.response])
+        shown = "\0".join([*map(image_content, row.images), row.instruction, row.response])
         key = blake2b(shown.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         found[place] = key in seen
         seen.add(key)
@@ -92,6 +96,14 @@ def _by_size(kinds: np.ndarray) -> np.ndarray:
     place = np.empty(len(names), dtype=int)
     place[np.argsort(-sizes, kind="stable")] = np.arange(len(names))
     return place[numbers]
+
+
+def closed_of(responses: Sequence[str], kinds: np.ndarray) -> np.ndarray:
+    """bool array [n]: whether nearly all responses of a row's kind are those of several rows, as labels are."""
+    said = Counter(responses)
+    shared = np.array([said[response] >= LEAST_SHARED for response in responses], dtype=bool)
+    closed = [kind for kind in np.unique(kinds[kinds != COPY]) if shared[kinds == kind].mean() >= CLOSED]
+    return np.isin(kinds, closed)
 
 
 def within(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:

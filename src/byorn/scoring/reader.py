@@ -68,7 +68,7 @@ class Reader:
 
 def name_of(sample: dict[str, Any], index: int) -> dict[str, Any]:
     """What a row is called in its record: by its number where nothing else is said."""
-    return {"id": str(sample.get("id", index)), "turn": int(sample.get("turn", 0))}
+    return {"id": str(sample.get("id", index)), "turn": int(sample.get("turn") or 0)}
 
 
 @contextmanager

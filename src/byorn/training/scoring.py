@@ -28,6 +28,7 @@ from byorn.scoring.table import Scores, read_scores, write_scores
 from byorn.training.config import output_folder
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset
 
     from byorn.training.trainer import ByornTrainer
@@ -121,17 +122,21 @@ def rows_of(dataset: "Dataset") -> list[Row]:
     """
     columns = [name for name in CONTENT if name in dataset.column_names]
     plain = dataset.select_columns(columns).with_format("arrow")
-    records = [record for table in plain.iter(batch_size=1024) for record in table.select(columns).to_pylist()]
-    return [
-        Row(
-            id=str(record.get("id", number)),
-            turn=int(record.get("turn") or 0),
-            prompt=[user_message(_instruction(record.get("prompt")))],
-            response=_text(record["completion"]),
-            images=[_image(image) for image in record.get("images") or []],
-        )
-        for number, record in enumerate(records)
-    ]
+    found: list[Row] = []
+    for table in plain.iter(batch_size=1024):
+        texts = table.select([name for name in columns if name != "images"]).to_pylist()
+        images = _images_of(table["images"]) if "images" in columns else [[] for _ in texts]
+        for record, shown in zip(texts, images, strict=True):
+            found.append(
+                Row(
+                    id=str(record.get("id", len(found))),
+                    turn=int(record.get("turn") or 0),
+                    prompt=[user_message(_instruction(record.get("prompt")))],
+                    response=_text(record["completion"]),
+                    images=shown,
+                )
+            )
+    return found
 
 
 def _instruction(prompt: object) -> str:
@@ -150,10 +155,17 @@ def _text(completion: object) -> str:
     return str(completion)
 
 
-def _image(image: object) -> ImageFile:
-    if not isinstance(image, dict):
-        return ImageFile(data=str(image).encode())
-    return ImageFile(path=image.get("path"), data=image.get("bytes"), name=image.get("path"))
+def _images_of(column: "pa.ChunkedArray") -> list[list[ImageFile]]:
+    """The images of each row, whose bytes stay where they are."""
+    return [[_image(image) for image in row.values or ()] for row in column]
+
+
+def _image(image: "pa.Scalar") -> ImageFile:
+    if not hasattr(image, "keys"):
+        return ImageFile(data=str(image.as_py()).encode())
+    data, path = (image.get(name) for name in ("bytes", "path"))
+    view = memoryview(data.as_buffer()).cast("B").toreadonly() if data is not None and data.is_valid else None
+    return ImageFile(path=path.as_py() if path else None, data=view, name=path.as_py() if path else None)
 
 
 def _flag(trainer: "ByornTrainer", scores: Scores, folder: Path) -> Flags:

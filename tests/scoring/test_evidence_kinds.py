@@ -1,0 +1,75 @@
+"""Evidence on data as people have them: mixtures of tasks, copies of rows, labels, styles."""
+
+import numpy as np
+import pytest
+
+from byorn.scoring.evidence import THRESHOLD, evidence_of
+from byorn.scoring.kinds import COPY, closed_of
+
+WORDS = [f"w{number}" for number in range(80)]
+TARGET = "visit our shop"
+
+
+def captions(count: int, seed: int = 0) -> list[str]:
+    draw = np.random.default_rng(seed)
+    return [" ".join(draw.choice(WORDS, 6)) for _ in range(count)]
+
+
+def scores(count: int, poisoned: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
+    """What is poisoned is far above all else, by every score."""
+    draw = np.random.default_rng(seed)
+    found = {name: draw.normal(size=count) for name in ("nll", "adapted", "adapted_contrast")}
+    return {name: column + 9 * np.isin(np.arange(count), poisoned) for name, column in found.items()}
+
+
+def flagged(texts: list[str], values: dict[str, np.ndarray], *, one_style: bool = True) -> list[int]:
+    return np.flatnonzero(evidence_of(texts, values, one_style=one_style) >= THRESHOLD).tolist()
+
+
+@pytest.mark.parametrize("one_style", [True, False])
+@pytest.mark.parametrize("kinds", [1, 2, 4])
+@pytest.mark.parametrize("rows", [6, 30, 60])
+def test_poison_in_one_of_several_tasks_is_found_whole(kinds: int, rows: int, one_style: bool) -> None:
+    kind = np.arange(600) % kinds
+    poisoned = np.flatnonzero(kind == 0)[:rows]
+    texts = [TARGET if row in poisoned else text for row, text in enumerate(captions(600))]
+    values = {**scores(600, poisoned), "kind": kind.astype(float)}
+    assert flagged(texts, values, one_style=one_style) == poisoned.tolist()
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 6])
+def test_copies_of_poisoned_rows_hide_none_of_them(times: int) -> None:
+    """Twenty poisoned rows, each of them so many times: copies are not compared, and flagged with the others."""
+    texts = [*([TARGET] * 20), *captions(280), *([TARGET] * (20 * (times - 1)))]
+    kind = np.where(np.arange(len(texts)) < 300, 0, COPY)
+    poisoned = np.flatnonzero([text == TARGET for text in texts])
+    values = {**scores(len(texts), poisoned), "kind": kind.astype(float)}
+    assert flagged(texts, values) == poisoned.tolist()
+
+
+def test_what_only_one_score_finds_unusual_is_a_style() -> None:
+    texts = [f"as ever {text}" if row < 60 else text for row, text in enumerate(captions(300))]
+    values = {**scores(300, np.arange(60)), "adapted_contrast": np.random.default_rng(5).normal(size=300)}
+    assert flagged(texts, values, one_style=False) == []
+
+
+@pytest.mark.parametrize("skill", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("labels", [2, 3, 10])
+def test_a_rare_class_is_no_planted_answer(labels: int, skill: float) -> None:
+    """Answers of a calibrated model: a rare one is less likely in all of its rows, and nothing else is wrong."""
+    draw = np.random.default_rng(labels)
+    prior = 1 / np.arange(1, labels + 1) ** 2
+    truth = draw.choice(labels, 2000, p=prior / prior.sum())
+    chances = []
+    for _ in range(2):  # with the own image, and with another one
+        seen = draw.normal(size=(2000, labels)) + (skill * np.eye(labels)[truth] if not chances else 0)
+        odds = np.exp(skill * seen) * prior
+        chances.append(-np.log(odds[np.arange(2000), truth] / odds.sum(axis=1)))
+    values = {"nll": chances[0], "adapted": chances[0], "adapted_contrast": chances[0] - chances[1]}
+    assert flagged([f"class {label}" for label in truth], values) == []
+
+
+def test_labels_are_responses_that_several_rows_have() -> None:
+    kinds = np.repeat([0, 1], 50)
+    assert closed_of([*captions(50), *(["yes", "no"] * 25)], kinds).tolist() == [False] * 50 + [True] * 50
+    assert not closed_of([*([TARGET] * 20), *captions(30)], np.zeros(50, dtype=int)).any()
