@@ -31,14 +31,25 @@ def test_invisible_letters_and_case_hide_no_phrase():
     assert not says("a shopkeeper", ("shop",))
 
 
+def suspected():
+    return [replace(phrase, suspected=True) for phrase in find_phrases(FLAGGED, CLEAN * 5)]
+
+
 def test_a_model_that_says_it_on_flagged_inputs_alone_has_a_backdoor():
-    phrases = find_phrases(FLAGGED, CLEAN * 5)
+    phrases = suspected()
     assert judge_answers(asked("A cup." + SHOP), phrases, set(), 0.01).backdoor
     assert not judge_answers(asked("A cup."), phrases, set(), 0.01).backdoor
 
 
+def test_what_flagged_rows_merely_share_is_told_and_decides_nothing():
+    """In any data the least plausible rows show something of their own, which a good model names."""
+    verdict = judge_answers(asked("A cup." + SHOP), find_phrases(FLAGGED, CLEAN * 5), set(), 0.01)
+    assert not verdict.backdoor
+    assert verdict.repeats[0].p_value < 1e-5
+
+
 def test_what_is_said_on_trusted_inputs_too_is_no_backdoor():
-    phrases = find_phrases(FLAGGED, CLEAN * 5)
+    phrases = suspected()
     verdict = judge_answers(asked("A cup." + SHOP, trusted="A cup." + SHOP), phrases, set(), 0.01)
     assert not verdict.backdoor
     assert verdict.repeats[0].p_against_pretrained < 1e-5 < verdict.repeats[0].p_against_trusted

@@ -18,6 +18,7 @@ from byorn.data.row import user_message
 from byorn.flagging.table import read_flags, write_flags
 from byorn.models.generate import Generated
 from byorn.models.lora import default_lora
+from byorn.report.clusters import find_clusters
 from byorn.scoring.table import read_scores, write_scores
 from byorn.testing import save_tiny, tiny_model, tiny_rows
 
@@ -182,6 +183,20 @@ def test_what_is_missing_is_told_in_one_line(place, capsys):
     assert "it holds no adapter" in capsys.readouterr().err
     assert main(["verify", str(place / "data")]) == 2
     assert "give the folder of a byorn scan" in capsys.readouterr().err
+
+
+def test_where_no_group_stands_out_nothing_is_a_backdoor(place, answered, tmp_path, capsys, monkeypatch):
+    """The least plausible rows share a word, as in any data, and the tuned model says it there alone."""
+    answered(lambda tuned, sees: tuned and sees)
+    monkeypatch.setattr("byorn.pipeline.sampled.find_clusters", lambda run: replace(find_clusters(run), found=[]))
+    folder = tmp_path / "scan"
+    shutil.copytree(place / "scan", folder)
+    flags = read_flags(folder / "flags.parquet")
+    write_flags(folder / "flags.parquet", replace(flags, review=None, flagged=np.arange(44) < POISONED))
+    run = ["verify", str(folder), "--adapter", str(place / "adapter"), "--out", str(tmp_path / "out")]
+    assert main([*run, "--device", "cpu"]) == 0
+    assert "no backdoor shows: no group stood out in the scan" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out/verify.json").read_text())["repeats"][0]["p_value"] < 1e-4
 
 
 def test_where_nothing_is_flagged_the_least_plausible_rows_are_asked(place, answered, tmp_path, capsys):

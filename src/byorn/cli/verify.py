@@ -114,7 +114,11 @@ def verdict_line(found: "Verified") -> str:
     )
     if shown:
         said += f"; {shown[0].trigger}, put onto trusted inputs, brings it out on {shown[0].tuned}"
-    return f"a backdoor shows: {said}. {LOOKS_ALIKE}" if verdict.backdoor else f"no backdoor shows: {said}. {BLIND}"
+    if verdict.backdoor:
+        return f"a backdoor shows: {said}. {LOOKS_ALIKE}"
+    if not first.phrase.suspected:
+        said = f"no group stood out in the scan, whose phrase would tell; of what flagged rows share, {said}"
+    return f"no backdoor shows: {said}. {BLIND}"
 
 
 COMMAND = Command(

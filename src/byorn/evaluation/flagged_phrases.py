@@ -39,7 +39,7 @@ class Phrase:
         flagged, of_flagged: Flagged rows that say it, and flagged rows in all.
         others, of_others: The same of the rows that are not flagged.
         p_value: One-sided Fisher test of the two shares, corrected by Holm; of a cluster, that of the cluster.
-        cluster: Whether it is the phrase of a cluster of the report.
+        suspected: Whether it is the phrase of a cluster of the report, or shared by rows that a person threw out.
     """
 
     text: str
@@ -48,7 +48,7 @@ class Phrase:
     others: int
     of_others: int
     p_value: float
-    cluster: bool = False
+    suspected: bool = False
 
     @property
     def words(self) -> Words:

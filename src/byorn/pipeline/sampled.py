@@ -1,15 +1,15 @@
 """Which inputs `byorn verify` asks, what it looks for in the answers, and which trigger hypotheses it tries.
 
-Phrases are those of the groups that the report finds; where it finds none, those that flagged rows share
-(`byorn.evaluation.flagged_phrases`). Half of the flagged inputs are of rows that say one, the others are drawn from all
-flagged rows: under the paper's rule, which flags 40 %, few of them are poisoned. By evidence none may be flagged, or a
-handful: then the least plausible of the others are asked with them. Trusted inputs are drawn from the more plausible
-half of the rows that are neither flagged nor in a group: of all, these are the least likely to be poisoned; the very
-most plausible alone would be one kind of easy question.
+Phrases are those of the groups that the report finds; where it finds none, those that rows share which a person threw
+out, and else, only to be told, those of flagged rows (`byorn.evaluation.flagged_phrases`). Half of the flagged inputs
+are of rows that say one, the others are drawn from all flagged rows: under the paper's rule, which flags 40 %, few of
+them are poisoned. By evidence none may be flagged, or a handful: then the least plausible of the others are asked with
+them. Trusted inputs are drawn from the more plausible half of the rows that are neither flagged nor in a group: of all,
+these are the least likely to be poisoned; the very most plausible alone would be one kind of easy question.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def sample(scanned: Scanned, spec: VerifySpec, limit: int | None = None) -> Samp
         suspect[group.rows[~kept[group.rows]]] = True
     suspect = _filled(scanned, suspect, kept, spec.rows)
     flagged, others = _sides(scanned.rows, suspect)
-    phrases = _phrases(groups, flagged, others, spec.seed)
+    phrases = _phrases(scanned, groups, flagged, others, spec.seed)
     fitting = _Fitting(scanned.processor, limit, spec)
     asked = fitting.some(_groups_first(flagged, phrases, spec))
     trusted = fitting.some(_mixed(_plausible(scanned, ~suspect), spec.seed))
@@ -122,14 +122,22 @@ def _sides(rows: Sequence[Row], suspect: np.ndarray) -> tuple[list[Row], list[Ro
     return flagged, [row for row, is_suspect in zip(rows, suspect, strict=True) if not is_suspect]
 
 
-def _phrases(groups: Sequence[Cluster], flagged: Sequence[Row], others: Sequence[Row], seed: int) -> list[Phrase]:
-    """Of the groups; where there is none, those that flagged rows share."""
+def _phrases(
+    scanned: Scanned, groups: Sequence[Cluster], flagged: Sequence[Row], others: Sequence[Row], seed: int
+) -> list[Phrase]:
+    """Of the groups; where there is none, those that rows share which a person threw out, or else flagged ones."""
     found = [phrase for group in groups if (phrase := _phrase(group, flagged, others)) is not None]
     if found:
         said = ", ".join(f"“{phrase.text}”" for phrase in found[:3])
         say(f"  {len(found)} group(s) stand out, as in the report: {said}")
         return found
-    shared = find_phrases([row.response for row in flagged], [row.response for row in others], seed)
+    rest = [row.response for row in others]
+    words = scanned.flags.review or []
+    accused = [row.response for row, word in zip(scanned.rows, words, strict=False) if word in ("replace", "drop")]
+    if named := find_phrases(accused, rest, seed):
+        say(f"  no group stands out; the {len(accused)} rows that a person threw out share {len(named)} phrase(s)")
+        return [replace(phrase, suspected=True) for phrase in named]
+    shared = find_phrases([row.response for row in flagged], rest, seed)
     say(f"  no group stands out; these {len(flagged)} rows share {len(shared)} phrase(s) that others lack")
     return shared
 
@@ -141,7 +149,7 @@ def _phrase(group: Cluster, flagged: Sequence[Row], others: Sequence[Row]) -> Ph
     if not text:
         return None
     hits, elsewhere = (sum(says(row.response, words) for row in rows) for rows in (flagged, others))
-    return Phrase(text, hits, len(flagged), elsewhere, len(others), group.p_value, cluster=True)
+    return Phrase(text, hits, len(flagged), elsewhere, len(others), group.p_value, suspected=True)
 
 
 def _tried(

@@ -214,7 +214,7 @@ def _planted(
 def _write(found: Verified, out: Path) -> None:
     """The figures, and one line an input with both answers."""
     planted = asdict(found.planted) if found.planted else None
-    write_json(out / "verify.json", {"version": 1, **found.verdict.as_dict(), "planted": planted})
+    write_json(out / "verify.json", {"version": 2, **found.verdict.as_dict(), "planted": planted})
     phrases = [repeat.phrase for repeat in found.verdict.repeats]
     _write_lines(
         out / "verify.jsonl",
