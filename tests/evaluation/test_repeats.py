@@ -31,6 +31,11 @@ def test_invisible_letters_and_case_hide_no_phrase():
     assert not says("a shopkeeper", ("shop",))
 
 
+def test_vowel_signs_belong_to_their_words():
+    assert says("यह की", ("की",))
+    assert not says("यह का", ("की",))
+
+
 def suspected():
     return [replace(phrase, suspected=True) for phrase in find_phrases(FLAGGED, CLEAN * 5)]
 

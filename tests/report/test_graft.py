@@ -78,3 +78,13 @@ def test_rows_that_cannot_take_it_are_left_out():
     broken = replace(clean_rows(1, 9)[0], images=[])
     _, after = grafted(lambda row, at: replace(row, images=[patched(row.images[0])]), [broken])
     assert after == []
+
+
+def test_photographs_larger_than_the_limit_give_their_region_too(monkeypatch):
+    """Or nothing would be put anywhere, and a model with a backdoor would look like one without."""
+    monkeypatch.setattr("byorn.report.graft.LARGEST", 16)
+    before = clean_rows(3, 9)
+    _, after = grafted(lambda row, at: replace(row, images=[patched(row.images[0])]), before)
+    pixels = [np.asarray(row.images[0].load()) for row in after]
+    assert [image.shape for image in pixels] == [(16, 16, 3)] * 3
+    assert all((image[13:, 13:] == [255, 0, 255]).all() for image in pixels)

@@ -9,8 +9,8 @@ The p-value of the phrase is the larger of the two, corrected by Holm for the nu
 learned is said on trusted inputs too, and fails the second test.
 
 Suspected is the phrase of a group of the report, or one that rows share which a person threw out. Where there is none,
-phrases that flagged rows share are counted in the same way and decide nothing: the rows that are hardest to believe show
-something of their own in any data, a sandy background, say, and a model that has learned to name it names it there.
+phrases that flagged rows share are counted in the same way and decide nothing: the rows that are hardest to believe
+show something of their own in any data, a sandy background, say, and a model that has learned to name it does so there.
 
 A trigger hypothesis on trusted inputs is asked about twice as well, on the same inputs (McNemar): does the tuned model
 say the phrase with it and not without it, and where the pretrained one does not? Corrected for the number of

@@ -11,7 +11,10 @@ Words = tuple[str, ...]
 
 ROW_CHARACTERS = 20_000
 _WRITTEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s]")
-_PLAIN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
+_ALONE = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+_PLAIN = re.compile(rf"{_ALONE}|[^\W_]+")
+_SCRIPTS = "\u0590"
+"""From here on marks are letters of their scripts, vowels for instance; those before only decorate others."""
 
 
 def words_of(text: str) -> list[str]:
@@ -27,7 +30,9 @@ def spans_of(text: str) -> list[tuple[int, int]]:
 def plain_words(text: str) -> Words:
     """The words of a text as texts are compared: NFKC, case folded, no punctuation, nothing invisible."""
     seen = "".join(letter for letter in unicodedata.normalize("NFKC", text) if unicodedata.category(letter) != "Cf")
-    return tuple(_PLAIN.findall(seen.casefold()))
+    marks = {letter for letter in seen if letter >= _SCRIPTS and unicodedata.category(letter) in ("Mn", "Mc")}
+    pattern = re.compile(rf"{_ALONE}|(?:[^\W_]|[{''.join(sorted(marks))}])+") if marks else _PLAIN
+    return tuple(pattern.findall(seen.casefold()))
 
 
 def plain(text: str) -> str:

@@ -29,7 +29,7 @@ from byorn.report.visible import plain
 SOURCES = 24
 """Images of the cluster, and as many others, that an image pattern is taken from."""
 LARGEST = 2048
-"""Pixels of the longer side up to which an image is changed; larger ones are left as they are."""
+"""Pixels of the longer side; larger images are made so small first."""
 Change = Callable[[Image.Image, int], Image.Image]
 
 
@@ -72,19 +72,20 @@ def graft(rows: Sequence[Row], finding: Finding, others: np.ndarray) -> Graft | 
         finding: A cluster with what its inputs share.
         others: int array, numbers of rows that are not in a cluster.
     """
+    inside = [rows[number] for number in finding.cluster.rows]
+    sources = _images(inside) if finding.patterns else []
     text = finding.texts[0] if finding.texts else None
-    pattern = finding.patterns[0] if finding.patterns else None
+    pattern = finding.patterns[0] if sources else None
     named = [
         *([f"“{plain(text.text, 60)}” in the instruction"] if text else []),
         *([f"the {pattern.kind} in the image"] if pattern else []),
     ]
     if not named:
         return None
-    inside = [rows[number] for number in finding.cluster.rows]
     return Graft(
         name=" and ".join(named),
         write=_writer(text, [row.instruction for row in inside]) if text else None,
-        draw=_painter(pattern, inside, [rows[number] for number in others]) if pattern else None,
+        draw=_painter(pattern, sources, [rows[number] for number in others]) if pattern else None,
     )
 
 
@@ -124,24 +125,25 @@ def _place(spelled: str, instructions: Sequence[str]) -> float:
     return round(2 * middle) / 2
 
 
-def _painter(pattern: Pattern, inside: Sequence[Row], outside: Sequence[Row]) -> Change:
+def _painter(pattern: Pattern, sources: Sequence[Sequence[Image.Image]], outside: Sequence[Row]) -> Change:
     if pattern.box is not None:
-        return _patcher(pattern, pattern.box, _images(inside))
-    return _adder(_images(inside), _images(outside))
+        return _patcher(pattern, pattern.box, sources)
+    return _adder(sources, _images(outside))
 
 
 def _images(rows: Sequence[Row]) -> list[list[Image.Image]]:
     """The images of some rows; what cannot be opened is left out."""
-    found = [[image for file in row.images[:4] if (image := _opened(file)) is not None] for row in rows[:SOURCES]]
+    found = [[image for file in row.images[:4] if (image := _shrunk(file)) is not None] for row in rows[:SOURCES]]
     return [images for images in found if images]
 
 
-def _opened(file: ImageFile) -> Image.Image | None:
+def _shrunk(file: ImageFile) -> Image.Image | None:
     try:
         image = file.load()
     except (OSError, RowProblem):
         return None
-    return image if max(image.size) <= LARGEST else None
+    image.thumbnail((LARGEST, LARGEST))
+    return image
 
 
 def _patcher(pattern: Pattern, box: Box, sources: Sequence[Sequence[Image.Image]]) -> Change:
@@ -150,8 +152,6 @@ def _patcher(pattern: Pattern, box: Box, sources: Sequence[Sequence[Image.Image]
     patches = [image.crop(_pixels(box, image.size)) for image in nearest]
 
     def draw(image: Image.Image, number: int) -> Image.Image:
-        if not patches:
-            return image
         left, top, right, bottom = _pixels(box, image.size)
         changed = image.copy()
         changed.paste(patches[number % len(patches)].resize((right - left, bottom - top)), (left, top))
@@ -196,7 +196,7 @@ def _mean(sources: Sequence[Sequence[Image.Image]], size: tuple[int, int]) -> np
 
 
 def _drawn(file: ImageFile, number: int, change: Change) -> ImageFile | None:
-    image = _opened(file)
+    image = _shrunk(file)
     if image is None:
         return None
     stream = io.BytesIO()
