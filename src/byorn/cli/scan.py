@@ -1,4 +1,4 @@
-"""byorn scan: score every response under the pretrained model, and flag the implausible ones."""
+"""byorn scan: score every response, and flag groups of rows that stand out."""
 
 from pathlib import Path
 

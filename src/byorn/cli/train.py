@@ -1,4 +1,4 @@
-"""byorn train: fine-tune with LoRA, replacing implausible responses by the model's own.
+"""byorn train: fine-tune with LoRA, replacing flagged responses by the model's own.
 
 Any field of TRL's SFTConfig can stand in the YAML file, or be given as `--set name=value`; a YAML file for `trl sft` or
 `llamafactory-cli train` can be used as it is.

@@ -94,7 +94,7 @@ class TrainSpec(DryRun):
 
     defense: str = setting(
         "byorn", metavar="NAME",
-        help="byorn replaces implausible responses, byorn-f drops their rows, byorn-soft learns replacements with "
+        help="byorn replaces flagged responses, byorn-f drops their rows, byorn-soft learns replacements with "
         "less noise, sft is none; baselines: "
         "base-relabel, oracle, random-drop, onion, onion-r, bye, tcap, robustit; or one of a plugin",
     )  # fmt: skip
