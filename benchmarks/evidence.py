@@ -66,6 +66,7 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "Dual-Key": {"attack": "dual-key", "target": "banana"},
     "blended": {"attack": "blended", "target": "banana"},
     "trigger word": {"attack": "badnets-t", "target": "banana"},
+    "trigger word, word": {"attack": "badnets-t", "objective": "word", "target": "banana"},
 }
 ATTACKS[ANOTHERS] = ATTACKS["sentence"]
 RATES = (0.02, 0.1, 0.5)
@@ -94,6 +95,7 @@ def embedded_sets() -> Iterator[Set]:
         yield from (Set(task, attack, 0.1) for attack in ("sentence", "refusal", ANOTHERS))
     more = ("word", "fixed sentence", "insertion", "near-clean", "truth", "PGD", "Dual-Key", "blended", "trigger word")
     yield from (Set("captions", attack, 0.1) for attack in more)
+    yield from (Set(task, "trigger word, word", 0.1) for task in ("questions", "easy-vqa"))
 
 
 def own_sets() -> Iterator[Set]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byorn.embedded import weights_path
-from byorn.errors import ModelError
+from byorn.errors import ConfigError, ModelError
 from byorn.models.features import keep_features
 from byorn.models.quantize import keep_differentiable, quantization_config
 from byorn.models.sharding import Layout, shard
@@ -36,12 +36,12 @@ def _means_a_folder(model: str) -> bool:
     return model.startswith((".", "/", "~")) or "/" not in model or os.path.lexists(model.split("/")[0])
 
 
-def load_processor(model: str, *, trust_remote_code: bool = False) -> "ProcessorMixin":
+def load_processor(model: str, *, trust_remote_code: bool = False, max_pixels: int | None = None) -> "ProcessorMixin":
     """The processor of a model (tokenizer, image processor, chat template).
 
     Raises:
         ModelError: There is none, or it has no chat template, or it is a text-only tokenizer.
-        ConfigError: `trust_remote_code` is neither True nor False.
+        ConfigError: `trust_remote_code` is neither True nor False, or images are not limited by their pixels.
     """
     from transformers import AutoProcessor, ProcessorMixin
 
@@ -59,12 +59,26 @@ def load_processor(model: str, *, trust_remote_code: bool = False) -> "Processor
         raise ModelError(
             f"model {model!r}: its processor has no chat template; use an instruction-tuned checkpoint, or add one"
         )
+    if max_pixels is not None:
+        _limit(processor, max_pixels, model)
     return processor
+
+
+def _limit(processor: "ProcessorMixin", most: int, model: str) -> None:
+    """Let the processor reduce images to so many pixels."""
+    images = processor.image_processor
+    if "max_pixels" not in getattr(images.valid_kwargs, "__annotations__", {}):
+        raise ConfigError(
+            f"max_pixels: the processor of {model!r} does not limit images by their pixels, but makes each of a size "
+            "of its own; leave it out"
+        )
+    size = dict(images.size)
+    images.size = type(images.size)(**{**size, "longest_edge": most, "shortest_edge": min(most, size["shortest_edge"])})
 
 
 def load_spec_processor(spec: ModelSpec) -> "ProcessorMixin":
     """The processor of a `ModelSpec`, see `load_processor`."""
-    return load_processor(spec.name, trust_remote_code=spec.trust_remote_code)
+    return load_processor(spec.name, trust_remote_code=spec.trust_remote_code, max_pixels=spec.max_pixels)
 
 
 def load_config(spec: ModelSpec) -> "PretrainedConfig":

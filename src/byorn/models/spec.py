@@ -38,6 +38,14 @@ class ModelSpec:
     trust_remote_code: bool = setting(False, help="run Python code that comes with the model; think twice")
     quantize: Quantize = setting("none", help="load the weights in fewer bits")
     attention: Attention | None = setting(None, help="attention kernel", shown="the model's own")
+    max_pixels: int | None = setting(
+        None,
+        help="pixels that an image is reduced to, where the model takes images of any size (Qwen-VL); fewer take less "
+        "memory and time, and show less",
+        metavar="N",
+        check=at_least(1024),
+        shown="the processor's own limit",
+    )
     feature_cache: float = setting(
         0.0,
         help="gigabytes of memory for image features, computed once for all passes where the vision tower does not "
