@@ -10,6 +10,7 @@ from byorn.report.evidence import gather
 from byorn.report.expected import least_number
 from byorn.report.run import Run
 from byorn.report.verdict import judge
+from byorn.scoring.kinds import COPY
 
 COUNT = 300
 
@@ -35,6 +36,14 @@ def test_the_verdict_says_both_numbers_and_of_clean_data_neither():
     poisoned, clean = (judge(gather(of_evidence(attacked(COUNT, planted)))) for planted in (30, 0))
     assert any("30.0 are expected to be poisoned, and at least 25 are" in ground for ground in poisoned.grounds)
     assert not any("expected to be poisoned, and" in ground for ground in clean.grounds)
+
+
+def test_a_verdict_says_that_copies_count_once():
+    kinds = np.zeros(COUNT, dtype=int)
+    kinds[-9:] = COPY
+    told = judge(gather(of_evidence(attacked(COUNT, 0), kinds))).blind_spots
+    assert any(spot.startswith("9 rows are copies of others") for spot in told)
+    assert not any("copies" in spot for spot in judge(gather(of_evidence(attacked(COUNT, 0)))).blind_spots)
 
 
 def test_the_rule_of_the_paper_gives_no_number():

@@ -9,7 +9,8 @@ from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.visible import plain
 from byorn.report.words import number, percent, quoted, shared, short
-from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, SHORTCUT, TRIGGER
+from byorn.scoring.kinds import COPY
+from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, KIND, SHORTCUT, TRIGGER
 
 _LEAST_P = 1e-6
 
@@ -190,6 +191,12 @@ def _blind_spots(evidence: Evidence) -> list[str]:
         else "The expected number takes phrases of clean data to differ as those of most data do; it says nothing of "
         "poisoned rows that are not flagged.",
     ]
+    copies = int((evidence.run.scores.values.get(KIND, np.zeros(0)) == COPY).sum())
+    if copies:
+        spots.append(
+            f"{number(copies)} rows are copies of others and count as one with them: a backdoor that is planted by many "
+            "copies of three rows is not seen."
+        )
     if evidence.simulation:
         spots += [f"Tried on these rows: {one.sentence}" for one in evidence.simulation.attacks if one.hidden]
     if evidence.findings:
