@@ -194,8 +194,8 @@ def _blind_spots(evidence: Evidence) -> list[str]:
     copies = int((evidence.run.scores.values.get(KIND, np.zeros(0)) == COPY).sum())
     if copies:
         spots.append(
-            f"{number(copies)} rows are copies of others and count as one with them: a backdoor that is planted by many "
-            "copies of three rows is not seen."
+            f"{number(copies)} rows are copies of others and count as one with them: a backdoor that is planted by "
+            "many copies of three rows is not seen."
         )
     if evidence.simulation:
         spots += [f"Tried on these rows: {one.sentence}" for one in evidence.simulation.attacks if one.hidden]
