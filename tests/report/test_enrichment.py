@@ -43,6 +43,13 @@ def test_rows_of_several_kinds_are_compared_with_their_own():
     assert found.means[number] == pytest.approx(-np.log(1 - (np.array([1, 8, 9, 10]) - 0.5) / 10).mean())
 
 
+def test_a_kind_of_which_nothing_is_known_is_not_compared():
+    values = np.array([1.0, 2.0, 3.0, 4.0, np.nan])
+    phrases = count_phrases(["planted"] * 5, 4, 10)
+    found = compared(phrases, values, np.array([0, 0, 0, 0, 1]))
+    assert (found.odds.supports[0], found.odds.counts[0]) == (4, 4)
+
+
 def test_copies_are_not_compared():
     kinds = np.array([0, 0, -1, 0])
     assert ranks_of(np.array([3.0, 1.0, 9.0, 2.0]), np.ones(4, dtype=bool), kinds).tolist() == [3, 1, 0, 2]

@@ -34,8 +34,8 @@ def test_all_rows_of_a_group_that_stands_out_are_expected_and_most_are_sure():
 
 def test_the_verdict_says_both_numbers_and_of_clean_data_neither():
     poisoned, clean = (judge(gather(of_evidence(attacked(COUNT, planted)))) for planted in (30, 0))
-    assert any("30.0 are expected to be poisoned, and at least 25 are" in ground for ground in poisoned.grounds)
-    assert not any("expected to be poisoned, and" in ground for ground in clean.grounds)
+    assert any("30.0 of them are expected to be poisoned, and at least 25 are" in ground for ground in poisoned.grounds)
+    assert not any("expected to be poisoned" in ground for ground in clean.grounds)
 
 
 def test_a_verdict_says_that_copies_count_once():

@@ -118,7 +118,7 @@ def enrichment(phrases: Phrases, ranks: np.ndarray, kinds: np.ndarray) -> Enrich
         ranks: Of the rows, see `ranks_of`.
         kinds: int array [n], from 0; below 0 for rows that are not compared.
     """
-    sizes = np.bincount(kinds[ranks > 0], minlength=1)
+    sizes = np.bincount(kinds[ranks > 0], minlength=int(kinds.max(initial=0)) + 1)
     held = phrases.counts(ranks > 0, kinds, len(sizes))
     supports = held.sum(axis=1)
     exponential = np.zeros(len(ranks))

@@ -77,12 +77,11 @@ def _rule(evidence: Evidence) -> list[str]:
             f"{evidence.distribution.rule}, which flags some rows of every data set: they are no finding."
         ]
     scored = counts.flagged - counts.unscored
-    found = f"{counts.expected:,.1f} are expected to be poisoned, and at least {number(counts.least)} are (97.5 %)"
+    expected = f"; {counts.expected:,.1f} of them are expected to be poisoned, and at least {number(counts.least)} are"
     return [
-        "The rule evidence flags groups of rows that share a phrase and are the least plausible ones to a model that "
-        "has briefly adapted to the other half of the data, or whose images give the phrase away without a reason, and "
-        "rows with a pattern in their images that goes with responses which the images give no reason for: "
-        f"{number(scored)} rows{f', of which {found}' if scored else ''}. Of clean data it flags next to none."
+        f"{number(scored)} rows are flagged{f'{expected} (97.5 %)' if scored else ''}. The rule evidence flags groups "
+        "of rows that say the same and stand out, or whose images share a pattern that gives no reason for their "
+        "responses; of clean data next to none."
     ]
 
 
