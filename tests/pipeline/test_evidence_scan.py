@@ -107,17 +107,18 @@ def test_two_processes_find_what_one_finds(straight: Path, place: Path) -> None:
     assert not list((place / "two").glob("*.partial*"))
 
 
-def test_a_row_without_images_has_evidence_too(place: Path, tmp_path: Path) -> None:
-    """It has no contrast, which says nothing."""
+@pytest.mark.parametrize("asked", [["hm?"], ["hm?", "what now?"]])
+def test_a_row_without_images_has_evidence_too(asked: list[str], place: Path, tmp_path: Path) -> None:
+    """Its contrast is that with the prompt of another one; where there is none it has none, which says nothing."""
     rows = tiny_rows(12)
-    text = replace(rows[2], id="text", prompt=[user_message("hm?", 0)], images=[])
-    write(tmp_path / "rows", [*rows, text])
+    texts = [replace(rows[2], id=text, prompt=[user_message(text, 0)], images=[]) for text in asked]
+    write(tmp_path / "rows", [*rows, *texts])
     shutil.copytree(place / "model", tmp_path / "model")
     command = ["scan", "--model", str(tmp_path / "model"), "--data", str(tmp_path / "rows"), "--device", "cpu"]
     assert main([*command, "--show", "0", "--no-report", "--out", str(tmp_path / "out")]) == 0
     found = values(tmp_path / "out")
     known = dict(zip(found["id"], zip(found["evidence"], found["adapted_contrast"], strict=True), strict=True))
-    assert np.isneginf(known["text"][1])
+    assert [bool(np.isfinite(known[text][1])) for text in asked] == [len(asked) > 1] * len(asked)
     assert np.isfinite([evidence for evidence, _ in known.values()]).all()
 
 
