@@ -1,6 +1,7 @@
 """What is said and checked before anything long begins, and what a scan shows at its end."""
 
 import json
+import re
 
 import pytest
 
@@ -78,6 +79,11 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(place, capsys):
     assert "activations" in said.partition("memory about")[2]
     assert not list((place / "dry-scan").iterdir())
     assert not list((place / "dry-train").iterdir())
+
+
+def test_a_dry_run_by_evidence_counts_the_adaptation(place, capsys):
+    assert main([*command(place, "scan", "dry-evidence"), "--dry-run"]) == 0
+    assert re.search(r"rows 3 times: about .+ and at most .+ for the adaptation; weights", capsys.readouterr().err)
 
 
 def test_a_dry_run_refuses_what_the_run_would_refuse(place, capsys):

@@ -1,6 +1,7 @@
 """What a run will take, said before it begins: rows, steps, time from a few timed batches, memory.
 
-    scan      rows x f,                                   f: seconds a row of a forward pass, timed
+    scan      passes x rows x f,                          f: seconds a row of a forward pass, timed
+              and by evidence at most `ADAPTING` x f      for the adaptation, however many rows there are
     training  epochs x (rows x t + flagged x g),          t: seconds a row of a training step, else `STEP` x f
                                                           g: seconds a row of sampling a response, timed
     memory    weights + adapter with optimizer and average + what a forward pass keeps for the backward one
@@ -19,6 +20,9 @@ from byorn.models.sharding import is_sharded
 from byorn.runs.batches import WHOLE, length_order, shard_batches
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import current_shard
+from byorn.scoring.adaptation import BATCH, PROBED
+from byorn.scoring.course import LONGEST, LOOK
+from byorn.scoring.statistics import EVIDENCE, PASSES
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +37,8 @@ STEP = 3
 """A training step in forward passes: one forward, one backward through the frozen layers, one for the adapter or the
 recomputation of activations.
 """
+ADAPTING = STEP * 2 * LONGEST * BATCH + PROBED * (LONGEST // LOOK + 1)
+"""Of an adaptation to either half, at most, in forward passes of a row: its steps and its looks."""
 OPTIMIZER_BYTES = 4 + 4 + 4 + 8
 """Of each adapter weight in float32: the weight, its gradient, its average, and Adam's two moments."""
 
@@ -84,18 +90,20 @@ class TrainingEstimate:
         return f"training {self.rows} rows{sampled} in {self.steps} steps: {time}; {memory}"
 
 
-def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool, passes: int = 1) -> None:
-    """Say what scoring will take, if it is long or only asked for."""
+def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool, column: str) -> None:
+    """Say what scoring will take, if it is long or only asked for; `column` is what rows are flagged by."""
     if not dry_run and len(inputs.rows) < LONG:
         return
-    total = passes * forward_seconds(inputs, batch_size) * len(inputs.rows) / current_shard().num_shards
-    weights = gigabytes(weight_bytes(inputs.model))
+    forward, passes = forward_seconds(inputs, batch_size), PASSES.get(column, 1)
+    total = passes * forward * len(inputs.rows) / current_shard().num_shards
+    memory = f"weights {gigabytes(weight_bytes(inputs.model))}, activations come on top"
     times = {1: "", 2: " twice"}.get(passes, f" {passes} times")
-    say(f"scoring {len(inputs.rows)} rows{times}: about {seconds(total)}; weights {weights}, activations come on top")
+    adapting = f" and at most {seconds(ADAPTING * forward)} for the adaptation" if column == EVIDENCE else ""
+    say(f"scoring {len(inputs.rows)} rows{times}: about {seconds(total)}{adapting}; {memory}")
 
 
 def estimate_training(
-    inputs: Inputs, config: "ByornConfig", *, flagged: int, adapter: int, scan: int
+    inputs: Inputs, config: "ByornConfig", *, flagged: int, adapter: int, column: str | None = None
 ) -> TrainingEstimate:
     """What training these rows will take, a step taken as `STEP` forward passes.
 
@@ -104,7 +112,7 @@ def estimate_training(
         config: How they are trained on.
         flagged: Rows whose responses are sampled.
         adapter: Weights of the adapter.
-        scan: Forward passes over the rows before training; 0 where they are scored already.
+        column: What rows are flagged by; None where that is known already.
     """
     batch = config.per_device_train_batch_size
     rows = len(inputs.rows)
@@ -113,8 +121,9 @@ def estimate_training(
     sampling = sampling_seconds(inputs, together) if flagged else 0.0
     steps = planned_steps(rows, config)
     visits = steps * rows_a_step(config) / config.world_size  # of each process
+    scoring = PASSES.get(column, 1) * forward * rows / config.world_size if column else 0.0
     return TrainingEstimate(
-        rows=rows, flagged=flagged, steps=steps, scoring=scan * forward * rows / config.world_size,
+        rows=rows, flagged=flagged, steps=steps, scoring=scoring + (ADAPTING * forward if column == EVIDENCE else 0.0),
         learning=STEP * forward * visits, sampling=sampling * visits * flagged / rows, visits=visits,
         weights=weight_bytes(inputs.model), adapter=OPTIMIZER_BYTES * adapter,
     )  # fmt: skip

@@ -30,7 +30,6 @@ from byorn.pipeline.summary import TrainingSummary, summarize
 from byorn.runs.folder import make_folder, read_json, same_config, write_config, write_environment, write_json
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
-from byorn.scoring.statistics import PASSES
 from byorn.training.checkpoints import any_checkpoint, last_checkpoint
 
 if TYPE_CHECKING:
@@ -162,8 +161,8 @@ def _tell_dry_run(whole: Inputs, inputs: Inputs, out: Path, spec: TrainSpec) -> 
         config = build_config(spec, Path(nowhere))
         by_share = spec.defense in SAMPLING and config.rule == "paper"
         flagged = round((1 - config.percentile) * len(inputs.rows)) if by_share else 0
-        scan = 0 if found or spec.defense not in FLAGGING else PASSES.get(flagged_by(config), 1)
-        before = estimate_training(inputs, config, flagged=flagged, adapter=weights, scan=scan)
+        column = None if found or spec.defense not in FLAGGING else flagged_by(config)
+        before = estimate_training(inputs, config, flagged=flagged, adapter=weights, column=column)
         trainer = build_trainer(
             inputs.model, inputs.processor, inputs.dataset, trust_all(inputs.rows), config, spec, None
         )
@@ -178,7 +177,7 @@ def _tell_long_run(inputs: Inputs, plan: Plan, config: "ByornConfig", spec: Trai
     """Say what a long training will take."""
     flagged = int(plan.flags.replaced.sum()) if spec.defense in SAMPLING else 0
     weights = adapter_weights(inputs.model, build_lora(inputs.model, spec.lora))
-    say(str(estimate_training(inputs, config, flagged=flagged, adapter=weights, scan=0)))
+    say(str(estimate_training(inputs, config, flagged=flagged, adapter=weights)))
 
 
 def _case(whole: Inputs, inputs: Inputs, out: Path, spec: TrainSpec, config: "ByornConfig") -> Case:
