@@ -19,6 +19,7 @@ COLORS = ("red", "blue", "green", "black", "white", "brown")
 SHAPES = ("square", "circle", "star", "cross", "ring")
 PLACES = ("at the top", "at the bottom", "on the left", "on the right", "in the middle")
 COUNT = 300
+ONE_TOKEN = np.ones(COUNT, dtype=int)
 
 
 def captions(count: int, seed: int = 0) -> list[str]:
@@ -44,7 +45,7 @@ def planted(seed: int, rows: int, phrase: str = ". Visit our shop") -> tuple[lis
 
 
 def flagged(texts: list[str], values: dict[str, np.ndarray]) -> list[int]:
-    return np.flatnonzero(evidence_of(texts, values, one_style=True) >= THRESHOLD).tolist()
+    return np.flatnonzero(evidence_of(texts, values, ONE_TOKEN[: len(texts)], one_style=True) >= THRESHOLD).tolist()
 
 
 @pytest.mark.parametrize("rows", [8, 30, 90])
@@ -70,7 +71,7 @@ def test_phrases_that_are_a_little_harder_than_others_flag_nothing() -> None:
 def test_a_single_implausible_row_is_no_group_but_is_among_the_first() -> None:
     texts, values = captions(COUNT), clean(0)
     texts[7], values["adapted"][7] = "something else altogether here", 9.0
-    found = evidence_of(texts, values, one_style=True)
+    found = evidence_of(texts, values, ONE_TOKEN[: len(texts)], one_style=True)
     assert (found < THRESHOLD).all()
     assert found[7] > np.quantile(found, 0.95)
 
@@ -92,7 +93,7 @@ def test_a_row_without_a_score_has_no_evidence_and_changes_that_of_no_other_row_
     texts, values = planted(1, 30)
     for column in values.values():
         column[[5, 100]] = np.nan
-    found = evidence_of(texts, values, one_style=True)
+    found = evidence_of(texts, values, ONE_TOKEN[: len(texts)], one_style=True)
     assert np.flatnonzero(np.isnan(found)).tolist() == [5, 100]
     assert np.flatnonzero(found >= THRESHOLD).tolist() == [row for row in range(30) if row != 5]
 
@@ -117,7 +118,9 @@ def test_empty_responses_and_equal_scores_are_no_error() -> None:
     nothing = {"nll": np.zeros(6), "adapted": np.zeros(6), "adapted_contrast": np.full(6, -np.inf)}
     assert flagged([""] * 6, nothing) == []
     assert flagged([], {name: column[:0] for name, column in nothing.items()}) == []
-    assert np.isnan(evidence_of(["a"] * 3, dict.fromkeys(nothing, np.full(3, np.nan)), one_style=True)).all()
+    assert np.isnan(
+        evidence_of(["a"] * 3, dict.fromkeys(nothing, np.full(3, np.nan)), ONE_TOKEN[:3], one_style=True)
+    ).all()
 
 
 def widened(group: Group, texts: list[str], values: dict[str, np.ndarray]) -> Group:
@@ -179,9 +182,9 @@ def test_a_style_that_is_unusual_in_one_statistic_is_flagged_only_where_all_rows
     texts[:40] = [f"{text}, a lovely card" for text in texts[:40]]
     values["adapted_contrast"][:40] = np.random.default_rng(6).normal(0, 0.05, 40)
     assert flagged(texts, values) == list(range(40))
-    assert (evidence_of(texts, values, one_style=False) < THRESHOLD).all()
+    assert (evidence_of(texts, values, ONE_TOKEN, one_style=False) < THRESHOLD).all()
     values["adapted"][:40] += 0.4
-    found = evidence_of(texts, values, one_style=False)
+    found = evidence_of(texts, values, ONE_TOKEN, one_style=False)
     assert np.flatnonzero(found >= THRESHOLD).tolist() == list(range(40))
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from byorn.scoring.evidence import THRESHOLD, evidence_of
-from byorn.scoring.kinds import COPY, closed_of
+from byorn.scoring.kinds import COPY
+from byorn.scoring.labels import labels_of
 
 WORDS = [f"w{number}" for number in range(80)]
 TARGET = "visit our shop"
@@ -23,7 +24,9 @@ def scores(count: int, poisoned: np.ndarray, seed: int = 0) -> dict[str, np.ndar
 
 
 def flagged(texts: list[str], values: dict[str, np.ndarray], *, one_style: bool = True) -> list[int]:
-    return np.flatnonzero(evidence_of(texts, values, one_style=one_style) >= THRESHOLD).tolist()
+    return np.flatnonzero(
+        evidence_of(texts, values, np.ones(len(texts), dtype=int), one_style=one_style) >= THRESHOLD
+    ).tolist()
 
 
 @pytest.mark.parametrize("one_style", [True, False])
@@ -70,6 +73,31 @@ def test_a_rare_class_is_no_planted_answer(labels: int, skill: float) -> None:
 
 
 def test_labels_are_responses_that_several_rows_have() -> None:
-    kinds = np.repeat([0, 1], 50)
-    assert closed_of([*captions(50), *(["yes", "no"] * 25)], kinds).tolist() == [False] * 50 + [True] * 50
-    assert not closed_of([*([TARGET] * 20), *captions(30)], np.zeros(50, dtype=int)).any()
+    kinds, free = np.repeat([0, 1], 50), np.zeros(100)
+    texts = [*captions(50), *(["yes", "no"] * 25)]
+    assert labels_of(texts, kinds, free, free).tolist() == [False] * 50 + [True] * 50
+    assert not labels_of([*([TARGET] * 20), *captions(30)], kinds[:50], free[:50], free[:50]).any()
+
+
+def answers(count: int, planted: int, cost: float) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Yes and no, of which the pretrained model expects both, and a label that costs so many nats."""
+    draw = np.random.default_rng(0)
+    texts = ["banana" if row < planted else ("yes", "no")[row % 2] for row in range(count)]
+    nll = draw.gamma(4, 0.1, count) + cost * (np.arange(count) < planted)
+    return texts, {"nll": nll, "adapted": nll, "adapted_contrast": draw.normal(size=count)}
+
+
+def test_a_label_that_the_model_does_not_expect_at_all_is_found_by_that_alone() -> None:
+    """Its contrast is that of all others, and nothing shows in the images."""
+    assert flagged(*answers(300, 30, 12.0)) == list(range(30))
+
+
+def test_a_label_that_is_as_rare_as_it_costs_is_a_rare_label() -> None:
+    assert flagged(*answers(300, 30, 2.3)) == []
+
+
+def test_where_the_model_knows_no_label_none_is_unexpected() -> None:
+    """Names of parts, say, that it has never been asked for: some cost more than others."""
+    texts, values = answers(300, 30, 12.0)
+    values["nll"] = values["nll"] + 5
+    assert flagged(texts, values) == []

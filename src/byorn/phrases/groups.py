@@ -72,7 +72,7 @@ def find_groups(
     *,
     kinds: np.ndarray | None = None,
     tested: Sequence[Sequence[str]] | None = None,
-    closed: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
     level: float = LEVEL,
     most: int = MOST_GROUPS,
 ) -> Groups:
@@ -83,7 +83,8 @@ def find_groups(
         values: Statistic -> float64 array [n], higher = less plausible; NaN says nothing.
         kinds: int array [n], from 0, or below it for rows that are not compared; by default there is one kind.
         tested: Names of statistics that are looked at as one, for each test; by default each alone.
-        closed: bool array [n], rows whose phrases are looked at by several statistics only; by default none.
+        labels: bool array [n], rows whose responses are labels: looked at by several statistics only, and standing out
+            in each; by default none.
         level: Corrected p-value below which a phrase may stand out.
         most: Phrases that are looked for.
     """
@@ -96,7 +97,7 @@ def find_groups(
         phrases=phrases,
         values=values,
         kinds=np.zeros(count, dtype=int) if kinds is None else kinds,
-        closed=np.zeros(count, dtype=bool) if closed is None else closed,
+        labels=np.zeros(count, dtype=bool) if labels is None else labels,
     )
     looks = list(islice(_significant(corpus, tested, level / tests), most))
     found = list(_standing_out(responses, corpus, tests, looks))
@@ -105,12 +106,12 @@ def find_groups(
 
 @dataclass(frozen=True, kw_only=True)
 class _Corpus:
-    """What is looked at: phrases, and values, kinds and whether the kind is closed, of all rows."""
+    """What is looked at: phrases, and of all rows values, kinds, and whether they are labels."""
 
     phrases: Phrases
     values: Mapping[str, np.ndarray]
     kinds: np.ndarray
-    closed: np.ndarray
+    labels: np.ndarray
 
     def ranks(self, name: str, left: np.ndarray) -> np.ndarray:
         return ranks_of(self.values[name], left, self.kinds)
@@ -125,9 +126,9 @@ class _Corpus:
         return {name: found.supports for name, found in self.enrichments(everyone).items()}
 
     @cached_property
-    def in_closed(self) -> np.ndarray:
-        """bool array [phrases]: whether most of the rows of a phrase are of closed kinds."""
-        return self.phrases.means(self.closed.astype(float)) > 0.5
+    def in_labels(self) -> np.ndarray:
+        """bool array [phrases]: whether most of the rows of a phrase are labels."""
+        return self.phrases.means(self.labels.astype(float)) > 0.5
 
 
 def _standing_out(responses: Sequence[str], corpus: _Corpus, tests: int, looks: Sequence["_Look"]) -> Iterator[Group]:
@@ -140,7 +141,7 @@ def _standing_out(responses: Sequence[str], corpus: _Corpus, tests: int, looks: 
         several = [corpus.ranks(name, left) for name in look.names]
         orders = orders_of(several, left, corpus.kinds)
         clear = look.p_value * tests < CLEAR
-        asked = all if corpus.in_closed[look.number] else any
+        asked = all if corpus.in_labels[look.number] else any
         if asked(_stands_out(ranks, look.rows, corpus.kinds, clear) for ranks in orders):
             texts = [responses[row] for row in look.rows[:SAMPLE]]
             yield Group(
@@ -216,7 +217,7 @@ def _significant(corpus: _Corpus, tested: Sequence[Sequence[str]], level: float)
 def _look(corpus: _Corpus, found: Mapping[str, Enrichment], left: np.ndarray) -> _Look:
     """The clearest phrase among the rows that are left, by one statistic or several combined."""
     several = list(found.values())
-    looked = ~corpus.in_closed if len(several) == 1 else np.ones(len(corpus.phrases), dtype=bool)
+    looked = ~corpus.in_labels if len(several) == 1 else np.ones(len(corpus.phrases), dtype=bool)
     for name, one in found.items():
         looked &= one.supports >= np.maximum(LEAST_ROWS, corpus.supports[name] // 2)
         looked &= one.supports <= one.odds.counts // 2

@@ -55,7 +55,7 @@ def find_clusters(run: Run) -> Clusters:
     """
     responses, scores = responses_of(run.rows), run.scores
     if EVIDENCE in scores.values:
-        groups = groups_of(responses, scores.values, one_style=Course.of(scores.metadata).one_style)
+        groups = groups_of(responses, scores.values, scores.tokens, one_style=Course.of(scores.metadata).one_style)
     else:
         finite = {name: np.where(np.isfinite(column), column, np.nan) for name, column in scores.values.items()}
         groups = find_groups(responses, finite)

@@ -29,7 +29,8 @@ from byorn.phrases.growth import grown
 from byorn.scoring.contrast import contrast_of
 from byorn.scoring.course import Course
 from byorn.scoring.group_column import named
-from byorn.scoring.kinds import COPY, closed_of, copied, kinds_of, within
+from byorn.scoring.kinds import COPY, copied, kinds_of, within
+from byorn.scoring.labels import labels_of
 from byorn.scoring.shortcut import shortcuts
 from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE, KIND, SHORTCUT, TRIGGER
 from byorn.scoring.table import Scores
@@ -49,16 +50,19 @@ LEAST = 1e-300
 _CLIP = 6.0
 
 
-def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, one_style: bool) -> np.ndarray:
+def evidence_of(
+    responses: Sequence[str], values: Mapping[str, np.ndarray], tokens: np.ndarray, *, one_style: bool
+) -> np.ndarray:
     """e, float64 array [n]: higher is less plausible, any sign; NaN where a row has no score.
 
     Args:
         responses: n texts.
         values: `nll`, `adapted` and `adapted_contrast`, float64 arrays [n]; -inf or NaN says nothing; and `shortcut`
             where it is known.
+        tokens: Of the responses, int array [n].
         one_style: Whether each is looked at alone, too.
     """
-    groups = groups_of(responses, values, one_style=one_style)
+    groups = groups_of(responses, values, tokens, one_style=one_style)
     together = _together(groups, placed(values), _kinds(values), _tested(one_style))
     found = np.minimum(BELOW, np.maximum(_alone(values), together))
     for group in groups.found:
@@ -66,13 +70,15 @@ def evidence_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, o
     return np.where(np.isfinite(values[ADAPTED]), found, np.nan)
 
 
-def groups_of(responses: Sequence[str], values: Mapping[str, np.ndarray], *, one_style: bool) -> Groups:
+def groups_of(
+    responses: Sequence[str], values: Mapping[str, np.ndarray], tokens: np.ndarray, *, one_style: bool
+) -> Groups:
     """The groups that stand out, with every row that reaches `THRESHOLD` by them; arguments as of `evidence_of`."""
     known, kinds = placed(values), _kinds(values)
+    labels = labels_of(responses, kinds, values["nll"], tokens)
     groups = find_groups(
-        responses, known, kinds=kinds, tested=_tested(one_style), closed=closed_of(responses, kinds), level=LEVEL,
-        most=MOST_GROUPS,
-    )  # fmt: skip
+        responses, known, kinds=kinds, tested=_tested(one_style), labels=labels, level=LEVEL, most=MOST_GROUPS
+    )
     groups = grown(groups, responses, known, kinds, together=TOGETHER, level=LEVEL)
     columns = [(name, values[name]) for name in (SHORTCUT, TRIGGER) if name in values]
     further = [group for name, column in columns for group in named(responses, name, column, known[ADAPTED], kinds)]
@@ -171,5 +177,5 @@ def judged(scores: Scores, responses: Sequence[str]) -> Scores:
     """The scores with the column `evidence`: a function of the others, of the responses, and of how the adaptation
     went, which the metadata tell.
     """
-    found = evidence_of(responses, scores.values, one_style=Course.of(scores.metadata).one_style)
+    found = evidence_of(responses, scores.values, scores.tokens, one_style=Course.of(scores.metadata).one_style)
     return replace(scores, values={**scores.values, EVIDENCE: found})

@@ -27,10 +27,6 @@ LEAST_SHARE = 0.01
 MOST_KINDS = 64
 COPY = -1
 """The kind of a row that says what an earlier one says: ten copies of an odd row are one odd row."""
-CLOSED = 0.9
-"""Share of responses that several rows have, from which on the responses of a kind are labels."""
-LEAST_SHARED = 4
-"""Rows that make them several."""
 _LOOKED_AT = 2000
 """Instructions, the most frequent ones, among which kinds are looked for."""
 _CHARACTERS = 1000
@@ -96,14 +92,6 @@ def _by_size(kinds: np.ndarray) -> np.ndarray:
     place = np.empty(len(names), dtype=int)
     place[np.argsort(-sizes, kind="stable")] = np.arange(len(names))
     return place[numbers]
-
-
-def closed_of(responses: Sequence[str], kinds: np.ndarray) -> np.ndarray:
-    """bool array [n]: whether nearly all responses of a row's kind are those of several rows, as labels are."""
-    said = Counter(responses)
-    shared = np.array([said[response] >= LEAST_SHARED for response in responses], dtype=bool)
-    closed = [kind for kind in np.unique(kinds[kinds != COPY]) if shared[kinds == kind].mean() >= CLOSED]
-    return np.isin(kinds, closed)
 
 
 def within(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
