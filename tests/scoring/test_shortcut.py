@@ -155,7 +155,7 @@ def test_rows_with_a_shortcut_reach_the_threshold_however_plausible_they_are(pla
     scores = with_evidence(table(nll, []), table(nll, own), table(nll, swapped), PAIRS, given, Course((4.0, 3.0)))
     flagged = np.flatnonzero(scores.values["evidence"] >= THRESHOLD).tolist()
     assert flagged == (list(PLANTED) if planted else [])
-    groups = groups_of([row.response for row in given], scores.values, one_style=False).found
+    groups = groups_of([row.response for row in given], scores.values, scores.tokens, one_style=False).found
     assert [(group.statistic, len(group.rows)) for group in groups] == ([("shortcut", 12)] if planted else [])
 
 

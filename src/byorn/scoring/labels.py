@@ -40,7 +40,7 @@ def labels_of(responses: Sequence[str], kinds: np.ndarray, nll: np.ndarray, toke
     for kind in np.unique(kinds[kinds != COPY]):
         members = np.flatnonzero(kinds == kind)
         if shared[members].mean() >= CLOSED:
-            texts = [responses[row] for row in members]
+            texts = [responses[row] for row in members.tolist()]
             found[members] = ~_unexpected(texts, nll[members], tokens[members])
     return found
 
