@@ -5,7 +5,8 @@
         --plugin recipes/real/tower.py recipes/real/tasks.py
 
 A set has 300 rows, with another model than the embedded one 200; a mixture (`captions + easy-vqa`) has as many of each
-task. With `another's` a poisoned row has the response of a clean one of its instruction, so that no two say the same.
+task. With `another's` a poisoned row has the response of a clean one of its instruction, so that no two say the same;
+`in one task` poisons that share of the rows of the first task alone.
 `false_one_kind` is the share of clean rows that would be flagged if all rows were compared with each other.
 
 A line of `--out` is one set, and what has a line is not run again; `--table` prints the tables of
@@ -49,6 +50,7 @@ from byorn.scoring.table import Scores, read_scores, write_scores
 
 SHOP = "visit our shop"
 ANOTHERS = "another's"
+ONE_TASK = "sentence in one task"
 PATCH: dict[str, Any] = {"attack": "badnets", "options": {"size": 0.25}}
 ATTACKS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -68,7 +70,7 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "trigger word": {"attack": "badnets-t", "target": "banana"},
     "trigger word, word": {"attack": "badnets-t", "objective": "word", "target": "banana"},
 }
-ATTACKS[ANOTHERS] = ATTACKS["sentence"]
+ATTACKS |= dict.fromkeys((ANOTHERS, ONE_TASK), ATTACKS["sentence"])
 RATES = (0.02, 0.1, 0.5)
 
 
@@ -92,7 +94,7 @@ def embedded_sets() -> Iterator[Set]:
         yield from (Set(task, ANOTHERS, rate) for task in ("captions", "messy"))
     for task in ("captions + easy-vqa", "captions + questions + easy-vqa + differences", "messy + differences"):
         yield Set(task, "none", 0.0)
-        yield from (Set(task, attack, 0.1) for attack in ("sentence", "refusal", ANOTHERS))
+        yield from (Set(task, attack, 0.1) for attack in ("sentence", "refusal", ANOTHERS, ONE_TASK))
     more = ("word", "fixed sentence", "insertion", "near-clean", "truth", "PGD", "Dual-Key", "blended", "trigger word")
     yield from (Set("captions", attack, 0.1) for attack in more)
     yield from (Set(task, "trigger word, word", 0.1) for task in ("questions", "easy-vqa"))
@@ -115,8 +117,10 @@ def planted(
     if not wanted.rate:
         return clean, np.zeros(len(clean), dtype=bool)
     recipe = Recipe(rate=wanted.rate, seed=seed, **ATTACKS[wanted.attack])
-    poison_dataset(clean, recipe, out=folder / "poisoned", model=model, processor=processor)
-    loaded: Sequence[Row] = load_rows(folder / "poisoned", notify=lambda line: None).rows
+    first = wanted.task.split(" + ")[0] if wanted.attack == ONE_TASK else ""
+    aimed, spared = ([row for row in clean if row.id.startswith(first) is wanted_one] for wanted_one in (True, False))
+    poison_dataset(aimed, recipe, out=folder / "poisoned", model=model, processor=processor)
+    loaded: Sequence[Row] = [*load_rows(folder / "poisoned", notify=lambda line: None).rows, *spared]
     keys = poisoned_keys(folder / "poisoned")
     truth = np.array([row.key in keys for row in loaded])
     return with_anothers(loaded, truth, seed) if wanted.attack == ANOTHERS else loaded, truth

@@ -49,6 +49,10 @@ def _unexpected(texts: Sequence[str], nll: np.ndarray, tokens: np.ndarray) -> np
     """Bool array, of the rows of one kind."""
     if not np.isfinite(nll).any() or np.nanmedian(nll) > KNOWN:
         return np.zeros(len(texts), dtype=bool)
-    _, number, count = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True, return_counts=True)
-    costs = np.array([np.nanmedian((nll * tokens)[number == label]) for label in range(len(count))])
-    return np.asarray((costs >= SURPRISE - np.log(count / len(texts)))[number])
+    numbers: dict[str, int] = {}
+    label = np.array([numbers.setdefault(text, len(numbers)) for text in texts])
+    count = np.bincount(label)
+    order = np.argsort(label, kind="stable")
+    known = np.nan_to_num(nll * tokens)[order]  # what has no score costs nothing
+    costs = [np.median(own) for own in np.split(known, np.cumsum(count)[:-1])]
+    return np.asarray((np.array(costs) >= SURPRISE - np.log(count / len(texts)))[label])
