@@ -65,15 +65,17 @@ def by_column(rows: Sequence[Row], flagged: np.ndarray, clustered: np.ndarray) -
     """
     counted = list(_countable(rows))
     tables = [
-        (name, value, _table(mask, flagged), _table(mask, clustered) if clustered.any() else None, int(mask.sum()))
-        for name, values in counted
-        for value, mask in values
+        (name, value, own, standing if clustered.any() else None)
+        for name, values, numbers in counted
+        for value, own, standing in zip(
+            values, _tables(numbers, len(values), flagged), _tables(numbers, len(values), clustered), strict=True
+        )
     ]
-    flagged_p = holm([table.p_value for _, _, table, _, _ in tables])
-    standing_p = holm([1.0 if table is None else table.p_value for _, _, _, table, _ in tables])
-    found: dict[str, list[Value]] = {name: [] for name, _ in counted}
-    for (name, text, own, standing, count), p, q in zip(tables, flagged_p, standing_p, strict=True):
-        value = Value(value=text, rows=count, flagged=own, standing_out=standing, flagged_p=p, standing_out_p=q)
+    flagged_p = holm([table.p_value for _, _, table, _ in tables])
+    standing_p = holm([1.0 if table is None else table.p_value for *_, table in tables])
+    found: dict[str, list[Value]] = {name: [] for name, *_ in counted}
+    for (name, text, own, standing), p, q in zip(tables, flagged_p, standing_p, strict=True):
+        value = Value(value=text, rows=own.of_inside, flagged=own, standing_out=standing, flagged_p=p, standing_out_p=q)
         found[name].append(value)
     columns = [Column(name=name, values=sorted(values, key=_order)) for name, values in found.items()]
     return sorted(columns, key=lambda column: _order(column.values[0]))
@@ -83,16 +85,17 @@ def _order(value: Value) -> tuple[float, float, int, str]:
     return value.standing_out_p, value.flagged_p, -value.rows, value.value
 
 
-def _table(mask: np.ndarray, marked: np.ndarray) -> Odds:
-    """Rows with a value against the others: how many are marked."""
-    return odds(int((mask & marked).sum()), int(mask.sum()), int((~mask & marked).sum()), int((~mask).sum()))
+def _tables(numbers: np.ndarray, count: int, marked: np.ndarray) -> list[Odds]:
+    """For each of so many values its rows against all others: how many are marked."""
+    rows = np.bincount(numbers[numbers >= 0], minlength=count).tolist()
+    inside = np.bincount(numbers[(numbers >= 0) & marked], minlength=count).tolist()
+    total, of_all = int(marked.sum()), len(numbers)
+    return [odds(own, of, total - own, of_all - of) for own, of in zip(inside, rows, strict=True)]
 
 
-def _countable(rows: Sequence[Row]) -> Iterator[tuple[str, list[tuple[str, np.ndarray]]]]:
-    """The columns with a handful of values: name, and the rows of each value."""
+def _countable(rows: Sequence[Row]) -> Iterator[tuple[str, list[str], np.ndarray]]:
+    """The columns with a handful of values: name, values, and the number of each row's value, -1 without one."""
     for name, texts in columns_of(rows):
-        array = np.array(["" if text is None else text for text in texts], dtype=object)
-        known = [text for text in dict.fromkeys(texts) if text]
-        if not known:
-            continue
-        yield name, [(text, np.asarray(array == text)) for text in known]
+        numbers = {text: number for number, text in enumerate(text for text in dict.fromkeys(texts) if text)}
+        if numbers:
+            yield name, list(numbers), np.array([numbers.get(text or "", -1) for text in texts], dtype=int)
