@@ -116,3 +116,20 @@ def test_who_decided_travels_with_the_decisions(place, reviewed):
         ("anna", "checked by hand")
     ]
     assert Decisions(place / "runs/logged").words == Decisions(reviewed).words
+
+
+def test_decisions_that_come_after_the_training_are_not_passed_over(place, reviewed, capsys):
+    """The adapter has learned what was dropped since."""
+    run = [*command(place, "train", "runs/late"), *QUICK, "--scan", str(reviewed)]
+    assert main(run) == 0
+    assert main(run) == 0
+    decide(place / "runs/late/flags.parquet", ["drop", "keep", "keep", "replace", "drop"])
+    capsys.readouterr()
+    assert main(run) == 2
+    assert "decisions about rows have changed since" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("further", [["--dry-run"], ["--defense", "bye"]])
+def test_rows_held_out_are_no_trouble_to_what_trains_without_them(further, place, capsys):
+    out = f"runs/held-{further[-1].strip('-')}"
+    assert main([*command(place, "train", out), *QUICK, "--val-size", "4", "--rule", "paper", *further]) == 0

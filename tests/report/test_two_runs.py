@@ -19,8 +19,9 @@ from byorn.data.load import load_rows
 from byorn.data.row import user_message
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import write_flags, write_reviews
-from byorn.report.comparison import compare
-from byorn.report.versions import read_version
+from byorn.report.clusters import Cluster
+from byorn.report.comparison import _alike, _seen, compare
+from byorn.report.versions import Pair, Pairing, read_version
 from byorn.runs.folder import write_config, write_environment
 from byorn.scoring.table import from_records, name_rows, write_scores
 
@@ -228,3 +229,24 @@ def test_no_torch_is_needed(place):
     )
     command = [sys.executable, "-c", code, str(place / "old"), str(place / "new")]
     assert subprocess.run(command, capture_output=True).returncode == 0
+
+
+def test_groups_of_phrases_that_hold_each_other_by_half_are_one():
+    assert _alike("visit our shop", ["visit our shop today"])
+    assert _alike("visit our shop", ["our shop"])
+    assert not _alike("visit our shop", ["our"])
+    assert not _alike("visit our shop", [""])
+
+
+@pytest.mark.parametrize(("before", "seen"), [(range(20), True), (range(30, 50), False), (None, False)])
+def test_a_group_without_a_phrase_is_known_by_its_rows(before, seen):
+    def group(rows):
+        return Cluster(
+            phrase="", rows=np.array(rows), statistic="trigger", p_value=1e-9, top=20, flagged=20, same_response=1,
+            image_dependence=None,
+        )  # fmt: skip
+
+    pairing = Pairing(kept=[Pair(before=row, after=row, same=True) for row in range(100)], new=[], gone=[])
+    earlier = [] if before is None else [group(before)]
+    assert _seen(group(range(20)), pairing, [one.phrase for one in earlier], earlier) is seen
+    assert _seen(group(range(20)), pairing, [""], None) is None

@@ -1,6 +1,7 @@
 """Decisions through a spreadsheet, which changes ids, separators and encodings, and computes what looks like a sum."""
 
 import csv
+import re
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,14 @@ def scanned_again(folder):
     rows = scanned(folder)
     (folder / "flags.parquet").write_bytes(kept)
     return rows
+
+
+@pytest.mark.parametrize("text", ["a;=1+1", "a; @x", "a\t=1", "a\n=cmd|x", "a;'=1", "red, -5", "a|+1"])
+def test_no_part_of_a_cell_is_a_formula_where_it_ends_otherwise(text):
+    """A semicolon parts cells in half of Europe, a tab where text is pasted."""
+    cells = re.split(r"[;\t\r\n|]", guarded(text))
+    assert not [cell for cell in cells if cell.strip().startswith(("=", "+", "-", "@"))]
+    assert unguarded(guarded(text)) == text
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "''", "plain", ""])

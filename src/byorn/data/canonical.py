@@ -18,6 +18,7 @@ from byorn.data.problem import RowProblem
 from byorn.data.row import ImageFile, Message, Origin, Row, text_of
 
 MAX_ID = 512
+_SUFFIX = 12  # characters left for the number of a copy
 MAX_TURNS = (
     500  # scored ones of a conversation: each row repeats what comes before it, so time and memory are quadratic
 )
@@ -134,7 +135,7 @@ class Canonicalizer:
         candidate = name
         while any(_digest(candidate, number) in self._taken for number in numbers):
             self._copies[name] += 1
-            candidate = f"{name}#{self._copies[name] + 1}"
+            candidate = f"{name[: MAX_ID - _SUFFIX]}#{self._copies[name] + 1}"
         if candidate != name:
             self.tally[RENAMED] += 1
         self._taken.update(_digest(candidate, number) for number in numbers)
@@ -150,7 +151,9 @@ def user_id(value: object) -> str | None:
     """The user's id as text; None where there is none, or one that is longer than `MAX_ID`."""
     if isinstance(value, str):
         return repair(value) if 0 < len(value) <= MAX_ID else None
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 10 ** (MAX_ID - 1):
+        return None
+    return str(value)
 
 
 def _turn_number(conversation: Conversation, roles: list[str], place: int) -> int:

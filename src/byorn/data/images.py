@@ -155,7 +155,7 @@ def _file_inside(name: str, roots: Sequence[Path], resolve: Callable[[str], str]
             raise RowProblem(
                 "images", f"{shown(name)} leaves the data folder", "move it there, or pass its folder as image root"
             )
-        status = os.stat(full)
+        status = os.stat(os.path.join(roots[0], name))  # as it is written: `a.png/` is no file
     except (OSError, ValueError):
         raise RowProblem(
             "images", f"no such file {shown(name)} in {roots[0]}", "correct the path or the image root"

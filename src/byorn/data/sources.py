@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
+from byorn.data.inside import name_inside
 from byorn.data.layout import data_files, files_of_split
 from byorn.data.readers.llamafactory import reader_for
 from byorn.data.readers.reader import Reader
@@ -176,7 +177,7 @@ def _open_folder(folder: Path, kind: str, name: str | None, split: str) -> list[
 
 def _open_files(files: Sequence[Path], root: Path, note: str, entry: str = "") -> Source:
     where = str(files[0]) if len(files) == 1 else str(root)
-    names = [file.relative_to(root).as_posix() for file in files]
+    names = [name_inside(file, root) for file in files]
     listed = [DataFile(entry + name, file, name) for name, file in zip(names, files, strict=True)]
     return Source(_chained(listed), where, [root.resolve()], notes=[note], files=listed)
 

@@ -93,6 +93,8 @@ class Kept:
         if torch.is_grad_enabled() and any(weight.requires_grad for weight in weights):
             return False
         state: list[object] = [(weight._version, weight.dtype, weight.device) for weight in weights]
+        device = str(weights[0].device.type) if weights else "cpu"
+        state += [torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)]
         if state != self._state:
             self._state, self._found, self.room = state, {}, int(self._gigabytes * GIGABYTE)
         return True

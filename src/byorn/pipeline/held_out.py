@@ -44,6 +44,11 @@ def with_evaluation(spec: TrainSpec, data: DataSpec) -> TrainSpec:
     for name in ARGUMENTS:
         if spec.arguments.get(name) not in (None, False, "no"):
             say(f"{name} is ignored: there are no evaluation rows; give --eval-data, or hold some out with --val-size")
+    return without_evaluation(spec)
+
+
+def without_evaluation(spec: TrainSpec) -> TrainSpec:
+    """The spec for a training that has no evaluation rows."""
     return replace(spec, arguments={name: value for name, value in spec.arguments.items() if name not in ARGUMENTS})
 
 

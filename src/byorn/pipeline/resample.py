@@ -86,7 +86,11 @@ def rounds(rows: Sequence[Row], chosen: Iterable[int]) -> list[list[int]]:
 
 
 def _asked(row: Row, answered: Mapping[Any, Record]) -> Row:
-    """The row with the new responses to earlier turns of its conversation in its prompt."""
+    """The row with the new responses to earlier turns of its conversation in its prompt; whose conversation a row is of
+    that was made in memory, nobody knows.
+    """
+    if row.origin.record < 0:
+        return row
     prompt: list[Message] = []
     turn = 0
     for message in row.prompt:

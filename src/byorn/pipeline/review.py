@@ -46,7 +46,10 @@ def review(run: Path, data: DataSpec, model: ModelSpec, spec: ReviewSpec) -> Non
         return
     say(f"looking for groups that stand out among {len(scanned.rows)} responses")
     found = find_clusters(as_run(scanned)).found
-    groups = {group.phrase or PATTERN: [int(row) for row in group.rows] for group in found}
+    groups: dict[str, list[int]] = {}
+    for group in found:
+        name = group.phrase or PATTERN
+        groups[name if name not in groups else f"{name} ({len(groups) + 1})"] = group.rows.tolist()
     _serve(Desk(scanned.rows, scores, decisions, spec.group_by, groups), spec.port)
     _tell(decisions)
 

@@ -30,10 +30,11 @@ from byorn.rewriting.edit import Edit, Job
 from byorn.rewriting.files import rewrite as rewrite_file
 from byorn.rewriting.hub import with_files
 from byorn.rewriting.images import carry_images
-from byorn.runs.folder import make_folder, read_config, read_json, same_config, versions, write_config, write_json
+from byorn.runs.folder import holds_other_than, make_folder, read_json, same_config, versions, write_config, write_json
 from byorn.runs.narrate import say
 from byorn.runs.progress import progress
 from byorn.runs.stage import Record
+from byorn.text import shown
 from byorn.training.settings import ResponseSettings
 
 SUMMARY = "rewrite.json"
@@ -100,7 +101,7 @@ def _require_room(run: Path, data: DataSpec, out: Path) -> None:
     Raises:
         ConfigError: It does.
     """
-    if out.is_dir() and any(out.iterdir()) and (read_config(out) or {}).get("command") != "rewrite":
+    if holds_other_than(out, "rewrite"):
         raise ConfigError(f"--out {out}: it is not empty and no byorn rewrite wrote it; choose another folder")
     source = Path(data.source).resolve()
     target = out.resolve()
@@ -224,20 +225,34 @@ def _jobs(scanned: Scanned, edits: Mapping[Origin, Edit], out: Path) -> Iterator
     for part in scanned.loaded.parts:
         for file in part.source.files:
             if found := by_source.get(file.source):
-                yield Job(file.path, found, part.reader.answer, out / DATA / file.name, out / QUARANTINE / file.name)
+                kept, quarantined = (_inside(out / folder, file.name) for folder in (DATA, QUARANTINE))
+                yield Job(file.path, found, part.reader.answer, kept, quarantined)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Where a file of the data set is written, whatever it is called."""
+    target = folder / name
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"file {shown(name)}: its name leads out of the folder that is written; rename it")
+    return target
 
 
 def _describe(scanned: Scanned, out: Path, edits: Mapping[Origin, Edit]) -> None:
     """What a folder says about its files: LLaMA-Factory's `dataset_info.json`, the splits of a `DatasetDict`."""
-    entries = dict(part.source.entry for part in scanned.loaded.parts if part.source.entry is not None)
-    # fewer samples than it asks for would be drawn several times
-    info = {name: {key: entry[key] for key in entry if key != "num_samples"} for name, entry in entries.items()}
     splits = [file.name for file in _files(scanned) if file.path.is_dir() and file.name != "."]
     for folder in (out / DATA, out / QUARANTINE):
-        if folder.is_dir() and info:
+        if info := dict(_entries(scanned, folder)):
             write_json(folder / "dataset_info.json", info)
         if folder.is_dir() and splits:
             write_json(folder / "dataset_dict.json", {"splits": splits})
+
+
+def _entries(scanned: Scanned, folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
+    """Those of which a file was written, without `num_samples`: fewer than it asks for would be drawn several times."""
+    for part in scanned.loaded.parts:
+        if part.source.entry and any((folder / file.name).exists() for file in part.source.files):
+            name, entry = part.source.entry
+            yield name, {key: value for key, value in entry.items() if key != "num_samples"}
 
 
 def _files(scanned: Scanned) -> Iterator[DataFile]:

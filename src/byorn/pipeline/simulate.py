@@ -44,7 +44,15 @@ from byorn.report.clusters import find_clusters
 from byorn.report.run import Run
 from byorn.report.simulation import FILE, Named, Simulated, Simulation, identity_of
 from byorn.runs.atomic import atomic_path
-from byorn.runs.folder import make_folder, read_config, same_config, write_config, write_environment, write_json
+from byorn.runs.folder import (
+    holds_other_than,
+    make_folder,
+    read_config,
+    same_config,
+    write_config,
+    write_environment,
+    write_json,
+)
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say
 from byorn.runs.stage import finished
@@ -86,7 +94,7 @@ def simulate(run: Path, data: DataSpec, model: ModelSpec, out: Path, spec: Simul
 
 
 def _require_ours(out: Path) -> None:
-    if any(out.iterdir()) and (read_config(out) or {}).get("command") != COMMAND:
+    if holds_other_than(out, COMMAND):
         raise ConfigError(f"--out {out}: it is not empty and no byorn simulate wrote it; choose another folder")
 
 

@@ -14,7 +14,7 @@ from byorn.defenses.plan import Tuned, trust_all
 from byorn.errors import ConfigError, MismatchError
 from byorn.flagging.rules import flagged_by
 from byorn.flagging.settings import FlagSettings
-from byorn.flagging.table import Flags
+from byorn.flagging.table import Flags, read_reviews
 from byorn.models.inputs import Inputs, load_inputs, open_rows, training_rows
 from byorn.models.load import load_adapter
 from byorn.models.lora import idle_layers
@@ -22,7 +22,7 @@ from byorn.models.sharding import Layout, wanted_layout
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.build import adapter_weights, build_config, build_lora, build_trainer, require_layers
 from byorn.pipeline.estimate import LONG, estimate_training, measure
-from byorn.pipeline.held_out import split, with_evaluation
+from byorn.pipeline.held_out import split, with_evaluation, without_evaluation
 from byorn.pipeline.reuse import adopt_scan, find_scan, require_scan
 from byorn.pipeline.scan import score_and_flag
 from byorn.pipeline.settings import FLAGGING, SAMPLING, SHARDABLE, TrainSpec
@@ -114,11 +114,18 @@ def _finished(out: Path, fingerprint: str) -> TrainingSummary | None:
         return None
     if summary.data != fingerprint:
         raise MismatchError(f"{out}: it is finished, and the data have changed since; use another --out")
+    if (out / "flags.parquet").exists() and _decided(out / "flags.parquet") != summary.reviews:
+        raise MismatchError(f"{out}: it is finished, and decisions about rows have changed since; use another --out")
     say(
         f"finished before: {summary.steps} steps, adapter in {out / 'adapter'}; nothing to do "
         "(another run wants another --out)"
     )
     return summary
+
+
+def _decided(path: Path) -> dict[str, int]:
+    words = read_reviews(path)
+    return {word: words.count(word) for word in ("keep", "replace", "drop")}
 
 
 def _run(trainer: "ByornTrainer", checkpoints: Path) -> None:
@@ -157,6 +164,7 @@ def _tell_dry_run(whole: Inputs, inputs: Inputs, out: Path, spec: TrainSpec) -> 
     """Time a step of training on the longest, middle and shortest rows, and say what the run would take."""
     found = (out / "scores.parquet").exists() or find_scan(whole, out, spec.scan)
     weights = adapter_weights(inputs.model, build_lora(inputs.model, spec.lora))
+    spec = without_evaluation(spec)
     with tempfile.TemporaryDirectory() as nowhere:
         config = build_config(spec, Path(nowhere))
         by_share = spec.defense in SAMPLING and config.rule == "paper"
@@ -225,6 +233,7 @@ def fine_tuned(inputs: Inputs, spec: TrainSpec, folder: Path) -> Iterator[Tuned]
 
 
 def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> "tuple[PeftModel, float]":
+    spec = without_evaluation(spec)
     config = build_config(spec, folder / "checkpoints")
     flags = trust_all(inputs.rows)
     trainer = build_trainer(inputs.model, inputs.processor, inputs.dataset, flags, config, spec)

@@ -14,7 +14,7 @@ import numpy as np
 from byorn.evaluation.comparisons import more_often
 from byorn.evaluation.repeats import Share
 from byorn.phrases.words import words_of
-from byorn.report.clusters import find_clusters
+from byorn.report.clusters import Cluster, find_clusters
 from byorn.report.versions import Pair, Pairing, Version, pair_rows, require_comparable
 from byorn.report.words import number, percent, shared
 from byorn.runs.folder import read_json
@@ -122,8 +122,9 @@ def compare(before: Version, after: Version) -> Comparison:
     """
     require_comparable(before, after)
     pairing = pair_rows(before, after)
-    then = _phrases(before)
-    groups = _groups(after, pairing, then)
+    earlier = find_clusters(before.run).found if before.run else None
+    then = _phrases(before) if earlier is None else [cluster.phrase for cluster in earlier]
+    groups = _groups(after, pairing, then, earlier)
     now = [group.phrase for group in groups or []]
     new = Share.of(after.unused[pairing.new].tolist())
     kept = Share.of(after.unused[[pair.after for pair in pairing.kept]].tolist())
@@ -133,7 +134,7 @@ def compare(before: Version, after: Version) -> Comparison:
         pairing=pairing,
         flips=_flips(before, after, pairing.kept),
         groups=groups,
-        settled=[phrase for phrase in then or [] if not _alike(phrase, now)] if groups is not None else [],
+        settled=[phrase for phrase in then or [] if phrase and not _alike(phrase, now)] if groups is not None else [],
         new_unused=new,
         kept_unused=kept,
         p_value=more_often(new.hits, new.n, kept.hits, kept.n),
@@ -157,9 +158,7 @@ def _why(before: Version, after: Version, pair: Pair) -> Why:
 
 
 def _phrases(version: Version) -> list[str] | None:
-    """By what groups stand out in a version; where its rows are not there, as its report said, if there is one."""
-    if version.run:
-        return [cluster.phrase for cluster in find_clusters(version.run).found]
+    """By what groups stood out in a version whose rows are not there, as its report said, if there is one."""
     clusters = (read_json(version.folder / "report.json") or {}).get("clusters")
     if not isinstance(clusters, list):
         return None
@@ -167,7 +166,9 @@ def _phrases(version: Version) -> list[str] | None:
     return [phrase for phrase in phrases if isinstance(phrase, str)]
 
 
-def _groups(after: Version, pairing: Pairing, then: Sequence[str] | None) -> list[Group] | None:
+def _groups(
+    after: Version, pairing: Pairing, then: Sequence[str] | None, earlier: Sequence[Cluster] | None
+) -> list[Group] | None:
     """What stands out in the later version, and whether it did before."""
     if after.run is None:
         return None
@@ -179,20 +180,35 @@ def _groups(after: Version, pairing: Pairing, then: Sequence[str] | None) -> lis
             rows=len(cluster),
             new=sum(row in new for row in cluster.rows.tolist()),
             changed=sum(row in changed for row in cluster.rows.tolist()),
-            before=None if then is None else _alike(cluster.phrase, then),
+            before=_seen(cluster, pairing, then, earlier),
         )
         for cluster in find_clusters(after.run).found
     ]
 
 
+def _seen(
+    cluster: Cluster, pairing: Pairing, then: Sequence[str] | None, earlier: Sequence[Cluster] | None
+) -> bool | None:
+    """Whether a group stood out before: by its phrase, or where it has none by its rows; None where nobody knows."""
+    if then is None or (not cluster.phrase and "" in then and earlier is None):
+        return None
+    if cluster.phrase:
+        return _alike(cluster.phrase, then)
+    inside = set(cluster.rows.tolist())
+    own = {pair.before for pair in pairing.kept if pair.after in inside}
+    return any(2 * len(own & set(group.rows.tolist())) >= len(cluster) for group in earlier or [] if not group.phrase)
+
+
 def _alike(phrase: str, others: Sequence[str]) -> bool:
-    """Whether one of the others is the phrase, a part of it, or holds it: a phrase grows by its neighbors' words."""
-    own = _spaced(phrase)
-    return any(own in _spaced(other) or _spaced(other) in own for other in others)
+    """Whether one of the others is the phrase or, with half of its words or more, a part of it, or holds it: a phrase
+    grows by its neighbors' words.
+    """
+    own = words_of(phrase)
+    return any(_part(own, words) or _part(words, own) for words in map(words_of, filter(None, others)))
 
 
-def _spaced(phrase: str) -> str:
-    return " " + " ".join(words_of(phrase)) + " "
+def _part(some: Sequence[str], all_of: Sequence[str]) -> bool:
+    return 2 * len(some) >= len(all_of) and f" {' '.join(some)} " in f" {' '.join(all_of)} "
 
 
 def _notes(before: Version, after: Version) -> list[str]:

@@ -39,9 +39,10 @@ def as_cyclonedx(evidence: Evidence) -> str:
         from cyclonedx.output.json import JsonV1Dot7
     except ImportError as error:
         raise ConfigError("cyclonedx: the library is not installed; pip install 'byorn[bom]'") from error
-    facts = evidence.provenance
+    told = "\n".join(f"{name}={value}" for name, value in evidence.provenance.items())
+    told = told.encode("utf-8", "backslashreplace").decode()
     bom = Bom(
-        serial_number=uuid.uuid5(NAMESPACE, "\n".join(f"{name}={value}" for name, value in facts.items())),
+        serial_number=uuid.uuid5(NAMESPACE, told),
         metadata=BomMetaData(timestamp=_written(evidence.run.folder)),
         components=[_data(evidence), _model(evidence)],
     )

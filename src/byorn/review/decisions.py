@@ -1,7 +1,7 @@
 """The decisions of a run: stored at once, and never half.
 
-First the log is on the disk, then the column in `flags.parquet` changes. A kill between the two is noticed at the next
-start: the flags are older than the log then, and its last decisions are put into them.
+First the log is on the disk, then the column in `flags.parquet` changes, then `reviews.entered` says how much of the
+log is in it. A kill between is noticed at the next start, and the last decisions of the log are put into the flags.
 """
 
 import getpass
@@ -14,9 +14,11 @@ from typing import IO
 
 from byorn.flagging.table import REVIEWS, Flags, read_flags, read_reviews, write_reviews
 from byorn.review.log import LOG, Decision, append, read_log
+from byorn.runs.atomic import atomic_path
 from byorn.runs.narrate import say
 
 FLAGS = "flags.parquet"
+ENTERED = "reviews.entered"
 Key = tuple[str, int]
 
 
@@ -87,18 +89,29 @@ class Decisions:
         for decision in made:
             self.words[self._places[decision.key]] = decision.review
         write_reviews(self.folder / FLAGS, self.words)
+        with atomic_path(self.folder / ENTERED) as partial:
+            partial.write_text(str((self.folder / LOG).stat().st_size))
 
     def _finish_what_was_killed(self) -> None:
-        """Put the last decisions of the log into flags that are older: a kill came between."""
-        log = self.folder / LOG
-        if not self.log or (self.folder / FLAGS).stat().st_mtime_ns >= log.stat().st_mtime_ns:
+        """Put the last decisions of the log into flags that lack them: a kill came between."""
+        if not self.log or self._all_entered():
             return
-        last = [decision for decision in self.log if decision.when == self.log[-1].when]
-        lost = [one for one in last if (place := self.place(one.key)) is not None and self.words[place] == one.was]
+        with _alone(self.folder):
+            if self._all_entered():  # by another process meanwhile
+                return
+            self.words, self.log = read_reviews(self.folder / FLAGS), read_log(self.folder / LOG)
+            last = [decision for decision in self.log if decision.when == self.log[-1].when]
+            lost = [one for one in last if (place := self.place(one.key)) is not None and self.words[place] == one.was]
+            self._enter(lost)
         if lost:
-            with _alone(self.folder):
-                self._enter(lost)
             say(f"{len(lost)} decision(s) of the log were not in {self.folder / FLAGS} yet; they are now")
+
+    def _all_entered(self) -> bool:
+        """Whether the flags have everything of the log; in a folder that is older than `ENTERED` their times tell."""
+        log, entered = self.folder / LOG, self.folder / ENTERED
+        if entered.is_file():
+            return entered.read_text() == str(log.stat().st_size)
+        return (self.folder / FLAGS).stat().st_mtime_ns >= log.stat().st_mtime_ns
 
 
 def account() -> str:

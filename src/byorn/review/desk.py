@@ -137,8 +137,9 @@ class Desk:
         with self._lock:
             if not self._steps:
                 return None
-            number, was = self._steps.pop()
+            number, was = self._steps[-1]
             self.decisions.decide({number: Verdict(was, UNDO)})
+            self._steps.pop()
             return number
 
 

@@ -7,6 +7,7 @@ of id and turn that begins with a letter: ids such as 0012 or 1e5 come back from
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ COLUMNS = (
 LONGEST = 2000
 """Characters of an instruction or response; a spreadsheet takes 32,767 in a cell, and shows far fewer."""
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+_NEXT_CELL = r"([;|\t\r\n]\s*)"
+_FORMULA = r"(?=['=+\-@])"
+"""What a spreadsheet of another language may take for the end of a cell, and the beginning of a formula."""
 
 
 def export_sheet(
@@ -45,7 +49,10 @@ def export_sheet(
     order = review_order(flags, words, scores)
     chosen = [row for row in order if everything or (flags.flagged[row] and words[row] == "auto")]
     try:
-        with atomic_path(path) as partial, partial.open("w", encoding="utf-8-sig", newline="") as file:
+        with (
+            atomic_path(path) as partial,
+            partial.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             writer.writerows(_cells(rows[row], scores[row], bool(flags.flagged[row]), words[row]) for row in chosen)
@@ -72,12 +79,13 @@ def _clipped(text: str) -> str:
 
 def guarded(text: str) -> str:
     """The text as a cell that no spreadsheet computes."""
+    text = re.sub(_NEXT_CELL + _FORMULA, r"\1'", text)
     return f"'{text}" if text.startswith(_DANGEROUS) else text
 
 
 def unguarded(cell: str) -> str:
     """The text that `guarded` made a cell of."""
-    return cell.removeprefix("'")
+    return re.sub(f"{_NEXT_CELL}'{_FORMULA}", r"\1", cell.removeprefix("'"))
 
 
 def key_of(key: tuple[str, int]) -> str:

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from byorn.data.inside import name_inside
 from byorn.data.records import read_json
 from byorn.data.tables import saved_files, sound_batches
 from byorn.rewriting.edit import Edit, Edits, Job
@@ -70,7 +71,7 @@ def _rewrite_files(job: Job, folder: Path, keep: bool) -> None:
         with pa.OSFile(str(file)) as stream:
             plain = pa.ipc.open_stream(stream).schema
         schema = marked_schema(plain, job.edits) if keep else plain
-        target = folder / file.relative_to(job.source)
+        target = folder / name_inside(file, job.source)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as partial, pa.ipc.new_stream(str(partial), schema) as writer:
             for batch in sound_batches(file):

@@ -16,14 +16,18 @@ _DECODER = json.JSONDecoder()
 
 
 def rewrite_lines(job: Job) -> None:
-    """A file of one JSON object a line; lines without a record are left as they are."""
+    """A file of one JSON object a line; lines without a record are left as they are, but where records are taken out of
+    a file that is told from JSON by its first lines.
+    """
+    removed = not all(edit.keep for edit in job.edits.values())
+    blank = not removed or job.source.suffix.lower() in (".jsonl", ".ndjson")
     for path, keep in job.wanted():
         path.parent.mkdir(parents=True, exist_ok=True)
         with job.source.open("rb") as lines, atomic_path(path) as partial, partial.open("wb") as out:
             for number, line in enumerate(lines):
                 if job.goes(number, keep):
                     out.write(_line(line, job, job.edits[number]))
-                elif keep and not line.strip():
+                elif keep and blank and not line.strip():
                     out.write(line)
 
 

@@ -86,6 +86,12 @@ def write_config(folder: Path, settings: dict[str, Any]) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def holds_other_than(folder: Path, command: str) -> bool:
+    """Whether a folder holds anything that a command did not begin; rejects alone may be of one that was refused."""
+    content = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return bool(content - {"rejects.jsonl"}) and (read_config(folder) or {}).get("command") != command
+
+
 def read_config(folder: Path) -> dict[str, Any] | None:
     """The settings in `config.yaml`, none without the file; None where it is damaged."""
     import yaml

@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
 from byorn.models.generate import Generated
 from byorn.runs.folder import write_json
 from byorn.training.checkpoints import AHEAD
@@ -30,7 +32,7 @@ Upcoming = Callable[[int], Mapping[int, Sequence[Record]]]
 _Key = tuple[str, int]
 
 
-class Blocks:
+class Blocks(TrainerCallback):
     """A response source that asks another one for a block at a time.
 
     A row that comes twice in a block is answered once. What was not foreseen, as after a resume that skips no data, is
@@ -54,6 +56,12 @@ class Blocks:
             self._sample(model, [row for later in block.values() for row in later], step)
         self._sample(model, [row for row in rows if _key(row) not in self._responses], step)
         return [self._responses[_key(row)] for row in rows]
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        if not state.global_step:  # a new run, perhaps the second of this trainer
+            self._steps, self._responses = (), {}
 
     def age(self, step: int) -> int:
         """Optimizer steps since the responses of a step were sampled."""

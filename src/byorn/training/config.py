@@ -50,6 +50,11 @@ class ByornConfig(ByornSettings, SFTConfig):
         )
         for name in ("packing", "padding_free"):
             _require(not getattr(self, name), f"{name}: not possible where rows have images; leave it out")
+        _require(
+            self.completion_only_loss is not False,
+            "completion_only_loss: false would teach prompts too, and flagged responses of earlier turns with them; "
+            "leave it out",
+        )
         _require(self.pad_to_multiple_of is None, "pad_to_multiple_of: TRL cannot do it for these rows; leave it out")
         _require_trackers(self.report_to)
         if self.push_to_hub:

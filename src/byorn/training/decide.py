@@ -1,6 +1,8 @@
 """Whose response is replaced: what the flags, a column or a fresh scan say about the rows of a trainer."""
 
+import json
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,3 +71,12 @@ def _require_same_rows(flags: Flags, dataset: "Dataset") -> None:
         raise MismatchError(
             f"flags: {len(flags)} decisions for {len(dataset)} rows; run `byorn scan` on this data again"
         )
+
+
+def decisions_of(dataset: "Dataset", flagged: np.ndarray) -> str:
+    """A digest of which rows are learned, and whose responses are replaced."""
+    digest = blake2b(np.packbits(flagged).tobytes() + str(len(flagged)).encode(), digest_size=16)
+    for name in ("id", "turn"):
+        if name in dataset.column_names:
+            digest.update(json.dumps(list(dataset[name])).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

@@ -5,7 +5,6 @@ language model's checkpoints have one; the patches of the tower are among them. 
 and backward, for a gradient that nobody reads.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,9 +22,6 @@ class FrozenTower(TrainerCallback):
     the same, to the last bit.
     """
 
-    def __init__(self) -> None:
-        self._restore: Callable[[], None] = lambda: None
-
     def on_train_begin(
         self,
         args: TrainingArguments,
@@ -35,16 +31,23 @@ class FrozenTower(TrainerCallback):
         **kwargs: object,
     ) -> None:
         tower = _tower(model)
-        if tower is None or any(weight.requires_grad for weight in tower.parameters()):
+        if tower is None:
             return
-        before = tower.__dict__.get("forward")  # of the instance, as Accelerate's hooks leave one
-        tower.forward = torch.no_grad()(tower.forward)
-        self._restore = lambda: _put_back(tower, before)
+        _put_back(tower)  # a training that was interrupted has left it frozen
+        if not any(weight.requires_grad for weight in tower.parameters()):
+            before = tower.__dict__.get("forward")  # of the instance, as Accelerate's hooks leave one
+            tower.forward = torch.no_grad()(tower.forward)
+            tower.forward.before = before
 
     def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: "PeftModel | None" = None,
+        **kwargs: object,
     ) -> None:
-        self._restore()
+        _put_back(_tower(model))
 
 
 def _tower(model: Any) -> Any:
@@ -55,7 +58,9 @@ def _tower(model: Any) -> Any:
     return name and without_adapter(model).get_submodule(name)
 
 
-def _put_back(tower: Any, before: Any) -> None:
-    del tower.forward
-    if before is not None:
-        tower.forward = before
+def _put_back(tower: Any) -> None:
+    frozen: Any = tower.__dict__.get("forward") if tower is not None else None
+    if hasattr(frozen, "before"):
+        del tower.forward
+        if frozen.before is not None:
+            tower.forward = frozen.before

@@ -5,7 +5,7 @@ average, or go on from a checkpoint whose optimizer steps had another size.
 import logging
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
@@ -55,28 +55,36 @@ def use_one_gpu(args: TrainingArguments) -> None:
 
 
 class SameSteps(TrainerCallback, ExportableState):
-    """Keeps with every checkpoint how many rows an optimizer step has, and refuses to go on with another number.
+    """Keeps with every checkpoint how many rows an optimizer step has, and what was decided about which rows, and
+    refuses to go on with others.
 
-    With another number the order of rows would be another one, and those to skip would not be those that were seen. The
-    same number from other processes and batches goes on with the same steps (dropout draws differ).
+    The order of rows would be another one, and those to skip would not be those that were seen; a row that somebody
+    dropped meanwhile would have been learned. The same number from other processes and batches goes on with the same
+    steps (dropout draws differ).
     """
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, decisions: str) -> None:
         self.rows = rows
+        self.decisions = decisions
 
-    def state(self) -> dict[str, dict[str, int]]:
-        return {"args": {"rows": self.rows}, "attributes": {}}
+    def state(self) -> dict[str, dict[str, int | str]]:
+        return {"args": {"rows": self.rows, "decisions": self.decisions}, "attributes": {}}
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        kept = cast("dict[str, dict[str, dict[str, int]]]", state.stateful_callbacks)  # a list only while it is made
-        before = kept.get(type(self).__name__, self.state())["args"]["rows"]
+        kept = cast("dict[str, dict[str, dict[str, Any]]]", state.stateful_callbacks)  # a list only while it is made
+        before = kept.get(type(self).__name__, self.state())["args"]
         now = rows_a_step(args)
-        if before != now:
+        if before["rows"] != now:
             raise MismatchError(
-                f"checkpoint: made with {before} rows an optimizer step, now {now} (batch size x processes x "
+                f"checkpoint: made with {before['rows']} rows an optimizer step, now {now} (batch size x processes x "
                 "accumulation); keep the product, or start anew in another folder"
+            )
+        if before.get("decisions", self.decisions) != self.decisions:
+            raise MismatchError(
+                "checkpoint: made with other flags or decisions about the rows, so what it has learned is not what "
+                "should be learned now; put them back, or start anew in another folder"
             )
 
 

@@ -155,7 +155,7 @@ def learned_length_limit(
     """
     import numpy as np
 
-    chosen = responses[:: max(1, len(responses) // sample)][:sample]
+    chosen = responses[:: max(1, -(-len(responses) // sample))]
     if not chosen:
         return ceiling
     lengths = [len(ids) for ids in processor.tokenizer(list(chosen), add_special_tokens=False)["input_ids"]]

@@ -59,15 +59,18 @@ class GroupedSampler(Sampler[int]):
 
     def block(self, step: int, size: int) -> dict[int, list[int]]:
         """The flagged steps from `step` to the end of its block, with their rows; a block is `size` flagged steps of an
-        epoch, counted from its first.
+        epoch, counted from its first. None where `step` is no flagged one: after a resume that skips no data, steps
+        have other rows than those of their number.
 
         Args:
-            step: Of the epoch, a flagged one.
+            step: Of the epoch.
             size: K.
         """
         kind = set(self.kinds[True])
         flagged = {at: group for at, group in enumerate(self.groups()) if group[0] in kind}
         steps = list(flagged)
+        if step not in flagged:
+            return {}
         place = steps.index(step)
         return {at: flagged[at] for at in steps[place : place - place % size + size]}
 

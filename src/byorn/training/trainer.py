@@ -36,13 +36,14 @@ from byorn.training.card import facts_of, write_card
 from byorn.training.collator import REPLACED, Batch, Record, ReplacingCollator
 from byorn.training.completion import Completer
 from byorn.training.config import ByornConfig, output_folder
-from byorn.training.decide import decide
+from byorn.training.decide import decide, decisions_of
 from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept, written
 from byorn.training.finite import FiniteGradients, require_finite_weights
 from byorn.training.frozen import FrozenTower
 from byorn.training.processes import SameSteps, rows_a_step
 from byorn.training.progress import show_progress
 from byorn.training.push import push_trained
+from byorn.training.replaceable import require_replaceable
 from byorn.training.responses import IGNORE, ResponseSource, draw, ema_source
 from byorn.training.rows import as_eval_rows, as_rows
 from byorn.training.sampler import EpochCallback, GroupedSampler
@@ -131,13 +132,15 @@ class ByornTrainer(SFTTrainer):
         keep_differentiable(self.model)
         require_trainable(self)
         show_progress(self)
-        for callback in (SameSteps(rows_a_step(args)), self.tally, FiniteGradients(), FrozenTower()):
-            self.add_callback(callback)
         self._decide(flags)
         if args.replacement == "drop":
             self._keep(~self.flagged)
             self.flagged = self.flagged[~self.flagged]
+        same = SameSteps(rows_a_step(args), decisions_of(self.train_dataset, self.flagged))
+        for callback in (same, self.tally, FiniteGradients(), FrozenTower()):
+            self.add_callback(callback)
         if self.flagged.any():
+            require_replaceable(self)
             self._prepare_replacement(args, source)
 
     def _decide(self, flags: Flags | None) -> None:
@@ -171,6 +174,7 @@ class ByornTrainer(SFTTrainer):
         self.source = source or ema_source(self.processing_class, args, trusted)
         if args.response_block > 1:
             self.source = self.blocks = Blocks(self.source, partial(upcoming, self, self.sampler))
+            self.add_callback(self.blocks)
             self._kept.append(self.blocks)
 
     def _grouped_sampler(self, args: ByornConfig) -> GroupedSampler:
