@@ -119,3 +119,15 @@ def test_long_names_stay_within_their_limit(name, tmp_path):
     found = [row.id for row in load_rows(tmp_path / "rows.json", notify=lambda line: None).rows]
     assert len(set(found)) == 2
     assert max(map(len, found)) <= 512
+
+
+def test_what_the_next_reader_cannot_use_is_said(place, tmp_path, capsys):
+    """Images that are named by where they are on this machine are not in the new folder under that name."""
+    pictures(tmp_path)
+    rows = [sharegpt(number, str(tmp_path / f"images/{number}.png")) for number in range(8)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    assert scan(place, tmp_path / "rows.json", tmp_path / "scan") == 0
+    assert rewrite(place, tmp_path / "scan", tmp_path / "clean", "drop") == 0
+    assert "warning: the data set cannot be read again from" in capsys.readouterr().err
+    assert rewrite(place, tmp_path / "scan", tmp_path / "left", "drop", "--images", "leave") == 0
+    assert "warning" not in capsys.readouterr().err

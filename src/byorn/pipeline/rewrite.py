@@ -22,6 +22,7 @@ from byorn.data.sources import DataFile
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError, DataError
 from byorn.models.spec import ModelSpec
+from byorn.pipeline.read_back import read_back
 from byorn.pipeline.resample import resample
 from byorn.pipeline.rewritten import DATA, QUARANTINE, Rewritten, tell
 from byorn.pipeline.scanned import Scanned, open_scanned, require_files, require_scanned
@@ -215,6 +216,8 @@ def _write(
     )
     write_json(out / SUMMARY, _provenance(scanned, data, out, spec, jobs, result))
     tell(result, out)
+    if not inside:
+        read_back(data, out / DATA, images_left=spec.images == "leave")
     return result
 
 
