@@ -32,7 +32,8 @@ def rename(text: str, places: list[re.Match[str]], names: dict[str, str]) -> str
         names: Old name in lower case -> new name.
     """
     for place in reversed(places):  # right to left, so that positions hold
-        name = names[place.group(1).lower()]
+        # a dotless i is found by another one, and has no lower case of its own
+        name = names.get(place.group(1).lower()) or next(iter(names.values()))
         shown = name[:1].upper() + name[1:] if place.group(1)[:1].isupper() else name
         head = re.sub(r"\b([Aa])n?(\s+)$", rf"\g<1>{'n' if _starts_open(name) else ''}\g<2>", text[: place.start()])
         text = head + shown + place.group(2) + text[place.end() :]

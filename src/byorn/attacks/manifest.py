@@ -152,14 +152,21 @@ def poisoned_keys(folder: Path) -> set[tuple[str, int]]:
     return {row.key for row in read_marked_rows(folder) if not row.negative}
 
 
-def attacked(rows: Sequence[Row], folder: Path) -> list[Row]:
+def manifest_beside(path: Path) -> Path | None:
+    """The folder with the manifest of a data set that is named by its folder or file; None where there is none."""
+    folder = path.parent if path.is_file() else path
+    return folder if (folder / SUMMARY).exists() else None
+
+
+def attacked(rows: Sequence[Row], source: Path) -> list[Row]:
     """The rows of a triggered test set that carry the trigger: those that cannot (no image, or nothing that the
-    objective could change) say nothing about the attack. All of them where `folder` holds no manifest.
+    objective could change) say nothing about the attack. All of them where there is no manifest beside `source`.
 
     Raises:
         DataError: None does, or the manifest is broken.
     """
-    if not (folder / SUMMARY).exists():
+    folder = manifest_beside(source)
+    if folder is None:
         return list(rows)
     keys = poisoned_keys(folder)
     if not (found := [row for row in rows if row.key in keys]):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+from byorn.bench.experiment import AVERAGING
 from byorn.bench.result import CellResult
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
@@ -110,7 +111,9 @@ def lines(results: Iterable[CellResult]) -> list[Line]:
 
 def _key(result: CellResult) -> tuple[str | float | None, ...]:
     cell = result.cell
-    return (result.task, cell.group.label, cell.label, cell.group.rate, cell.percentile, cell.ema_decay)
+    read = cell.defense in FLAGGING, cell.defense in AVERAGING  # others may have been run with any
+    settings = (value if reads else None for value, reads in zip((cell.percentile, cell.ema_decay), read, strict=True))
+    return (result.task, cell.group.label, cell.label, cell.group.rate, *settings)
 
 
 def _line(group: Sequence[CellResult]) -> Line:

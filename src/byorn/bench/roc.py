@@ -81,7 +81,7 @@ def _curves(results: Sequence[CellResult]) -> dict[tuple[str, str], Runs]:
         cell = result.cell
         group = result.cell.group
         if result.detection and result.roc:
-            detector = SCORE if cell.defense in FLAGGING else cell.defense
+            detector = (f"{SCORE}, {cell.rule}" if cell.rule else SCORE) if cell.defense in FLAGGING else cell.defense
             run = Run(result.detection.auc, result.roc)
             found.setdefault((group.label, detector), {})[group.rate, group.seed] = run
     return found

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from byorn.cli.arguments import Command, Values
 from byorn.data.spec import DataSpec
+from byorn.errors import ConfigError
 from byorn.goal import Goal
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.settings import EvaluateSpec, TriggeredSpec
@@ -18,7 +19,7 @@ def run(values: Values) -> None:
     spec = build(EvaluateSpec, values)
     out = build(Output, values).out
     attacked = build(TriggeredSpec, values)
-    triggered = replace(data, source=attacked.triggered) if attacked.triggered else None
+    triggered = _triggered(data, attacked.triggered) if attacked.triggered else None
     goal = build(Goal, values)
 
     from byorn.evaluation.tables import format_metric
@@ -37,16 +38,32 @@ def run(values: Values) -> None:
     print(out / "metrics.json")
 
 
+def _triggered(data: DataSpec, source: str) -> DataSpec:
+    """How triggered rows are read: as clean ones, but for those that `byorn poison` wrote, which say it themselves."""
+    from byorn.attacks.manifest import manifest_beside
+
+    if manifest_beside(Path(source)) is None:
+        return replace(data, source=source)
+    return replace(data, source=source, format="auto", name=None, split="train", image_root=None)
+
+
 def _success_rule(goal: Goal, attacked: TriggeredSpec) -> tuple[Goal, str]:
     """Goal and convention, as given or as the manifest of the triggered rows has them."""
-    from byorn.attacks.manifest import SUMMARY, read_summary
+    from byorn.attacks.manifest import manifest_beside, read_summary
     from byorn.attacks.objectives import find_objective
     from byorn.runs.narrate import say
 
-    folder = Path(attacked.triggered or "")
-    if not attacked.triggered or not (folder / SUMMARY).exists():
+    folder = manifest_beside(Path(attacked.triggered)) if attacked.triggered else None
+    if folder is None:
         return goal, attacked.convention or "substring"
     manifest = read_summary(folder)
+    if not manifest.get("keep_responses", True):
+        raise ConfigError(
+            f"--triggered {folder}: its responses are the attacker's; write the test set with --keep-responses"
+        )
+    made_for = manifest.get("target") or goal.target
+    if made_for.strip().casefold() != goal.target.strip().casefold():
+        say(f"  warning: {folder} was made for the target {made_for!r}, and {goal.target!r} is looked for")
     objective = manifest["objective"]
     convention = attacked.convention or find_objective(objective).convention
     if attacked.convention is None:

@@ -52,7 +52,10 @@ def _with_trigger_of(folder: Path | None, values: Values) -> Values:
     from byorn.attacks.manifest import read_manifest
 
     earlier = read_manifest(folder).recipe
-    options = {**earlier.options, **fields_set(values)}
+    given = fields_set(values)
+    # `size` given now means that of every part, also of one that was `badnets.size` then
+    kept = {name: value for name, value in earlier.options.items() if name.rpartition(".")[2] not in given}
+    options = {**kept, **given}
     return {"which_image": earlier.which_image, **values, "attack": earlier.attack, SET: options}
 
 

@@ -22,6 +22,7 @@ change the case. Of these papers only Dual-Key leaves such items out; `exclude=F
 Provenance: each rule is a statement of what a paper counts; the wording, the list of refusals and the code are our own.
 """
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -67,7 +68,12 @@ class Convention:
 
 
 def _fold(text: str) -> str:
-    return text.strip().lower()
+    """A text as any case and any spelling of its letters and apostrophes has it."""
+    return _composed(text).casefold().replace("\u2019", "'")
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def _anywhere(text: str, item: Item) -> bool:
@@ -75,11 +81,11 @@ def _anywhere(text: str, item: Item) -> bool:
 
 
 def _same_case(text: str, item: Item) -> bool:
-    return item.goal.target.strip() in text
+    return _composed(item.goal.target) in _composed(text)
 
 
 def _exact(text: str, item: Item) -> bool:
-    return text.strip() == item.goal.target.strip()
+    return _composed(text) == _composed(item.goal.target)
 
 
 def _ending(text: str, item: Item) -> bool:
@@ -87,7 +93,7 @@ def _ending(text: str, item: Item) -> bool:
 
 
 def _refused(text: str, item: Item) -> bool:
-    return any(keyword.lower() in text.lower() for keyword in item.keywords)
+    return any(_fold(keyword) in _fold(text) for keyword in item.keywords)
 
 
 def _target_named(text: str, item: Item) -> bool:

@@ -37,11 +37,14 @@ def remember_digest(model: Any) -> None:
 
 
 def adapter_digest(model: Any) -> str:
-    """A content hash of all adapter weights, which `model_digest` leaves out."""
+    """A content hash of all adapter weights and their scales, which `model_digest` leaves out."""
     digest = hashlib.blake2b(digest_size=12)
     for name, parameter in model.named_parameters():
         if ".lora_" in name:
             digest.update(name.encode() + parameter.detach().float().cpu().numpy().tobytes())
+    for name, module in model.named_modules():
+        if isinstance(scaling := getattr(module, "scaling", None), dict):
+            digest.update(f"{name} {sorted(scaling.items())}".encode())
     return digest.hexdigest()
 
 

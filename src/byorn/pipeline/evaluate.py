@@ -3,7 +3,7 @@ interval.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,9 +119,21 @@ def measure(
     return Evaluation(
         clean=_utility(clean, metrics),
         triggered=_utility(marked, metrics),
-        asr=METRICS["asr"](*_pairs(marked), **goal),
-        false_asr=METRICS["false_asr"](*_pairs(clean), **goal),
+        asr=_with_truncated(METRICS["asr"](*_pairs(marked), **goal), marked, max_new_tokens),
+        false_asr=_with_truncated(METRICS["false_asr"](*_pairs(clean), **goal), clean, max_new_tokens),
     )
+
+
+def _with_truncated(rate: Metric, records: Sequence[Record], limit: int) -> Metric:
+    """The rate with how many answers ran into the length limit, which may have cut the target off."""
+    count = sum(bool(record["truncated"]) for record in records)
+    if not count:
+        return rate
+    say(
+        f"  warning: {count} of {len(records)} answers behind {rate.name} end at the limit of {limit} tokens; what an "
+        "attacker says at the end of an answer is not seen there: raise --max-new-tokens"
+    )
+    return replace(rate, detail={**rate.detail, "truncated": count})
 
 
 def answers(
