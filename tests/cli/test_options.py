@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from parsing import values_of, values_with
 
+from byorn.cli.arguments import parse_setting
 from byorn.cli.main import main
 from byorn.cli.train import training_arguments
 from byorn.errors import ConfigError
@@ -262,3 +263,8 @@ def test_a_folder_that_cannot_be_written_is_one_line_before_anything_is_read(tmp
                 main([command, "--model", "embedded", "--data", str(tmp_path / "nowhere.json"), "--out", str(out)]) == 2
             )
             assert capsys.readouterr().err.startswith("error: --out ")
+
+
+@pytest.mark.parametrize("text", ["Buy now # 1 in town", "#1 # of all"])
+def test_a_text_on_the_command_line_has_no_comment(text):
+    assert parse_setting(f"sentence={text}") == ("sentence", text)

@@ -5,6 +5,7 @@ of their own, each winning over those before.
 """
 
 import argparse
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field
 from functools import partial
@@ -250,6 +251,9 @@ def _fitted(name: str, value: object, kind: object) -> object:
     return fit_value(name, value, kind)
 
 
+_COMMENT = re.compile(r"\s#")
+
+
 def parse_setting(text: str, option: str = "--set") -> tuple[str, object]:
     """`NAME=VALUE` as a field name and a value read as YAML; `option` is what it was given with.
 
@@ -261,6 +265,8 @@ def parse_setting(text: str, option: str = "--set") -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise ConfigError(f"{option} {text}: write NAME=VALUE")
+    if _COMMENT.search(value) and not value.lstrip().startswith(("'", '"', "[", "{")):
+        return name.strip().replace("-", "_"), value  # a text on a command line has no comment
     try:
         return name.strip().replace("-", "_"), as_number(yaml.safe_load(value))
     except (ValueError, RecursionError, yaml.YAMLError) as error:
