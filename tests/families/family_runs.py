@@ -1,5 +1,7 @@
 """A training run of two optimizer steps on any family."""
 
+from dataclasses import replace
+
 from family_cases import family_of
 
 from byorn.data.dataset import to_dataset
@@ -13,7 +15,8 @@ GROUP = 2
 def trainer_of(name, folder, **changes):
     """Four rows, the first two clean, in groups of two: a clean step, then a flagged one."""
     family = family_of(name)
-    rows = to_dataset((family.rows * 2)[: 2 * GROUP], [False, False, True, True])
+    twice = [replace(row, id=f"{row.id} {at}") for at, row in enumerate(family.rows * 2)]
+    rows = to_dataset(twice[: 2 * GROUP], [False, False, True, True])
     settings = {
         "use_cpu": True, "bf16": False, "report_to": "none", "disable_tqdm": True, "logging_steps": 1,
         "learning_rate": 0.05,
