@@ -38,7 +38,8 @@ EACH = 0.05
 """p-value at most, of each of several statistics that are looked at as one."""
 FEW_PHRASES = 12
 TESTS = 2
-_SMALLEST = 1e-300
+LEAST_P = 1e-300
+"""What a p-value counts as at least, for its logarithm and its normal quantile."""
 _QUARTILES = 1.349  # between the quartiles of a standard normal distribution
 
 
@@ -98,7 +99,7 @@ def combined(found: Sequence[Enrichment], null: np.ndarray) -> np.ndarray:
         return np.asarray(p_values[0])
     pairs = [_correlation(one.means[null], other.means[null]) for one, other in combinations(found, 2)]
     scale = np.sqrt(len(found) + 2 * sum(pairs))
-    together = norm.sf(norm.isf(np.clip(p_values, _SMALLEST, 1 - 1e-9)).sum(axis=0) / scale)
+    together = norm.sf(norm.isf(np.clip(p_values, LEAST_P, 1 - 1e-9)).sum(axis=0) / scale)
     return np.asarray(np.where((p_values <= EACH).all(axis=0), together, 1.0))
 
 
@@ -118,11 +119,11 @@ def enrichment(phrases: Phrases, ranks: np.ndarray, kinds: np.ndarray) -> Enrich
         ranks: Of the rows, see `ranks_of`.
         kinds: int array [n], from 0; below 0 for rows that are not compared.
     """
-    sizes = np.bincount(kinds[ranks > 0], minlength=int(kinds.max(initial=0)) + 1)
-    held = phrases.counts(ranks > 0, kinds, len(sizes))
+    known = ranks > 0
+    sizes = np.bincount(kinds[known], minlength=int(kinds.max(initial=0)) + 1)
+    held = phrases.counts(known, kinds, len(sizes))
     supports = held.sum(axis=1)
     exponential = np.zeros(len(ranks))
-    known = ranks > 0
     exponential[known] = -np.log1p(-(ranks[known] - 0.5) / sizes[kinds[known]])
     return Enrichment(
         means=phrases.means(exponential) * phrases.supports / np.maximum(1, supports),

@@ -23,7 +23,7 @@ import numpy as np
 from byorn.data.row import Row
 from byorn.data.stored import responses_of
 from byorn.patterns.album import Album
-from byorn.phrases.enrichment import combined, enrichment, ranks_of
+from byorn.phrases.enrichment import LEAST_P, combined, enrichment, ranks_of
 from byorn.phrases.groups import Groups, find_groups
 from byorn.phrases.growth import grown
 from byorn.scoring.contrast import contrast_of
@@ -46,7 +46,6 @@ THRESHOLD = float(-np.log10(LEVEL))
 BELOW = THRESHOLD - 1e-6
 """What a row comes to at most that is in no group that stands out."""
 MOST_GROUPS = 16
-LEAST = 1e-300
 _CLIP = 6.0
 
 
@@ -66,7 +65,7 @@ def evidence_of(
     together = _together(groups, placed(values), _kinds(values), _tested(one_style))
     found = np.minimum(BELOW, np.maximum(_alone(values), together))
     for group in groups.found:
-        found[group.rows] = np.maximum(found[group.rows], -np.log10(max(group.p_value, LEAST)))
+        found[group.rows] = np.maximum(found[group.rows], -np.log10(max(group.p_value, LEAST_P)))
     return np.where(np.isfinite(values[ADAPTED]), found, np.nan)
 
 
@@ -140,7 +139,7 @@ def _together(
     for names in tested:
         p_values = combined([found[name] for name in names], null)
         of_rows = np.repeat(p_values, phrases.supports) * groups.tests
-        np.maximum.at(best, phrases.rows, -np.log10(np.maximum(LEAST, of_rows)))
+        np.maximum.at(best, phrases.rows, -np.log10(np.maximum(LEAST_P, of_rows)))
     return best
 
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from byorn.phrases.counting import count_phrases
-from byorn.phrases.enrichment import ranks_of
+from byorn.phrases.enrichment import LEAST_P, ranks_of
 from byorn.phrases.groups import SAMPLE, Group, top_of
 from byorn.phrases.growth import SHARED
 from byorn.phrases.spelling import extended
 
-LEAST = 1e-300
 _APART = 1e-9
 """Between the values of two groups, which may have one p-value."""
 
@@ -37,7 +36,7 @@ def column_of(count: int, clearest: Callable[[np.ndarray], Found | None], most: 
         if found is None:
             break
         members, p_value = found
-        column[members] = -np.log10(max(p_value, LEAST)) - turn * _APART
+        column[members] = -np.log10(max(p_value, LEAST_P)) - turn * _APART
         left[members] = False
     return column
 
