@@ -71,7 +71,7 @@ def test_a_changed_experiment_does_not_reuse_old_results(bench, capsys):
     path = bench / "experiments" / "mine.yaml"
     path.write_text(FILE.replace("max_steps: 1", "max_steps: 2"))
     assert call(bench, "run", "mine") == 2
-    assert "made with arguments=" in capsys.readouterr().err
+    assert "made with arguments.max_steps=1, not 2" in capsys.readouterr().err
     path.write_text(FILE)
 
 

@@ -16,11 +16,11 @@ NOT_KEPT = {"quick"}  # a first look; its cells are some of `main`
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_can_be_read_and_is_described(name: str) -> None:
-    assert read_experiment(FOLDER / f"{name}.yaml").slugs()
+    assert read_experiment(FOLDER / f"{name}.yaml").by_slug()
     assert f"`{name}`" in (ROOT / "docs" / "bench.md").read_text()
 
 
 @pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - NOT_KEPT))
 def test_every_cell_of_an_experiment_has_its_result_and_no_result_is_left_over(name: str) -> None:
     results = {path.stem for path in (ROOT / "benchmarks" / "results" / name).glob("*.json")}
-    assert results == read_experiment(FOLDER / f"{name}.yaml").slugs()
+    assert results == set(read_experiment(FOLDER / f"{name}.yaml").by_slug())

@@ -195,11 +195,21 @@ def test_any_number_of_detectors_and_any_name_can_be_drawn(tmp_path):
 
 
 def test_what_an_earlier_version_of_the_experiment_left_is_named_and_not_averaged_in(tmp_path, capsys):
-    for slug, utility in (("a", 0.5), ("b", 0.9)):
-        (tmp_path / f"{slug}.json").write_text(json.dumps(content(utility=utility)))
-    (line,) = lines(read_results(tmp_path, {"a"}))
+    for slug, utility, seed in (("a", 0.5, 0), ("b", 0.9, 0), ("c", 0.7, 1)):
+        (tmp_path / f"{slug}.json").write_text(json.dumps(result(utility=utility, seed=seed).as_dict()))
+    cell = result().cell
+    (line,) = lines(read_results(tmp_path, {"a": cell, "c": cell}))
     assert (line.utility, line.seeds) == (0.5, 1)
-    assert "b.json: no cell of this experiment, left out" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "b.json: no cell of this experiment, left out" in said
+    assert "c.json: made with group.seed=1, not 0, left out" in said
+
+
+def test_a_percentile_that_the_defense_does_not_read_leaves_a_result_in_the_table(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(result(defense="sft", percentile=0.9).as_dict()))
+    assert lines(read_results(tmp_path, {"a": result(defense="sft", percentile=0.6).cell}))
+    with pytest.raises(DataError, match="no results"):
+        read_results(tmp_path, {"a": result(percentile=0.6).cell})
 
 
 def test_json_has_a_row_for_each_line():

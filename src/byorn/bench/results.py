@@ -2,12 +2,12 @@
 
 import json
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from byorn.bench.experiment import AVERAGING
+from byorn.bench.experiment import AVERAGING, Cell, differences
 from byorn.bench.result import CellResult
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
@@ -72,33 +72,40 @@ class Line:
     peak_megabytes: float
 
 
-def read_results(folder: Path, slugs: Collection[str] | None = None) -> list[CellResult]:
+def read_results(folder: Path, cells: Mapping[str, Cell] | None = None) -> list[CellResult]:
     """The results of an experiment.
 
     Args:
         folder: `results/EXPERIMENT`.
-        slugs: The experiment's cells. A file of another name was left by an earlier version of the experiment: it is
-            named and not read.
+        cells: The experiment's, by slug. A file of another name, or made with other settings, was left by an earlier
+            version of the experiment: it is named and left out.
 
     Raises:
         DataError: There is none, or a file is broken.
     """
     found = sorted(folder.glob("*.json"))
-    paths = [path for path in found if slugs is None or path.stem in slugs]
-    for path in found:
-        if path not in paths:
-            say(f"{path}: no cell of this experiment, left out")
-    if not paths:
+    results = [result for path in found for result in _read_result(path, cells)]
+    if not results:
         raise DataError(f"{folder}: no results; run `byorn bench run {folder.name}` first")
-    results = []
-    for path in paths:
-        try:
-            result = CellResult.from_dict(json.loads(path.read_text(encoding="utf-8")), folder.name)
-            lines([result])  # whatever a table needs is there
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise DataError(f"{path}: no result file ({error}); delete it and run the bench again") from error
-        results += result.by_test()
     return results
+
+
+def _read_result(path: Path, cells: Mapping[str, Cell] | None) -> list[CellResult]:
+    """The result of a file, by test set; none where it is of another experiment than `cells`."""
+    if cells is not None and path.stem not in cells:
+        say(f"{path}: no cell of this experiment, left out")
+        return []
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        result = CellResult.from_dict(content, path.parent.name)
+        lines([result])  # whatever a table needs is there
+        changed = differences(content["cell"], cells[path.stem]) if cells else []
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise DataError(f"{path}: no result file ({error}); delete it and run the bench again") from error
+    if changed:
+        say(f"{path}: {changed[0]}, left out")
+        return []
+    return result.by_test()
 
 
 def lines(results: Iterable[CellResult]) -> list[Line]:

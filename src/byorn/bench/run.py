@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byorn.bench.apart import run_apart
-from byorn.bench.experiment import AVERAGING, Cell, Experiment, Group, plain, without_none
+from byorn.bench.experiment import Cell, Experiment, Group, differences
 from byorn.errors import ConfigError, DataError, MismatchError
-from byorn.pipeline.settings import FLAGGING
 from byorn.plugins import load_plugins
 from byorn.runs.narrate import quiet_libraries, say, seconds, show_any_text
 
@@ -80,7 +79,7 @@ def run_experiments(
 
 def _require_match(experiments: Sequence[Experiment], only: str) -> None:
     """Refuse a pattern that fits no cell at all, whether it has a result or not."""
-    names = [f"{experiment.name}/{slug}" for experiment in experiments for slug in sorted(experiment.slugs())]
+    names = [f"{experiment.name}/{slug}" for experiment in experiments for slug in sorted(experiment.by_slug())]
     if not any(fnmatch(name, only) for name in names):
         near = get_close_matches(only, names, n=1, cutoff=0.3) or names[:1]
         raise ConfigError(f"only: no cell fits {only!r}; a cell is called {near[0]!r}, say")
@@ -123,26 +122,15 @@ def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
         return False
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-        before = read_settings(without_none(result["cell"]))
-        now = read_settings(plain(cell))
+        changed = differences(result["cell"], cell)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: no result file ({error!r}); delete it and run the bench again") from error
-    if changed := sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)):
-        key = changed[0]
-        what = f"made with {key}={before.get(key)!r}, not {now.get(key)!r}"
-        raise MismatchError(f"{path}: {what}; delete it or rename the experiment")
+    if changed:
+        raise MismatchError(f"{path}: {changed[0]}; delete it or rename the experiment")
     known = result.get("plugins", {})
-    if changed := [name for name, digest in plugins.items() if known.get(name, digest) != digest]:
-        raise MismatchError(f"{path}: made with another {changed[0]}; delete it or rename the experiment")
+    if others := [name for name, digest in plugins.items() if known.get(name, digest) != digest]:
+        raise MismatchError(f"{path}: made with another {others[0]}; delete it or rename the experiment")
     return True
-
-
-def read_settings(settings: Mapping[str, object]) -> dict[str, object]:
-    """What the defense of a cell reads: another p does not change plain fine-tuning."""
-    unread = {"rule": FLAGGING, "percentile": FLAGGING, "ema_decay": AVERAGING}
-    return {
-        key: value for key, value in settings.items() if settings["defense"] in unread.get(key, (settings["defense"],))
-    }
 
 
 def run_job(job: Job) -> list[str]:

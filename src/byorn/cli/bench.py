@@ -102,7 +102,7 @@ def _plot(spec: BenchSpec, experiments: "list[Experiment]", form: str) -> None:
 def _results(spec: BenchSpec, experiment: "Experiment") -> "list[CellResult]":
     from byorn.bench.results import read_results
 
-    return read_results(spec.results / experiment.name, experiment.slugs())
+    return read_results(spec.results / experiment.name, experiment.by_slug())
 
 
 COMMAND = Command(
