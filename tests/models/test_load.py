@@ -230,6 +230,18 @@ def test_an_adapter_that_is_not_there_or_does_not_fit_is_refused(processor: Any,
     assert "does not load" in refusal(load_adapter, base, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:Found missing adapter keys:UserWarning")  # all that PEFT does about it
+def test_an_adapter_that_lacks_weights_is_not_taken_for_an_untrained_one(processor: Any, tmp_path: Path) -> None:
+    from peft import get_peft_model
+    from safetensors.torch import load_file, save_file
+
+    get_peft_model(tiny_model(processor=processor), default_lora(tiny_model(), rank=2)).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    foreign = {name.replace("layers.1.", "blocks.1."): weight for name, weight in weights.items()}
+    save_file(foreign, tmp_path / "adapter_model.safetensors")
+    assert "missing adapter keys" in refusal(load_adapter, tiny_model(processor=processor), tmp_path)
+
+
 @pytest.mark.filterwarnings("ignore:Could not find a config file:UserWarning")  # PEFT's, of bases that are only names
 def test_an_adapter_of_another_base_is_named_with_both(
     processor: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +188,7 @@ def load_adapter(model: Any, adapter: str | Path) -> Any:
     """The model with a LoRA adapter on top, in eval mode.
 
     Raises:
-        ModelError: There is no adapter there, or it does not fit the model.
+        ModelError: There is no adapter there, or it does not fit the model, or lacks weights of its layers.
     """
     from peft import PeftModel
 
@@ -195,7 +196,10 @@ def load_adapter(model: Any, adapter: str | Path) -> Any:
         raise ModelError(f"adapter: no adapter_config.json in {str(adapter)!r}; give the folder that training exported")
     mismatch = _other_base(Path(adapter), model)
     try:
-        adapted = PeftModel.from_pretrained(model, str(adapter)).eval()
+        with warnings.catch_warnings():
+            # PEFT warns, and leaves the layers that the file does not name as if nothing had been trained
+            warnings.filterwarnings("error", "Found missing adapter keys")
+            adapted = PeftModel.from_pretrained(model, str(adapter)).eval()
     except Exception as error:  # a foreign folder fails in every way there is
         reason = f"it {mismatch} ({first_line(error)})" if mismatch else first_line(error)
         raise ModelError(f"adapter {str(adapter)!r} does not load onto this model: {reason}") from error
