@@ -41,6 +41,14 @@ def test_only_the_completion_of_a_prompt_and_completion_row_is_scored(save):
     assert (row.turn, row.response) == (1, "two")
 
 
+def test_a_turn_number_names_one_answer_and_never_two(save):
+    one = {"id": "c", "turn": 7, "prompt": "1?", "completion": chat("1?", "one")[1:]}
+    two = {"id": "d", "turn": 7, "prompt": "1?", "completion": chat("1?", "one", "2?", "two")[1:]}
+    rows = load_rows(save([one, two]), turns="all").rows
+    assert [(row.key, row.response) for row in rows] == [(("c", 7), "one"), (("d", 0), "one"), (("d", 1), "two")]
+    assert rows[1].meta == {"turn": 7}
+
+
 def test_a_greeting_before_the_first_question_is_context_not_a_scored_turn(save):
     messages = [{"role": "assistant", "content": "Hello!"}, *chat("1?", "one")]
     [row] = load_rows(save([{"messages": messages}]), turns="all").rows

@@ -61,8 +61,8 @@ def answer(record: Record, texts: Mapping[int, str]) -> dict[str, object]:
     if isinstance(completion, str):
         return {**record, "completion": next(iter(texts.values()), completion)}
     listed = completion if isinstance(completion, list) else [completion]
-    if _written_turn(record) is not None:  # all turns of the row bear its one number, and the last of them is scored
-        answered = answer_turns(listed, {answers_in(listed) - 1: text for text in texts.values()})
+    if _written_turn(record) is not None:  # its one answer, whatever number it bears
+        answered = answer_turns(listed, dict(enumerate(texts.values())))
     else:
         answered = answer_turns(listed, texts, first=answers_in(record.get("prompt")))
     return {**record, "completion": answered if isinstance(completion, list) else answered[0]}
@@ -75,8 +75,12 @@ def _half(value: object, field: str, role: str) -> list[Turn]:
 
 
 def _written_turn(record: Record) -> int | None:
-    """The turn number of a row that has both parts of a key."""
+    """The turn number of a row that has both parts of a key, and one answer to bear it: several rows with one key could
+    not be told apart.
+    """
     turn = record.get("turn")
+    if answers_in(record.get("completion")) > 1:
+        return None
     if not isinstance(turn, int) or isinstance(turn, bool) or not isinstance(record.get("id"), str):
         return None
     return turn if 0 <= turn < MAX_TURN else None
