@@ -110,6 +110,21 @@ def test_a_datasets_directory_gives_encoded_images(tmp_path):
         load_rows(tmp_path / "many", split="test")
 
 
+def test_rows_without_splits_are_not_given_out_as_another_split(save, picture, tmp_path):
+    """Evaluated on `test`, a model would be asked about the rows that it was trained on."""
+    picture("album/a.png")
+    save([{"file_name": "a.png", "caption": "A red box."}], "album/metadata.jsonl")
+    save([{"prompt": "a", "completion": "b"}], "written/rows.jsonl")
+    datasets.Dataset.from_dict({"prompt": ["a"], "completion": ["b"]}).save_to_disk(tmp_path / "saved")
+    for folder in ("album", "written", "saved"):
+        assert len(load_rows(tmp_path / folder).rows) == 1
+        with pytest.raises(DataError, match=f"{folder}: no split 'test', its rows are all there is"):
+            load_rows(tmp_path / folder, split="test")
+    part = datasets.Dataset.from_dict({"prompt": ["a"], "completion": ["b"]}, split="test")
+    part.save_to_disk(tmp_path / "part")
+    assert len(load_rows(tmp_path / "part", split="test").rows) == 1
+
+
 def test_a_table_cannot_point_at_files_elsewhere(tmp_path):
     (tmp_path / "secret.png").write_bytes(png())
     table = {"prompt": ["a", "b"], "completion": ["c", "d"], "image": [None, str(tmp_path / "secret.png")]}

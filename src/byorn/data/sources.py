@@ -22,7 +22,7 @@ from byorn.data.readers.llamafactory import reader_for
 from byorn.data.readers.reader import Reader
 from byorn.data.records import SUFFIXES, NumberedRecords, read_json, read_records
 from byorn.data.row import Origin
-from byorn.data.tables import HubSplit, hub_roots, is_saved, saved_records, saved_split
+from byorn.data.tables import HubSplit, hub_roots, is_saved, require_no_split, saved_records, saved_split
 from byorn.errors import DataError
 from byorn.text import shown
 
@@ -165,10 +165,13 @@ def _open_folder(folder: Path, kind: str, name: str | None, split: str) -> list[
     for inside in (folder / split, folder) if name is None else ():
         for file in ("metadata.jsonl", "metadata.parquet"):
             if _is_file(inside / file):
+                if inside == folder:
+                    require_no_split(folder, split)
                 return [_open_files([inside / file], inside, f"image folder: {file} found")]
     if kind == "imagefolder":
         raise DataError(f"{folder}: no metadata.jsonl; add one with file_name and a text column")
     if name is None and (folder / "rows.jsonl").is_file():
+        require_no_split(folder, split)
         return [_open_files([folder / "rows.jsonl"], folder, "rows.jsonl: rows that Byorn wrote")]
     files = files_of_split(folder, name, split)
     listed = ", ".join(file.relative_to(folder).as_posix() for file in files[:10])

@@ -35,6 +35,8 @@ def saved_split(folder: Path, split: str) -> Path:
         DataError: No such split.
     """
     if not (folder / "dataset_dict.json").is_file():
+        state = read_json(folder / "state.json") if split != "train" else None
+        require_no_split(folder, split, state.get("_split") if isinstance(state, dict) else None)
         return folder
     listed = read_json(folder / "dataset_dict.json")
     splits = listed.get("splits") if isinstance(listed, dict) else None
@@ -42,6 +44,17 @@ def saved_split(folder: Path, split: str) -> Path:
     if split not in known:
         raise DataError(f"{folder}: no split {shown(split)}; use one of {', '.join(name[:60] for name in known[:20])}")
     return folder / split
+
+
+def require_no_split(folder: Path, split: str, own: object = None) -> None:
+    """Refuse a split of a folder without splits: its rows, asked for as `test`, may be those that were trained on.
+    `train`, the default, is what nobody asked for.
+
+    Raises:
+        DataError: It is neither `train` nor the folder's `own`.
+    """
+    if split not in ("train", own):
+        raise DataError(f"{folder}: no split {shown(split)}, its rows are all there is; leave the split out")
 
 
 def saved_records(folder: Path) -> NumberedRecords:
