@@ -185,6 +185,17 @@ def test_cut_weights_are_refused(broken: Path) -> None:
     assert "cannot be loaded" in refusal(load_model, str(broken), device="cpu")
 
 
+def test_weights_that_are_missing_are_not_made_up(broken: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(broken / "model.safetensors")
+    seeing = [name for name in weights if "vision_tower" in name]
+    rest = {name: weight for name, weight in weights.items() if name not in seeing}
+    save_file(rest, broken / "model.safetensors", metadata={"format": "pt"})
+    line = refusal(load_model, str(broken), device="cpu")
+    assert f"{len(seeing)} of its weights are not in the checkpoint (the first: model.vision_tower." in line
+
+
 def test_a_broken_processor_config_is_refused(broken: Path) -> None:
     config = broken / "tokenizer_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "tokenizer_class": "NoSuchTokenizer"}))

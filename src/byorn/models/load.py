@@ -116,7 +116,8 @@ def load_spec(spec: ModelSpec, layout: Layout | None = None) -> Any:
 
     Raises:
         ConfigError: It cannot be sharded so.
-        ModelError: It cannot be loaded so, or it is no image-text-to-text model, or the device is not there.
+        ModelError: It cannot be loaded so, it lacks weights, it is no image-text-to-text model, or the device is not
+            there.
     """
     from transformers import AutoModelForImageTextToText
     from transformers.utils.logging import disable_progress_bar
@@ -127,16 +128,19 @@ def load_spec(spec: ModelSpec, layout: Layout | None = None) -> Any:
     if for_machines():
         disable_progress_bar()
     try:
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+        read: Any = AutoModelForImageTextToText.from_pretrained(
             resolve_model(spec.name),
             dtype=wanted,
             device_map={"": "cpu" if layout else device},  # and not `.to` afterwards, which 8-bit weights refuse
             trust_remote_code=spec.trust_remote_code,
             attn_implementation=spec.attention,
             quantization_config=quantization,
+            output_loading_info=True,
         )
     except Exception as error:  # a foreign folder fails in every way there is: broken tensors, settings of wrong types
         raise ModelError(f"model {spec.name!r} cannot be loaded: {first_line(error)}{_hint(error)}") from error
+    loaded, found = read
+    _require_all(spec.name, sorted(found["missing_keys"]))
     keep_differentiable(loaded)
     if layout:
         kept = "; image features are not kept, as --feature-cache asks" if spec.feature_cache else ""
@@ -145,6 +149,15 @@ def load_spec(spec: ModelSpec, layout: Layout | None = None) -> Any:
     else:
         keep_features(loaded, spec.feature_cache)
     return loaded.eval()
+
+
+def _require_all(model: str, missing: list[str]) -> None:
+    """Refuse a checkpoint without some of the weights: transformers makes up random ones, and goes on."""
+    if missing:
+        raise ModelError(
+            f"model {model!r}: {len(missing)} of its weights are not in the checkpoint (the first: {missing[0]}), and "
+            "random ones would say nothing about the data; load the whole checkpoint, as its config.json describes it"
+        )
 
 
 def choose_dtype(spec: ModelSpec, device: str) -> str:
