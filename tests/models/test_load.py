@@ -153,6 +153,18 @@ def test_a_processor_without_a_chat_template_is_refused(broken: Path) -> None:
     assert "no chat template" in refusal(load_processor, str(broken))
 
 
+def test_a_template_for_plain_texts_does_not_teach_the_model_python_lists(broken: Path) -> None:
+    template = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+    (broken / "chat_template.jinja").write_text(template)
+    assert "its chat template takes plain texts" in refusal(load_processor, str(broken))
+
+
+def test_a_tokenizer_that_cannot_pad_is_refused_before_the_first_batch(broken: Path) -> None:
+    settings = json.loads((broken / "tokenizer_config.json").read_text())
+    (broken / "tokenizer_config.json").write_text(json.dumps({**settings, "pad_token": None}))
+    assert "name one as pad_token" in refusal(load_processor, str(broken))
+
+
 def test_a_language_model_is_refused(tmp_path: Path) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 

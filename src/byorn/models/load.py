@@ -12,6 +12,7 @@ from byorn.models.features import keep_features
 from byorn.models.quantize import keep_differentiable, quantization_config
 from byorn.models.sharding import Layout, shard
 from byorn.models.spec import ModelSpec, require_trust
+from byorn.models.template import prints_blocks
 from byorn.runs.narrate import for_machines, say
 from byorn.text import first_line, shown
 
@@ -41,7 +42,8 @@ def load_processor(model: str, *, trust_remote_code: bool = False, max_pixels: i
     """The processor of a model (tokenizer, image processor, chat template).
 
     Raises:
-        ModelError: There is none, or it has no chat template, or it is a text-only tokenizer.
+        ModelError: There is none, or it is a text-only tokenizer, or it has no padding token, or no chat template for
+            images and texts.
         ConfigError: `trust_remote_code` is neither True nor False, or images are not limited by their pixels.
     """
     from transformers import AutoProcessor, ProcessorMixin
@@ -56,13 +58,28 @@ def load_processor(model: str, *, trust_remote_code: bool = False, max_pixels: i
         raise ModelError(
             f"model {model!r}: it has a tokenizer but no image processor; byorn needs a vision-language model"
         )
+    _require_usable(processor, model)
+    if max_pixels is not None:
+        _limit(processor, max_pixels, model)
+    return processor
+
+
+def _require_usable(processor: "ProcessorMixin", model: str) -> None:
+    """Refuse what would only fail in the first batch, or go wrong in every row without a word."""
     if not processor.chat_template:
         raise ModelError(
             f"model {model!r}: its processor has no chat template; use an instruction-tuned checkpoint, or add one"
         )
-    if max_pixels is not None:
-        _limit(processor, max_pixels, model)
-    return processor
+    if prints_blocks(processor):
+        raise ModelError(
+            f"model {model!r}: its chat template takes plain texts, and would write lists of blocks as Python code; "
+            "give it one for blocks of type image and text (chat_template.jinja)"
+        )
+    if processor.tokenizer.pad_token is None:
+        raise ModelError(
+            f"model {model!r}: its tokenizer has no padding token, without which rows cannot stand side by side; "
+            "name one as pad_token in tokenizer_config.json"
+        )
 
 
 def _limit(processor: "ProcessorMixin", most: int, model: str) -> None:

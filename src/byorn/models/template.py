@@ -20,6 +20,18 @@ def special_tokens(processor: Any) -> set[str]:
     return {token for token in added | set(tokenizer.all_special_tokens) | named if isinstance(token, str) and token}
 
 
+def prints_blocks(processor: Any) -> bool:
+    """Whether the chat template expects plain texts, and writes blocks as Python shows them: `[{'type': 'text', ...`.
+
+    One that refuses the exchange does not; what it refuses in rows is said of each (`limits`).
+    """
+    try:
+        text = processor.apply_chat_template(_EXCHANGE, tokenize=False)
+    except Exception:  # templates raise what they like
+        return False
+    return "'type'" in text or '"type"' in text
+
+
 def missing_end_of_turn(processor: Any) -> str:
     """The end-of-sequence token if the chat template writes nothing after a response, else an empty string.
 
