@@ -199,3 +199,11 @@ def test_pixels_are_upright_rgb_without_metadata():
     turned = decode(jpeg((64, 32), exif=exif))
     assert (turned.size, turned.mode) == ((32, 64), "RGB")
     assert decode(png("blue", mode="P")).getpixel((0, 0)) == (0, 0, 255)
+
+
+def test_a_scan_of_sixteen_bits_is_rejected_and_not_shown_as_white(save, tmp_path):
+    """As RGB its values over 255 are all 255: the model would learn captions of blank images."""
+    Image.linear_gradient("L").convert("I").point(lambda value: value * 257).convert("I;16").save(tmp_path / "xray.png")
+    reject = reject_of(save, "xray.png")
+    assert "gray values of over 8 bits (mode I;16)" in reject.reason
+    assert reject.fix == "scale it to 8 bits"

@@ -17,6 +17,8 @@ from byorn.text import first_line
 MAX_PIXELS = 64_000_000
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 _ORIENTATION = 0x0112
+# Modes of more than 8 bits, of which RGB keeps 0 to 255 and clips the rest: a scan of 16 bits would be white.
+_DEEP = ("I", "F")
 
 # Pillow's blocks of 16 MiB come from a heap of each thread, which keeps them when an image is closed: eight threads
 # kept 1.4 GB. The C library gives blocks of over 32 MiB back to the system at once.
@@ -25,16 +27,20 @@ Image.core.set_block_size(64 * 2**20)
 
 @contextmanager
 def open_image(stream: BinaryIO) -> Iterator[Image.Image]:
-    """An image whose header has been read and whose size is within `MAX_PIXELS`.
+    """An image whose header has been read, whose size is within `MAX_PIXELS` and whose values fit into 8 bits.
 
     Raises:
-        RowProblem: no image of a known format, corrupt, truncated (when the caller decodes it), or too many pixels.
+        RowProblem: no image of a known format, corrupt, truncated (when the caller decodes it), too many pixels, or
+            gray values of 16 bits and more.
     """
     try:
         with Image.open(stream, formats=IMAGE_FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise _too_large(f"{width} x {height} pixels")
+            if image.mode.startswith(_DEEP):
+                reason = f"gray values of over 8 bits (mode {image.mode}), which would turn white or black"
+                raise RowProblem("images", reason, "scale it to 8 bits")
             yield image
     except RowProblem:
         raise
