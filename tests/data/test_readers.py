@@ -107,6 +107,16 @@ def test_a_string_is_one_image_and_its_letters_are_never_counted(save, picture):
     assert len(load_rows(save([{"images": "a.png", "messages": chat}])).rows[0].images) == 1
 
 
+def test_text_beside_a_missing_answer_is_not_taken_for_it(save, picture):
+    picture("a.png")
+    asked = {"image": "a.png", "question": "What is the brand?", "text": "SALE 50 %"}
+    loaded = load_rows(
+        save([{**asked, "answer": "Acme"}, {**asked, "answer": None}, {"image": "a.png", "text": "A box."}])
+    )
+    assert [row.response for row in loaded.rows] == ["Acme", "A box."]
+    assert (loaded.rejects[0].field, loaded.rejects[0].reason) == ("answer", "no response")
+
+
 def test_a_caption_without_a_question_gets_an_instruction_and_a_note(save, picture):
     picture()
     loaded = load_rows(save([{"file_name": "red.png", "text": "A red box."}]))

@@ -14,6 +14,7 @@ from byorn.data.readers.reader import Reader
 
 QUESTIONS = ("question", "instruction", "query", "prompt")
 RESPONSES = ("answer", "response", "completion", "caption", "text")
+_ANYTHING = "text"
 INSTRUCTION = "Describe this image."
 
 
@@ -24,8 +25,14 @@ def matches(record: Record) -> bool:
 
 
 def columns_of(record: Record) -> tuple[str | None, str | None]:
-    """The response column and the question column of a record."""
+    """The response column and the question column of a record.
+
+    `text` is the response only in a record that has no other column for it: beside an answer that is missing, it may be
+    words in the picture, or whatever else.
+    """
     response = next((name for name in RESPONSES if record.get(name) is not None), None)
+    if response == _ANYTHING and any(name in record for name in RESPONSES if name != _ANYTHING):
+        response = None
     question = next((name for name in QUESTIONS if record.get(name) is not None), None)
     return response, question
 
