@@ -88,6 +88,24 @@ def test_a_processor_that_cannot_count_is_measured() -> None:
     assert image_tokens(processor, [(32, 64)]) == [3 * 6 + 1 + 2]
 
 
+def test_a_photograph_that_lies_on_its_side_is_measured_upright() -> None:
+    """InternVL cuts it into other tiles then, and its tokens may be twice as many."""
+
+    def photograph(size: tuple[int, int], orientation: int) -> ImageFile:
+        buffer = io.BytesIO()
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.new("RGB", size).save(buffer, "JPEG", exif=exif)
+        return ImageFile(data=buffer.getvalue())
+
+    _, processor = build_family("internvl")
+    row = tiny_rows(1)[0]
+    for orientation, size in ((1, (300, 400)), (3, (300, 400)), (6, (400, 300)), (8, (400, 300))):
+        turned = replace(row, images=[photograph(size, orientation)])
+        upright = replace(row, images=[photograph((300, 400), 1)])
+        assert row_length(turned, processor) == row_length(upright, processor), orientation
+
+
 def test_an_image_too_thin_for_the_processor_rejects_its_row_alone() -> None:
     """Qwen's refuses images over 200 times as wide as high."""
     _, processor = build_family("qwen2_5_vl")

@@ -17,6 +17,7 @@ from byorn.text import first_line
 MAX_PIXELS = 64_000_000
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 _ORIENTATION = 0x0112
+_ON_ITS_SIDE = (5, 6, 7, 8)
 # Modes of more than 8 bits, of which RGB keeps 0 to 255 and clips the rest: a scan of 16 bits would be white.
 _DEEP = ("I", "F")
 
@@ -58,6 +59,12 @@ def upright(image: Image.Image) -> Image.Image:
     """The decoded image, turned as its EXIF orientation asks."""
     image.load()
     return ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION) is not None else image
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of what `upright` gives, without decoding."""
+    lies = image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+    return (image.width, image.height) if lies else (image.height, image.width)
 
 
 def decode(data: bytes) -> Image.Image:

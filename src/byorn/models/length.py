@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from byorn.data.pixels import open_image
+from byorn.data.pixels import open_image, upright_size
 from byorn.data.problem import RowProblem
 from byorn.data.rejects import Reject
 from byorn.data.row import ImageFile, Row
@@ -116,4 +116,4 @@ def _measured(processor: Any, size: tuple[int, int]) -> int:
 
 def _size(image: ImageFile) -> tuple[int, int]:
     with image.open() as stream, open_image(stream) as opened:
-        return opened.height, opened.width
+        return upright_size(opened)  # most photographs of telephones lie on their side, and are turned when read
