@@ -55,6 +55,17 @@ def test_a_greeting_before_the_first_question_is_context_not_a_scored_turn(save)
     assert (row.turn, row.response) == (1, "one")
 
 
+@pytest.mark.parametrize("role", ["system", "assistant"])
+def test_a_response_that_answers_no_user_is_rejected_before_it_stops_a_run(role, save):
+    """TRL raises at the first kind, in the middle of scoring; of the second it learns what lies between them."""
+    messages = [*chat("1?"), {"role": role, "content": "in between"}, {"role": "assistant", "content": "two"}]
+    later = [*messages, *chat("3?", "three")]
+    loaded = load_rows(save([{"messages": messages}, {"messages": later}]))
+    assert [row.response for row in loaded.rows] == ["three"]
+    assert f"right after a message of role {role}" in loaded.rejects[0].reason
+    assert loaded.rejects[0].field == "messages[2]"
+
+
 def test_a_conversation_without_any_answer_is_rejected(save):
     rejects = load_rows(save([{"messages": chat("1?", "one")}, {"messages": chat("alone")}])).rejects
     assert "no assistant response" in rejects[0].reason

@@ -89,7 +89,10 @@ class Canonicalizer:
         if self.turns == "all" and len(answers) > MAX_TURNS:
             reason = f"{len(answers)} responses, over the limit MAX_TURNS = {MAX_TURNS}"
             raise RowProblem("messages", reason, "split the conversation, or score its last turn alone")
-        return answers if self.turns == "all" else answers[-1:]
+        scored = answers if self.turns == "all" else answers[-1:]
+        for place in scored:
+            _require_asked(messages, place)
+        return scored
 
     def _neutralize(self, messages: list[Message]) -> list[list[str]]:
         """Break special tokens in place and return those found, by message."""
@@ -140,6 +143,16 @@ class Canonicalizer:
             self.tally[RENAMED] += 1
         self._taken.update(_digest(candidate, number) for number in numbers)
         return candidate
+
+
+def _require_asked(messages: list[Message], place: int) -> None:
+    """Refuse a response that follows no user message: TRL fails on one after `system`, and of one after a response it
+    scores and learns the end of the first and the role of the second, too.
+    """
+    role = messages[place - 1]["role"]
+    if role != "user":
+        reason = f"a response right after a message of role {role}, and not after a user's"
+        raise RowProblem(f"messages[{place}]", reason, "put the messages in order, or join the responses")
 
 
 def _digest(name: str, number: int) -> bytes:
