@@ -107,6 +107,16 @@ def test_a_string_is_one_image_and_its_letters_are_never_counted(save, picture):
     assert len(load_rows(save([{"images": "a.png", "messages": chat}])).rows[0].images) == 1
 
 
+@pytest.mark.parametrize("more", [{"history": [["What is it?", "A box."]]}, {"input": "Only the left one."}])
+def test_a_question_is_not_asked_without_the_rest_of_its_prompt(more, save):
+    """ms-swift's `query` and `response` have a `history`; Alpaca's columns with a `response` an `input`."""
+    loaded = load_rows(
+        save([{"query": "Its color?", "response": "Red.", **more}, {"query": "Hi", "response": "Hello"}])
+    )
+    assert [row.response for row in loaded.rows] == ["Hello"]
+    assert [reject.field for reject in loaded.rejects] == list(more)
+
+
 def test_text_beside_a_missing_answer_is_not_taken_for_it(save, picture):
     picture("a.png")
     asked = {"image": "a.png", "question": "What is the brand?", "text": "SALE 50 %"}

@@ -15,6 +15,8 @@ from byorn.data.readers.reader import Reader
 QUESTIONS = ("question", "instruction", "query", "prompt")
 RESPONSES = ("answer", "response", "completion", "caption", "text")
 _ANYTHING = "text"
+# Alpaca's and ms-swift's; without them the response answers a prompt that nobody sees.
+_MORE_PROMPT = ("history", "input")
 INSTRUCTION = "Describe this image."
 
 
@@ -38,8 +40,16 @@ def columns_of(record: Record) -> tuple[str | None, str | None]:
 
 
 def read(record: Record) -> Conversation:
-    """One question, one answer."""
+    """One question, one answer.
+
+    Raises:
+        RowProblem: More of a prompt than a question, no response, or video or audio.
+    """
     refuse_media(record)
+    for column in _MORE_PROMPT:
+        if record.get(column):
+            fix = "name the columns as Alpaca does: instruction, input, output, history"
+            raise RowProblem(column, "a part of the prompt beside the question", fix)
     response, question = columns_of(record)
     if response is None:
         raise RowProblem(RESPONSES[0], "no response", f"fill one of {', '.join(RESPONSES)}")
