@@ -11,7 +11,7 @@ from trl.data_utils import prepare_multimodal_messages
 
 from byorn.data.dataset import to_dataset
 from byorn.data.files import write_rows
-from byorn.data.fingerprint import fingerprint
+from byorn.data.fingerprint import content_digest, fingerprint
 from byorn.data.load import load_rows
 from byorn.data.row import ImageFile, Row, user_message
 from byorn.errors import MismatchError
@@ -87,6 +87,19 @@ def test_the_fingerprint_sees_order_text_and_images_but_not_meta_nor_place(rows,
     assert load_rows(moved / "data.json", turns="all").fingerprint == here
     (moved / "a.png").write_bytes(png("green", (20, 20)))
     assert load_rows(moved / "data.json", turns="all").fingerprint != here
+
+
+def test_the_content_of_a_row_does_not_depend_on_the_folder_of_its_images(picture, save):
+    """A version of a data set with its images beside it, the next with a folder for them: no row has changed."""
+    digests = set()
+    for place in ("a.png", "images/a.png", "images/deeper/a.png"):
+        picture(place)
+        [row] = load_rows(save([{"image": place, "question": "?", "answer": "A box."}])).rows
+        digests.add(content_digest(row))
+    assert len(digests) == 1
+    picture("b.png")
+    [other] = load_rows(save([{"image": "b.png", "question": "?", "answer": "A box."}])).rows
+    assert content_digest(other) not in digests
 
 
 def test_trl_takes_text_only_one_image_and_two_image_rows(rows):

@@ -46,7 +46,7 @@ def content_digest(row: Row) -> str:
     that changed. An image counts by the last part of its path, as versions of a data set lie in different folders, and
     its size; or by a digest of its bytes.
     """
-    images = [[os.path.basename(str(name)), size] for name, size in map(_image, row.images)]
+    images = [[os.path.basename(str(name).removeprefix("path:")), size] for name, size in map(_image, row.images)]
     content = [row.prompt, row.response, images]
     return blake2b(_encode(content).encode(), digest_size=8).hexdigest()
 
