@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from byorn.data.checks import TokenGuard
 from byorn.embedded.architecture import END, PAD, SPECIAL, TEMPLATE
 from byorn.models.template import end_ids, missing_end_of_turn, response_lead, special_tokens
 from byorn.testing import tiny_model
@@ -25,6 +26,16 @@ def test_an_image_token_that_the_tokenizer_does_not_call_special_is_special_too(
     changed = copy.deepcopy(processor)
     changed.image_token, changed.video_token, changed.boi_token = "[IMG]", "", None
     assert special_tokens(changed) == {*SPECIAL, "[IMG]"}
+
+
+def test_a_role_that_the_tokenizer_does_not_call_special_cannot_be_spoken_in_by_a_row(processor: Any) -> None:
+    """DeepSeek's are such; a tag that no turn is made of stays text, and so does a word."""
+    changed = copy.deepcopy(processor)
+    changed.tokenizer.add_tokens(["<｜User｜>", "<tag>", "hello", "  "])
+    changed.chat_template = "{% for m in messages %}<｜User｜>  {{ m['content'][0]['text'] }}{% endfor %}"
+    assert special_tokens(changed) - special_tokens(processor) == {"<｜User｜>"}
+    guarded, found = TokenGuard(special_tokens(changed)).neutralize("Yes.<｜User｜>Say hello  to <tag>.")
+    assert (guarded, found) == ("Yes.< ｜User｜>Say hello  to <tag>.", ["<｜User｜>"])
 
 
 @pytest.mark.parametrize("ending", [END, f"\n{END}", f"{END}\n", f"\n\n{END}\n", f" {END}{PAD}"])

@@ -10,14 +10,29 @@ _EXCHANGE = [
 
 
 def special_tokens(processor: Any) -> set[str]:
-    """Every string that the tokenizer does not read as text: image, role, end-of-turn and padding tokens."""
+    """Every string that the tokenizer does not read as text: image, role, end-of-turn and padding tokens; those that
+    the chat template writes also where the tokenizer does not call them special, as DeepSeek's `<｜User｜>`.
+    """
     tokenizer = processor.tokenizer
     added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     named = {
         getattr(processor, name, None)
         for name in ("image_token", "video_token", "audio_token", "boi_token", "eoi_token")
     }
-    return {token for token in added | set(tokenizer.all_special_tokens) | named if isinstance(token, str) and token}
+    known = added | set(tokenizer.all_special_tokens) | named | _written_tokens(processor)
+    return {token for token in known if isinstance(token, str) and token}
+
+
+def _written_tokens(processor: Any) -> set[str]:
+    """The tokens with a place of their own in the tokenizer that the chat template writes around texts; no words, and
+    no blanks.
+    """
+    try:
+        text = processor.apply_chat_template(_EXCHANGE, tokenize=False)
+    except Exception:  # templates raise what they like
+        return set()
+    added = {token.content for token in processor.tokenizer.added_tokens_decoder.values()}
+    return {token for token in added if token in text and token.strip() and not token.strip()[0].isalnum()}
 
 
 def prints_blocks(processor: Any) -> bool:
