@@ -171,6 +171,19 @@ def test_a_value_that_all_rows_share_takes_no_more_memory_than_its_file_allows(k
     assert "its records take over 4 MB, far more than the file" in refusal(path)
 
 
+def test_numbers_that_all_rows_share_count_as_texts_do(tmp_path, monkeypatch):
+    """Each row shows the same list: a file of 0.1 MB, and records without end."""
+    monkeypatch.setattr(batches, "ALWAYS", 5_000_000)
+    monkeypatch.setattr(batches, "GROWTH", 5)
+    places, sizes = pa.array([0] * 400, pa.int32()), pa.array([10_000] * 400, pa.int32())
+    shared = pa.ListViewArray.from_arrays(places, sizes, pa.array([1] * 10_000))
+    table = pa.table({"prompt": ["a"] * 400, "completion": ["b"] * 400, "more": shared})
+    with pa.ipc.new_stream(tmp_path / "a.arrow", table.schema) as file:
+        file.write_table(table)
+    (tmp_path / "state.json").write_text('{"_data_files": [{"filename": "a.arrow"}]}')
+    assert "its records take over 4 MB, far more than the file" in refusal(tmp_path)
+
+
 def test_a_selection_of_a_saved_folder_is_refused(saved):
     folder, arrow = saved
     state = {"_data_files": [{"filename": arrow.name}], "_indices_data_files": [{"filename": "indices.arrow"}]}

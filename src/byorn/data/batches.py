@@ -70,9 +70,9 @@ def _record_in(batch: pa.RecordBatch | pa.Table, number: int) -> object:
 
 
 def _size(value: object) -> int:
-    """About how many bytes the texts in a record take."""
+    """About how many bytes a record takes: its texts, and 8 for anything else, as lists of numbers are shared, too."""
     if isinstance(value, dict):
         return sum(map(_size, value.values()))
     if isinstance(value, list | tuple):
         return sum(map(_size, value))
-    return len(value) if isinstance(value, str | bytes) else 0
+    return len(value) if isinstance(value, str | bytes) else 8
