@@ -184,6 +184,16 @@ def test_numbers_that_all_rows_share_count_as_texts_do(tmp_path, monkeypatch):
     assert "its records take over 4 MB, far more than the file" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("value", [False, {"deep": True}, [None]], ids=str)
+def test_a_long_list_of_small_values_counts_for_what_python_makes_of_it(value, tmp_path, monkeypatch):
+    """A bit of the table takes 8 bytes in a list, and the table a few bytes in the file."""
+    monkeypatch.setattr(batches, "ALWAYS", 5_000_000)
+    monkeypatch.setattr(batches, "GROWTH", 5)
+    table = pa.table({"prompt": ["a"], "completion": ["b"], "more": [[value] * 700_000]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert "its records take over 4 MB, far more than the file" in refusal(tmp_path / "a.parquet")
+
+
 def test_a_selection_of_a_saved_folder_is_refused(saved):
     folder, arrow = saved
     state = {"_data_files": [{"filename": arrow.name}], "_indices_data_files": [{"filename": "indices.arrow"}]}

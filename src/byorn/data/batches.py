@@ -45,7 +45,7 @@ def records_of(batches: Iterable[pa.RecordBatch], file: Path) -> Iterator[object
         shared = any(word in str(kind) for kind in batch.schema.types for word in _SHARING)
         step = 1 if shared else _BATCH
         for part in (batch.slice(start, step) for start in range(0, batch.num_rows, step)):
-            taken += 0 if shared else part.nbytes
+            taken += 0 if shared else part.nbytes + 8 * sum(map(_values, part.columns))
             records = records_in(part) if taken <= limit else []
             taken += sum(map(_size, records)) if shared else 0
             if taken > limit:
@@ -67,6 +67,15 @@ def _record_in(batch: pa.RecordBatch | pa.Table, number: int) -> object:
     except Exception as error:
         reason = f"a value that cannot be read ({type(error).__name__}: {first_line(error)})"
         return RowProblem("record", reason, "correct the value, or drop the row")
+
+
+def _values(array: pa.Array) -> int:
+    """How many values of Python an array becomes: 8 bytes each in a list, where a table may have a bit for it."""
+    array = getattr(array, "storage", array)
+    if not hasattr(array, "flatten"):
+        return len(array)
+    inside = array.flatten()
+    return len(array) + sum(map(_values, inside if isinstance(inside, list) else [inside]))
 
 
 def _size(value: object) -> int:
