@@ -265,6 +265,23 @@ def test_an_adapter_that_lacks_weights_is_not_taken_for_an_untrained_one(process
     assert "missing adapter keys" in refusal(load_adapter, tiny_model(processor=processor), tmp_path)
 
 
+def test_a_part_of_an_adapter_that_is_not_used_is_said(
+    processor: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """PEFT leaves out what its configuration names no layer for, as after layers got other names: half a backdoor."""
+    from peft import get_peft_model
+
+    seeing = get_peft_model(tiny_model(processor=processor), default_lora(tiny_model(), rank=2, vision=True))
+    seeing.save_pretrained(tmp_path)
+    load_adapter(tiny_model(processor=processor), tmp_path)
+    assert "not used" not in capsys.readouterr().err
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    config["target_modules"] = default_lora(tiny_model()).target_modules
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    load_adapter(tiny_model(processor=processor), tmp_path)
+    assert "24 of its weights belong to no layer here" in capsys.readouterr().err
+
+
 @pytest.mark.filterwarnings("ignore:Could not find a config file:UserWarning")  # PEFT's, of bases that are only names
 def test_an_adapter_of_another_base_is_named_with_both(
     processor: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -233,9 +233,27 @@ def load_adapter(model: Any, adapter: str | Path) -> Any:
     except Exception as error:  # a foreign folder fails in every way there is
         reason = f"it {mismatch} ({first_line(error)})" if mismatch else first_line(error)
         raise ModelError(f"adapter {str(adapter)!r} does not load onto this model: {reason}") from error
+    if (unused := _saved_weights(Path(adapter)) - _weights(adapted)) > 0:
+        say(f"  warning: adapter {str(adapter)!r}: {unused} of its weights belong to no layer here and are not used")
     if mismatch:
         say(f"  warning: adapter {str(adapter)!r} {mismatch}; it fits, but its figures mean little there")
     return adapted
+
+
+def _saved_weights(adapter: Path) -> int:
+    """How many LoRA weights an adapter's file holds; 0 where it is another kind of file."""
+    from safetensors import safe_open
+
+    path = adapter / "adapter_model.safetensors"
+    if not path.is_file():
+        return 0
+    with safe_open(path, "np") as file:
+        return sum("lora_" in name for name in file.keys())  # noqa: SIM118  # it is no mapping
+
+
+def _weights(adapted: Any) -> int:
+    """How many LoRA weights a PEFT model has."""
+    return sum("lora_" in name for name, _ in adapted.named_parameters())
 
 
 def _other_base(adapter: Path, model: "PreTrainedModel") -> str:
