@@ -4,21 +4,29 @@ on.
 
 import json
 import shutil
+from typing import Any
 
 import pytest
 import torch
+from cases import tiny_case
 from safetensors.torch import load_file
 
+from byorn.data.dataset import to_dataset
 from byorn.data.files import write_rows
 from byorn.data.load import load_rows
 from byorn.data.spec import DataSpec
+from byorn.defenses import DEFENSES
+from byorn.defenses.perturb import PerturbingCollator
+from byorn.defenses.plan import trust_all
 from byorn.errors import MismatchError
 from byorn.models.spec import LoraSpec, ModelSpec
 from byorn.pipeline.train import TrainSpec, train
-from byorn.testing import save_tiny, tiny_rows
+from byorn.testing import save_tiny, tiny_model, tiny_processor, tiny_rows
+from byorn.training.config import ByornConfig
+from byorn.training.trainer import ByornTrainer
 from poisoning import poison
 
-ARGUMENTS = {
+ARGUMENTS: dict[str, Any] = {
     "max_steps": 2, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "logging_steps": 1, "save_steps": 1,
     "save_total_limit": 3, "disable_tqdm": True, "use_cpu": True, "seed": 5,
 }  # fmt: skip
@@ -119,6 +127,24 @@ def test_perturbations_reach_the_training_and_strength_zero_is_plain(place, plai
     run(place, "moved", "robustit")
     assert same(weights(place, "still"), weights(place, "sft"))
     assert not same(weights(place, "moved"), weights(place, "sft"))
+
+
+def test_rows_of_an_evaluation_are_not_perturbed(tmp_path):
+    rows, processor = tiny_rows(4), tiny_processor()
+    arguments = {**ARGUMENTS, "save_strategy": "no", "report_to": "none", "bf16": False}
+    trainer = ByornTrainer(
+        tiny_model(processor=processor),
+        ByornConfig(str(tmp_path), **arguments),
+        train_dataset=to_dataset(rows),
+        eval_dataset=to_dataset(rows),
+        flags=trust_all(rows),
+        processing_class=processor,
+    )
+    before = trainer.evaluate()["eval_loss"]
+    plan = DEFENSES["robustit"](tiny_case(tmp_path, None, None, rows), strength=5.0)
+    plan.prepare(trainer)
+    assert trainer.evaluate()["eval_loss"] == before
+    assert isinstance(trainer.data_collator, PerturbingCollator)
 
 
 def test_relabeled_rows_are_learned_with_their_answers_in_the_batches_of_byorn(place):

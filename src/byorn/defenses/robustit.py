@@ -8,6 +8,7 @@ nearly all
     us.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from byorn.defenses.perturb import PerturbingCollator
@@ -30,7 +31,22 @@ def robustit(case: Case, *, strength: Annotated[float, _up_to_five] = 1.0) -> Pl
         from byorn.training.sampler import EpochCallback
 
         collator: Any = PerturbingCollator(trainer.data_collator, case.seed, float(strength))
+        trainer.get_eval_dataloader = _undisturbed(trainer, trainer.get_eval_dataloader)
         trainer.data_collator = collator
         trainer.add_callback(EpochCallback(collator))
 
     return Plan(flags=trust_all(case.rows), prepare=prepare)
+
+
+def _undisturbed(trainer: Any, build: Callable[..., Any]) -> Callable[..., Any]:
+    """What builds the batches of an evaluation, with the collator that the trainer had before."""
+    clean = trainer.data_collator
+
+    def build_clean(*args: Any, **kwargs: Any) -> Any:
+        perturbing, trainer.data_collator = trainer.data_collator, clean
+        try:
+            return build(*args, **kwargs)
+        finally:
+            trainer.data_collator = perturbing
+
+    return build_clean
