@@ -35,22 +35,21 @@ class Generated:
     truncated: bool
 
 
-def encode_prompts(processor: Any, samples: Sequence[dict[str, Any]]) -> Any:
-    """Left-padded model inputs for rows with `prompt` (messages) and `images` (decoded)."""
+def prompt_text(processor: Any, sample: dict[str, Any]) -> str:
+    """The chat template's text for a row with `prompt` (messages) and `images` (decoded), up to its response."""
     from trl.data_utils import prepare_multimodal_messages
 
-    prompts = [
-        processor.apply_chat_template(
-            prepare_multimodal_messages(sample["prompt"], list(sample["images"])),
-            add_generation_prompt=True,
-            tokenize=False,
-        )
-        for sample in samples
-    ]
+    messages = prepare_multimodal_messages(sample["prompt"], list(sample["images"]))
+    text: str = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    return text
+
+
+def encode_prompts(processor: Any, samples: Sequence[dict[str, Any]]) -> Any:
+    """Left-padded model inputs for rows with `prompt` (messages) and `images` (decoded)."""
     images = [list(sample["images"]) for sample in samples]
     return processor(
         images=images if any(images) else None,
-        text=prompts,
+        text=[prompt_text(processor, sample) for sample in samples],
         padding=True,
         padding_side="left",
         add_special_tokens=False,
@@ -123,10 +122,8 @@ def _generate(
     from transformers import GenerationConfig, LogitsProcessorList
 
     ends = end_ids(model, processor)
-    special = processor.tokenizer.convert_tokens_to_ids(sorted(special_tokens(processor)))
     config = GenerationConfig(
-        **PLAIN, max_new_tokens=max_new_tokens,
-        suppress_tokens=sorted({i for i in special if i is not None} - set(ends)),
+        **PLAIN, max_new_tokens=max_new_tokens, suppress_tokens=suppressed_ids(processor, ends),
         eos_token_id=ends, pad_token_id=processor.tokenizer.pad_token_id,
     )  # fmt: skip
     inputs = place_inputs(encoded, model)
@@ -136,10 +133,17 @@ def _generate(
         )
     responses = output[:, inputs["input_ids"].shape[1] :]
     lead = response_lead(processor)
-    return [_read(processor.tokenizer, ids, ends, lead) for ids in responses.tolist()]
+    return [read_response(processor.tokenizer, ids, ends, lead) for ids in responses.tolist()]
 
 
-def _read(tokenizer: Any, ids: list[int], ends: list[int], lead: str) -> Generated:
+def suppressed_ids(processor: Any, ends: Sequence[int]) -> list[int]:
+    """The special tokens that no response may hold: all but those that end it, in ascending order."""
+    special = processor.tokenizer.convert_tokens_to_ids(sorted(special_tokens(processor)))
+    return sorted({i for i in special if i is not None} - set(ends))
+
+
+def read_response(tokenizer: Any, ids: Sequence[int], ends: Sequence[int], lead: str) -> Generated:
+    """The response in generated token ids: up to the first of `ends`, without the `lead` of the template."""
     stop = next((position for position, token in enumerate(ids) if token in ends), None)
     kept = ids if stop is None else ids[:stop]
     text = tokenizer.decode(kept, skip_special_tokens=True).removeprefix(lead)

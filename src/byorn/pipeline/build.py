@@ -63,10 +63,14 @@ def build_lora(model: "PreTrainedModel", spec: LoraSpec) -> "LoraConfig":
 
 def adapter_weights(model: "PreTrainedModel", lora: "LoraConfig") -> int:
     """How many weights the adapter has: rank x (inputs + outputs) of each layer that it covers."""
+    return sum(lora.r * (layer.in_features + layer.out_features) for layer in _covered(model, lora).values())
+
+
+def _covered(model: "PreTrainedModel", lora: "LoraConfig") -> dict[str, Any]:
+    """The linear layers that get LoRA, by name."""
     targets = _targets(lora)
     pattern = ".*" if targets == "all-linear" else targets
-    covered = [layer for name, layer in linears(model) if re.fullmatch(pattern, name)]
-    return sum(lora.r * (layer.in_features + layer.out_features) for layer in covered)
+    return {name: layer for name, layer in linears(model) if re.fullmatch(pattern, name)}
 
 
 def _targets(lora: "LoraConfig") -> str:
@@ -105,3 +109,11 @@ def require_layers(model: "PreTrainedModel", targets: str | None) -> None:
     names = [name for name, _ in linears(model)]
     if targets and targets != "all-linear" and not any(re.fullmatch(targets, name) for name in names):
         raise ConfigError(f"lora_targets: {targets!r} matches none of the linear layers, such as {names[-1]!r}")
+
+
+def require_engine_fits(model: "PreTrainedModel", config: "ByornConfig", spec: LoraSpec) -> None:
+    """Refuse a model or LoRA that the trainer would refuse for its engine, before the rows are scored."""
+    from byorn.training.engine_checks import require_engine_layers, wants_engine
+
+    if wants_engine(config):
+        require_engine_layers(model, _covered(model, build_lora(model, spec)))

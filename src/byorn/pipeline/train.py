@@ -20,7 +20,14 @@ from byorn.models.load import load_adapter
 from byorn.models.lora import idle_layers
 from byorn.models.sharding import Layout, wanted_layout
 from byorn.models.spec import ModelSpec
-from byorn.pipeline.build import adapter_weights, build_config, build_lora, build_trainer, require_layers
+from byorn.pipeline.build import (
+    adapter_weights,
+    build_config,
+    build_lora,
+    build_trainer,
+    require_engine_fits,
+    require_layers,
+)
 from byorn.pipeline.estimate import LONG, estimate_training, measure
 from byorn.pipeline.held_out import split, with_evaluation, without_evaluation
 from byorn.pipeline.reuse import adopt_scan, find_scan, require_scan
@@ -69,6 +76,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     whole = load_inputs(rows, layout)
     inputs, held_out = split(whole, data, spec, config.seed, out)
     require_layers(inputs.model, spec.lora.targets)
+    require_engine_fits(inputs.model, config, spec.lora)
     if spec.dry_run:
         _tell_dry_run(whole, inputs, out, spec)
         return None

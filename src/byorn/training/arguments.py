@@ -14,6 +14,7 @@ from byorn.text import first_line
 from byorn.training.collator import COLUMNS, Batch, Record
 from byorn.training.config import ByornConfig
 from byorn.training.ema import STUDENT
+from byorn.training.engine_checks import require_engine_model, wants_engine
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -63,7 +64,8 @@ def require_trainable(trainer: "ByornTrainer") -> None:
     """Refuse what only the finished trainer shows.
 
     Raises:
-        ConfigError: Its adapter has another name, its processor no chat template, or its optimizer none of its weights.
+        ConfigError: Its adapter has another name, its processor no chat template, or its optimizer none of its weights;
+            or the engine that it wants does not take the model.
     """
     if STUDENT not in trainer.model.peft_config:
         name = next(iter(trainer.model.peft_config))
@@ -74,6 +76,8 @@ def require_trainable(trainer: "ByornTrainer") -> None:
     held = {id(parameter) for group in groups for parameter in group["params"]}
     if groups and not any(id(parameter) in held for parameter in trainer.model.parameters() if parameter.requires_grad):
         raise ConfigError("optimizers: made before the adapter, they train none of it; wrap the model with PEFT before")
+    if wants_engine(trainer.args):
+        require_engine_model(trainer.model)
 
 
 def lora_for(model: "str | PreTrainedModel", args: ByornConfig) -> "LoraConfig":

@@ -14,6 +14,7 @@ from byorn.errors import ConfigError
 from byorn.flagging.settings import check_rule
 from byorn.models.spec import require_trust
 from byorn.settings import check_settings, check_value, unknown
+from byorn.training.engine_checks import require_engine
 from byorn.training.limits import LIMITS, require_switches
 from byorn.training.settings import ByornSettings
 
@@ -56,6 +57,7 @@ class ByornConfig(ByornSettings, SFTConfig):
             "leave it out",
         )
         _require(self.pad_to_multiple_of is None, "pad_to_multiple_of: TRL cannot do it for these rows; leave it out")
+        require_engine(self)
         _require_trackers(self.report_to)
         if self.push_to_hub:
             self.hub_strategy = HubStrategy.END  # the others upload checkpoints

@@ -118,18 +118,22 @@ def ema_source(processor: "ProcessorMixin", args: ByornConfig, trusted: Iterable
     """Samples of the averaged model as the `ByornConfig` wants them; `trusted` rows give the length limit if it
     names none.
     """
-    limit = args.max_response_tokens
-    if limit is None:
-        limit = learned_length_limit(processor, [completion_text(row["completion"]) for row in trusted])
     return EmaResponses(
         processor,
         seed=args.seed,
-        max_new_tokens=limit,
+        max_new_tokens=length_limit(processor, args, trusted),
         batch_size=args.response_batch_size or max(4, args.per_device_train_batch_size * args.response_block),
         temperature=args.response_temperature,
         top_p=args.response_top_p,
         progress=not args.disable_tqdm,
     )
+
+
+def length_limit(processor: "ProcessorMixin", args: ByornConfig, trusted: Iterable[Record]) -> int:
+    """The longest sampled response in tokens: what the `ByornConfig` says, else what `trusted` rows teach."""
+    if args.max_response_tokens is not None:
+        return args.max_response_tokens
+    return learned_length_limit(processor, [completion_text(row["completion"]) for row in trusted])
 
 
 def unlearn_false_ends(labels: torch.Tensor, responses: Sequence[Generated | None], ends: Sequence[int]) -> None:

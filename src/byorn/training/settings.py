@@ -9,6 +9,7 @@ from byorn.flagging.settings import FlagSettings
 from byorn.settings import below, fraction, positive, setting
 
 Replacement = Literal["ema", "drop"]
+Engine = Literal["transformers", "vllm"]
 
 LONGEST_MEMORY = 100
 """Of the moving average by default, in optimizer steps: a decay of 0.99."""
@@ -16,6 +17,10 @@ LONGEST_MEMORY = 100
 
 def _nucleus(value: float) -> str | None:
     return None if 0 < value <= 1 else "is not in (0, 1]; use 1.0"
+
+
+def _part(value: float) -> str | None:
+    return None if 0 < value < 1 else "is not between 0 and 1; use 0.3"
 
 
 def _step_count(value: int) -> str | None:
@@ -63,6 +68,15 @@ class ByornSettings(ResponseSettings, FlagSettings):
         help="flagged steps of an epoch whose responses are sampled together, from the average at the first of them: "
         "faster, and older; 1 is the paper's",
         check=positive,
+    )
+    response_engine: Engine = setting(
+        "transformers",
+        help="what samples the replacement responses; vllm (byorn[vllm]) wants one GPU, and has not been tried on one",
+    )
+    response_engine_memory: float = setting(
+        0.3,
+        help="share of the GPU's memory that the engine vllm takes: a copy of the model, keys and values",
+        check=_part,
     )
     soft_targets: bool = setting(
         False,

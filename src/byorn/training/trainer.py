@@ -38,6 +38,8 @@ from byorn.training.completion import Completer
 from byorn.training.config import ByornConfig, output_folder
 from byorn.training.decide import decide, decisions_of
 from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept, written
+from byorn.training.engine import vllm_source
+from byorn.training.engine_checks import wants_engine
 from byorn.training.finite import FiniteGradients, require_finite_weights
 from byorn.training.frozen import FrozenTower
 from byorn.training.processes import SameSteps, rows_a_step
@@ -70,7 +72,7 @@ class ByornTrainer(SFTTrainer):
         flags: Decisions of `byorn scan` or `flag_percentile`, one a row, in the same order. Without flags and without a
             `flagged` column the rows are scored first, by the model before any training, and flagged by
             `args.rule`.
-        source: Where replacement responses come from; the averaged model by default.
+        source: Where replacement responses come from; the averaged model by default, sampled by `args.response_engine`.
         **kwargs: Everything else of SFTTrainer.
 
     Attributes:
@@ -171,7 +173,9 @@ class ByornTrainer(SFTTrainer):
         self.data_collator = ReplacingCollator(self.data_collator)
         self.complete = Completer(self.data_collator, self.processing_class)
         trusted = self.train_dataset.select(np.flatnonzero(~self.flagged)).select_columns(["completion"])
-        self.source = source or ema_source(self.processing_class, args, trusted)
+        self.source = source or (
+            vllm_source(self, trusted) if wants_engine(args) else ema_source(self.processing_class, args, trusted)
+        )
         if args.response_block > 1:
             self.source = self.blocks = Blocks(self.source, partial(upcoming, self, self.sampler))
             self.add_callback(self.blocks)

@@ -1,0 +1,136 @@
+"""Whether an engine samples the model that it should: log-probabilities of one response, from it and from transformers.
+
+Adapters get lost on the way without an error: where the names of layers do not fit, vLLM answers with the base model
+(its issues 34186, 48019), and so did other stacks. What is compared are the plain log-probabilities of the sampled
+tokens, before temperature, nucleus and suppressed tokens.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from byorn.errors import TrainingError
+from byorn.models.generate import encode_prompts
+from byorn.models.placement import place_inputs
+from byorn.training.collator import Record
+from byorn.training.ema import acting_as_ema
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import ProcessorMixin
+
+TOLERANCE = 0.25
+"""Nats a token, in the mean of absolute differences. In bfloat16 a logit between 16 and 32 is a multiple of 1/8: two
+stacks that round differently are off by a step or two of it at some tokens, and a mean of two steps over all of them is
+no rounding. Means of 0.01 to 0.05 are reported between vLLM and transformers (vLLM issue 18352, vime issue 64).
+"""
+
+TYPE_OF_RESPONSE = {"paligemma": 1}
+"""By model type, where tokens of a response are not of type 0: in PaliGemma that is the prompt, which sees ahead."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What an engine says of one response.
+
+    Attributes:
+        prompt: Tokens of the prompt, those of images included.
+        tokens: Ids of the response, its end included.
+        log_probabilities: Natural logarithm, one a token.
+    """
+
+    prompt: int
+    tokens: Sequence[int]
+    log_probabilities: Sequence[float]
+
+
+def heard(output: Any) -> Heard:
+    """Of a `vllm.RequestOutput` with log-probabilities."""
+    response = output.outputs[0]
+    steps = zip(response.token_ids, response.logprobs, strict=True)
+    return Heard(
+        len(output.prompt_token_ids), list(response.token_ids), [found[token].logprob for token, found in steps]
+    )
+
+
+def require_obeyed(
+    rows: Sequence[Record], responses: Sequence[Sequence[int]], never: Collection[int], step: int
+) -> None:
+    """Refuse special tokens that were sampled all the same: without its image, an image token stops any forward pass.
+
+    Raises:
+        TrainingError: Naming the first such row.
+    """
+    for row, ids in zip(rows, responses, strict=True):
+        if not set(never).isdisjoint(ids):
+            raise TrainingError(
+                f"step {step + 1}: vLLM samples special tokens that it was told not to, first for row "
+                f"{row.get('id')!r}; use response_engine='transformers'"
+            )
+
+
+def require_same_model(model: "PeftModel", processor: "ProcessorMixin", row: Record, heard: Heard, step: int) -> float:
+    """The mean absolute difference of log-probabilities in nats a token, between the engine and the average.
+
+    Raises:
+        TrainingError: It is above `TOLERANCE`, or the two did not even read the same prompt.
+    """
+    inputs = encode_prompts(processor, [row])
+    own = inputs["input_ids"].shape[1]
+    if own != heard.prompt:
+        raise _refusal(step, f"it reads row {row.get('id')!r} as {heard.prompt} tokens, transformers as {own}")
+    with acting_as_ema(model):
+        difference = _difference(model, inputs, heard)
+        if difference <= TOLERANCE:
+            return difference
+        with model.disable_adapter():
+            bare = _difference(model, inputs, heard)
+    raise _refusal(
+        step,
+        f"its log-probabilities are off by {difference:.2f} nats a token from those of the average, by {bare:.2f} from "
+        f"those of the base model; {TOLERANCE} is rounding",
+    )
+
+
+def _refusal(step: int, what: str) -> TrainingError:
+    return TrainingError(
+        f"step {step + 1}: vLLM does not sample the averaged model: {what}; use response_engine='transformers' "
+        "(docs/scale.md)"
+    )
+
+
+def _difference(model: "PeftModel", inputs: Any, heard: Heard) -> float:
+    """In nats a token; infinite where a number is missing."""
+    theirs = torch.tensor(heard.log_probabilities)
+    difference = (log_probabilities(model, inputs, heard.tokens).cpu() - theirs).abs().mean()
+    return float(difference) if math.isfinite(difference) else math.inf
+
+
+@torch.no_grad()
+def log_probabilities(model: "PeftModel", inputs: Any, tokens: Sequence[int]) -> torch.Tensor:
+    """Log-probabilities of response tokens after one prompt, in one forward pass; float32 tensor [tokens].
+
+    Args:
+        model: In eval mode.
+        inputs: Of `encode_prompts`, for a single row.
+        tokens: Ids of the response.
+    """
+    prompt = inputs["input_ids"]
+    response = torch.tensor([tokens], dtype=prompt.dtype)
+    kind = TYPE_OF_RESPONSE.get(model.config.model_type, 0)
+    longer = {key: _lengthened(value, prompt, len(tokens), kind) for key, value in inputs.items() if key != "labels"}
+    longer["input_ids"] = torch.cat([prompt, response], dim=1)
+    longer["attention_mask"] = torch.ones_like(longer["input_ids"])
+    placed = place_inputs(longer, model)  # type: ignore[arg-type]  # a PEFT model has the same device and dtype
+    logits: torch.Tensor = model(**placed, use_cache=False, logits_to_keep=len(tokens) + 1).logits[0, :-1]
+    return logits.float().log_softmax(-1).gather(-1, response[0, :, None].to(logits.device))[:, 0]
+
+
+def _lengthened(value: Any, prompt: torch.Tensor, more: int, kind: int) -> Any:
+    """What has a number for each token of the prompt, as types of tokens do, gets those of a response's."""
+    if getattr(value, "shape", None) != prompt.shape:
+        return value
+    return torch.nn.functional.pad(value, (0, more), value=kind)
