@@ -17,11 +17,12 @@ from transformers import AutoModelForImageTextToText
 from byorn.errors import ModelError, TrainingError
 from byorn.models.generate import read_response, suppressed_ids
 from byorn.models.template import end_ids
-from byorn.testing import tiny_model, tiny_processor
+from byorn.testing import build_family, tiny_model, tiny_processor
 from byorn.training.ema import adapter_pairs, update_ema
 from byorn.training.engine import VllmResponses
 from byorn.training.engine_probe import TOLERANCE
 from byorn.training.engine_request import MOST_BIASED, vocabulary
+from byorn.training.engine_start import _pixels
 from byorn.training.noise import stream_seed
 
 
@@ -259,6 +260,14 @@ def test_how_vllm_is_started(engine, place, tmp_path, capsys):
     assert os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     assert os.environ["VLLM_NO_USAGE_STATS"] == "1"  # vLLM would send what machine this is
     assert "responses by vLLM 0.33.0 in bfloat16, with 40% of the GPU's memory" in capsys.readouterr().err
+
+
+def test_the_user_s_limit_of_pixels_goes_along(processor):
+    """vLLM makes a processor of its own, by the model's folder."""
+    _, limiting = build_family("qwen2_5_vl")
+    limiting.image_processor.size = {"shortest_edge": 784, "longest_edge": 1568}
+    assert _pixels(limiting) == {"min_pixels": 784, "max_pixels": 1568}
+    assert _pixels(processor) is None
 
 
 def test_the_start_of_vllm_leaves_random_states_alone(engine, place, tmp_path):
