@@ -139,7 +139,7 @@ def install(monkeypatch: Any) -> type[LLM]:
     lora.LoRARequest = LoRARequest
     for name, module in (("vllm", package), ("vllm.lora", ModuleType("vllm.lora")), ("vllm.lora.request", lora)):
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr("byorn.training.engine_checks.has_gpu", lambda args: True)
+    monkeypatch.setattr("byorn.training.engine.checks.has_gpu", lambda args: True)
     for name in ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_NO_USAGE_STATS", "VLLM_LOGGING_LEVEL"):
         monkeypatch.setenv(name, "set by the test")  # so that what is set meanwhile goes with it
         monkeypatch.delenv(name)

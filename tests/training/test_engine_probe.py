@@ -9,7 +9,7 @@ from byorn.data.dataset import to_dataset
 from byorn.models.generate import PLAIN, encode_prompts
 from byorn.models.placement import place_inputs
 from byorn.testing import FAMILIES, build_family, tiny_rows
-from byorn.training.engine_probe import log_probabilities
+from byorn.training.engine.probe import log_probabilities
 
 NOT_IN_VLLM = {"mllama"}
 """vLLM 0.33 has no such model; its cross attention would want more than longer inputs."""

@@ -19,10 +19,10 @@ from byorn.models.generate import read_response, suppressed_ids
 from byorn.models.template import end_ids
 from byorn.testing import build_family, tiny_model, tiny_processor
 from byorn.training.ema import adapter_pairs, update_ema
-from byorn.training.engine import VllmResponses
-from byorn.training.engine_probe import TOLERANCE
-from byorn.training.engine_request import MOST_BIASED, vocabulary
-from byorn.training.engine_start import _pixels
+from byorn.training.engine.probe import TOLERANCE
+from byorn.training.engine.request import MOST_BIASED, vocabulary
+from byorn.training.engine.source import VllmResponses
+from byorn.training.engine.start import _pixels
 from byorn.training.noise import stream_seed
 
 
@@ -161,11 +161,11 @@ def test_special_tokens_are_never_sampled_even_where_the_model_wants_nothing_els
 
 def test_of_very_many_special_tokens_those_of_images_come_first(model, processor, monkeypatch):
     known = model.config.get_text_config().vocab_size
-    monkeypatch.setattr("byorn.training.engine_request.MOST_BIASED", 4)
-    monkeypatch.setattr("byorn.training.engine_request.suppressed_ids", lambda *given: [1, 2, 3, 4, 5, 6, known])
+    monkeypatch.setattr("byorn.training.engine.request.MOST_BIASED", 4)
+    monkeypatch.setattr("byorn.training.engine.request.suppressed_ids", lambda *given: [1, 2, 3, 4, 5, 6, known])
     assert processor.image_token_id == 5
     assert vocabulary(model, processor).never == [5, 1, 2, 3]
-    monkeypatch.setattr("byorn.training.engine_request.MOST_BIASED", MOST_BIASED)
+    monkeypatch.setattr("byorn.training.engine.request.MOST_BIASED", MOST_BIASED)
     assert vocabulary(model, processor).never == [5, 1, 2, 3, 4, 6]  # vLLM refuses to hear of what has no logit
 
 

@@ -43,7 +43,7 @@ def config(folder, **changes):
 
 def test_a_package_that_is_missing_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
-    monkeypatch.setattr("byorn.training.engine_checks.find_spec", lambda name: None)
+    monkeypatch.setattr("byorn.training.engine.checks.find_spec", lambda name: None)
     with pytest.raises(ConfigError) as error:
         config(tmp_path)
     assert str(error.value) == (
@@ -56,13 +56,13 @@ def test_where_nothing_is_sampled_nothing_is_asked_of_vllm(tmp_path):
 
 
 def test_no_gpu(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr("byorn.training.engine_checks.has_gpu", lambda args: False)
+    monkeypatch.setattr("byorn.training.engine.checks.has_gpu", lambda args: False)
     with pytest.raises(ConfigError, match=f"CUDA device.*{WAY_OUT}"):
         config(tmp_path)
 
 
 def test_several_processes(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr("byorn.training.engine_checks.current_shard", lambda: Shard(0, 2))
+    monkeypatch.setattr("byorn.training.engine.checks.current_shard", lambda: Shard(0, 2))
     with pytest.raises(ConfigError, match=r"single process \(no DDP, no FSDP\), and 2 were started"):
         config(tmp_path)
 

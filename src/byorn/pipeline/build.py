@@ -113,7 +113,7 @@ def require_layers(model: "PreTrainedModel", targets: str | None) -> None:
 
 def require_engine_fits(model: "PreTrainedModel", config: "ByornConfig", spec: LoraSpec) -> None:
     """Refuse a model or LoRA that the trainer would refuse for its engine, before the rows are scored."""
-    from byorn.training.engine_checks import require_engine_layers, wants_engine
+    from byorn.training.engine.checks import require_engine_layers, wants_engine
 
     if wants_engine(config):
         require_engine_layers(model, _covered(model, build_lora(model, spec)))

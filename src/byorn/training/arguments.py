@@ -14,7 +14,7 @@ from byorn.text import first_line
 from byorn.training.collator import COLUMNS, Batch, Record
 from byorn.training.config import ByornConfig
 from byorn.training.ema import STUDENT
-from byorn.training.engine_checks import require_engine_model, wants_engine
+from byorn.training.engine.checks import require_engine_model, wants_engine
 
 if TYPE_CHECKING:
     from datasets import Dataset

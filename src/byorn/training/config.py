@@ -14,7 +14,7 @@ from byorn.errors import ConfigError
 from byorn.flagging.settings import check_rule
 from byorn.models.spec import require_trust
 from byorn.settings import check_settings, check_value, unknown
-from byorn.training.engine_checks import require_engine
+from byorn.training.engine.checks import require_engine
 from byorn.training.limits import LIMITS, require_switches
 from byorn.training.settings import ByornSettings
 

@@ -38,8 +38,8 @@ from byorn.training.completion import Completer
 from byorn.training.config import ByornConfig, output_folder
 from byorn.training.decide import decide, decisions_of
 from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept, written
-from byorn.training.engine import vllm_source
-from byorn.training.engine_checks import wants_engine
+from byorn.training.engine.checks import wants_engine
+from byorn.training.engine.source import vllm_source
 from byorn.training.finite import FiniteGradients, require_finite_weights
 from byorn.training.frozen import FrozenTower
 from byorn.training.processes import SameSteps, rows_a_step

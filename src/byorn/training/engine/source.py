@@ -13,10 +13,10 @@ from byorn.errors import TrainingError
 from byorn.models.generate import Generated, read_response
 from byorn.text import first_line
 from byorn.training.collator import Record
-from byorn.training.engine_adapter import Versions
-from byorn.training.engine_probe import heard, require_obeyed, require_same_model
-from byorn.training.engine_request import Vocabulary, prompt_of, sampling, vocabulary
-from byorn.training.engine_start import engine_dtype, start_engine
+from byorn.training.engine.adapter import Versions
+from byorn.training.engine.probe import heard, require_obeyed, require_same_model
+from byorn.training.engine.request import Vocabulary, prompt_of, sampling, vocabulary
+from byorn.training.engine.start import engine_dtype, start_engine
 from byorn.training.noise import stream_seed
 from byorn.training.responses import length_limit
 

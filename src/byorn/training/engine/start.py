@@ -15,7 +15,7 @@ from byorn.models.parts import without_adapter
 from byorn.runs.narrate import say
 from byorn.text import first_line
 from byorn.training.ema import EMA
-from byorn.training.engine_checks import RANKS, largest_rank
+from byorn.training.engine.checks import RANKS, largest_rank
 
 if TYPE_CHECKING:
     from peft import PeftModel

@@ -1,0 +1,1 @@
+"""vLLM as what samples replacement responses, see `source`."""
