@@ -152,15 +152,20 @@ def with_anothers(rows: Sequence[Row], truth: Sequence[bool] | np.ndarray, seed:
 
 
 def score(wanted: Set, rows: int, seed: int, model: Any, processor: Any, path: Path) -> None:
-    """Write the scores of a set, and beside them its responses, who is poisoned, and what it cost."""
+    """Plant and score a set."""
     with tempfile.TemporaryDirectory() as folder:
         data, truth = planted(wanted, rows, seed, Path(folder), model, processor)
-        dataset = to_dataset(data)
-        began = time.process_time()
-        scores = score_dataset(model, processor, dataset, batch_size=16)
-        first = time.process_time() - began
-        scores = evidence_together(scores, model, processor, dataset, data, WHOLE, batch_size=16)
-        spent = time.process_time() - began
+        keep_scores(data, truth, model, processor, path)
+
+
+def keep_scores(data: Sequence[Row], truth: np.ndarray, model: Any, processor: Any, path: Path) -> None:
+    """Write the scores of rows, and beside them their responses, who is poisoned, and what it cost."""
+    dataset = to_dataset(data)
+    began = time.process_time()
+    scores = score_dataset(model, processor, dataset, batch_size=16)
+    first = time.process_time() - began
+    scores = evidence_together(scores, model, processor, dataset, data, WHOLE, batch_size=16)
+    spent = time.process_time() - began
     write_scores(path, scores)
     facts = {"responses": [row.response for row in data], "poisoned": truth.tolist(), "passes": spent / first}
     write_json(path.with_suffix(".json"), {**facts, "cpu_seconds": round(spent, 1)})
@@ -168,7 +173,7 @@ def score(wanted: Set, rows: int, seed: int, model: Any, processor: Any, path: P
 
 def measure(wanted: Set, rows: int, seed: int, model: Any, processor: Any, work: Path) -> dict[str, object]:
     """The figures of one set."""
-    path = work / f"{wanted.task}-{wanted.attack}-{wanted.rate}-{seed}.parquet"
+    path = kept_at(wanted, seed, work)
     if not path.with_suffix(".json").exists():
         score(wanted, rows, seed, model, processor, path)
     facts = json.loads(path.with_suffix(".json").read_text())
@@ -184,6 +189,11 @@ def measure(wanted: Set, rows: int, seed: int, model: Any, processor: Any, work:
         figures[f"recall_{name}"] = float(flags.flagged[truth].mean()) if truth.any() else None
         figures[f"false_{name}"] = float(flags.flagged[~truth].mean())
     return figures
+
+
+def kept_at(wanted: Set, seed: int, work: Path) -> Path:
+    """Where the scores of a set are."""
+    return work / f"{wanted.task}-{wanted.attack}-{wanted.rate}-{seed}.parquet"
 
 
 def auc(scores: Scores, truth: np.ndarray, name: str) -> float | None:
