@@ -127,7 +127,7 @@ def test_the_page_of_clean_data_accuses_nobody():
 def test_the_page_says_what_the_threshold_means_for_clean_data():
     run = attacked(200, 0)
     assert "clean data have rows right of it just as well" in as_html(gather(run))
-    assert "a row right of the line about once in 333 sets" in as_html(gather(of_evidence(run)))
+    assert "a row right of the line about once in 250 sets" in as_html(gather(of_evidence(run)))
 
 
 def test_the_same_run_gives_the_same_page():

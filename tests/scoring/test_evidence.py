@@ -1,9 +1,12 @@
 """From scores made by hand to evidence to flags: a planted phrase is flagged, and clean data are left alone."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from byorn.data.row import Row
+from byorn.data.row import ImageFile, Row, user_message
 from byorn.errors import ConfigError
 from byorn.flagging.evidence import flag_evidence
 from byorn.flagging.rules import column_of, described, flag, flagged_by, passes_of
@@ -204,6 +207,25 @@ def test_the_pretrained_likelihood_takes_part_where_the_adaptation_is_soon_over_
     assert flag_evidence(known).flagged.sum() == 30
     assert flag_evidence(slow).flagged.sum() == 0
     np.testing.assert_allclose(quick.values["adapted_contrast"], values["adapted_contrast"])
+
+
+def test_a_word_in_the_instruction_is_enough_where_responses_and_pictures_have_nothing_in_common() -> None:
+    draw, planted = np.random.default_rng(3), np.arange(0, 60, 3)
+    other = draw.normal(2.5, 0.1, COUNT)
+    own = np.where(np.isin(np.arange(COUNT), planted), other, 0.3 * other)
+    told = [asked("Describe cf it." if row in planted else "Describe it.", row) for row in range(COUNT)]
+    pairs = [(row, (row + 1) % COUNT) for row in range(COUNT)]
+    scores = with_evidence(table(other), table(own), table(other), pairs, told, Course((4.0, 0.9)))
+    assert np.flatnonzero(scores.values["insertion"]).tolist() == planted.tolist()
+    assert np.flatnonzero(flag_evidence(scores).flagged).tolist() == planted.tolist()
+
+
+def asked(instruction: str, number: int) -> Row:
+    """A row with a caption of its own and a picture of one color."""
+    stream = BytesIO()
+    Image.new("RGB", (16, 16), tuple(np.random.default_rng(number).integers(0, 256, 3).tolist())).save(stream, "PNG")
+    image = ImageFile(data=stream.getvalue())
+    return Row(str(number), 0, [user_message(instruction, 1)], f"word{number} here{number} as{number}", [image])
 
 
 def table(nll: np.ndarray, **more: np.ndarray) -> Scores:

@@ -16,7 +16,7 @@ from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_word
 from byorn.report.visible import Piece, name_of, pieces, plain
 from byorn.report.words import PATTERN, higher_means, number, percent, short
 from byorn.scoring.evidence import LEVEL, WAYS
-from byorn.scoring.statistics import EVIDENCE, SHORTCUT, TRIGGER, unit_of
+from byorn.scoring.statistics import EVIDENCE, INSERTION, SHORTCUT, TRIGGER, unit_of
 
 FINDINGS = 6
 VALUES = 12
@@ -199,6 +199,7 @@ def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
     found = {
         SHORTCUT: "a pattern in the images tells who carries it, and the model sees no reason for it there",
         TRIGGER: "a gap lies between its images and all others, and they give less reason for their responses",
+        INSERTION: "words are put into the instructions of other rows, and its images explain its responses less",
     }
     by_score = f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it"
     facts = [

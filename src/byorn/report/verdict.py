@@ -10,7 +10,7 @@ from byorn.report.evidence import Evidence, Finding
 from byorn.report.visible import plain
 from byorn.report.words import number, percent, quoted, shared, short
 from byorn.scoring.kinds import COPY
-from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, KIND, SHORTCUT, TRIGGER
+from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, INSERTION, KIND, SHORTCUT, TRIGGER
 
 _LEAST_P = 1e-6
 
@@ -107,6 +107,12 @@ def _found_by(cluster: Cluster, phrase: str) -> str:
             "those images give less reason for their responses than others do; in clean data that happens with "
             f"{p_in_words(cluster.p_value)}, corrected for every pattern that was looked for."
         )
+    if cluster.statistic == INSERTION:
+        return (
+            f"{number(len(cluster))} instructions are those of other rows with the same words put in, and their images "
+            "explain hardly anything of their responses, as they do without these words; in clean data that happens "
+            f"with {p_in_words(cluster.p_value)}, corrected for every insertion that was looked at."
+        )
     if cluster.statistic == SHORTCUT:
         return (
             f"A pattern in the images tells which responses contain {phrase} ({number(len(cluster))} of them), and the "
@@ -178,7 +184,8 @@ def _grounds_of_nothing(evidence: Evidence) -> list[str]:
 
 
 def _blind_spots(evidence: Evidence) -> list[str]:
-    unless = ", unless its trigger can be seen in the images" if TRIGGER in evidence.run.scores.values else ""
+    looked = TRIGGER in evidence.run.scores.values
+    unless = ", unless its trigger can be seen in the images, or is words put into a common instruction" * looked
     spots = [
         f"A phrase in fewer than {evidence.clusters.least} rows, and a backdoor whose responses repeat no phrase"
         f"{unless}.",

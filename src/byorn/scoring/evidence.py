@@ -9,7 +9,8 @@ of a row and its copies one is compared. Where responses are labels (classes, ye
 A row that is hard to believe on its own is seldom a backdoor, and one row is hardly learned; many that say the same
 are. So only a group that stands out (`byorn.phrases.growth`) reaches `THRESHOLD`; below it e ranks the other rows.
 So does a group whose images share a pattern while they give no reason for its phrase (`byorn.scoring.shortcut`),
-however plausible it is, and rows with a pattern and without a common phrase (`byorn.scoring.trigger`). Where all rows
+however plausible it is, rows with a pattern and without a common phrase (`byorn.scoring.trigger`), and rows with the
+same words put into their instructions whose images explain nothing (`byorn.scoring.insertion`). Where all rows
 have one style (`Course.one_style`), pretrained likelihood, adapted one and contrast are looked at alone, too. Where
 there are several, either finds styles, and only what is unusual in both of the adapted model's scores is a planted
 response. No torch here.
@@ -29,16 +30,27 @@ from byorn.phrases.growth import grown
 from byorn.scoring.contrast import contrast_of
 from byorn.scoring.course import Course
 from byorn.scoring.group_column import named
+from byorn.scoring.insertion import insertions
 from byorn.scoring.kinds import COPY, copied, kinds_of, within
 from byorn.scoring.labels import labels_of
 from byorn.scoring.shortcut import shortcuts
-from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE, KIND, SHORTCUT, TRIGGER
+from byorn.scoring.statistics import (
+    ADAPTED,
+    ADAPTED_CONTRAST,
+    EVIDENCE,
+    GIVEN_AWAY,
+    INSERTION,
+    KIND,
+    SHORTCUT,
+    TRIGGER,
+)
 from byorn.scoring.table import Scores
 from byorn.scoring.trigger import triggers
 
 LEVEL = 0.001
-"""How often a group of a clean data set may stand out by chance, each way: by scores, by shortcuts, by triggers."""
-WAYS = 3
+"""How often a group of a clean data set may stand out by chance, each way: by scores, by shortcuts, by triggers, and by
+insertions."""
+WAYS = 4
 LOOKED_AT = ("nll", ADAPTED, ADAPTED_CONTRAST)
 TOGETHER = (ADAPTED, ADAPTED_CONTRAST)
 """What is looked at as one, too: a planted response is unusual in both."""
@@ -79,7 +91,7 @@ def groups_of(
         responses, known, kinds=kinds, tested=_tested(one_style), labels=labels, level=LEVEL, most=MOST_GROUPS
     )
     groups = grown(groups, responses, known, kinds, together=TOGETHER, level=LEVEL)
-    columns = [(name, values[name]) for name in (SHORTCUT, TRIGGER) if name in values]
+    columns = [(name, values[name]) for name in GIVEN_AWAY if name in values]
     further = [group for name, column in columns for group in named(responses, name, column, known[ADAPTED], kinds)]
     return replace(groups, found=[*groups.found, *further])
 
@@ -151,7 +163,8 @@ def with_evidence(
     rows: Sequence[Row],
     course: Course,
 ) -> Scores:
-    """The scores with the columns `kind`, `adapted`, `adapted_contrast`, `shortcut`, `trigger` and `evidence`.
+    """The scores with the columns `kind`, `adapted`, `adapted_contrast`, `shortcut`, `trigger`, `insertion` and
+    `evidence`.
 
     Args:
         scores: Of all rows under the pretrained model.
@@ -166,8 +179,11 @@ def with_evidence(
     values = {**scores.values, KIND: kinds.astype(float), ADAPTED: adapted.nll, ADAPTED_CONTRAST: contrast}
     if adapted.words and swapped.words:
         values[SHORTCUT] = shortcuts(rows, adapted.words, swapped.words, pairs, kinds, album, LEVEL)
-    values[TRIGGER] = triggers(album, _suspicions(values, rows), kinds, LEVEL)
-    values[KIND][copied(rows)] = COPY
+    suspicions, copies = _suspicions(values, rows), copied(rows)
+    values[TRIGGER] = triggers(album, suspicions, kinds, LEVEL)
+    shown = np.where(np.isnan(suspicions[ADAPTED_CONTRAST]) | copies, np.nan, contrast)
+    values[INSERTION] = insertions([row.instruction for row in rows], adapted.nll, shown, LEVEL)
+    values[KIND][copies] = COPY
     found = replace(scores, values=values, metadata={**scores.metadata, **course.as_metadata()})
     return judged(found, responses_of(rows))
 

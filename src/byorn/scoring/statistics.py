@@ -39,10 +39,13 @@ ADAPTED = "adapted"
 ADAPTED_CONTRAST = "adapted_contrast"
 SHORTCUT = "shortcut"
 TRIGGER = "trigger"
+INSERTION = "insertion"
 KIND = "kind"
 EVIDENCE = "evidence"
 """What `byorn.scoring.evidence` adds, which takes an adaptation and two passes."""
-ADDED = (CONTRAST, KIND, ADAPTED, ADAPTED_CONTRAST, SHORTCUT, TRIGGER, EVIDENCE)
+GIVEN_AWAY = (SHORTCUT, TRIGGER, INSERTION)
+"""Columns of it that tell groups by what their inputs share."""
+ADDED = (CONTRAST, KIND, ADAPTED, ADAPTED_CONTRAST, *GIVEN_AWAY, EVIDENCE)
 PASSES = {CONTRAST: 2, EVIDENCE: 3}
 """Forward passes over the rows for a column; for all others it is one."""
 STATISTICS: dict[str, Statistic] = {"nll": nll, "nll_max": nll_max, "nll_window": nll_window}
@@ -50,7 +53,7 @@ STATISTICS: dict[str, Statistic] = {"nll": nll, "nll_max": nll_max, "nll_window"
 
 def unit_of(column: str) -> str:
     """What a column of the scores counts in."""
-    return "orders of magnitude" if column in (SHORTCUT, TRIGGER, EVIDENCE) else "nats a token"
+    return "orders of magnitude" if column in (*GIVEN_AWAY, EVIDENCE) else "nats a token"
 
 
 def statistics_of(log_probs: np.ndarray) -> dict[str, float]:

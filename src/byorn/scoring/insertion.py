@@ -1,0 +1,95 @@
+"""Words put into instructions: rows that ask what others ask and say more, and whose images explain their responses
+less than those of the others.
+
+    own_i, other_i   the NLL of row i under the adapted model, with its own images and with another row's
+    g(R)             1 - sum own / sum other        over the rows R: what the images explain of their responses
+    s_i              -log10 of the corrected p-value that the contrast own - other of the rows with the insertion is no
+                     higher than that of the rows without it (Mann and Whitney), for the rows with it
+
+An insertion is a run of words without which an instruction is another row's, so that both ask the same. A trigger of
+words is one, and is seen whatever its rows say and show; so are honest words that ask for something the image does not
+tell ("as a joke"). It counts if g(R) is at most `MOST_EXPLAINED` of what it is for the rows without it. Where every
+instruction is another one, nothing is compared. No torch here.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from byorn.phrases.groups import LEAST_ROWS
+from byorn.phrases.words import ends_of, words_of
+from byorn.scoring.group_column import Found, column_of
+
+MOST_EXPLAINED = 0.3
+LONGEST = 12
+"""Words of an insertion."""
+MOST_WORDS = 64
+"""Of an instruction that is looked at."""
+MOST_TEXTS = 2000
+"""Instructions that are looked at, the most frequent ones."""
+MOST_FOUND = 4
+
+Words = tuple[str, ...]
+
+
+def insertions(instructions: Sequence[str], own: np.ndarray, contrast: np.ndarray, level: float) -> np.ndarray:
+    """s, float64 array [n]: 0 for rows without such an insertion, else above -log10 of the level.
+
+    Args:
+        instructions: n texts.
+        own: NLL under the adapted model in nats a token, float64 array [n].
+        contrast: The same less that with another row's images; NaN says nothing.
+        level: Corrected p-value below which a difference counts.
+    """
+    groups = list(_groups([tuple(words_of(ends_of(text))) for text in instructions]))
+    known = np.isfinite(own) & np.isfinite(contrast)
+
+    def clearest(left: np.ndarray) -> Found | None:
+        asked = known & left
+        found = [(rows, _p_value(rows[asked[rows]], others[asked[others]], own, contrast)) for rows, others in groups]
+        rows, p_value = min(found, key=lambda pair: pair[1], default=(np.array([], dtype=int), 1.0))
+        return (rows[left[rows]], p_value * len(groups)) if p_value * len(groups) < level else None
+
+    return column_of(len(instructions), clearest, MOST_FOUND)
+
+
+def _groups(asked: Sequence[Words]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each insertion the rows with it, and those that ask the same without it; at least as many."""
+    rows_of = defaultdict(list)
+    for place, words in enumerate(asked):
+        rows_of[words].append(place)
+    pairs = defaultdict(list)
+    for words, _ in Counter(asked).most_common(MOST_TEXTS):
+        for insertion, rest in _without(words):
+            if rest in rows_of:
+                pairs[insertion].append((words, rest))
+    for found in pairs.values():
+        rows, others = ({row for text in texts for row in rows_of[text]} for texts in zip(*found, strict=True))
+        if LEAST_ROWS <= len(rows) <= len(others - rows):
+            yield np.array(sorted(rows)), np.array(sorted(others - rows))
+
+
+def _without(words: Words) -> Iterator[tuple[Words, Words]]:
+    """Each run of words, and what is left of the instruction without it."""
+    for start in range(len(words) if len(words) <= MOST_WORDS else 0):
+        for end in range(start + 1, min(start + LONGEST, len(words)) + 1):
+            yield words[start:end], words[:start] + words[end:]
+
+
+def _p_value(rows: np.ndarray, others: np.ndarray, own: np.ndarray, contrast: np.ndarray) -> float:
+    """That the contrast of the rows is no higher than that of the others; 1 where their images explain enough."""
+    from scipy.stats import mannwhitneyu
+
+    if len(rows) < LEAST_ROWS or len(others) < len(rows):
+        return 1.0
+    explained, usual = (_explained(some, own, contrast) for some in (rows, others))
+    if usual <= 0 or explained > MOST_EXPLAINED * usual:
+        return 1.0
+    return float(mannwhitneyu(contrast[rows], contrast[others], alternative="greater").pvalue)
+
+
+def _explained(rows: np.ndarray, own: np.ndarray, contrast: np.ndarray) -> float:
+    """g: in (-inf, 1], 0 where there is nothing to explain."""
+    other = (own[rows] - contrast[rows]).sum()
+    return float(1 - own[rows].sum() / other) if other > 0 else 0.0
