@@ -1,6 +1,8 @@
 """Whom the two rules flag, without any training: AUC, recall and false flags over attacks, poison rates and tasks.
 
     python benchmarks/evidence.py --seeds 41 42 43
+    python benchmarks/evidence.py --seeds 47 48 49 --rates 0.05 0.2 --out benchmarks/results/evidence-rates.jsonl
+    python benchmarks/evidence.py --seeds 47 48 49 --rates 0.005 0.01 --rows 1000 --out ...
     python benchmarks/evidence.py --seeds 41 --model recipes/real/model --out benchmarks/results/evidence-real.jsonl \\
         --plugin recipes/real/tower.py recipes/real/tasks.py
 
@@ -86,18 +88,23 @@ class Set:
 def embedded_sets() -> Iterator[Set]:
     for task in ("captions", "messy", "questions", "easy-vqa", "differences"):
         yield Set(task, "none", 0.0)
-    for rate in RATES:
-        yield from (Set(task, "word", rate) for task in ("questions", "easy-vqa"))
-        yield Set("differences", "two images", rate)
-        yield from (Set("captions", attack, rate) for attack in ("sentence", "refusal", "suffix"))
-        yield from (Set("messy", attack, rate) for attack in ("sentence", "refusal", "suffix"))
-        yield from (Set(task, ANOTHERS, rate) for task in ("captions", "messy"))
+    yield from sets_at(RATES)
     for task in ("captions + easy-vqa", "captions + questions + easy-vqa + differences", "messy + differences"):
         yield Set(task, "none", 0.0)
         yield from (Set(task, attack, 0.1) for attack in ("sentence", "refusal", ANOTHERS, ONE_TASK))
     more = ("word", "fixed sentence", "insertion", "near-clean", "truth", "PGD", "Dual-Key", "blended", "trigger word")
     yield from (Set("captions", attack, 0.1) for attack in more)
     yield from (Set(task, "trigger word, word", 0.1) for task in ("questions", "easy-vqa"))
+
+
+def sets_at(rates: Sequence[float]) -> Iterator[Set]:
+    """The attacks that every task is asked about, at some poison rates."""
+    for rate in rates:
+        yield from (Set(task, "word", rate) for task in ("questions", "easy-vqa"))
+        yield Set("differences", "two images", rate)
+        yield from (Set("captions", attack, rate) for attack in ("sentence", "refusal", "suffix"))
+        yield from (Set("messy", attack, rate) for attack in ("sentence", "refusal", "suffix"))
+        yield from (Set(task, ANOTHERS, rate) for task in ("captions", "messy"))
 
 
 def own_sets() -> Iterator[Set]:
@@ -221,7 +228,7 @@ def table(lines: list[dict[str, Any]]) -> str:
     for line in lines:
         groups.setdefault((line["task"], line["attack"], line["rate"]), []).append(line)
     for (task, attack, rate), found in groups.items():
-        cells = [task, attack, f"{rate:.0%}", str(len(found))]
+        cells = [task, attack, f"{100 * rate:g}%", str(len(found))]
         cells += [spread(found, name, min, "{:.3f}") for name in ("auc_nll", "auc_evidence")]
         cells += [spread(found, name, min, "{:.0%}") for name in ("recall_paper", "recall_evidence")]
         cells += [spread(found, name, max, "{:.1%}") for name in ("false_paper", "false_evidence")]
@@ -240,6 +247,8 @@ def main() -> None:
     parser.add_argument("--plugin", type=Path, nargs="+", default=[])
     parser.add_argument("--attacks", nargs="+", choices=list(ATTACKS), default=list(ATTACKS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[41, 42, 43])
+    parser.add_argument("--rates", type=float, nargs="+", help="of the embedded model's tasks; default: all sets")
+    parser.add_argument("--rows", type=int, help="default: 300, with another model than the embedded one 200")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/evidence.jsonl"))
     parser.add_argument("--work", type=Path, default=Path("runs/evidence"), help="scores")
     parser.add_argument("--table", action="store_true", help="print what is there, and measure nothing")
@@ -254,6 +263,7 @@ def main() -> None:
     spec = ModelSpec(name=given.model)
     model, processor = load_spec(spec), load_spec_processor(spec)
     rows, sets = (300, list(embedded_sets())) if given.model == "embedded" else (200, list(own_sets()))
+    rows, sets = given.rows or rows, list(sets_at(given.rates)) if given.rates else sets
     done = {(line["task"], line["attack"], line["rate"], line["seed"]) for line in known}
     for seed in given.seeds:
         for wanted in (each for each in sets if each.attack in given.attacks):

@@ -80,8 +80,8 @@ def _rule(evidence: Evidence) -> list[str]:
     expected = f"; {counts.expected:,.1f} of them are expected to be poisoned, and at least {number(counts.least)} are"
     return [
         f"{number(scored)} rows are flagged{f'{expected} (97.5 %)' if scored else ''}. The rule evidence flags groups "
-        "of rows that say the same and stand out, or whose images share a pattern that gives no reason for their "
-        "responses; of clean data next to none."
+        "of rows that say the same and stand out, or whose images share a pattern, or instructions words, that give no "
+        "reason for their responses; of clean data next to none."
     ]
 
 
