@@ -35,6 +35,7 @@ def as_document(evidence: Evidence) -> Json:
         "distribution": _finite(asdict(evidence.distribution)),
         "clusters": [_cluster(evidence.run, finding) for finding in evidence.findings],
         "columns": [_column(column) for column in evidence.columns],
+        "kinds": [asdict(kind) for kind in evidence.kinds],
         "least_plausible": _rows(evidence.run, evidence.least_plausible),
         "most_plausible": _rows(evidence.run, evidence.most_plausible),
         "rejects": [{"reason": reason, "count": count} for reason, count in evidence.reject_reasons],

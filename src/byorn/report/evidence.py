@@ -17,6 +17,7 @@ from byorn.report.clusters import Cluster, Clusters, find_clusters
 from byorn.report.columns import Column, Value, by_column
 from byorn.report.expected import expected_number, least_number
 from byorn.report.instructions import SharedText, shared_text
+from byorn.report.kinds import Kind, kinds_in
 from byorn.report.run import Run
 from byorn.report.simulation import Simulation, read_simulation
 from byorn.scoring.kinds import COPY, matched
@@ -103,6 +104,7 @@ class Evidence:
         clusters: What was looked at for phrases.
         findings: A cluster each, the clearest first.
         columns: By the user's own columns.
+        kinds: Of input, if there are several.
         least_plausible, most_plausible: Numbers of rows, the extreme ones first.
         reviews: What people decided.
         reject_reasons: Why records could not be used, with how many.
@@ -116,6 +118,7 @@ class Evidence:
     clusters: Clusters
     findings: list[Finding]
     columns: list[Column]
+    kinds: list[Kind]
     least_plausible: list[int]
     most_plausible: list[int]
     reviews: Reviews
@@ -155,6 +158,7 @@ def gather(run: Run, tell: Callable[[str], None] = lambda line: None) -> Evidenc
         clusters=clusters,
         findings=findings,
         columns=by_column(run.rows, run.flags.flagged, clustered),
+        kinds=kinds_in(run),
         least_plausible=[int(number) for number in order[:ENDS]],
         most_plausible=[int(number) for number in compared[::-1][:ENDS]],
         reviews=run.flags.reviews,

@@ -8,6 +8,7 @@ from byorn.report.clusters import Cluster
 from byorn.report.columns import Column
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.instructions import SharedText
+from byorn.report.kinds import unexplained
 from byorn.report.odds import Odds
 from byorn.report.plots import Histogram, Whisker, histogram, whisker
 from byorn.report.simulation_shown import SimulationShown, show_simulation
@@ -21,6 +22,7 @@ from byorn.scoring.statistics import EVIDENCE, INSERTION, SHORTCUT, TRIGGER, uni
 FINDINGS = 6
 VALUES = 12
 COLUMNS = 12
+KINDS = 12
 LEAST = {
     False: "What the pretrained model would have said least.",
     True: "Most speaks against them, by themselves or by the rows that say the same.",
@@ -94,6 +96,17 @@ class ColumnShown:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KindShown:
+    """A kind of input."""
+
+    instruction: list[Piece]
+    rows: str
+    flagged: str
+    explained: str
+    doubtful: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Page:
     """Everything that the template needs."""
 
@@ -111,6 +124,8 @@ class Page:
     findings: list[FindingShown]
     findings_left_out: int
     columns: list[ColumnShown]
+    kinds: list[KindShown]
+    kinds_left_out: int
     marked_word: str
     least: list[Card]
     most: list[Card]
@@ -141,6 +156,8 @@ def make_page(evidence: Evidence) -> Page:
         findings=[_finding(evidence, finding) for finding in evidence.findings[:FINDINGS]],
         findings_left_out=max(0, len(evidence.findings) - FINDINGS),
         columns=[_column(evidence, column) for column in evidence.columns[:COLUMNS]],
+        kinds=_kinds(evidence)[:KINDS],
+        kinds_left_out=max(0, len(evidence.kinds) - KINDS),
         marked_word="stand out" if evidence.findings else "flagged",
         least=[make_card(evidence, row) for row in evidence.least_plausible],
         most=[make_card(evidence, row) for row in evidence.most_plausible[: len(evidence.least_plausible) // 2]],
@@ -159,6 +176,20 @@ def shown_rows(evidence: Evidence, most: int) -> list[int]:
     groups = [list(spread(finding.cluster.rows)) for finding in evidence.findings[:FINDINGS]]
     ordered = [*(groups[0] if groups else []), *evidence.least_plausible, *(row for rows in groups[1:] for row in rows)]
     return list(dict.fromkeys(ordered))[:most]
+
+
+def _kinds(evidence: Evidence) -> list[KindShown]:
+    doubtful = unexplained(evidence.kinds)
+    return [
+        KindShown(
+            instruction=pieces(kind.instruction, 160),
+            rows=number(kind.rows),
+            flagged=number(kind.flagged),
+            explained="" if kind.explained is None else percent(max(0.0, kind.explained)),
+            doubtful=kind in doubtful,
+        )
+        for kind in evidence.kinds
+    ]
 
 
 def _title(source: str) -> str:

@@ -7,12 +7,15 @@ import numpy as np
 from byorn.report.clusters import Cluster
 from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
+from byorn.report.kinds import unexplained
 from byorn.report.visible import plain
 from byorn.report.words import number, percent, quoted, shared, short
 from byorn.scoring.kinds import COPY
 from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, INSERTION, KIND, SHORTCUT, TRIGGER
 
 _LEAST_P = 1e-6
+MOST_KINDS = 3
+"""Kinds of input that are named as doubtful."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +206,12 @@ def _blind_spots(evidence: Evidence) -> list[str]:
             f"{number(copies)} rows are copies of others and count as one with them: a backdoor that is planted by "
             "many copies of three rows is not seen."
         )
+    spots += [
+        f"The images explain hardly anything of what {number(kind.rows)} rows answer to {quoted(kind.instruction)}, "
+        "and much more elsewhere: so it is where the model cannot do the task, and where an instruction of its own is "
+        "the trigger, which no rule can tell apart. Read some of these rows."
+        for kind in unexplained(evidence.kinds)[:MOST_KINDS]
+    ]
     if evidence.simulation:
         spots += [f"Tried on these rows: {one.sentence}" for one in evidence.simulation.attacks if one.hidden]
     if evidence.findings:

@@ -83,13 +83,13 @@ def _p_value(rows: np.ndarray, others: np.ndarray, own: np.ndarray, contrast: np
 
     if len(rows) < LEAST_ROWS or len(others) < len(rows):
         return 1.0
-    explained, usual = (_explained(some, own, contrast) for some in (rows, others))
-    if usual <= 0 or explained > MOST_EXPLAINED * usual:
+    with_it, usual = (explained(some, own, contrast) for some in (rows, others))
+    if usual <= 0 or with_it > MOST_EXPLAINED * usual:
         return 1.0
     return float(mannwhitneyu(contrast[rows], contrast[others], alternative="greater").pvalue)
 
 
-def _explained(rows: np.ndarray, own: np.ndarray, contrast: np.ndarray) -> float:
+def explained(rows: np.ndarray, own: np.ndarray, contrast: np.ndarray) -> float:
     """g: in (-inf, 1], 0 where there is nothing to explain."""
     other = (own[rows] - contrast[rows]).sum()
     return float(1 - own[rows].sum() / other) if other > 0 else 0.0
