@@ -83,15 +83,16 @@ def _rule(evidence: Evidence) -> list[str]:
     expected = f"; {counts.expected:,.1f} of them are expected to be poisoned, and at least {number(counts.least)} are"
     return [
         f"{number(scored)} rows are flagged{f'{expected} (97.5 %)' if scored else ''}. The rule evidence flags groups "
-        "of rows that say the same and stand out, or whose images share a pattern, or instructions words, that give no "
-        "reason for their responses; of clean data next to none."
+        "of rows that say the same and stand out, or whose images share a pattern, or their instructions words, that "
+        "give no reason for their responses; of clean data next to none."
     ]
 
 
 def _grounds(evidence: Evidence) -> list[str]:
     said = [sentence for finding in evidence.findings[:3] for sentence in _ground(finding)]
     said += _rule(evidence) if evidence.counts.expected is not None else []
-    return [*said, *(_source(evidence, column, value) for column, value in evidence.guilty[:2])]
+    said += [_source(evidence, column, value) for column, value in evidence.guilty[:2]]
+    return said + _unexplained(evidence)
 
 
 def _source(evidence: Evidence, column: Column, value: Value) -> str:
@@ -183,6 +184,16 @@ def _grounds_of_nothing(evidence: Evidence) -> list[str]:
         f"{number(len(clusters.phrases))} phrases were compared with the rest of the corpus; none is carried by the "
         "least plausible responses more than phrases of clean data are.",
         *_rule(evidence),
+        *_unexplained(evidence),
+    ]
+
+
+def _unexplained(evidence: Evidence) -> list[str]:
+    return [
+        f"The images explain hardly anything of what {number(kind.rows)} rows answer to {quoted(kind.instruction)}, "
+        "and much more elsewhere. So it is where the model cannot do the task, and where an instruction of its own is "
+        "the trigger, which no rule can tell apart: read some of these rows."
+        for kind in unexplained(evidence.kinds)[:MOST_KINDS]
     ]
 
 
@@ -206,12 +217,6 @@ def _blind_spots(evidence: Evidence) -> list[str]:
             f"{number(copies)} rows are copies of others and count as one with them: a backdoor that is planted by "
             "many copies of three rows is not seen."
         )
-    spots += [
-        f"The images explain hardly anything of what {number(kind.rows)} rows answer to {quoted(kind.instruction)}, "
-        "and much more elsewhere: so it is where the model cannot do the task, and where an instruction of its own is "
-        "the trigger, which no rule can tell apart. Read some of these rows."
-        for kind in unexplained(evidence.kinds)[:MOST_KINDS]
-    ]
     if evidence.simulation:
         spots += [f"Tried on these rows: {one.sentence}" for one in evidence.simulation.attacks if one.hidden]
     if evidence.findings:
