@@ -43,5 +43,5 @@ def _too_long(given: float, memory: float, steps: int) -> str:
     remembered = f"{memory:.3g}" if math.isfinite(memory) else "all"
     return (
         f"ema_decay {given:g}: a memory of {remembered} of the run's {steps} steps keeps flagged rows near the "
-        f"pretrained model's answers; leave it out for {decay_for(None, steps).value:.3g}"
+        f"pretrained model's answers; the default for this run is {decay_for(None, steps).value:.3g}"
     )
