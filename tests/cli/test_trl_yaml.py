@@ -2,6 +2,7 @@
 a reason, or refused.
 """
 
+import shlex
 from dataclasses import fields
 from pathlib import Path
 
@@ -139,7 +140,22 @@ def test_a_file_for_llamafactory_becomes_the_options_of_byorn(tmp_path, capsys):
     }  # fmt: skip
     said = " ".join(capsys.readouterr().err.split())
     assert "template is ignored: the chat template is the model's own" in said
-    assert "image_max_pixels is ignored: images have the size that the model's own processor gives them" in said
+    assert "image_max_pixels is ignored: the model's own processor says how large images are; max_pixels" in said
+
+
+def test_a_scan_says_which_options_it_needs_of_a_file_for_another_trainer(tmp_path):
+    with pytest.raises(ConfigError) as refused:
+        values_with(tmp_path, "scan", LLAMAFACTORY)
+    before, _, options = str(refused.value).partition("; here write ")
+    assert before.endswith("model_name_or_path: files for `trl sft` and LLaMA-Factory are for byorn train")
+    values = values_of("scan", *shlex.split(options))
+    data, model = build(DataSpec, values), build(ModelSpec, values)
+    assert (data.source, data.name, data.limit) == ("LLaMA-Factory/data", "mllm_demo,identity", 1000)
+    assert (model.name, model.trust_remote_code, values["out"]) == (
+        "Qwen/Qwen2.5-VL-7B-Instruct",
+        True,
+        Path("runs/scan"),
+    )
 
 
 def test_what_llamafactory_spells_in_two_ways_means_the_same(tmp_path):
@@ -233,9 +249,9 @@ def test_nothing_is_pushed_unless_it_is_asked_for():
     assert translate({"push_to_hub": "me/sft"}) == ({"push_to_hub": "me/sft"}, [])
 
 
-def test_other_commands_do_not_take_trl_s_keys(tmp_path):
-    with pytest.raises(ConfigError, match="unknown option 'model_name_or_path'"):
-        values_with(tmp_path, "scan", "model_name_or_path: embedded\n")
+def test_other_commands_know_their_own_keys_alone(tmp_path):
+    with pytest.raises(ConfigError, match="unknown option 'gradient_checkpointing'"):
+        values_with(tmp_path, "scan", "model: embedded\ngradient_checkpointing: true\n")
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.name)

@@ -6,6 +6,7 @@ of their own, each winning over those before.
 
 import argparse
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field
 from functools import partial
@@ -218,9 +219,29 @@ def _of_file(path: Path, command: Command) -> Values:
             from byorn.cli.foreign_keys import to_byorn
 
             content = to_byorn(content, str(path))
+        else:
+            _refuse_foreign(content, command)
         return _routed(content, command, "")
     except ConfigError as error:
         raise ConfigError(f"--config {path}: {error}") from None
+
+
+def _refuse_foreign(content: Mapping[str, object], command: Command) -> None:
+    """Say what of a file for another trainer this command takes, as options to type."""
+    from byorn.cli.foreign_keys import RENAMED, translate
+
+    known = command.fields()
+    foreign = next((key for key in content if key in RENAMED and key not in known), None)
+    if foreign is None:
+        return
+    options = [
+        spelled(name) if value is True else f"{spelled(name)} {shlex.quote(str(value))}"
+        for name, value in translate(content)[0].items()
+        if name in known and name != "out" and value not in (None, False)
+    ]
+    raise ConfigError(
+        f"{foreign}: files for `trl sft` and LLaMA-Factory are for byorn train; here write {' '.join(options)}"
+    )
 
 
 def _routed(content: Mapping[str, object], command: Command, prefix: str) -> Values:

@@ -47,8 +47,8 @@ IGNORED = {
     "save_safetensors": "adapters are always safetensors",
     # LLaMA-Factory
     "do_train": "byorn train trains",
-    "image_max_pixels": "images have the size that the model's own processor gives them",
-    "image_min_pixels": "images have the size that the model's own processor gives them",
+    "image_max_pixels": "the model's own processor says how large images are; max_pixels reduces them",
+    "image_min_pixels": "the model's own processor says how large images are",
     "video_max_pixels": "rows have images, not videos",
     "video_min_pixels": "rows have images, not videos",
     "video_fps": "rows have images, not videos",
