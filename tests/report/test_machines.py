@@ -140,11 +140,32 @@ def test_results_point_to_the_line_of_the_record(evidence):
     assert sorted(lines) == list(range(1, 13))
 
 
+@pytest.mark.parametrize(
+    ("data", "file", "uri"),
+    [
+        ("data/train.jsonl", "train.jsonl", "data/train.jsonl"),
+        ("data/mine", "train/0.jsonl", "data/mine/train/0.jsonl"),
+        ("data/saved", "saved/data.arrow", "data/saved/data.arrow"),
+        ("/elsewhere/data", "train.jsonl", "train.jsonl"),
+        ("../data", "train.jsonl", "train.jsonl"),
+        ("hub:owner/name", "train.parquet", "train.parquet"),
+    ],
+)
+def test_files_are_named_from_where_the_scan_was_started_as_services_look_for_them(data, file, uri):
+    run = attacked()
+    rows = [replace(row, origin=Origin(file, at)) for at, row in enumerate(run.rows)]
+    result = as_sarif(gather(replace(run, rows=rows, config={"data": {"source": data}})))["runs"][0]["results"][0]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == uri
+
+
 def test_hostile_file_names_stay_one_address():
     run = attacked()
     rows = [replace(row, origin=Origin('a b"\n<ü>.jsonl', at)) for at, row in enumerate(run.rows)]
     result = as_sarif(gather(replace(run, rows=rows)))["runs"][0]["results"][0]
-    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "a%20b%22%0A%3C%C3%BC%3E.jsonl"
+    assert (
+        result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        == "data/rows.jsonl/a%20b%22%0A%3C%C3%BC%3E.jsonl"
+    )
 
 
 @pytest.mark.parametrize("gate", ["cluster", "source", "share>0.05", "share > 5e-2"])

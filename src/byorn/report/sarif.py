@@ -1,11 +1,13 @@
 """`report.sarif`: the findings in SARIF 2.1.0, which code-scanning services show beside the files.
 
 A result points to the record of the data set: to its line where the file is JSONL, else to the file with the number of
-the record in its message and properties.
+the record in its message and properties. Files are named from the folder that the scan was started in, the root of a
+repository as a rule, as services look for them there.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from urllib.parse import quote
 
 from byorn.data.columns import value_of
@@ -13,6 +15,7 @@ from byorn.data.rejects import Reject
 from byorn.data.row import Origin, Row
 from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
+from byorn.report.run import Run
 from byorn.report.simulation import Simulation
 from byorn.report.verdict import judge
 from byorn.report.visible import plain
@@ -135,17 +138,17 @@ def _planted(evidence: Evidence) -> Iterator[Json]:
         rows = finding.cluster.rows[:left]
         left -= len(rows)
         for place in rows:
-            yield _member(evidence.run.rows[int(place)], number, finding)
+            yield _member(evidence.run, evidence.run.rows[int(place)], number, finding)
 
 
-def _member(row: Row, number: int, finding: Finding) -> Json:
+def _member(run: Run, row: Row, number: int, finding: Finding) -> Json:
     record = f" (record {row.origin.record})" if row.origin.record >= 0 else ""
     phrase = finding.cluster.phrase
     does = f"repeats {quoted(phrase)}" if phrase else "shares a pattern in its images with others"
     text = f"Row {quoted(row.id)}{record} {does}, and its response stands out."
     properties: Json = {"cluster": number, "record": row.origin.record, "turn": row.turn}
     mark = plain(f"{row.id}/{row.turn}", 600)
-    return _result(PLANTED, text, _locations(row.origin.source, row.origin.record), properties, mark)
+    return _result(PLANTED, text, _locations(run, row.origin.source, row.origin.record), properties, mark)
 
 
 def _sources(evidence: Evidence) -> Iterator[Json]:
@@ -163,24 +166,34 @@ def _source(column: Column, value: Value, evidence: Evidence) -> Json:
     properties: Json = {"column": plain(column.name), "value": plain(value.value), "p": value.standing_out_p}
     rows = (evidence.run.rows[int(row)] for row in evidence.clusters.rows)
     origin = next((row.origin for row in rows if value_of(row, column.name) == value.value), Origin())
-    return _result(SOURCE, text, _locations(origin.source, origin.record), properties)
+    return _result(SOURCE, text, _locations(evidence.run, origin.source, origin.record), properties)
 
 
 def _rejects(evidence: Evidence) -> Iterator[Json]:
     for reject in list(evidence.run.rejects)[:MOST_RESULTS]:
-        yield _reject(reject)
+        yield _reject(evidence.run, reject)
 
 
-def _reject(reject: Reject) -> Json:
+def _reject(run: Run, reject: Reject) -> Json:
     text = plain(f"Record {reject.index}, {reject.field}: {reject.reason}; {reject.fix}.", 600)
-    return _result(REJECT, text, _locations(reject.source, reject.index), {"record": reject.index})
+    return _result(REJECT, text, _locations(run, reject.source, reject.index), {"record": reject.index})
 
 
-def _locations(source: str, record: int) -> list[Json]:
+def _locations(run: Run, source: str, record: int) -> list[Json]:
     """Where a record stands; nowhere for rows made in memory."""
     if not source:
         return []
-    physical: Json = {"artifactLocation": {"uri": quote(source.replace("\\", "/"), safe="/", errors="replace")}}
+    path = _beside(run, source.replace("\\", "/"))
+    physical: Json = {"artifactLocation": {"uri": quote(path, safe="/", errors="replace")}}
     if source.endswith(".jsonl") and record >= 0:
         physical["region"] = {"startLine": record + 1}
     return [{"physicalLocation": physical}]
+
+
+def _beside(run: Run, source: str) -> str:
+    """A file of the data set, from the folder that the scan was started in; as it is where the data lie elsewhere."""
+    data = PurePath(str(run.config.get("data", {}).get("source", "")))
+    if data.is_absolute() or ".." in data.parts or ":" in str(data):
+        return source
+    folder = data.parent if data.name == source.partition("/")[0] else data
+    return (folder / source).as_posix()
