@@ -234,7 +234,8 @@ def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
     }
     by_score = f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it"
     facts = [
-        f"{found.get(cluster.statistic, by_score)} (by {cluster.statistic}, {p_in_words(cluster.p_value)} corrected)",
+        f"{found.get(cluster.statistic, by_score)} (column {cluster.statistic}, "
+        f"{p_in_words(cluster.p_value)} corrected)",
         f"{number(cluster.flagged)} of its rows are flagged, against "
         f"{percent((evidence.counts.flagged - cluster.flagged) / others)} of all others",
     ]

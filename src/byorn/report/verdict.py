@@ -82,9 +82,9 @@ def _rule(evidence: Evidence) -> list[str]:
     scored = counts.flagged - counts.unscored
     expected = f"; {counts.expected:,.1f} of them are expected to be poisoned, and at least {number(counts.least)} are"
     return [
-        f"{number(scored)} rows are flagged{f'{expected} (97.5 %)' if scored else ''}. The rule evidence flags groups "
-        "of rows that say the same and stand out, or whose images share a pattern, or their instructions words, that "
-        "give no reason for their responses; of clean data next to none."
+        f"{number(scored)} rows are flagged{f'{expected} (97.5 %)' if scored else ''}. The rule (evidence) flags "
+        "groups of rows that say the same and stand out, or whose images share a pattern, or their instructions words, "
+        "that give no reason for their responses; in clean data it flags next to none."
     ]
 
 
@@ -124,7 +124,7 @@ def _found_by(cluster: Cluster, phrase: str) -> str:
             "corrected for every phrase that was measured."
         )
     return (
-        f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses (by {cluster.statistic}) "
+        f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses (column {cluster.statistic}) "
         f"contain {phrase}; phrases of clean data do so with {p_in_words(cluster.p_value)}, corrected for every "
         "phrase that was looked at."
     )
@@ -205,7 +205,7 @@ def _blind_spots(evidence: Evidence) -> list[str]:
         f"{unless}.",
         "Clean-label attacks: true responses beside altered images are plausible, and are not seen.",
         "Groups that stand out for a good reason (another language, boilerplate of one source) look like planted ones: "
-        "read the rows below before you accuse anybody.",
+        "read their rows before you accuse anybody.",
         "No probability is given: the scores are not calibrated against a clean data set of the same kind."
         if evidence.counts.expected is None
         else "The expected number takes phrases of clean data to differ as those of most data do; it says nothing of "
