@@ -8,6 +8,8 @@ import numpy as np
 
 from byorn.data.columns import FILE, columns_of
 from byorn.data.row import Row
+from byorn.errors import ConfigError
+from byorn.settings import unknown
 
 GROUP = "group"
 FIRST = ("source", "uploader")
@@ -52,7 +54,12 @@ def filters_of(
         flagged: bool array [n].
         groups: Numbers of the rows that stand out together, by their phrase; the first that has a row names it.
         first: A column that comes first, whatever its values are.
+
+    Raises:
+        ConfigError: No row has the column `first`.
     """
+    if first is not None and not any(first in row.meta for row in rows):
+        raise ConfigError(f"--group-by: {unknown('column', first, {name for row in rows for name in row.meta})}")
     found = [Filter(name=GROUP, texts=_grouped(len(rows), groups), flagged=flagged)] if groups else []
     known = [name for name in FIRST if name != first and any(name in row.meta for row in rows)]
     columns = {name: _values(rows, name) for name in ([first, *known] if first is not None else known)}
