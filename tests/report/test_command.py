@@ -49,6 +49,18 @@ def test_a_report_is_three_files_and_a_sentence(scanned, capsys):
     assert "visit our shop" in (scanned / "report.html").read_text()
 
 
+def test_a_run_of_another_working_folder_says_how_to_find_its_data(scanned, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "scan"
+    shutil.copytree(scanned, run)
+    write_config(run, {"command": "scan", "data": {"source": "data"}, "model": {"name": "tiny"}})
+    monkeypatch.chdir(tmp_path)
+    fix = "its data data: no such file or folder; start byorn where the scan was started, or name the data with --data"
+    for command in (["report"], ["rewrite", "--mode", "drop", "--out", "clean"]):
+        assert main([*command, "scan"]) == 2
+        assert fix in capsys.readouterr().err
+    assert main(["report", "scan", "--data", str(scanned.parent / "data")]) == 0
+
+
 @pytest.mark.parametrize("gates", ["cluster", "source", "share>0.05", "share>0.5,cluster"])
 def test_a_gate_ends_with_3_and_the_report_is_there(scanned, gates, capsys):
     (scanned / "report.html").unlink(missing_ok=True)

@@ -74,6 +74,7 @@ COMMAND = Command(
     run=run,
     settings=(ReportSpec, Common),
     example="byorn report runs/scan --fail-on cluster",
+    aliases={"data": "moved"},  # as it is called in the other commands
     positionals=(
         Positional(name="run", help="folder of byorn scan; the earlier one where there are two"),
         Positional(

@@ -17,7 +17,7 @@ from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags, read_flags
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.reuse import FLAGS, SCORES
-from byorn.report.run import Run
+from byorn.report.run import Run, data_of
 from byorn.runs.folder import read_config
 from byorn.runs.identity import require_same
 from byorn.scoring.table import Scores, read_scores
@@ -96,7 +96,8 @@ def open_scanned(folder: Path, data: DataSpec, model: ModelSpec, out: Path) -> S
 
     scores = read_scores(folder / SCORES)
     flags = read_flags(folder / FLAGS)
-    opened = open_rows(data, model, out)
+    with data_of(folder):
+        opened = open_rows(data, model, out)
     found = {"data": opened.loaded.fingerprint, "processor_digest": processor_digest(opened.processor)}
     require_scanned(scores, found, folder)
     keys = keys_of(opened.loaded.rows)

@@ -1,7 +1,8 @@
 """A scan with its rows: what every part of a report is computed from."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -117,11 +118,25 @@ def _data_spec(config: Mapping[str, Any], data: str | None) -> DataSpec:
     return DataSpec(**values)
 
 
+@contextmanager
+def data_of(folder: Path) -> Iterator[None]:
+    """Where the data of a run are not found: its paths are those of the folder that the scan was started in."""
+    try:
+        yield
+    except DataError as error:
+        path, missing, _ = str(error).partition(": no such file or folder")
+        if not missing:
+            raise
+        fix = "start byorn where the scan was started, or name the data with --data"
+        raise DataError(f"{folder}: its data {path}{missing}; {fix}") from None
+
+
 def _rows(folder: Path, spec: DataSpec, scores: Scores, environment: Mapping[str, Any]) -> Sequence[Row]:
     """The rows of the scores, in their order; images are not read."""
     tokens = environment.get("special_tokens")
     special = [str(token) for token in tokens] if isinstance(tokens, list) else []
-    loaded = load_rows(spec, special_tokens=special, verify_images="none", notify=lambda line: None)
+    with data_of(folder):
+        loaded = load_rows(spec, special_tokens=special, verify_images="none", notify=lambda line: None)
     places = {key: place for place, key in enumerate(keys_of(loaded.rows))}
     missing = [key for key in scores.keys if key not in places]
     fix = "name the data that was scanned with --data, or scan again"
