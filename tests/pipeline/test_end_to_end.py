@@ -87,11 +87,12 @@ def test_a_second_scan_uses_the_scores_that_are_there_and_keeps_a_persons_review
     assert pq.read_table(out / "flags.parquet").to_pydict()["review"][3] == "drop"
 
 
-def test_a_scan_folder_of_other_data_is_refused(place, capsys):
+def test_a_scan_folder_of_other_data_is_refused_and_stays_that_of_its_data(place, capsys):
     out = place / "scan-other"
     assert main([*common(place, "scan", "clean"), "--rule", "paper", "--out", str(out)]) == 0
     assert main([*common(place, "scan"), "--rule", "paper", "--out", str(out)]) == 2
     assert "the data set changed" in capsys.readouterr().err
+    assert main(["report", str(out)]) == 0
 
 
 def test_shuffled_scores_are_refused_by_the_trainer(place, trained, capsys):

@@ -45,7 +45,7 @@ def score_rows(inputs: Inputs, path: Path, column: str, batch_size: int) -> Scor
         say(f"using the scores in {path}")
     else:
         score_inputs(inputs, path, batch_size)
-    scores = _finished_scores(path, inputs)
+    scores = finished_scores(path, inputs)
     if column in scores.values:
         return scores
     return add_column(scores, inputs, path, column, batch_size)
@@ -149,7 +149,12 @@ def _kept(scores: Scores, path: Path, *further: Scores) -> Scores:
     return scores
 
 
-def _finished_scores(path: Path, inputs: Inputs) -> Scores:
+def finished_scores(path: Path, inputs: Inputs) -> Scores:
+    """The scores that are there.
+
+    Raises:
+        MismatchError: They are about other rows or another model.
+    """
     scores = read_scores(path)
     require_same(scores.metadata, inputs.identity, path)
     if scores.keys != keys_of(inputs.rows):
