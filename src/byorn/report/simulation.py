@@ -11,6 +11,7 @@ from typing import Any, Literal
 from byorn.evaluation.canaries import Sight
 from byorn.evaluation.repeats import Share
 from byorn.flagging.table import Flags
+from byorn.phrases.groups import LEAST_ROWS
 from byorn.report.words import number, percent, shared
 from byorn.runs.folder import read_json
 from byorn.scoring.table import Scores
@@ -98,7 +99,9 @@ class Simulated:
                 f"{said}, against {others} of the others, but the report names {names} of them: a defense would not "
                 "learn those that are flagged, and a clean verdict says nothing about it."
             )
-        return f"{said}, no more often than the {others} of the others: a clean verdict says nothing about it."
+        more = f" A phrase in fewer than {LEAST_ROWS} rows is not looked at: plant more of them (--rate)."
+        few = more if flagged.n < LEAST_ROWS else ""
+        return f"{said}, no more often than the {others} of the others: a clean verdict says nothing about it.{few}"
 
 
 @dataclass(frozen=True, kw_only=True)
