@@ -33,7 +33,7 @@ class Conversation:
         images: One entry for each image, as the record holds it.
         id: The user's name for the record, if any.
         scored_from: Index of the first message that may be scored; earlier ones are context alone (TRL's `prompt`).
-        turn: The turn number, where the record says it (rows that Byorn wrote).
+        turn: The turn number, where the record says it (rows that byorn wrote).
         meta: All columns that were not used.
     """
 

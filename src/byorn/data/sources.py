@@ -172,7 +172,7 @@ def _open_folder(folder: Path, kind: str, name: str | None, split: str) -> list[
         raise DataError(f"{folder}: no metadata.jsonl; add one with file_name and a text column")
     if name is None and (folder / "rows.jsonl").is_file():
         require_no_split(folder, split)
-        return [_open_files([folder / "rows.jsonl"], folder, "rows.jsonl: rows that Byorn wrote")]
+        return [_open_files([folder / "rows.jsonl"], folder, "rows.jsonl: rows in the form that byorn writes")]
     files = files_of_split(folder, name, split)
     listed = ", ".join(file.relative_to(folder).as_posix() for file in files[:10])
     return [_open_files(files, folder, f"files of split {split!r}: {listed}{', ...' if len(files) > 10 else ''}")]

@@ -1,7 +1,7 @@
 """TRL's rows: `prompt` and `completion`, or `messages`, with `images` or `image`.
 
 A prompt or completion is a string, a list of messages, or messages of structured blocks. Only what stands in
-`completion` is scored. Rows that Byorn wrote are of this form, with `id` and `turn`.
+`completion` is scored. Rows that byorn wrote are of this form, with `id` and `turn`.
 """
 
 from collections.abc import Mapping
