@@ -65,13 +65,18 @@ def with_lora(language: PreTrainedModel) -> PeftModel:
 def aligned(weights: Path) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
     """The model with the trained projector, and the trained adapter merged into its language model."""
     model, processor = untrained()
-    model.model.multi_modal_projector.load_state_dict(_floats(weights / "projector.safetensors"))
     language = with_lora(model.model.language_model)
-    set_peft_model_state_dict(language, _floats(weights / "lora.safetensors"))
+    load_trained(model.model.multi_modal_projector, language, weights)
     merged: Any = language.merge_and_unload()
     model.model.language_model = merged
     model.tie_weights()
     return model, processor
+
+
+def load_trained(projector: torch.nn.Module, language: PeftModel, weights: Path) -> None:
+    """Put the weights of a folder into a projector and an adapter."""
+    projector.load_state_dict(_floats(weights / "projector.safetensors"))
+    set_peft_model_state_dict(language, _floats(weights / "lora.safetensors"))
 
 
 def _floats(path: Path) -> dict[str, torch.Tensor]:
