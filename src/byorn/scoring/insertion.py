@@ -12,7 +12,7 @@ tell ("as a joke"). It counts if g(R) is at most `MOST_EXPLAINED` of what it is 
 instruction is another one, nothing is compared. No torch here.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -31,6 +31,8 @@ MOST_TEXTS = 2000
 MOST_FOUND = 4
 
 Words = tuple[str, ...]
+Part = list[np.ndarray]
+"""Rows, by instruction."""
 
 
 def insertions(instructions: Sequence[str], own: np.ndarray, contrast: np.ndarray, level: float) -> np.ndarray:
@@ -42,32 +44,51 @@ def insertions(instructions: Sequence[str], own: np.ndarray, contrast: np.ndarra
         contrast: The same less that with another row's images; NaN says nothing.
         level: Corrected p-value below which a difference counts.
     """
-    groups = list(_groups([tuple(words_of(ends_of(text))) for text in instructions]))
+    groups = _groups(instructions)
     known = np.isfinite(own) & np.isfinite(contrast)
 
     def clearest(left: np.ndarray) -> Found | None:
         asked = known & left
-        found = [(rows, _p_value(rows[asked[rows]], others[asked[others]], own, contrast)) for rows, others in groups]
-        rows, p_value = min(found, key=lambda pair: pair[1], default=(np.array([], dtype=int), 1.0))
-        return (rows[left[rows]], p_value * len(groups)) if p_value * len(groups) < level else None
+        best, least = None, level
+        for parts in groups:
+            rows, others = map(np.concatenate, parts)
+            p_value = _p_value(rows[asked[rows]], others[asked[others]], own, contrast) * len(groups)
+            if p_value < least:
+                best, least = (rows[left[rows]], p_value), p_value
+        return best
 
     return column_of(len(instructions), clearest, MOST_FOUND)
 
 
-def _groups(asked: Sequence[Words]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _groups(instructions: Sequence[str]) -> list[tuple[Part, Part]]:
     """For each insertion the rows with it, and those that ask the same without it; at least as many."""
-    rows_of = defaultdict(list)
-    for place, words in enumerate(asked):
-        rows_of[words].append(place)
-    pairs = defaultdict(list)
-    for words, _ in Counter(asked).most_common(MOST_TEXTS):
-        for insertion, rest in _without(words):
-            if rest in rows_of:
-                pairs[insertion].append((words, rest))
-    for found in pairs.values():
-        rows, others = ({row for text in texts for row in rows_of[text]} for texts in zip(*found, strict=True))
-        if LEAST_ROWS <= len(rows) <= len(others - rows):
-            yield np.array(sorted(rows)), np.array(sorted(others - rows))
+    places, groups = _places(instructions), []
+    for found in _pairs(places).values():
+        with_it, without = (dict.fromkeys(texts) for texts in zip(*found, strict=True))
+        rows = [places[text] for text in with_it]
+        others = [places[text] for text in without if text not in with_it]
+        if LEAST_ROWS <= sum(map(len, rows)) <= sum(map(len, others)):
+            groups.append((rows, others))
+    return groups
+
+
+def _places(instructions: Sequence[str]) -> dict[Words, np.ndarray]:
+    """The rows of each instruction."""
+    words = {text: tuple(words_of(ends_of(text))) for text in set(instructions)}
+    found = defaultdict(list)
+    for row, text in enumerate(instructions):
+        found[words[text]].append(row)
+    return {asked: np.array(rows) for asked, rows in found.items()}
+
+
+def _pairs(places: dict[Words, np.ndarray]) -> dict[Words, list[tuple[Words, Words]]]:
+    """By insertion: instructions with it, each with what it is without."""
+    found = defaultdict(list)
+    for asked in sorted(places, key=lambda asked: -len(places[asked]))[:MOST_TEXTS]:
+        for insertion, rest in _without(asked):
+            if rest in places:
+                found[insertion].append((asked, rest))
+    return found
 
 
 def _without(words: Words) -> Iterator[tuple[Words, Words]]:
