@@ -141,7 +141,7 @@ def test_both_ends_are_shown_by_evidence_and_the_report_says_how_many_are_expect
     report = json.loads((place / "told/report.json").read_text())
     assert report["distribution"]["statistic"] == "evidence"
     assert report["counts"]["expected"] == pytest.approx(sum(values(straight, "flags.parquet")["weight"]))
-    assert any("The rule evidence flags groups of rows" in sentence for sentence in report["verdict"]["grounds"])
+    assert any("The rule (evidence) flags groups of rows" in sentence for sentence in report["verdict"]["grounds"])
     page = (place / "told/report.html").read_text()
     assert "poisoned rows expected" in page
     assert "orders of magnitude" in page
