@@ -159,19 +159,29 @@ def test_a_group_that_only_its_images_give_away_is_named_and_the_report_says_so(
     assert judge(gather(run)).grounds[0].startswith("A pattern in the images tells which responses contain")
 
 
-def test_a_group_without_a_phrase_is_told_by_its_images():
+@pytest.mark.parametrize(
+    ("column", "shares", "ground"),
+    [
+        ("trigger", "a pattern in their images", "tells 20 rows from all others"),
+        ("insertion", "words in their instructions", "20 instructions are those of other rows"),
+    ],
+)
+def test_a_group_without_a_phrase_is_told_by_its_inputs(column, shares, ground):
     run = attacked(300, 0)
     run = replace(run, rows=[replace(row, response=f"{row.id} {row.response}") for row in run.rows])
     plausible = np.random.default_rng(0).normal(2, 0.3, 300)
-    values = dict.fromkeys(("nll", "adapted", "adapted_contrast"), plausible) | {"trigger": np.zeros(300)}
-    values["trigger"][::15] = 5.5
+    values = dict.fromkeys(("nll", "adapted", "adapted_contrast"), plausible) | {
+        "trigger": np.zeros(300),
+        column: np.zeros(300),
+    }
+    values[column][::15] = 5.5
     metadata = {**run.scores.metadata, **Course((4.0, 3.0)).as_metadata()}
     scores = judged(replace(run.scores, values=values, metadata=metadata), [row.response for row in run.rows])
     run = replace(run, scores=scores, flags=flag_evidence(scores), statistic="evidence")
     (cluster,) = find_clusters(run).found
-    assert (cluster.phrase, cluster.statistic, cluster.flagged) == ("", "trigger", 20)
+    assert (cluster.phrase, cluster.statistic, cluster.flagged) == ("", column, 20)
     verdict = judge(gather(run))
-    assert verdict.sentence.startswith("20 of 300 rows (6.7%) share a pattern in their images")
-    assert "tells 20 rows from all others" in verdict.grounds[0]
+    assert verdict.sentence.startswith(f"20 of 300 rows (6.7%) share {shares}")
+    assert ground in verdict.grounds[0]
     assert "unless its trigger can be seen" in verdict.blind_spots[0]
-    assert "A pattern in their images" in as_html(gather(run))
+    assert shares.capitalize() in as_html(gather(run))

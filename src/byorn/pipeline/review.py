@@ -8,7 +8,7 @@ from byorn.models.spec import ModelSpec
 from byorn.pipeline.scanned import as_run, open_scanned
 from byorn.pipeline.settings import ReviewSpec
 from byorn.report.clusters import find_clusters
-from byorn.report.words import PATTERN
+from byorn.report.words import in_inputs
 from byorn.review.decisions import Decisions
 from byorn.review.desk import Desk
 from byorn.review.sheet import export_sheet, import_sheet
@@ -48,7 +48,7 @@ def review(run: Path, data: DataSpec, model: ModelSpec, spec: ReviewSpec) -> Non
     found = find_clusters(as_run(scanned)).found
     groups: dict[str, list[int]] = {}
     for group in found:
-        name = group.phrase or PATTERN
+        name = group.phrase or in_inputs(group.statistic)
         groups[name if name not in groups else f"{name} ({len(groups) + 1})"] = group.rows.tolist()
     _serve(Desk(scanned.rows, scores, decisions, spec.group_by, groups), spec.port)
     _tell(decisions)

@@ -12,7 +12,7 @@ from byorn.report.plots import Histogram, histogram
 from byorn.report.thumbnails import thumbnail
 from byorn.report.versions import Pair, Version
 from byorn.report.visible import Piece, pieces
-from byorn.report.words import PATTERN, higher_means, number
+from byorn.report.words import higher_means, in_inputs, number
 from byorn.scoring.statistics import unit_of
 
 MOST = 12
@@ -94,7 +94,7 @@ def make_page(comparison: Comparison) -> ComparisonPage:
         threshold=f"{comparison.after.flags.threshold:.2f}",
         histogram=_histogram(comparison),
         groups=[_group(group) for group in comparison.groups or []],
-        settled=[pieces(phrase or PATTERN, 160) for phrase in comparison.settled],
+        settled=[pieces(phrase or in_inputs(), 160) for phrase in comparison.settled],
         parts=[part for part in _parts(comparison) if part.entries],
         provenance=_provenance(comparison),
     )
@@ -134,7 +134,7 @@ def _histogram(comparison: Comparison) -> Histogram | None:
 def _group(group: Group) -> GroupShown:
     words = {None: "not known", True: "yes", False: "no"}
     return GroupShown(
-        phrase=pieces(group.phrase or PATTERN, 160),
+        phrase=pieces(group.phrase or in_inputs(), 160),
         rows=number(group.rows),
         new=number(group.new),
         changed=number(group.changed),

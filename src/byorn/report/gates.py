@@ -104,7 +104,8 @@ def _newly(comparison: Comparison) -> str:
 def _exceeded(gate: Gate, evidence: Evidence) -> str:
     """What is wrong, or nothing."""
     if gate.kind == "cluster" and evidence.findings:
-        phrase = shared(evidence.findings[0].cluster.phrase)
+        first = evidence.findings[0].cluster
+        phrase = shared(first.phrase, first.statistic)
         return f"--fail-on cluster: {len(evidence.findings)} group(s) of rows stand out, the first by {phrase}"
     if gate.kind == "source" and evidence.guilty:
         column, value = evidence.guilty[0]

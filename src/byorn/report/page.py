@@ -15,7 +15,7 @@ from byorn.report.simulation_shown import SimulationShown, show_simulation
 from byorn.report.thumbnails import picture
 from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_words
 from byorn.report.visible import Piece, name_of, pieces, plain
-from byorn.report.words import PATTERN, higher_means, number, percent, short
+from byorn.report.words import higher_means, in_inputs, number, percent, short
 from byorn.scoring.evidence import LEVEL, WAYS
 from byorn.scoring.statistics import EVIDENCE, INSERTION, SHORTCUT, TRIGGER, unit_of
 
@@ -215,7 +215,7 @@ def _finding(evidence: Evidence, finding: Finding) -> FindingShown:
     cluster = finding.cluster
     trigger = finding.texts[0].text if finding.texts else ""
     return FindingShown(
-        phrase=pieces(cluster.phrase or PATTERN.capitalize(), 160),
+        phrase=pieces(cluster.phrase or in_inputs(cluster.statistic).capitalize(), 160),
         rows=number(len(cluster)),
         share=percent(len(cluster) / evidence.counts.rows),
         facts=_cluster_facts(evidence, cluster),

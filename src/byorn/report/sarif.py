@@ -19,7 +19,7 @@ from byorn.report.run import Run
 from byorn.report.simulation import Simulation
 from byorn.report.verdict import judge
 from byorn.report.visible import plain
-from byorn.report.words import quoted
+from byorn.report.words import in_inputs, quoted
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 MOST_RESULTS = 5000
@@ -144,7 +144,7 @@ def _planted(evidence: Evidence) -> Iterator[Json]:
 def _member(run: Run, row: Row, number: int, finding: Finding) -> Json:
     record = f" (record {row.origin.record})" if row.origin.record >= 0 else ""
     phrase = finding.cluster.phrase
-    does = f"repeats {quoted(phrase)}" if phrase else "shares a pattern in its images with others"
+    does = f"repeats {quoted(phrase)}" if phrase else f"shares {in_inputs(finding.cluster.statistic)} with others"
     text = f"Row {quoted(row.id)}{record} {does}, and its response stands out."
     properties: Json = {"cluster": number, "record": row.origin.record, "turn": row.turn}
     mark = plain(f"{row.id}/{row.turn}", 600)

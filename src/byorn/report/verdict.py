@@ -9,7 +9,7 @@ from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.kinds import unexplained
 from byorn.report.visible import plain
-from byorn.report.words import number, percent, quoted, shared, short
+from byorn.report.words import in_inputs, number, percent, quoted, shared, short
 from byorn.scoring.kinds import COPY
 from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, INSERTION, KIND, SHORTCUT, TRIGGER
 
@@ -62,7 +62,7 @@ def _alarm(evidence: Evidence) -> str:
     share = f"({percent(count / evidence.counts.rows)})"
     rows = number(evidence.counts.rows)
     if not first.cluster.phrase:
-        said = f"{number(count)} of {rows} rows {share} share a pattern in their images"
+        said = f"{number(count)} of {rows} rows {share} share {in_inputs(first.cluster.statistic)}"
         return f"{said}, and their responses do not follow from these{others}."
     return f"{number(count)} of {rows} responses {share} share {quoted(first.cluster.phrase)}, {trigger}{others}."
 
@@ -132,7 +132,7 @@ def _found_by(cluster: Cluster, phrase: str) -> str:
 
 def _ground(finding: Finding) -> list[str]:
     cluster = finding.cluster
-    phrase = shared(cluster.phrase)
+    phrase = shared(cluster.phrase, cluster.statistic)
     said = [_found_by(cluster, phrase)]
     if cluster.image_dependence is not None and cluster.image_dependence > 0:
         said.append(

@@ -1,7 +1,7 @@
 """Numbers and foreign phrases as they stand in sentences."""
 
 from byorn.report.visible import plain
-from byorn.scoring.statistics import EVIDENCE
+from byorn.scoring.statistics import EVIDENCE, INSERTION, SHORTCUT, TRIGGER
 
 _LONGEST_PHRASE = 80
 
@@ -12,13 +12,17 @@ def quoted(phrase: str) -> str:
     return f"“{text}”"
 
 
-PATTERN = "a pattern in their images"
-"""What the rows of a group share that has no phrase."""
-
-
-def shared(phrase: str) -> str:
+def shared(phrase: str, statistic: str = "") -> str:
     """What the rows of a group share, as it may stand in a sentence: its phrase, if it has one."""
-    return quoted(phrase) if phrase else PATTERN
+    return quoted(phrase) if phrase else in_inputs(statistic)
+
+
+def in_inputs(statistic: str = "") -> str:
+    """What the rows of a group without a phrase share, by the column that it was found by, if that is known."""
+    images = "a pattern in their images"
+    return {SHORTCUT: images, TRIGGER: images, INSERTION: "words in their instructions"}.get(
+        statistic, "something in their inputs"
+    )
 
 
 def percent(share: float) -> str:
