@@ -12,16 +12,16 @@ def quoted(phrase: str) -> str:
     return f"“{text}”"
 
 
-def shared(phrase: str, statistic: str = "") -> str:
+def shared(phrase: str, found_by: str = "") -> str:
     """What the rows of a group share, as it may stand in a sentence: its phrase, if it has one."""
-    return quoted(phrase) if phrase else in_inputs(statistic)
+    return quoted(phrase) if phrase else in_inputs(found_by)
 
 
-def in_inputs(statistic: str = "") -> str:
+def in_inputs(found_by: str = "") -> str:
     """What the rows of a group without a phrase share, by the column that it was found by, if that is known."""
     images = "a pattern in their images"
     return {SHORTCUT: images, TRIGGER: images, INSERTION: "words in their instructions"}.get(
-        statistic, "something in their inputs"
+        found_by, "something in their inputs"
     )
 
 
