@@ -149,7 +149,7 @@ def test_the_examples_run_in_two_worker_processes(tmp_path):
 
 
 def test_an_experiment_without_plugins_keeps_its_settings(tmp_path):
-    from byorn.bench.experiment import plain
+    from byorn.bench.settled import plain
 
     (tmp_path / "e.yaml").write_text("title: T\nattacks: {badnets: }\ndefenses: [sft]")
     experiment = read_experiment(tmp_path / "e.yaml")

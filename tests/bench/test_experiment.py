@@ -2,9 +2,10 @@
 
 import pytest
 
-from byorn.bench.experiment import plain, read_experiment
+from byorn.bench.experiment import read_experiment
 from byorn.bench.run import run_experiments
 from byorn.bench.settings import BenchSpec
+from byorn.bench.settled import plain
 from byorn.errors import ConfigError
 
 FILE = """

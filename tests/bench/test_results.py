@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from byorn.bench.experiment import without_none
 from byorn.bench.grids import by_cost, by_defense
 from byorn.bench.plot import plot_frontier
 from byorn.bench.result import CellResult
 from byorn.bench.results import interval, lines, pooled, read_results
 from byorn.bench.roc import plot_roc
+from byorn.bench.settled import without_none
 from byorn.bench.table import as_html, as_json, as_markdown
 from byorn.errors import DataError
 from byorn.evaluation.metric import Metric

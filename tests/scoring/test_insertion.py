@@ -74,5 +74,7 @@ def test_rows_without_a_contrast_are_not_compared_and_found_with_the_others() ->
     assert np.flatnonzero(insertions(instructions, own, contrast, LEVEL)).tolist() == PLANTED
 
 
-def test_a_long_instruction_costs_no_time() -> None:
-    assert found(asked(f"Describe cf the image. {'word ' * 5000}", others=f"{ASKED} {'word ' * 5000}")) == []
+def test_an_instruction_of_more_words_than_are_looked_at_is_left_alone() -> None:
+    few, many = "word " * 50, "word " * 70
+    assert found(asked(f"Describe cf the image. {few}", others=f"{ASKED} {few}")) == PLANTED
+    assert found(asked(f"Describe cf the image. {many}", others=f"{ASKED} {many}")) == []

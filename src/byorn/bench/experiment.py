@@ -1,9 +1,8 @@
 """An experiment file and the cells that it spans: attacks x rates x seeds x defenses x sweeps. No torch here."""
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_type_hints
 
@@ -300,49 +299,3 @@ def _check(experiment: Experiment, path: Path) -> None:
             check_value(f"experiment {path}: {item.name}", value, kinds[item.name], CHECKS.get(item.name))
     if not isinstance(experiment.attacks, Mapping) or not experiment.attacks:
         raise ConfigError(f"experiment {path}: attacks: give `label: {{option: value}}` lines")
-
-
-def plain(settings: Group | Cell) -> dict[str, object]:
-    """Everything that decides a result, as JSON gives it back; what is left at its default of None is not in it."""
-    content: dict[str, object] = json.loads(json.dumps(asdict(settings)))
-    return without_none(content)
-
-
-def without_none(content: dict[str, object]) -> dict[str, object]:
-    """So that results stay valid when a setting is added."""
-    kept = {key: value for key, value in content.items() if value is not None}
-    return {key: without_none(value) if isinstance(value, dict) else value for key, value in kept.items()}
-
-
-def differences(before: dict[str, object], cell: Cell) -> list[str]:
-    """What a result's record of its cell says otherwise than a cell, of what its defense reads: another p does not
-    change plain fine-tuning. A line each, by name.
-
-    Raises:
-        ValueError, KeyError, TypeError, AttributeError: It is no record of a cell.
-    """
-    old, new = _read(without_none(before)), _read(plain(cell))
-    if not new[CONVENTION]:  # the objective's, which may be a plugin's
-        old[CONVENTION] = new[CONVENTION]
-    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
-    return [f"made with {name}={old.get(name)!r}, not {new.get(name)!r}" for name in names]
-
-
-CONVENTION = "group.attack.convention"
-
-
-def _read(settings: Mapping[str, object]) -> dict[str, object]:
-    unread = {"rule": FLAGGING, "percentile": FLAGGING, "ema_decay": AVERAGING}
-    return {
-        name: value
-        for name, value in _flat(settings).items()
-        if settings["defense"] in unread.get(name, (settings["defense"],))
-    }
-
-
-def _flat(settings: Mapping[str, object], before: str = "") -> dict[str, object]:
-    """Settings inside settings as `group.rows`."""
-    found: dict[str, object] = {}
-    for name, value in settings.items():
-        found |= _flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
-    return found

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from byorn.bench.experiment import AVERAGING, Cell, differences
+from byorn.bench.experiment import AVERAGING, Cell
 from byorn.bench.result import CellResult
+from byorn.bench.settled import differences
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
 from byorn.evaluation.metric import Metric
