@@ -22,28 +22,60 @@ _LOOKED_AT = 4000
 """Rows among which distinct images are sought."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
+class Picture:
+    """A picture made small.
+
+    Attributes:
+        pixels: uint8 [SIDE, SIDE, 3].
+    """
+
+    pixels: np.ndarray
+
+    @cached_property
+    def spectrum(self) -> np.ndarray:
+        """float32 [SIDE * (SIDE / 2 + 1)]: logarithm of the Fourier magnitudes of the gray picture."""
+        return np.asarray(np.log1p(np.abs(np.fft.rfft2(_gray(self.pixels.astype(np.float32))))).ravel())
+
+
+@dataclass(frozen=True)
 class Pictures:
     """The pictures of some rows.
 
     Attributes:
-        pixels: float32 [images, SIDE, SIDE, 3], in [0, 255].
-        starts: int array [rows], where the images of each row begin.
+        all: Those of one row after those of another.
+        starts: int array [rows], where the pictures of each row begin.
     """
 
-    pixels: np.ndarray
+    all: list[Picture]
     starts: np.ndarray
 
     def __len__(self) -> int:
         return len(self.starts)
 
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """float32 [pictures, SIDE, SIDE, 3], in [0, 255]."""
+        stacked = np.stack([picture.pixels for picture in self.all]) if self.all else np.zeros((0, SIDE, SIDE, 3))
+        return stacked.astype(np.float32)
+
+    @cached_property
+    def gray(self) -> np.ndarray:
+        """float32 [pictures, SIDE, SIDE]: means of the colors."""
+        return _gray(self.pixels)
+
+    @property
+    def spectra(self) -> np.ndarray:
+        """float32 [pictures, SIDE * (SIDE / 2 + 1)]."""
+        return np.stack([picture.spectrum for picture in self.all])
+
     def most(self, scores: np.ndarray) -> np.ndarray:
-        """float [rows]: the highest score of each row's images, one of which may carry a trigger."""
+        """float [rows]: the highest score of each row's pictures, one of which may carry a trigger."""
         return np.asarray(np.maximum.reduceat(scores, self.starts))
 
 
 class Album:
-    """The pictures of rows, kept once they are decoded: 12 kB an image.
+    """The pictures of rows, kept once they are decoded: 12 kB a picture, 20 with its spectrum.
 
     Attributes:
         digest: Hashes of the rows' names.
@@ -52,17 +84,15 @@ class Album:
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = rows
         self.digest = digests(rows)
-        self._kept: dict[int, list[np.ndarray]] = {}
+        self._kept: dict[int, list[Picture]] = {}
         self._coarse: dict[int, np.ndarray] = {}
         self._names: dict[int, tuple[str, ...]] = {}
 
     def of(self, numbers: np.ndarray) -> Pictures:
         """The pictures of these rows; what cannot be opened is left out."""
-        known = [images for number in map(int, numbers) if (images := self._images(number))]
-        counts = np.array([len(images) for images in known], dtype=int)
-        pixels = [pixels for images in known for pixels in images]
-        stacked = np.stack(pixels) if pixels else np.zeros((0, SIDE, SIDE, 3))
-        return Pictures(pixels=stacked.astype(np.float32), starts=np.cumsum(counts) - counts)
+        known = [pictures for number in map(int, numbers) if (pictures := self._pictures(number))]
+        counts = np.array([len(pictures) for pictures in known], dtype=int)
+        return Pictures([picture for pictures in known for picture in pictures], np.cumsum(counts) - counts)
 
     def passing(self, numbers: np.ndarray, size: int = 256) -> Iterator[tuple[np.ndarray, Pictures]]:
         """The pictures of many rows, some at a time, of which none is kept: rows that can be opened, and theirs."""
@@ -121,18 +151,23 @@ class Album:
         seen = Counter(name for shown in several for name in set(shown))
         return {name for name, count in seen.items() if count > 1}
 
-    def _images(self, number: int) -> list[np.ndarray]:
+    def _pictures(self, number: int) -> list[Picture]:
         if number not in self._kept:
             own = set(self._own(number))
             images = zip(self._shown(number), self.rows[number].images, strict=False)
-            found = [_pixels(image) for name, image in images if name in own]
-            self._kept[number] = [pixels for pixels in found if pixels is not None]
+            found = [_picture(image) for name, image in images if name in own]
+            self._kept[number] = [picture for picture in found if picture is not None]
         return self._kept[number]
 
 
-def _pixels(image: ImageFile) -> np.ndarray | None:
-    """uint8 [SIDE, SIDE, 3]."""
+def _picture(image: ImageFile) -> Picture | None:
     try:
-        return np.asarray(image.load().resize((SIDE, SIDE), Image.Resampling.BOX))
+        return Picture(np.asarray(image.load().resize((SIDE, SIDE), Image.Resampling.BOX)))
     except (OSError, RowProblem):
         return None
+
+
+def _gray(pixels: np.ndarray) -> np.ndarray:
+    """Means of the colors, the last axis; over so short an axis `mean` takes several times as long."""
+    red, green, blue = np.moveaxis(pixels, -1, 0)
+    return np.asarray((red + green + blue) / 3)

@@ -101,8 +101,8 @@ def _odd(album: Album, everyone: np.ndarray, member: np.ndarray) -> np.ndarray:
 
 
 def _found(album: Album, inside: np.ndarray, outside: np.ndarray) -> list[Hypothesis]:
-    pixels = [album.of(numbers).pixels for numbers in (inside, outside)]
-    return hypotheses_of(*pixels) if min(map(len, pixels)) > 1 else []
+    groups = [album.of(numbers) for numbers in (inside, outside)]
+    return hypotheses_of(*groups) if min(len(group.pixels) for group in groups) > 1 else []
 
 
 def _scored(album: Album, hypotheses: list[Hypothesis], numbers: np.ndarray) -> dict[str, np.ndarray]:
@@ -111,7 +111,7 @@ def _scored(album: Album, hypotheses: list[Hypothesis], numbers: np.ndarray) -> 
     for seen, pictures in album.passing(numbers):
         if len(seen):
             for one in hypotheses:
-                found[one.kind][np.isin(numbers, seen)] = pictures.most(one.score(pictures.pixels))
+                found[one.kind][np.isin(numbers, seen)] = pictures.most(one.score(pictures))
     return found
 
 

@@ -28,11 +28,13 @@ MOST_INSIDE = 120
 MOST_OUTSIDE = 240
 LEAST_IMAGES = 2
 """Rows with images in each of the four groups; fewer say nothing."""
-_FLOOR = 4.0
+LEAST_SPREAD = 4.0
 """Gray levels: the least standard deviation of a pixel."""
 _SQUARE = 2
 """Cells of the coarse grid."""
 Kind = Literal["region", "picture", "texture", "spectrum"]
+Features = Callable[[Pictures], np.ndarray]
+"""Pictures -> float array [images, features]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,7 @@ class Pattern:
 
     Attributes:
         kind: `region`, `picture`, `texture` or `spectrum`.
-        box: Of a region.
+        box: Of a region; of other kinds where most of it lies, if that is known (`byorn.patterns.place`).
         auc: On the held-out half: 1 tells all images of the cluster from all others, 0.5 none.
         p_value: Corrected.
         inside, outside: How many held-out images that was measured on.
@@ -82,12 +84,24 @@ class Hypothesis:
     Attributes:
         kind: `region`, `picture`, `texture` or `spectrum`.
         box: Of a region.
-        score: Pixels [images, SIDE, SIDE, 3] -> float [images], higher where it is there.
+        score: Pictures -> float [images], higher where it is there.
     """
 
     kind: Kind
     box: Box | None
-    score: Callable[[np.ndarray], np.ndarray]
+    score: Callable[[Pictures], np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Mean and standard deviation of some features over the images of a group.
+
+    Attributes:
+        mean, spread: float arrays, as one image's features; spread is at least a floor.
+    """
+
+    mean: np.ndarray
+    spread: np.ndarray
 
 
 def shared_pattern(album: Album, cluster: np.ndarray, others: np.ndarray) -> list[Pattern]:
@@ -97,7 +111,7 @@ def shared_pattern(album: Album, cluster: np.ndarray, others: np.ndarray) -> lis
         album: Of all rows.
         cluster, others: Numbers of rows.
     """
-    halves = _halves(album, cluster, others)
+    halves = halves_of(album, cluster, others)
     groups = [album.of(numbers) for numbers in (halves.inside, halves.outside, halves.held_inside, halves.held_outside)]
     if min(map(len, groups)) < LEAST_IMAGES:
         return []
@@ -112,23 +126,25 @@ def promise(album: Album, cluster: np.ndarray, others: np.ndarray) -> float:
     mean of KL(cluster || others) over a square of a coarse grid. By the first half alone: `shared_pattern` measures on
     the other one.
     """
-    halves = _halves(album, cluster, others)
+    halves = halves_of(album, cluster, others)
     inside, outside = (album.coarse(numbers) for numbers in (halves.inside, halves.outside))
     if min(len(inside), len(outside)) < LEAST_IMAGES:
         return 0.0
-    windows = np.lib.stride_tricks.sliding_window_view(_divergence(inside, outside), (_SQUARE, _SQUARE))
+    apart = _divergence(_moments(inside), _moments(outside))
+    windows = np.lib.stride_tricks.sliding_window_view(apart, (_SQUARE, _SQUARE))
     return float(windows.mean(axis=(2, 3)).max()) * len(inside)
 
 
-def _halves(album: Album, cluster: np.ndarray, others: np.ndarray) -> Halves:
+def halves_of(album: Album, cluster: np.ndarray, others: np.ndarray) -> Halves:
+    """Halves of those of the rows that show different images, of which at most so many are taken."""
     return split(album.digest, album.distinct(cluster), album.distinct(others), (MOST_INSIDE, MOST_OUTSIDE))
 
 
 def _confirmed(inside: Pictures, outside: Pictures, held_inside: Pictures, held_outside: Pictures) -> list[Pattern]:
     """The hypotheses of the first two groups that hold on the other two."""
-    hypotheses = hypotheses_of(inside.pixels, outside.pixels)
+    hypotheses = hypotheses_of(inside, outside)
     held = (held_inside, held_outside)
-    strengths = [_strength(*(group.most(one.score(group.pixels)) for group in held)) for one in hypotheses]
+    strengths = [_strength(*(group.most(one.score(group)) for group in held)) for one in hypotheses]
     return [
         Pattern(
             kind=one.kind,
@@ -145,45 +161,45 @@ def _confirmed(inside: Pictures, outside: Pictures, held_inside: Pictures, held_
     ]
 
 
-def hypotheses_of(inside: np.ndarray, outside: np.ndarray) -> list[Hypothesis]:
-    """One of each kind, from pixels [images, SIDE, SIDE, 3] of a cluster and of others."""
+def hypotheses_of(inside: Pictures, outside: Pictures) -> list[Hypothesis]:
+    """One of each kind, from the pictures of a cluster and of others; at least two of each."""
+    own, others = _moments(inside.pixels), _moments(outside.pixels)
     return [
-        _region(inside, outside),
-        _projected("picture", _values, _FLOOR, inside, outside),
-        _projected("texture", _steps, _FLOOR, inside, outside),
-        _projected("spectrum", _magnitudes, 0.1, inside, outside),
+        _region(own, others, outside.pixels, len(inside.pixels)),
+        _projected("picture", _values, own.mean.ravel(), _Moments(others.mean.ravel(), others.spread.ravel())),
+        _projected("texture", steps_of, steps_of(inside).mean(axis=0), _moments(steps_of(outside))),
+        _projected("spectrum", _spectra, inside.spectra.mean(axis=0), _moments(outside.spectra, 0.1)),
     ]
 
 
-def _moments(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each value."""
-    return pictures.mean(axis=0), np.maximum(_FLOOR, pictures.std(axis=0))
+def _moments(features: np.ndarray, floor: float = LEAST_SPREAD) -> _Moments:
+    mean = features.mean(axis=0, keepdims=True)
+    return _Moments(mean[0], np.maximum(floor, features.std(axis=0, mean=mean)))
 
 
-def _divergence(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+def _divergence(own: _Moments, others: _Moments) -> np.ndarray:
     """float [SIDE, SIDE]: KL between the two normal distributions of each pixel, over its colors, in nats."""
-    mean, spread = _moments(inside)
-    other_mean, other_spread = _moments(outside)
-    nats = np.log(other_spread / spread) + (spread**2 + (mean - other_mean) ** 2) / (2 * other_spread**2) - 0.5
+    squares = own.spread**2 + (own.mean - others.mean) ** 2
+    nats = np.log(others.spread / own.spread) + squares / (2 * others.spread**2) - 0.5
     return np.asarray(nats.mean(axis=2))
 
 
-def _region(inside: np.ndarray, outside: np.ndarray) -> Hypothesis:
-    found = _divergence(inside, outside)
+def _region(own: _Moments, others: _Moments, outside: np.ndarray, size: int) -> Hypothesis:
+    """The place where the cluster differs; chance is what as many of the others differ from all of them."""
+    found = _divergence(own, others)
     rng = np.random.default_rng(0)
-    drawn = [rng.permutation(len(outside))[: len(inside)] for _ in range(5)]
-    chance = np.quantile([_divergence(outside[some], outside) for some in drawn], 0.95)
+    drawn = [rng.permutation(len(outside))[:size] for _ in range(5)]
+    chance = np.quantile([_divergence(_moments(outside[some]), others) for some in drawn], 0.95)
     peak = np.quantile(found, 0.995)
     # a cluster of a few images may differ everywhere, by its backgrounds; a patch rises above that
     left, top, right, bottom = largest_rectangle(found - max(chance, peak / 2))
-    mean, spread = _moments(inside)
-    other_mean, other_spread = _moments(outside)
+    place = np.s_[top:bottom, left:right]
 
-    def score(pictures: np.ndarray) -> np.ndarray:
+    def score(pictures: Pictures) -> np.ndarray:
         """How much likelier the region is in the cluster, by the nearer of a lenient and its own spread."""
-        lenient = np.maximum(spread, 8.0)
-        likelier = ((pictures - other_mean) / other_spread) ** 2 - ((pictures - mean) / lenient) ** 2
-        return np.asarray(likelier[:, top:bottom, left:right].mean(axis=(1, 2, 3)))
+        pixels, lenient = pictures.pixels[:, *place], np.maximum(own.spread[place], 8.0)
+        likelier = ((pixels - others.mean[place]) / others.spread[place]) ** 2
+        return np.asarray((likelier - ((pixels - own.mean[place]) / lenient) ** 2).mean(axis=(1, 2, 3)))
 
     box = Box(left=left / SIDE, top=top / SIDE, right=right / SIDE, bottom=bottom / SIDE)
     return Hypothesis("region", box, score)
@@ -206,34 +222,28 @@ def largest_rectangle(values: np.ndarray) -> tuple[int, int, int, int]:
     return box
 
 
-def _projected(
-    kind: Kind, features: Callable[[np.ndarray], np.ndarray], floor: float, inside: np.ndarray, outside: np.ndarray
-) -> Hypothesis:
+def _projected(kind: Kind, features: Features, own_mean: np.ndarray, others: _Moments) -> Hypothesis:
     """Images by how far they lie in the direction in which the cluster differs, the clearest twentieth of features."""
-    others = features(outside)
-    mean = others.mean(axis=0)
-    spread = np.maximum(floor, others.std(axis=0))
-    apart = (features(inside).mean(axis=0) - mean) / spread
-    direction = np.where(np.abs(apart) >= np.quantile(np.abs(apart), 0.95), apart, 0) / spread
-    return Hypothesis(kind, None, lambda pictures: (features(pictures) - mean) @ direction)
+    apart = (own_mean - others.mean) / others.spread
+    direction = np.where(np.abs(apart) >= np.quantile(np.abs(apart), 0.95), apart, 0) / others.spread
+    return Hypothesis(kind, None, lambda pictures: (features(pictures) - others.mean) @ direction)
 
 
-def _values(pictures: np.ndarray) -> np.ndarray:
+def _values(pictures: Pictures) -> np.ndarray:
     """float [images, SIDE * SIDE * 3]: the pixels."""
-    return pictures.reshape(len(pictures), -1)
+    return pictures.pixels.reshape(len(pictures.pixels), -1)
 
 
-def _steps(pictures: np.ndarray) -> np.ndarray:
+def steps_of(pictures: Pictures) -> np.ndarray:
     """float [images, ...]: differences of neighboring gray pixels, across and down; steep ones are cut."""
-    gray = pictures.mean(axis=3)
+    gray = pictures.gray
     steps = (np.diff(gray, axis=1).reshape(len(gray), -1), np.diff(gray, axis=2).reshape(len(gray), -1))
     return np.asarray(np.clip(np.concatenate(steps, axis=1), -32, 32))
 
 
-def _magnitudes(pictures: np.ndarray) -> np.ndarray:
+def _spectra(pictures: Pictures) -> np.ndarray:
     """float [images, ...]: logarithm of the Fourier magnitudes of the gray pictures."""
-    magnitudes = np.abs(np.fft.rfft2(pictures.mean(axis=3)))
-    return np.asarray(np.log1p(magnitudes).reshape(len(pictures), -1))
+    return pictures.spectra
 
 
 def _strength(inside: np.ndarray, outside: np.ndarray) -> tuple[float, float]:
