@@ -9,8 +9,10 @@ from made_runs import attacked, clean_rows, made_run, of_evidence, png
 from byorn.data.row import ImageFile, user_message
 from byorn.patterns.album import Album
 from byorn.patterns.images import largest_rectangle, shared_pattern
+from byorn.patterns.place import placed
 from byorn.report.evidence import gather
 from byorn.report.instructions import shared_text
+from byorn.report.verdict import pattern_in_words
 from byorn.scoring.kinds import kinds_of
 
 CLUSTER = np.arange(12)
@@ -65,6 +67,35 @@ def test_the_place_of_a_patch_is_found():
 def test_a_faint_pattern_over_the_picture_is_found():
     kinds = [found.kind for found in shared_pattern(Album(with_pixels(clean_rows(200), blend)), CLUSTER, OTHERS)]
     assert "texture" in kinds
+
+
+def checkers(pixels, at):
+    pixels[16:32, 0:16] = 255 * (np.indices((16, 16)).sum(axis=0) % 2)[:, :, None]
+    return pixels
+
+
+def found_in_a_handful(change):
+    rows = with_pixels(clean_rows(200), change)
+    rows[5:12] = clean_rows(200)[5:12]
+    album, handful = Album(rows), np.arange(5)
+    patterns = shared_pattern(album, handful, OTHERS)
+    return patterns, placed(patterns, album, handful, OTHERS)
+
+
+def test_the_place_of_a_patch_on_a_handful_of_images_is_found_with_all_of_them():
+    """Two or three images confirm that there is something, and do not say where."""
+    before, after = found_in_a_handful(checkers)
+    assert before and not any(pattern.box for pattern in before)
+    box = after[0].box
+    assert (box.left, box.top, box.right, box.bottom) == pytest.approx((0, 0.5, 0.5, 1), abs=0.1)
+    assert pattern_in_words(after[0]) == "a faint pattern, most of it in one place"
+    assert (after[0].auc, after[0].p_value, after[1:]) == (before[0].auc, before[0].p_value, before[1:])
+
+
+def test_a_pattern_over_the_whole_picture_of_a_handful_has_no_place():
+    before, after = found_in_a_handful(blend)
+    assert before
+    assert after == before
 
 
 @pytest.mark.parametrize("seed", range(5))

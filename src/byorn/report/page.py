@@ -13,7 +13,7 @@ from byorn.report.odds import Odds
 from byorn.report.plots import Histogram, Whisker, histogram, whisker
 from byorn.report.simulation_shown import SimulationShown, show_simulation
 from byorn.report.thumbnails import picture
-from byorn.report.verdict import PATTERNS, Verdict, judge, p_in_table, p_in_words
+from byorn.report.verdict import Verdict, judge, p_in_table, p_in_words, pattern_in_words
 from byorn.report.visible import Piece, name_of, pieces, plain
 from byorn.report.words import higher_means, in_inputs, number, percent, short
 from byorn.scoring.evidence import LEVEL, WAYS
@@ -263,7 +263,7 @@ def _shared(shared: SharedText) -> SharedShown:
 
 def _pattern(pattern: Pattern) -> PatternShown:
     return PatternShown(
-        headline=PATTERNS[pattern.kind].capitalize(),
+        headline=pattern_in_words(pattern).capitalize(),
         strength=(
             f"It tells {pattern.inside} of these rows from {pattern.outside} others with an AUC of "
             f"{pattern.auc:.2f} ({p_in_words(pattern.p_value)} corrected), on rows that it was not found on."

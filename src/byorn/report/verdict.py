@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from byorn.patterns.images import Pattern
 from byorn.report.clusters import Cluster
 from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
@@ -145,7 +146,7 @@ def _ground(finding: Finding) -> list[str]:
         for text in finding.texts[:1]
     ]
     said += [
-        f"Their images share {PATTERNS[pattern.kind]}: it tells them from others with an AUC of {pattern.auc:.2f}, on "
+        f"Their images share {pattern_in_words(pattern)}: it tells them from others with an AUC of {pattern.auc:.2f}, on "
         "rows that this was not found on."
         for pattern in finding.patterns[:1]
     ]
@@ -163,6 +164,12 @@ PATTERNS = {
     "texture": "a faint pattern over the whole picture",
     "spectrum": "a pattern in the spectrum",
 }
+
+
+def pattern_in_words(pattern: Pattern) -> str:
+    """What it is; of one that was confirmed over the whole picture, whether most of it lies in its box."""
+    placed = pattern.box is not None and pattern.kind != "region"
+    return "a faint pattern, most of it in one place" if placed else PATTERNS[pattern.kind]
 
 
 def p_in_words(p_value: float) -> str:

@@ -1,0 +1,65 @@
+"""Where a shared pattern lies, of rows that are too few to find its place on one half and confirm it on the other.
+
+A handful of images may be told from others by their texture, or their spectrum, on images that it was not found on
+(`byorn.patterns.images`), while two or three of them do not tell a patch from chance. Once it is known that they share
+something, its place is sought with all of them: the region where they differ most, if it holds enough of
+
+    a = ((mean step of the cluster - mean step of others) / spread of others)^2       steps: of neighboring gray pixels
+
+of which the clearest twentieth count. In drawn scenes with a patch in five of 1,000 images that is 0.55 to 0.59, where
+the pattern lies over the whole picture at most 0.04 (four seeds).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from byorn.patterns.album import SIDE, Album, Pictures
+from byorn.patterns.halves import Halves
+from byorn.patterns.images import LEAST_SPREAD, Box, Pattern, halves_of, hypotheses_of, steps_of
+
+LEAST_SHARE = 0.3
+
+
+def placed(patterns: Sequence[Pattern], album: Album, cluster: np.ndarray, others: np.ndarray) -> list[Pattern]:
+    """The patterns; where none has a box and one can be found, the clearest gets it.
+
+    Args:
+        patterns: From `byorn.patterns.images.shared_pattern` of the same rows.
+        album: Of all rows.
+        cluster, others: Numbers of rows.
+    """
+    if not patterns or any(pattern.box for pattern in patterns):
+        return list(patterns)
+    box = _place(*_all(album, halves_of(album, cluster, others)))
+    return [replace(patterns[0], box=box), *patterns[1:]]
+
+
+def _all(album: Album, halves: Halves) -> tuple[Pictures, Pictures]:
+    """The pictures of both halves."""
+    return (
+        album.of(np.concatenate([halves.inside, halves.held_inside])),
+        album.of(np.concatenate([halves.outside, halves.held_outside])),
+    )
+
+
+def _place(inside: Pictures, outside: Pictures) -> Box | None:
+    """The region where they differ most; None where most of the difference lies elsewhere."""
+    box = hypotheses_of(inside, outside)[0].box
+    if box is None:
+        return None
+    energy = _energy(steps_of(inside), steps_of(outside))
+    left, top, right, bottom = (round(SIDE * edge) for edge in (box.left, box.top, box.right, box.bottom))
+    return box if energy[top:bottom, left:right].sum() >= LEAST_SHARE * energy.sum() else None
+
+
+def _energy(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """float [SIDE, SIDE]: of steps down and across, each counted at its upper left pixel."""
+    apart = np.abs(inside.mean(axis=0) - outside.mean(axis=0)) / np.maximum(LEAST_SPREAD, outside.std(axis=0))
+    clearest = np.where(apart >= np.quantile(apart, 0.95), apart, 0) ** 2
+    down, across = np.split(clearest, 2)
+    energy = np.zeros((SIDE, SIDE))
+    energy[:-1] += down.reshape(SIDE - 1, SIDE)
+    energy[:, :-1] += across.reshape(SIDE, SIDE - 1)
+    return energy
