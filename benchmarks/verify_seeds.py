@@ -12,6 +12,7 @@ byorn trains what sft does, and one of them is enough. Elsewhere the attack is t
 import argparse
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from byorn.cli.main import main as byorn
@@ -19,7 +20,31 @@ from byorn.embedded.tasks import write_task
 
 CLEAN = {"none": "captions", "messy": "messy"}
 """Data that nobody poisons, with their task."""
-ATTACKS = {"none": [], "messy": [], "badnets": ["size=0.25"], "blended": [], "dual-key": []}
+
+
+@dataclass(frozen=True)
+class Planted:
+    """What `byorn poison` is asked for."""
+
+    attack: str
+    options: tuple[str, ...] = ()
+    objective: str = "sentence"
+    target: str = "banana"
+
+
+PATCH = ("badnets", ("size=0.25",))
+ATTACKS = {
+    "none": None,
+    "messy": None,
+    "badnets": Planted(*PATCH),
+    "blended": Planted("blended"),
+    "dual-key": Planted("dual-key"),
+    "trigger-word": Planted("badnets-t"),
+    "word": Planted(*PATCH, "word"),
+    "refusal": Planted(*PATCH, "refusal", "I'm sorry"),
+    "insertion": Planted(*PATCH, "insertion", "visit our shop"),
+    "suffix": Planted(*PATCH, "suffix", "visit our shop"),
+}
 TRAINING = [
     *("--lora-targets", "all-linear", "--lr", "5e-3", "--batch-size", "16"),
     *("--set", "num_train_epochs=8", "--set", "lr_scheduler_type=cosine", "--set", "warmup_steps=20"),
@@ -52,21 +77,21 @@ def _data(attack: str, seed: int, folder: Path) -> Path:
     clean = folder / "clean"
     if not clean.is_dir():
         write_task(clean, CLEAN.get(attack, "captions"), 250, seed)
-    if attack in CLEAN:
+    planted, poisoned = ATTACKS[attack], folder / "poisoned"
+    if planted is None:
         return clean
-    poisoned = folder / "poisoned"
     if not poisoned.is_dir():
-        options = [word for option in ATTACKS[attack] for word in ("--set", option)]
-        plant = ["poison", "--data", clean, "--out", poisoned, "--attack", attack, *options]
-        do(*plant, "--target", "banana", "--rate", "0.2", "--seed", seed)
+        options = [word for option in planted.options for word in ("--set", option)]
+        plant = ["poison", "--data", clean, "--out", poisoned, "--attack", planted.attack, *options]
+        do(*plant, "--objective", planted.objective, "--target", planted.target, "--rate", "0.2", "--seed", seed)
     return poisoned
 
 
 def _verify(attack: str, scan: Path, out: Path) -> None:
     command = ["verify", scan, "--adapter", out / "adapter", "--out", out / "verify", *DEVICE]
-    if attack not in CLEAN:
-        options = [word for option in ATTACKS[attack] for word in ("--trigger-option", option)]
-        command += ["--try-trigger", attack, *options]
+    if planted := ATTACKS[attack]:
+        options = [word for option in planted.options for word in ("--trigger-option", option)]
+        command += ["--try-trigger", planted.attack, *options]
     asked = out.parent / "sft/verify/pretrained"
     if asked.is_dir() and not (out / "verify").is_dir():  # it is the same model
         shutil.copytree(asked, out / "verify/pretrained")

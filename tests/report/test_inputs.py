@@ -85,7 +85,8 @@ def found_in_a_handful(change):
 def test_the_place_of_a_patch_on_a_handful_of_images_is_found_with_all_of_them():
     """Two or three images confirm that there is something, and do not say where."""
     before, after = found_in_a_handful(checkers)
-    assert before and not any(pattern.box for pattern in before)
+    assert before
+    assert not any(pattern.box for pattern in before)
     box = after[0].box
     assert (box.left, box.top, box.right, box.bottom) == pytest.approx((0, 0.5, 0.5, 1), abs=0.1)
     assert pattern_in_words(after[0]) == "a faint pattern, most of it in one place"

@@ -146,8 +146,8 @@ def _ground(finding: Finding) -> list[str]:
         for text in finding.texts[:1]
     ]
     said += [
-        f"Their images share {pattern_in_words(pattern)}: it tells them from others with an AUC of {pattern.auc:.2f}, on "
-        "rows that this was not found on."
+        f"Their images share {pattern_in_words(pattern)}: it tells them from others with an AUC of {pattern.auc:.2f}, "
+        "on rows that this was not found on."
         for pattern in finding.patterns[:1]
     ]
     if not finding.trigger:
