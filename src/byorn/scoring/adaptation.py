@@ -51,6 +51,7 @@ class CrossFitted:
         self.kinds = kinds
         self.course = Course()
         self._adapted = False
+        self._used: int | None = None
         self._dataset = dataset
         self._usable = usable
         self._batch_size = batch_size
@@ -68,7 +69,9 @@ class CrossFitted:
     def use(self, fold: int) -> None:
         """Turn on the adapter that has learned the fold."""
         self.adapt()
-        self.model.set_adapter(NAME.format(fold))
+        if self._used != fold:  # PEFT walks through all modules, which takes as long as a small model's layers
+            self.model.set_adapter(NAME.format(fold))
+            self._used = fold
 
     def _train(self, fold: int, enough: Callable[[int], bool]) -> None:
         import torch

@@ -81,7 +81,7 @@ def score_shard(
 def score_together(model: Any, processor: Any, dataset: Any, shard: Shard, **options: Any) -> Scores:
     """`score_dataset` by the processes of one process group: each scores its shard, and all get the same scores."""
     with scorer(model, processor, dataset) as compute:
-        return _together(dataset, shard, compute, **options)
+        return _together(dataset, length_order(dataset), shard, compute, **options)
 
 
 def evidence_together(
@@ -96,15 +96,23 @@ def evidence_together(
     usable, kinds = np.isfinite(scores.nll), kinds_of(rows)
     with cross_fitted(model, processor, dataset, fold, usable, batch_size=batch_size, kinds=kinds) as fitted:
         for part, numbers in ((dataset, range(len(rows))), (swapped, [row for row, _ in pairs])):
+            order = _by_fold(length_order(part), fold[list(numbers)])
             with fitted_scorer(fitted, processor, part, numbers) as compute:
-                passes.append(_together(part, shard, compute, batch_size=batch_size, progress=progress))
+                passes.append(_together(part, order, shard, compute, batch_size=batch_size, progress=progress))
     return with_evidence(scores, passes[0], passes[1], pairs, rows, fitted.course)
 
 
-def _together(dataset: Any, shard: Shard, compute: Compute, *, batch_size: int, progress: bool = False) -> Scores:
+def _by_fold(order: Sequence[int], fold: np.ndarray) -> list[int]:
+    """The same order within each fold: a batch of both would go through the model twice, once with each adapter."""
+    return sorted(order, key=lambda item: bool(fold[item]))
+
+
+def _together(
+    dataset: Any, order: Sequence[int], shard: Shard, compute: Compute, *, batch_size: int, progress: bool = False
+) -> Scores:
     from accelerate.utils import gather_object
 
     with Journal(None, {}, WORD_FIELDS) as log:
-        fill(log, length_order(dataset), batch_size, compute, shard=shard, phase="scoring", wanted=progress)
+        fill(log, order, batch_size, compute, shard=shard, phase="scoring", wanted=progress)
         records = dict(gather_object(list(log.finished.items())))
     return from_records([records[index] for index in range(len(dataset))], {})
