@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from byorn.data.row import ImageFile, Row, user_message
-from byorn.patterns.album import Album
 from byorn.scoring.evidence import LEVEL
 from byorn.scoring.kinds import kinds_of
-from byorn.scoring.trigger import triggers
+from byorn.scoring.spurious.scored_rows import ScoredRows
+from byorn.scoring.spurious.trigger import triggers
 
 WORDS = ("what", "color", "is", "the", "small", "thing", "on", "left", "right", "how", "many", "people", "why", "where")
 CARRIERS = 40
@@ -59,9 +59,10 @@ def main() -> None:
     carries = np.arange(given.rows) % given.images < CARRIERS
     for name, more in (("no trigger", 0.0), ("a trigger", 4.0)):
         contrast = rng.normal(0, 1, given.rows) + more * carries
+        scored = ScoredRows(rows=rows, nll=rng.normal(2, 0.5, given.rows), contrast=contrast)
+        assert np.array_equal(scored.kinds, kinds)  # kept from here on: they have been timed
         began = time.process_time()
-        both = contrast + rng.normal(0, 0.5, given.rows)
-        found = triggers(Album(rows), {"contrast": contrast, "both": both}, kinds, LEVEL) > 0
+        found = triggers(scored, LEVEL) > 0
         hits, others = int((found & carries).sum()), int((found & ~carries).sum())
         spent = time.process_time() - began
         print(f"{name}: {spent:.1f} s; found {hits} of {carries.sum() if more else 0} rows and {others} others")

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from byorn.data.row import ImageFile, Row, user_message
 from byorn.scoring.evidence import LEVEL
-from byorn.scoring.insertion import insertions
+from byorn.scoring.spurious.insertion import insertions
+from byorn.scoring.spurious.scored_rows import ScoredRows
 
 COUNT = 200
 PLANTED = list(range(0, 80, 4))
@@ -16,13 +18,19 @@ def asked(instruction: str, rows: Sequence[int] = PLANTED, others: str = ASKED) 
     return [instruction if row in set(rows) else others for row in range(COUNT)]
 
 
+def column_of(instructions: Sequence[str], own: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    image = ImageFile(data=b"never opened")
+    rows = [Row(str(row), 0, [user_message(text, 1)], f"thing {row}", [image]) for row, text in enumerate(instructions)]
+    return insertions(ScoredRows(rows=rows, nll=own, contrast=contrast), LEVEL)
+
+
 def found(instructions: Sequence[str], explained: float = 0.0, rows: Sequence[int] = PLANTED) -> list[int]:
     """The rows that are found where images take 0.8 of the cost of a response away, and `explained` of that of some."""
     share = np.full(COUNT, 0.8)
     share[list(rows)] = explained
     other = np.random.default_rng(0).uniform(1.5, 2.5, COUNT)
     own = other * (1 - share + np.random.default_rng(1).normal(0, 0.05, COUNT))
-    column = insertions(instructions, own, own - other, LEVEL)
+    column = column_of(instructions, own, own - other)
     assert ((column == 0) | (column > -np.log10(LEVEL))).all()
     return np.flatnonzero(column).tolist()
 
@@ -71,7 +79,7 @@ def test_rows_without_a_contrast_are_not_compared_and_found_with_the_others() ->
     own = np.where(np.isin(np.arange(COUNT), PLANTED), other, 0.2 * other)
     contrast = own - other
     contrast[PLANTED[:5]] = np.nan
-    assert np.flatnonzero(insertions(instructions, own, contrast, LEVEL)).tolist() == PLANTED
+    assert np.flatnonzero(column_of(instructions, own, contrast)).tolist() == PLANTED
 
 
 def test_an_instruction_of_more_words_than_are_looked_at_is_left_alone() -> None:

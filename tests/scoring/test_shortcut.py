@@ -11,14 +11,13 @@ import pytest
 from PIL import Image
 
 from byorn.data.row import ImageFile, Row, user_message
-from byorn.patterns.album import Album
 from byorn.phrases.counting import count_phrases, looked_at
 from byorn.phrases.words import words_of
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import LEVEL, THRESHOLD, groups_of, with_evidence
-from byorn.scoring.group_column import named
-from byorn.scoring.kinds import kinds_of
-from byorn.scoring.shortcut import shortcuts
+from byorn.scoring.spurious.group_column import named
+from byorn.scoring.spurious.scored_rows import ScoredRows
+from byorn.scoring.spurious.shortcut import shortcuts
 from byorn.scoring.table import Scores
 
 COUNT = 160
@@ -58,12 +57,18 @@ PAIRS = [(row, (row + 1) % COUNT) for row in range(COUNT)]
 PLANTED = range(0, 48, 4)
 
 
-def column_of(given: Sequence[Row], words: tuple[Costs, Costs], pairs: Sequence[tuple[int, int]] = PAIRS) -> np.ndarray:
-    return shortcuts(given, *words, pairs, kinds_of(given), Album(given), LEVEL)
+def column_of(given: Sequence[Row], words: tuple[Costs, Costs]) -> np.ndarray | None:
+    own, swapped = words
+    unknown = np.full(COUNT, np.nan)
+    scored = ScoredRows(
+        rows=given, nll=unknown, contrast=unknown, word_costs=own, swapped_word_costs=dict(enumerate(swapped))
+    )
+    return shortcuts(scored, LEVEL)
 
 
 def found(given: Sequence[Row], grounded: str = "") -> list[int]:
     column = column_of(given, costs(given, grounded))
+    assert column is not None
     assert ((column == 0) | (column > -np.log10(LEVEL))).all()
     return np.flatnonzero(column).tolist()
 
@@ -103,6 +108,7 @@ def test_two_attackers_are_two_groups() -> None:
     for row in rows(range(1, 49, 4), range(1, 49, 4), ". All sold out today", left=20)[1:49:4]:
         both[int(row.id)] = row
     column = column_of(both, costs(both))
+    assert column is not None
     groups = list(named([row.response for row in both], "shortcut", column, np.arange(COUNT, dtype=float), ONE_KIND))
     assert {group.phrase for group in groups} == {"visit our shop", "All sold out today"}
     assert [len(group.rows) for group in groups] == [12, 12]
@@ -122,17 +128,18 @@ def test_a_group_is_named_by_what_its_rows_alone_say() -> None:
 
 def test_things_that_look_alike_without_a_gap_are_no_shortcut(monkeypatch: pytest.MonkeyPatch) -> None:
     """The flags among emoji: a pattern tells them, and the model does not know what a flag is."""
-    monkeypatch.setattr("byorn.scoring.shortcut.carriers", lambda *_: None)
+    monkeypatch.setattr("byorn.scoring.spurious.shortcut.carriers", lambda *_: None)
     assert found(rows(PLANTED, PLANTED)) == []
 
 
 def test_where_words_or_images_are_unknown_nothing_is_found() -> None:
     given = rows(PLANTED, PLANTED)
     nothing: Costs = [np.zeros(0)] * COUNT
-    assert not column_of(given, (nothing, nothing)).any()
-    assert not column_of(given, (costs(given)[0], []), []).any()
-    blind = [replace(row, images=[]) for row in given]
-    assert not column_of(blind, costs(blind)).any()
+    longer_than_is_told = column_of(given, (nothing, nothing))
+    assert longer_than_is_told is not None
+    assert not longer_than_is_told.any()
+    assert column_of(given, (costs(given)[0], [])) is None
+    assert found([replace(row, images=[]) for row in given]) == []
 
 
 def test_broken_images_are_no_pattern() -> None:

@@ -1,4 +1,4 @@
-"""Kinds of input, and how much of their responses the images explain (g of `byorn.scoring.insertion`).
+"""Kinds of input, and how much of their responses the images explain (g of `byorn.scoring.spurious.insertion`).
 
 Of an instruction of its own no rule can tell whether it is a task that the model cannot do, one that needs no image, or
 a trigger with its planted answers. A person can, who is told where to look.
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from byorn.report.run import Run
-from byorn.scoring.insertion import MOST_EXPLAINED, explained
 from byorn.scoring.kinds import COPY
+from byorn.scoring.spurious.insertion import MOST_EXPLAINED, explained
 from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, KIND
 
 

@@ -8,12 +8,10 @@ of a row and its copies one is compared. Where responses are labels (classes, ye
 
 A row that is hard to believe on its own is seldom a backdoor, and one row is hardly learned; many that say the same
 are. So only a group that stands out (`byorn.phrases.growth`) reaches `THRESHOLD`; below it e ranks the other rows.
-So does a group whose images share a pattern while they give no reason for its phrase (`byorn.scoring.shortcut`),
-however plausible it is, rows with a pattern and without a common phrase (`byorn.scoring.trigger`), and rows with the
-same words put into their instructions whose images explain nothing (`byorn.scoring.insertion`). Where all rows
-have one style (`Course.one_style`), pretrained likelihood, adapted one and contrast are looked at alone, too. Where
-there are several, either finds styles, and only what is unusual in both of the adapted model's scores is a planted
-response. No torch here.
+So does a group whose inputs share what does not explain its responses (`byorn.scoring.spurious`), however plausible
+these are. Where all rows have one style (`Course.one_style`), pretrained likelihood, adapted one and contrast are
+looked at alone, too. Where there are several, either finds styles, and only what is unusual in both of the adapted
+model's scores is a planted response. No torch here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,34 +21,23 @@ import numpy as np
 
 from byorn.data.row import Row
 from byorn.data.stored import responses_of
-from byorn.patterns.album import Album
 from byorn.phrases.enrichment import LEAST_P, combined, enrichment, ranks_of
 from byorn.phrases.groups import Groups, find_groups
 from byorn.phrases.growth import grown
 from byorn.scoring.contrast import contrast_of
 from byorn.scoring.course import Course
-from byorn.scoring.group_column import named
-from byorn.scoring.insertion import insertions
-from byorn.scoring.kinds import COPY, copied, kinds_of, within
+from byorn.scoring.kinds import COPY, within
 from byorn.scoring.labels import labels_of
-from byorn.scoring.shortcut import shortcuts
-from byorn.scoring.statistics import (
-    ADAPTED,
-    ADAPTED_CONTRAST,
-    EVIDENCE,
-    GIVEN_AWAY,
-    INSERTION,
-    KIND,
-    SHORTCUT,
-    TRIGGER,
-)
+from byorn.scoring.spurious import FINDERS
+from byorn.scoring.spurious.group_column import named
+from byorn.scoring.spurious.scored_rows import ScoredRows
+from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, EVIDENCE, KIND, SPURIOUS
 from byorn.scoring.table import Scores
-from byorn.scoring.trigger import triggers
 
 LEVEL = 0.001
-"""How often a group of a clean data set may stand out by chance, each way: by scores, by shortcuts, by triggers, and by
-insertions."""
-WAYS = 4
+"""How often a group of a clean data set may stand out by chance, each way."""
+WAYS = 1 + len(FINDERS)
+"""By scores, and by what inputs share."""
 LOOKED_AT = ("nll", ADAPTED, ADAPTED_CONTRAST)
 TOGETHER = (ADAPTED, ADAPTED_CONTRAST)
 """What is looked at as one, too: a planted response is unusual in both."""
@@ -68,8 +55,8 @@ def evidence_of(
 
     Args:
         responses: n texts.
-        values: `nll`, `adapted` and `adapted_contrast`, float64 arrays [n]; -inf or NaN says nothing; and `shortcut`
-            where it is known.
+        values: `nll`, `adapted` and `adapted_contrast`, float64 arrays [n]; -inf or NaN says nothing; `kind` and
+            the columns of `byorn.scoring.spurious` where they are known.
         tokens: Of the responses, int array [n].
         one_style: Whether each is looked at alone, too.
     """
@@ -91,14 +78,14 @@ def groups_of(
         responses, known, kinds=kinds, tested=_tested(one_style), labels=labels, level=LEVEL, most=MOST_GROUPS
     )
     groups = grown(groups, responses, known, kinds, together=TOGETHER, level=LEVEL)
-    columns = [(name, values[name]) for name in GIVEN_AWAY if name in values]
+    columns = [(name, values[name]) for name in SPURIOUS if name in values]
     further = [group for name, column in columns for group in named(responses, name, column, known[ADAPTED], kinds)]
     return replace(groups, found=[*groups.found, *further])
 
 
 def placed(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What is looked at, each value as its place among rows of its kind; NaN says nothing."""
-    return {name: within(_finite(values[name]), _kinds(values)) for name in LOOKED_AT}
+    return {name: within(values[name], _kinds(values)) for name in LOOKED_AT}
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -108,13 +95,6 @@ def _finite(values: np.ndarray) -> np.ndarray:
 def _kinds(values: Mapping[str, np.ndarray]) -> np.ndarray:
     """int array [n]; of scores that are older than kinds: one."""
     return np.asarray(values.get(KIND, np.zeros(len(values[ADAPTED]))), dtype=int)
-
-
-def _suspicions(values: Mapping[str, np.ndarray], rows: Sequence[Row]) -> dict[str, np.ndarray]:
-    """By which rows are asked whether their images share something; NaN of a row without images."""
-    known = placed(values)
-    contrast = np.where([bool(row.images) for row in rows], known[ADAPTED_CONTRAST], np.nan)
-    return {ADAPTED_CONTRAST: contrast, "both": known[ADAPTED] + contrast}
 
 
 def _tested(one_style: bool) -> list[tuple[str, ...]]:
@@ -163,7 +143,7 @@ def with_evidence(
     rows: Sequence[Row],
     course: Course,
 ) -> Scores:
-    """The scores with the columns `kind`, `adapted`, `adapted_contrast`, `shortcut`, `trigger`, `insertion` and
+    """The scores with the columns `kind`, `adapted`, `adapted_contrast`, those of `byorn.scoring.spurious`, and
     `evidence`.
 
     Args:
@@ -174,16 +154,18 @@ def with_evidence(
         rows: All rows.
         course: Of the adaptation.
     """
-    contrast = contrast_of(adapted.nll, swapped.nll, pairs)
-    kinds, album = kinds_of(rows), Album(rows)
-    values = {**scores.values, KIND: kinds.astype(float), ADAPTED: adapted.nll, ADAPTED_CONTRAST: contrast}
-    if adapted.words and swapped.words:
-        values[SHORTCUT] = shortcuts(rows, adapted.words, swapped.words, pairs, kinds, album, LEVEL)
-    suspicions, copies = _suspicions(values, rows), copied(rows)
-    values[TRIGGER] = triggers(album, suspicions, kinds, LEVEL)
-    shown = np.where(np.isnan(suspicions[ADAPTED_CONTRAST]) | copies, np.nan, contrast)
-    values[INSERTION] = insertions([row.instruction for row in rows], adapted.nll, shown, LEVEL)
-    values[KIND][copies] = COPY
+    scored = ScoredRows(
+        rows=rows,
+        nll=adapted.nll,
+        contrast=contrast_of(adapted.nll, swapped.nll, pairs),
+        word_costs=adapted.words,
+        swapped_word_costs=dict(zip((row for row, _ in pairs), swapped.words, strict=True)) if swapped.words else {},
+    )
+    kinds = np.where(scored.copies, COPY, scored.kinds).astype(float)
+    values = {**scores.values, KIND: kinds, ADAPTED: scored.nll, ADAPTED_CONTRAST: scored.contrast}
+    for name, find in FINDERS.items():
+        if (column := find(scored, LEVEL)) is not None:
+            values[name] = column
     found = replace(scores, values=values, metadata={**scores.metadata, **course.as_metadata()})
     return judged(found, responses_of(rows))
 

@@ -95,14 +95,14 @@ def _by_size(kinds: np.ndarray) -> np.ndarray:
 
 
 def within(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """float64 [n]: Phi^-1((rank_i - 1/2) / m) of each value among the m known ones of its kind, NaN for the others and
+    """float64 [n]: Phi^-1((rank_i - 1/2) / m) of each value among the m finite ones of its kind, NaN for the others and
     for copies. Where there is one kind, the order is that of the values.
     """
     from scipy.stats import norm, rankdata
 
     found = np.full(len(values), np.nan)
     for kind in np.unique(kinds[kinds != COPY]):
-        members = np.flatnonzero((kinds == kind) & ~np.isnan(values))
+        members = np.flatnonzero((kinds == kind) & np.isfinite(values))
         found[members] = norm.ppf((rankdata(values[members]) - 0.5) / max(1, len(members)))
     return found
 

@@ -43,9 +43,9 @@ INSERTION = "insertion"
 KIND = "kind"
 EVIDENCE = "evidence"
 """What `byorn.scoring.evidence` adds, which takes an adaptation and two passes."""
-GIVEN_AWAY = (SHORTCUT, TRIGGER, INSERTION)
-"""Columns of it that tell groups by what their inputs share."""
-ADDED = (CONTRAST, KIND, ADAPTED, ADAPTED_CONTRAST, *GIVEN_AWAY, EVIDENCE)
+SPURIOUS = (SHORTCUT, TRIGGER, INSERTION)
+"""Columns of it that `byorn.scoring.spurious` makes: groups by what their inputs share."""
+ADDED = (CONTRAST, KIND, ADAPTED, ADAPTED_CONTRAST, *SPURIOUS, EVIDENCE)
 PASSES = {CONTRAST: 2, EVIDENCE: 3}
 """Forward passes over the rows for a column; for all others it is one."""
 STATISTICS: dict[str, Statistic] = {"nll": nll, "nll_max": nll_max, "nll_window": nll_window}
@@ -53,7 +53,7 @@ STATISTICS: dict[str, Statistic] = {"nll": nll, "nll_max": nll_max, "nll_window"
 
 def unit_of(column: str) -> str:
     """What a column of the scores counts in."""
-    return "orders of magnitude" if column in (*GIVEN_AWAY, EVIDENCE) else "nats a token"
+    return "orders of magnitude" if column in (*SPURIOUS, EVIDENCE) else "nats a token"
 
 
 def statistics_of(log_probs: np.ndarray) -> dict[str, float]:

@@ -49,7 +49,7 @@ def named(
 
     Args:
         responses: n texts.
-        statistic: Name of the column, `shortcut` or `trigger`.
+        statistic: Name of the column.
         column: s, float64 array [n].
         adapted: Scores by the adapted model, float64 array [n], to tell how implausible the rows are.
         kinds: Of the rows, int array [n].

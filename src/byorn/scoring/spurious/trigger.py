@@ -11,7 +11,7 @@ all others by a gap (`byorn.patterns.carriers`) and have a higher u (AUC): a kin
 has no such gap. No torch here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,8 +19,9 @@ from byorn.patterns.album import Album
 from byorn.patterns.carriers import carriers
 from byorn.patterns.images import shared_pattern
 from byorn.phrases.groups import LEAST_ROWS
-from byorn.scoring.group_column import Found, column_of
-from byorn.scoring.kinds import matched
+from byorn.scoring.kinds import matched, within
+from byorn.scoring.spurious.group_column import Found, column_of
+from byorn.scoring.spurious.scored_rows import ScoredRows
 
 LEAST_AUC = 0.7
 """With which u tells the carriers from the others, at least."""
@@ -34,26 +35,27 @@ MOST_TRIED = 8
 MOST_FOUND = 4
 
 
-def triggers(album: Album, suspicions: Mapping[str, np.ndarray], kinds: np.ndarray, level: float) -> np.ndarray:
-    """s, float64 array [n]: 0 for rows that carry no trigger, else above -log10 of the level.
-
-    Args:
-        album: Of the n rows.
-        suspicions: The u, float64 arrays [n], higher = less plausible; NaN says nothing.
-        kinds: Of the rows, see `byorn.scoring.kinds`.
-        level: Corrected p-value below which a pattern counts.
-    """
+def triggers(scored: ScoredRows, level: float) -> np.ndarray:
+    """s, float64 array [n]: 0 for rows that carry no trigger, else above -log10 of the level."""
+    suspicions = _suspicions(scored)
 
     def clearest(left: np.ndarray) -> Found | None:
-        columns = {name: np.where(left, column, np.nan) for name, column in suspicions.items()}
-        return _clearest(album, columns, kinds, level)
+        columns = [np.where(left, column, np.nan) for column in suspicions]
+        return _clearest(scored.album, columns, scored.kinds, level)
 
-    return column_of(len(kinds), clearest, MOST_FOUND)
+    return column_of(len(scored), clearest, MOST_FOUND)
 
 
-def _clearest(album: Album, columns: Mapping[str, np.ndarray], kinds: np.ndarray, level: float) -> Found | None:
+def _suspicions(scored: ScoredRows) -> list[np.ndarray]:
+    """The u, float64 arrays [n], any sign, higher = less plausible; NaN for rows without images or a score."""
+    nll, contrast = (within(values, scored.kinds) for values in (scored.nll, scored.contrast))
+    shown = np.where(scored.with_images, contrast, np.nan)
+    return [shown, nll + shown]
+
+
+def _clearest(album: Album, columns: Sequence[np.ndarray], kinds: np.ndarray, level: float) -> Found | None:
     """Who carries the clearest pattern, and its corrected p-value; None where there is none."""
-    scopes = [(column, scope) for column in columns.values() for scope in _by_kind(column, kinds)]
+    scopes = [(column, scope) for column in columns for scope in _by_kind(column, kinds)]
     looks = [(column, scope, rows) for column, scope in scopes for rows in _highest(scope)]
     p_values = [_p_value(album, scope, rows, kinds) * len(looks) for _, scope, rows in looks]
     for place in np.argsort(p_values, kind="stable")[:MOST_TRIED]:

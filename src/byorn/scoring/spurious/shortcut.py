@@ -12,19 +12,19 @@ implausible a phrase is, so many styles do not hide one; but the trigger has to 
 over the whole picture. No torch here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from byorn.data.row import Row
 from byorn.data.stored import responses_of
 from byorn.patterns.album import Album
 from byorn.patterns.carriers import carriers
 from byorn.patterns.images import Pattern, promise, shared_pattern
 from byorn.phrases.counting import Phrases, count_phrases, ends_kept, looked_at
 from byorn.phrases.groups import LEAST_ROWS
-from byorn.scoring.group_column import Found, column_of
 from byorn.scoring.kinds import matched
+from byorn.scoring.spurious.group_column import Found, column_of
+from byorn.scoring.spurious.scored_rows import ScoredRows
 
 MOST_GROUNDED = 0.3
 """g at most, of a phrase that the images give no reason for."""
@@ -40,31 +40,22 @@ MOST_PHRASES = 256
 MOST_FOUND = 8
 
 
-def shortcuts(
-    rows: Sequence[Row], own: Sequence[np.ndarray], swapped: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]],
-    kinds: np.ndarray, album: Album, level: float,
-) -> np.ndarray:  # fmt: skip
-    """s, float64 array [n]: 0 for rows without such a phrase, else above -log10 of the level.
-
-    Args:
-        rows: n rows.
-        own: What each word of their responses costs.
-        swapped: The same for the rows of `pairs` with their partners' images.
-        pairs: Row and partner.
-        kinds: Of the rows, see `byorn.scoring.kinds`: images are compared among rows of one kind.
-        album: Of the rows.
-        level: Corrected p-value below which a pattern counts.
+def shortcuts(scored: ScoredRows, level: float) -> np.ndarray | None:
+    """s, float64 array [n]: 0 for rows without such a phrase, else above -log10 of the level; None where no costs of
+    words are known. Images are compared among rows of one kind.
     """
-    responses = responses_of(rows)
-    phrases = count_phrases(responses, max(LEAST_ROWS, len(rows) // 5000), len(rows) // 2)
-    candidates = _ungrounded(phrases, *_costs(responses, own, swapped, pairs))
-    seen = np.array([bool(row.images) for row in rows], dtype=bool)
+    if not scored.word_costs or not scored.swapped_word_costs:
+        return None
+    responses = responses_of(scored.rows)
+    phrases = count_phrases(responses, max(LEAST_ROWS, len(scored) // 5000), len(scored) // 2)
+    candidates = _ungrounded(phrases, *_costs(responses, scored.word_costs, scored.swapped_word_costs))
 
     def clearest(left: np.ndarray) -> Found | None:
-        groups = [members for number in candidates if len(members := _left(phrases, number, left & seen)) >= LEAST_ROWS]
-        return _clearest(album, groups, kinds, left & seen, level)
+        seen = left & scored.with_images
+        groups = [members for number in candidates if len(members := _left(phrases, number, seen)) >= LEAST_ROWS]
+        return _clearest(scored.album, groups, scored.kinds, seen, level)
 
-    return column_of(len(rows), clearest, MOST_FOUND)
+    return column_of(len(scored), clearest, MOST_FOUND)
 
 
 def _left(phrases: Phrases, number: int, left: np.ndarray) -> np.ndarray:
@@ -101,13 +92,12 @@ def _p_value(patterns: Sequence[Pattern]) -> float:
 
 
 def _costs(
-    responses: Sequence[str], own: Sequence[np.ndarray], swapped: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]]
+    responses: Sequence[str], own: Sequence[np.ndarray], swapped: Mapping[int, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """What each word that is counted costs, with the own image and with another one; NaN where that is not known."""
-    others = dict(zip((row for row, _ in pairs), swapped, strict=True))
     columns: tuple[list[float], list[float]] = ([], [])
     for row, words in enumerate(looked_at(responses)):
-        for column, costs in zip(columns, (own[row], others.get(row, ())), strict=True):
+        for column, costs in zip(columns, (own[row], swapped.get(row, ())), strict=True):
             kept = ends_kept(list(costs), len(responses), float("nan"))
             column.extend(kept if len(kept) == len(words) else [float("nan")] * len(words))
     return np.array(columns[0]), np.array(columns[1])

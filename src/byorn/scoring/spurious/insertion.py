@@ -19,7 +19,8 @@ import numpy as np
 
 from byorn.phrases.groups import LEAST_ROWS
 from byorn.phrases.words import ends_of, words_of
-from byorn.scoring.group_column import Found, column_of
+from byorn.scoring.spurious.group_column import Found, column_of
+from byorn.scoring.spurious.scored_rows import ScoredRows
 
 MOST_EXPLAINED = 0.3
 LONGEST = 12
@@ -35,17 +36,13 @@ Part = list[np.ndarray]
 """Rows, by instruction."""
 
 
-def insertions(instructions: Sequence[str], own: np.ndarray, contrast: np.ndarray, level: float) -> np.ndarray:
-    """s, float64 array [n]: 0 for rows without such an insertion, else above -log10 of the level.
-
-    Args:
-        instructions: n texts.
-        own: NLL under the adapted model in nats a token, float64 array [n].
-        contrast: The same less that with another row's images; NaN says nothing.
-        level: Corrected p-value below which a difference counts.
+def insertions(scored: ScoredRows, level: float) -> np.ndarray:
+    """s, float64 array [n]: 0 for rows without such an insertion, else above -log10 of the level. Copies are not
+    compared.
     """
-    groups = _groups(instructions)
-    known = np.isfinite(own) & np.isfinite(contrast)
+    groups = _groups([row.instruction for row in scored.rows])
+    own, contrast = scored.nll, scored.contrast
+    known = scored.with_images & ~scored.copies & np.isfinite(own) & np.isfinite(contrast)
 
     def clearest(left: np.ndarray) -> Found | None:
         asked = known & left
@@ -57,7 +54,7 @@ def insertions(instructions: Sequence[str], own: np.ndarray, contrast: np.ndarra
                 best, least = (rows[left[rows]], p_value), p_value
         return best
 
-    return column_of(len(instructions), clearest, MOST_FOUND)
+    return column_of(len(scored), clearest, MOST_FOUND)
 
 
 def _groups(instructions: Sequence[str]) -> list[tuple[Part, Part]]:
