@@ -128,7 +128,7 @@ def test_empty_responses_and_equal_scores_are_no_error() -> None:
 
 def widened(group: Group, texts: list[str], values: dict[str, np.ndarray]) -> Group:
     """The group among the phrases of all texts."""
-    alone = Groups(found=[group], phrases=count_phrases(texts, 4, COUNT // 2), tests=1, least=4)
+    alone = Groups(found=[group], phrases=count_phrases(texts, 4, COUNT // 2), enrichments={}, tests=1, least=4)
     return grown(alone, texts, values, np.zeros(COUNT, dtype=int), together=TOGETHER, level=LEVEL).found[0]
 
 

@@ -56,12 +56,14 @@ class Groups:
     Attributes:
         found: The groups, the clearest first.
         phrases: Those that were tested.
+        enrichments: Statistic -> how unusual they are among all rows.
         tests: How many tests p-values are corrected for.
         least: A phrase in fewer rows was not looked at.
     """
 
     found: Sequence[Group]
     phrases: Phrases
+    enrichments: Mapping[str, Enrichment]
     tests: int
     least: int
 
@@ -101,7 +103,7 @@ def find_groups(
     )
     looks = list(islice(_significant(corpus, tested, level / tests), most))
     found = list(_standing_out(responses, corpus, tests, looks))
-    return Groups(found=found, phrases=phrases, tests=tests, least=least)
+    return Groups(found=found, phrases=phrases, enrichments=corpus.enrichments, tests=tests, least=least)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,14 +118,13 @@ class _Corpus:
     def ranks(self, name: str, left: np.ndarray) -> np.ndarray:
         return ranks_of(self.values[name], left, self.kinds)
 
-    def enrichments(self, left: np.ndarray) -> dict[str, Enrichment]:
+    def enrichments_among(self, left: np.ndarray) -> dict[str, Enrichment]:
         return {name: enrichment(self.phrases, self.ranks(name, left), self.kinds) for name in self.values}
 
     @cached_property
-    def supports(self) -> dict[str, np.ndarray]:
-        """For each statistic, how many rows of each phrase are compared at all."""
-        everyone = np.ones(len(self.kinds), dtype=bool)
-        return {name: found.supports for name, found in self.enrichments(everyone).items()}
+    def enrichments(self) -> dict[str, Enrichment]:
+        """Among all rows."""
+        return self.enrichments_among(np.ones(len(self.kinds), dtype=bool))
 
     @cached_property
     def in_labels(self) -> np.ndarray:
@@ -203,15 +204,15 @@ class _Look:
 
 def _significant(corpus: _Corpus, tested: Sequence[Sequence[str]], level: float) -> Iterator[_Look]:
     """The clearest phrase, the clearest of what is left without its rows, and so on."""
-    left = np.ones(len(corpus.kinds), dtype=bool)
+    left, found = np.ones(len(corpus.kinds), dtype=bool), corpus.enrichments
     while len(corpus.phrases):
-        found = corpus.enrichments(left)
         looks = [_look(corpus, {name: found[name] for name in names}, left) for names in tested]
         best = min(looks, key=lambda look: (look.p_value, -len(look.rows)))
         if best.p_value >= level:
             return
         yield best
         left[best.rows] = False
+        found = corpus.enrichments_among(left)
 
 
 def _look(corpus: _Corpus, found: Mapping[str, Enrichment], left: np.ndarray) -> _Look:
@@ -219,7 +220,7 @@ def _look(corpus: _Corpus, found: Mapping[str, Enrichment], left: np.ndarray) ->
     several = list(found.values())
     looked = ~corpus.in_labels if len(several) == 1 else np.ones(len(corpus.phrases), dtype=bool)
     for name, one in found.items():
-        looked &= one.supports >= np.maximum(LEAST_ROWS, corpus.supports[name] // 2)
+        looked &= one.supports >= np.maximum(LEAST_ROWS, corpus.enrichments[name].supports // 2)
         looked &= one.supports <= one.odds.counts // 2
     number = int(np.argmin(np.where(looked, combined(several, looked), np.inf)))
     rows = corpus.phrases.rows_of(number)

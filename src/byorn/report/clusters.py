@@ -60,7 +60,7 @@ def find_clusters(run: Run) -> Clusters:
         finite = {name: np.where(np.isfinite(column), column, np.nan) for name, column in scores.values.items()}
         groups = find_groups(responses, finite)
     found = [_cluster(run, group) for group in distinct(groups.found)]
-    return Clusters(found=found, phrases=groups.phrases, tests=groups.tests, least=groups.least)
+    return Clusters(**{**vars(groups), "found": found})
 
 
 def distinct(groups: Sequence[Group]) -> Iterator[Group]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from byorn.data.row import Row
 from byorn.data.stored import responses_of
-from byorn.phrases.enrichment import LEAST_P, combined, enrichment, ranks_of
+from byorn.phrases.enrichment import LEAST_P, combined
 from byorn.phrases.groups import Groups, find_groups
 from byorn.phrases.growth import grown
 from byorn.scoring.contrast import contrast_of
@@ -61,8 +61,7 @@ def evidence_of(
         one_style: Whether each is looked at alone, too.
     """
     groups = groups_of(responses, values, tokens, one_style=one_style)
-    together = _together(groups, placed(values), _kinds(values), _tested(one_style))
-    found = np.minimum(BELOW, np.maximum(_alone(values), together))
+    found = np.minimum(BELOW, np.maximum(_alone(values), _together(groups, _tested(one_style), len(responses))))
     for group in groups.found:
         found[group.rows] = np.maximum(found[group.rows], -np.log10(max(group.p_value, LEAST_P)))
     return np.where(np.isfinite(values[ADAPTED]), found, np.nan)
@@ -120,16 +119,12 @@ def _z(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(found, -_CLIP, _CLIP))
 
 
-def _together(
-    groups: Groups, values: Mapping[str, np.ndarray], kinds: np.ndarray, tested: Sequence[Sequence[str]]
-) -> np.ndarray:
-    """-log10 of the corrected p-value of the best phrase of each row; -inf where it shares none."""
-    phrases = groups.phrases
-    everything, null = np.ones(len(values[ADAPTED]), dtype=bool), np.ones(len(phrases), dtype=bool)
-    best = np.full(len(everything), -np.inf)
-    found = {name: enrichment(phrases, ranks_of(column, everything, kinds), kinds) for name, column in values.items()}
+def _together(groups: Groups, tested: Sequence[Sequence[str]], count: int) -> np.ndarray:
+    """-log10 of the corrected p-value of the best phrase of each of the `count` rows; -inf where it shares none."""
+    phrases, null = groups.phrases, np.ones(len(groups.phrases), dtype=bool)
+    best = np.full(count, -np.inf)
     for names in tested:
-        p_values = combined([found[name] for name in names], null)
+        p_values = combined([groups.enrichments[name] for name in names], null)
         of_rows = np.repeat(p_values, phrases.supports) * groups.tests
         np.maximum.at(best, phrases.rows, -np.log10(np.maximum(LEAST_P, of_rows)))
     return best
