@@ -2,10 +2,12 @@
 
 import pytest
 
+from byorn.bench.cell import train_spec
 from byorn.bench.experiment import read_experiment
+from byorn.bench.group import Setup
 from byorn.bench.run import run_experiments
 from byorn.bench.settings import BenchSpec
-from byorn.bench.settled import plain
+from byorn.bench.settled import differences, plain
 from byorn.errors import ConfigError
 
 FILE = """
@@ -55,6 +57,18 @@ def test_each_rule_is_run_by_the_defenses_that_flag(tmp_path):
     assert cells["badnets-byorn-evidence-e0.9"].label == "byorn, evidence"
     assert plain(cells["badnets-byorn-evidence-e0.9"])["rule"] == "evidence"
     assert "rule" not in plain(cells["badnets-byorn-p0.6-e0.9"])  # as in results of earlier versions
+
+
+def test_the_decay_may_be_left_to_the_training_beside_others(tmp_path):
+    """Its results have a name that no number makes."""
+    experiment = read_experiment(write(tmp_path, FILE.replace("[0.9, 0.99]", "[0.9, default]")))
+    given, chosen = list(experiment.cells(next(experiment.groups())))[-2:]
+    assert (given.slug, given.ema_decay) == ("badnets-byorn-p0.6-e0.9-r0.1-s0", 0.9)
+    assert (chosen.slug, chosen.ema_decay) == ("badnets-byorn-p0.6-edefault-r0.1-s0", None)
+    assert {given.slug, chosen.slug} < set(experiment.by_slug())
+    assert differences(plain(chosen), chosen) == []
+    assert differences(plain(given), chosen) == ["made with ema_decay=0.9, not None"]
+    assert train_spec(chosen, Setup(chosen.group, ("cider",), 8), tmp_path).arguments["ema_decay"] is None
 
 
 def test_a_cell_as_json_is_what_json_gives_back(tmp_path):

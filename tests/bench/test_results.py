@@ -122,6 +122,14 @@ def test_an_attack_rate_over_no_item_is_undefined():
     assert pooled([metric(None, n=0)]) == (None, None, 0)
 
 
+def test_a_decay_that_the_training_chose_is_told_from_numbers():
+    left = content()
+    del left["cell"]["ema_decay"]  # as its result file has it
+    text = as_markdown(lines([CellResult.from_dict(left), result(), result(defense="sft")]), {"": "Sweep"})
+    names = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith(("| byorn", "| sft"))]
+    assert names == ["sft", "byorn, decay 0.99", "byorn, decay default"] * 3
+
+
 def test_settings_that_differ_are_told_apart():
     found = lines([result(percentile=0.6), result(percentile=0.95)])
     assert [line.percentile for line in found] == [0.6, 0.95]

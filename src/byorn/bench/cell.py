@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from byorn.attacks.manifest import poisoned_keys
-from byorn.bench.experiment import Cell, Group
 from byorn.bench.group import Setup, judge, plant, poisoned_data, setup_of
 from byorn.bench.result import CellResult, Curve, Judged, Training
 from byorn.bench.settled import plain
+from byorn.bench.spec import Cell, Group
 from byorn.bench.tasks import load_task
 from byorn.evaluation.detection import Detection, detection, roc
 from byorn.evaluation.result import Evaluation

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from byorn.attacks.manifest import Manifest
 from byorn.bench.cell import train_spec
-from byorn.bench.experiment import Cell, Group
 from byorn.bench.group import Setup, judge, plant, poisoned_data, setup_of
+from byorn.bench.spec import Cell, Group
 from byorn.bench.tasks import Task, load_task
 from byorn.evaluation.detection import Detection, detection
 from byorn.evaluation.result import Evaluation

@@ -61,7 +61,7 @@ def demo(spec: DemoSpec, out: Path) -> "Summary":
 def comparison(spec: DemoSpec) -> "Comparison":
     """The demo's settings; a model this small wants ten times a big model's learning rate."""
     from byorn.bench.comparison import Comparison
-    from byorn.bench.experiment import AttackEntry, Group
+    from byorn.bench.spec import AttackEntry, Group
 
     attack = AttackEntry(
         attack="badnets", target=spec.target, options={"size": spec.trigger_size}, convention="substring"

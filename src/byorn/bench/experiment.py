@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_type_hints
 
 from byorn.attacks.objectives import find_objective
+from byorn.bench.spec import AVERAGING, DEFAULT, AttackEntry, Cell, Group
 from byorn.errors import ConfigError
 from byorn.flagging.settings import Rule
-from byorn.goal import Goal
 from byorn.models.spec import MOST_RANKS, Dtype, LoraSpec
 from byorn.pipeline.settings import FLAGGING
 from byorn.settings import Check, below, check_value, each, fraction, positive
@@ -18,94 +18,8 @@ from byorn.training.settings import LONGEST_MEMORY, ByornSettings
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from byorn.attacks.recipe import Recipe
 
 Kind = TypeVar("Kind", bound="DataclassInstance")
-
-AVERAGING = ("byorn", "byorn-soft")  # the defenses that the decay matters to
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttackEntry(Goal):
-    """An entry of `attacks:`: fields of `byorn.attacks.recipe.Recipe` as the file gives them, and what counts as a
-    success, by default the rule of the objective. Results record just this.
-    """
-
-    attack: str
-    target: str = "banana"
-    objective: str = "sentence"
-    options: Mapping[str, bool | int | float | str] = field(default_factory=dict)
-    convention: str = ""
-    selection: Literal["random", "likely"] | None = None
-
-    @property
-    def goal(self) -> Goal:
-        return Goal(self.target, self.source)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """Cells that share their data: one poisoned data set, scored once."""
-
-    task: str | Mapping[str, object]
-    rows: int
-    test_rows: int
-    model: str
-    label: str
-    attack: AttackEntry
-    rate: float
-    seed: int
-    dtype: Dtype | None = None
-    batch_size: int | None = None
-
-    @property
-    def slug(self) -> str:
-        return f"{self.label}-r{self.rate:g}-s{self.seed}"
-
-    @property
-    def recipe(self) -> "Recipe":
-        """The poisoning of the training rows."""
-        from byorn.attacks.recipe import Recipe
-
-        entry = self.attack
-        return Recipe(
-            attack=entry.attack,
-            target=entry.target,
-            source=entry.source,
-            objective=entry.objective,
-            selection=entry.selection or "random",
-            options=dict(entry.options),
-            rate=self.rate,
-            seed=self.seed,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One fine-tune: what the group gives, and a defense with its settings."""
-
-    group: Group
-    defense: str
-    options: Mapping[str, object]
-    percentile: float
-    ema_decay: float | None
-    lora_rank: int
-    arguments: Mapping[str, object]
-    lora_targets: str | None = None
-    rule: Literal["evidence"] | None = None
-
-    @property
-    def label(self) -> str:
-        """The defense as tables name it: with its rule, where that is not the paper's."""
-        return f"{self.defense}, {self.rule}" if self.rule else self.defense
-
-    @property
-    def slug(self) -> str:
-        """The name of the result file; settings that the defense does not read are not in it."""
-        rule = f"-{self.rule}" if self.rule else f"-p{self.percentile:g}"
-        percentile = rule if self.defense in FLAGGING else ""
-        decay = f"-e{self.ema_decay:g}" if self.defense in AVERAGING and self.ema_decay is not None else ""
-        return f"{self.group.label}-{self.defense}{percentile}{decay}-r{self.group.rate:g}-s{self.group.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +40,8 @@ class Experiment:
         defenses: Names that `byorn train --defense` knows.
         defense_options: Name of a defense -> its options.
         rules: Of flagging, for the defenses that flag: `paper`, `evidence`.
-        percentiles, ema_decays: Swept for the defenses that read them.
+        percentiles, ema_decays: Swept for the defenses that read them; `default` is the decay that a training chooses
+            by its length.
         lora_rank: Of every adapter.
         lora_targets: Regular expression of the layers that it adapts; default: the language model's.
         arguments: Fields of `ByornConfig`.
@@ -148,7 +63,8 @@ class Experiment:
     rates: tuple[float, ...] = (0.1,)
     rules: tuple[Rule, ...] = ("paper",)
     percentiles: tuple[float, ...] = (ByornSettings.percentile,)
-    ema_decays: tuple[float, ...] = (1 - 1 / LONGEST_MEMORY,)  # whatever the length, for results stay comparable
+    # whatever the length, for results stay comparable
+    ema_decays: tuple[float | Literal["default"], ...] = (1 - 1 / LONGEST_MEMORY,)
     lora_rank: int = LoraSpec.rank
     lora_targets: str | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
@@ -194,7 +110,7 @@ class Experiment:
                     options=self.defense_options.get(defense, {}),
                     percentile=percentile,
                     rule=rule,
-                    ema_decay=decay,
+                    ema_decay=None if decay == DEFAULT else decay,
                     lora_rank=self.lora_rank,
                     lora_targets=self.lora_targets,
                     arguments=self.arguments,
@@ -277,7 +193,7 @@ CHECKS: Mapping[str, Check] = {
     "seeds": each(below(2**32)),
     "rates": each(fraction),
     "percentiles": each(fraction),
-    "ema_decays": each(fraction),
+    "ema_decays": each(lambda decay: None if decay == DEFAULT else fraction(decay)),
     "lora_rank": below(MOST_RANKS + 1, 1),
 }
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from byorn.bench.experiment import AVERAGING
 from byorn.bench.results import Line
+from byorn.bench.spec import AVERAGING, DEFAULT
 from byorn.evaluation.intervals import wilson
 from byorn.evaluation.tables import scale_of
 from byorn.pipeline.settings import FLAGGING
@@ -35,7 +35,7 @@ class Swept:
 
     Attributes:
         short: Its name in a table.
-        value: Of a line.
+        value: Of a line; infinity for what a training chooses itself.
         readers: The defenses that read it; None: all.
     """
 
@@ -47,7 +47,7 @@ class Swept:
 SWEPT = (
     Swept("rate", lambda line: line.rate),
     Swept("p", lambda line: line.percentile, FLAGGING),
-    Swept("decay", lambda line: math.nan if line.ema_decay is None else line.ema_decay, AVERAGING),
+    Swept("decay", lambda line: math.inf if line.ema_decay is None else line.ema_decay, AVERAGING),
 )
 NONE = "–"
 ENTRIES = (
@@ -140,7 +140,8 @@ def _setting(line: Line, lines: Sequence[Line]) -> str:
     for swept in SWEPT:
         read = swept.readers is None or line.defense in swept.readers
         if read and len({swept.value(other) for other in lines}) > 1:
-            text += f", {swept.short} {swept.value(line):g}"
+            value = swept.value(line)
+            text += f", {swept.short} {value:g}" if math.isfinite(value) else f", {swept.short} {DEFAULT}"
     return text
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from byorn.attacks.manifest import Manifest, attacked
 from byorn.attacks.poison import poison_dataset
 from byorn.attacks.recipe import Recipe
-from byorn.bench.experiment import Group
+from byorn.bench.spec import Group
 from byorn.bench.tasks import Task
 from byorn.data.load import load_rows
 from byorn.data.row import Row

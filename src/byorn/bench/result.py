@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
-from byorn.bench.experiment import AttackEntry, Cell, Group
 from byorn.bench.settled import plain
+from byorn.bench.spec import AttackEntry, Cell, Group
 from byorn.evaluation.detection import Detection
 from byorn.evaluation.result import Evaluation
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from byorn.bench.experiment import AVERAGING, Cell
 from byorn.bench.result import CellResult
 from byorn.bench.settled import differences
+from byorn.bench.spec import AVERAGING, Cell
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
 from byorn.evaluation.metric import Metric
@@ -22,7 +22,8 @@ class Line:
     """One line of a table: the cells that differ in their seed alone. None: undefined, or not measured.
 
     Attributes:
-        experiment, task, attack, defense, rate, percentile, ema_decay: Which cells.
+        experiment, task, attack, defense, rate, percentile, ema_decay: Which cells; without a decay, those whose
+            training chose it by its length.
         seeds: Their number.
         metric: The utility metric.
         utility: The mean over the seeds, in the unit of the metric.

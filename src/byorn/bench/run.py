@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byorn.bench.apart import run_apart
-from byorn.bench.experiment import Cell, Experiment, Group
+from byorn.bench.experiment import Experiment
 from byorn.bench.settled import differences
+from byorn.bench.spec import Cell, Group
 from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.plugins import load_plugins
 from byorn.runs.narrate import quiet_libraries, say, seconds, show_any_text

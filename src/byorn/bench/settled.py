@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from byorn.bench.experiment import AVERAGING, Cell, Group
+from byorn.bench.spec import AVERAGING, Cell, Group
 from byorn.pipeline.settings import FLAGGING
 
 
