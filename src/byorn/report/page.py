@@ -2,25 +2,20 @@
 
 from dataclasses import dataclass, field
 
-from byorn.patterns.images import Pattern
 from byorn.report.cards import Card, make_card, spread
-from byorn.report.clusters import Cluster
-from byorn.report.columns import Column
-from byorn.report.evidence import Evidence, Finding
-from byorn.report.instructions import SharedText
+from byorn.report.columns_shown import ColumnShown, show_column
+from byorn.report.evidence import Evidence
+from byorn.report.findings_shown import FindingShown, show_finding
 from byorn.report.kinds import unexplained
-from byorn.report.odds import Odds
-from byorn.report.plots import Histogram, Whisker, histogram, whisker
+from byorn.report.plots import Histogram, histogram
 from byorn.report.simulation_shown import SimulationShown, show_simulation
-from byorn.report.thumbnails import picture
-from byorn.report.verdict import Verdict, judge, p_in_table, p_in_words, pattern_in_words
-from byorn.report.visible import Piece, name_of, pieces, plain
-from byorn.report.words import higher_means, in_inputs, number, percent, short
+from byorn.report.verdict import Verdict, judge
+from byorn.report.visible import Piece, pieces, plain
+from byorn.report.words import higher_means, number, percent
 from byorn.scoring.evidence import LEVEL, WAYS
-from byorn.scoring.statistics import EVIDENCE, INSERTION, SHORTCUT, TRIGGER, unit_of
+from byorn.scoring.statistics import EVIDENCE, unit_of
 
 FINDINGS = 6
-VALUES = 12
 COLUMNS = 12
 KINDS = 12
 LEAST = {
@@ -33,66 +28,6 @@ BY_CHANCE = {
     True: f"Clean data have a row right of the line about once in {number(round(1 / (WAYS * LEVEL)))} sets.",
 }
 """What the threshold means where nothing is planted."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SharedShown:
-    """What instructions share."""
-
-    kind: str
-    text: list[Piece]
-    title: str
-    inside: str
-    outside: str
-    odds: str
-    p_value: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PatternShown:
-    """What images share: three pictures and a sentence."""
-
-    headline: str
-    strength: str
-    inside: str
-    outside: str
-    difference: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class FindingShown:
-    """A cluster with its rows."""
-
-    phrase: list[Piece]
-    rows: str
-    share: str
-    facts: list[str]
-    texts: list[SharedShown]
-    patterns: list[PatternShown]
-    cards: list[Card]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ValueShown:
-    """A line of a column's table."""
-
-    value: list[Piece]
-    rows: str
-    marked: str
-    share: float
-    odds: str
-    p_value: str
-    whisker: Whisker
-    guilty: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnShown:
-    """A column's table."""
-
-    name: list[Piece]
-    values: list[ValueShown]
-    left_out: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,9 +88,9 @@ def make_page(evidence: Evidence) -> Page:
         threshold=f"{distribution.threshold:.2f}",
         by_chance=BY_CHANCE[by_evidence],
         rule=distribution.rule,
-        findings=[_finding(evidence, finding) for finding in evidence.findings[:FINDINGS]],
+        findings=[show_finding(evidence, finding) for finding in evidence.findings[:FINDINGS]],
         findings_left_out=max(0, len(evidence.findings) - FINDINGS),
-        columns=[_column(evidence, column) for column in evidence.columns[:COLUMNS]],
+        columns=[show_column(column) for column in evidence.columns[:COLUMNS]],
         kinds=_kinds(evidence)[:KINDS],
         kinds_left_out=max(0, len(evidence.kinds) - KINDS),
         marked_word="stand out" if evidence.findings else "flagged",
@@ -209,94 +144,3 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
     if counts.expected is not None and counts.least is not None:
         found.insert(3, (f"{counts.expected:,.1f}", f"poisoned rows expected, at least {number(counts.least)}"))
     return [*found, (number(counts.unscored), "could not be scored")] if counts.unscored else found
-
-
-def _finding(evidence: Evidence, finding: Finding) -> FindingShown:
-    cluster = finding.cluster
-    trigger = finding.texts[0].text if finding.texts else ""
-    return FindingShown(
-        phrase=pieces(cluster.phrase or in_inputs(cluster.statistic).capitalize(), 160),
-        rows=number(len(cluster)),
-        share=percent(len(cluster) / evidence.counts.rows),
-        facts=_cluster_facts(evidence, cluster),
-        texts=[_shared(shared) for shared in finding.texts],
-        patterns=[_pattern(pattern) for pattern in finding.patterns[:1]],
-        cards=[make_card(evidence, row, cluster.phrase, trigger) for row in spread(cluster.rows)],
-    )
-
-
-def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
-    others = max(1, evidence.counts.rows - len(cluster))
-    found = {
-        SHORTCUT: "a pattern in the images tells who carries it, and the model sees no reason for it there",
-        TRIGGER: "a gap lies between its images and all others, and they give less reason for their responses",
-        INSERTION: "words are put into the instructions of other rows, and its images explain its responses less",
-    }
-    by_score = f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it"
-    facts = [
-        f"{found.get(cluster.statistic, by_score)} (column {cluster.statistic}, "
-        f"{p_in_words(cluster.p_value)} corrected)",
-        f"{number(cluster.flagged)} of its rows are flagged, against "
-        f"{percent((evidence.counts.flagged - cluster.flagged) / others)} of all others",
-    ]
-    if cluster.same_response > 1:
-        facts.append(f"{number(cluster.same_response)} of its responses are the same, word for word")
-    if cluster.image_dependence is not None:
-        word = "less" if cluster.image_dependence > 0 else "more"
-        facts.append(
-            f"its responses depend on their images {word} than others do ({cluster.image_dependence:+.2f} nats a token)"
-        )
-    return facts
-
-
-def _shared(shared: SharedText) -> SharedShown:
-    return SharedShown(
-        kind=shared.kind,
-        text=pieces(shared.text, 160),
-        title=name_of(shared.text) if shared.kind == "character" else "",
-        inside=_of(shared.odds.inside, shared.odds.of_inside),
-        outside=_of(shared.odds.outside, shared.odds.of_outside),
-        odds=odds_in_words(shared.odds),
-        p_value=p_in_table(shared.p_value),
-    )
-
-
-def _pattern(pattern: Pattern) -> PatternShown:
-    return PatternShown(
-        headline=pattern_in_words(pattern).capitalize(),
-        strength=(
-            f"It tells {pattern.inside} of these rows from {pattern.outside} others with an AUC of "
-            f"{pattern.auc:.2f} ({p_in_words(pattern.p_value)} corrected), on rows that it was not found on."
-        ),
-        inside=picture(pattern.mean_inside, pattern.box),
-        outside=picture(pattern.mean_outside, pattern.box),
-        difference=picture(pattern.difference, pattern.box),
-    )
-
-
-def _of(count: int, total: int) -> str:
-    return f"{number(count)} of {number(total)}"
-
-
-def odds_in_words(odds: Odds) -> str:
-    """`21 (5.3 to 84)`."""
-    return f"{short(odds.ratio)} ({short(odds.low)} to {short(odds.high)})"
-
-
-def _column(evidence: Evidence, column: Column) -> ColumnShown:
-    values = []
-    for value in column.values[:VALUES]:
-        odds = value.standing_out or value.flagged
-        values.append(
-            ValueShown(
-                value=pieces(value.value, 80),
-                rows=number(value.rows),
-                marked=number(odds.inside),
-                share=round(100 * odds.inside / max(1, value.rows), 2),
-                odds=odds_in_words(odds),
-                p_value=p_in_table(value.flagged_p if value.standing_out is None else value.standing_out_p),
-                whisker=whisker(odds),
-                guilty=value.guilty,
-            )
-        )
-    return ColumnShown(name=pieces(column.name, 60), values=values, left_out=max(0, len(column.values) - VALUES))

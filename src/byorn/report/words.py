@@ -1,5 +1,6 @@
 """Numbers and foreign phrases as they stand in sentences."""
 
+from byorn.report.odds import Odds
 from byorn.report.visible import plain
 from byorn.scoring.statistics import EVIDENCE, INSERTION, SHORTCUT, TRIGGER
 
@@ -46,3 +47,8 @@ def short(value: float) -> str:
     """Two digits that count, as of a ratio whose interval is wide: `0.013`, `5.3`, `4,200,000`."""
     rounded = float(f"{value:.2g}")
     return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:.2g}"
+
+
+def odds_in_words(odds: Odds) -> str:
+    """Their ratio with its 95 % interval: `21 (5.3 to 84)`."""
+    return f"{short(odds.ratio)} ({short(odds.low)} to {short(odds.high)})"

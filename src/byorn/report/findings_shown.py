@@ -1,0 +1,121 @@
+"""The part of the page about groups that stand out: what tells each, what its inputs share, and some of its rows."""
+
+from dataclasses import dataclass
+
+from byorn.patterns.images import Pattern
+from byorn.report.cards import Card, make_card, spread
+from byorn.report.clusters import Cluster
+from byorn.report.evidence import Evidence, Finding
+from byorn.report.instructions import SharedText
+from byorn.report.thumbnails import picture
+from byorn.report.verdict import p_in_table, p_in_words, pattern_in_words
+from byorn.report.visible import Piece, name_of, pieces
+from byorn.report.words import in_inputs, number, odds_in_words, percent
+from byorn.scoring.statistics import INSERTION, SHORTCUT, TRIGGER
+
+TOLD_BY = {
+    SHORTCUT: "a pattern in the images tells who carries it, and the model sees no reason for it there",
+    TRIGGER: "a gap lies between its images and all others, and they give less reason for their responses",
+    INSERTION: "words are put into the instructions of other rows, and its images explain its responses less",
+}
+"""Column -> what tells a group from others, where that is no phrase."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedShown:
+    """What instructions share."""
+
+    kind: str
+    text: list[Piece]
+    title: str
+    inside: str
+    outside: str
+    odds: str
+    p_value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatternShown:
+    """What images share: three pictures and a sentence."""
+
+    headline: str
+    strength: str
+    inside: str
+    outside: str
+    difference: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingShown:
+    """A cluster with its rows."""
+
+    phrase: list[Piece]
+    rows: str
+    share: str
+    facts: list[str]
+    texts: list[SharedShown]
+    patterns: list[PatternShown]
+    cards: list[Card]
+
+
+def show_finding(evidence: Evidence, finding: Finding) -> FindingShown:
+    """What the page shows of a finding; the images of its cards are opened."""
+    cluster = finding.cluster
+    trigger = finding.texts[0].text if finding.texts else ""
+    return FindingShown(
+        phrase=pieces(cluster.phrase or in_inputs(cluster.statistic).capitalize(), 160),
+        rows=number(len(cluster)),
+        share=percent(len(cluster) / evidence.counts.rows),
+        facts=_cluster_facts(evidence, cluster),
+        texts=[_shared(shared) for shared in finding.texts],
+        patterns=[_pattern(pattern) for pattern in finding.patterns[:1]],
+        cards=[make_card(evidence, row, cluster.phrase, trigger) for row in spread(cluster.rows)],
+    )
+
+
+def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
+    others = max(1, evidence.counts.rows - len(cluster))
+    by_score = f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it"
+    facts = [
+        f"{TOLD_BY.get(cluster.statistic, by_score)} (column {cluster.statistic}, "
+        f"{p_in_words(cluster.p_value)} corrected)",
+        f"{number(cluster.flagged)} of its rows are flagged, against "
+        f"{percent((evidence.counts.flagged - cluster.flagged) / others)} of all others",
+    ]
+    if cluster.same_response > 1:
+        facts.append(f"{number(cluster.same_response)} of its responses are the same, word for word")
+    if cluster.image_dependence is not None:
+        word = "less" if cluster.image_dependence > 0 else "more"
+        facts.append(
+            f"its responses depend on their images {word} than others do ({cluster.image_dependence:+.2f} nats a token)"
+        )
+    return facts
+
+
+def _shared(shared: SharedText) -> SharedShown:
+    return SharedShown(
+        kind=shared.kind,
+        text=pieces(shared.text, 160),
+        title=name_of(shared.text) if shared.kind == "character" else "",
+        inside=_of(shared.odds.inside, shared.odds.of_inside),
+        outside=_of(shared.odds.outside, shared.odds.of_outside),
+        odds=odds_in_words(shared.odds),
+        p_value=p_in_table(shared.p_value),
+    )
+
+
+def _pattern(pattern: Pattern) -> PatternShown:
+    return PatternShown(
+        headline=pattern_in_words(pattern).capitalize(),
+        strength=(
+            f"It tells {pattern.inside} of these rows from {pattern.outside} others with an AUC of "
+            f"{pattern.auc:.2f} ({p_in_words(pattern.p_value)} corrected), on rows that it was not found on."
+        ),
+        inside=picture(pattern.mean_inside, pattern.box),
+        outside=picture(pattern.mean_outside, pattern.box),
+        difference=picture(pattern.difference, pattern.box),
+    )
+
+
+def _of(count: int, total: int) -> str:
+    return f"{number(count)} of {number(total)}"
