@@ -24,6 +24,7 @@ from byorn.runs.ranks import end_group
 from byorn.scoring.score import score_together
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from byorn.training.responses import SampledResponses
+from byorn.training.sampling import Sampling
 from byorn.training.sharded import average_gradients
 
 ROWS, BROKEN = 9, 3
@@ -50,7 +51,7 @@ class OneBroken:
 
 def sampled(model: Any, rank: int) -> list[str]:
     """Responses for one row in the first process and for three in the second, one at a time."""
-    source = SampledResponses(tiny_processor(), seed=0, max_new_tokens=4 + 4 * rank, batch_size=1)
+    source = SampledResponses(tiny_processor(), Sampling(seed=0, max_new_tokens=4 + 4 * rank), batch_size=1)
     dataset = to_dataset(tiny_rows(ROWS))
     return [response.text for response in source(model, [dataset[index] for index in range(1 + 2 * rank)], 0)]
 

@@ -7,6 +7,7 @@ import torch
 from runner import build
 
 from byorn.training.responses import EmaResponses
+from byorn.training.sampling import Sampling
 
 ALL = [True] * 16
 
@@ -44,7 +45,7 @@ def trainer(tmp_path_factory):
 
 
 def sampled(trainer, rows, size):
-    source = EmaResponses(trainer.processing_class, seed=42, max_new_tokens=8, batch_size=size)
+    source = EmaResponses(trainer.processing_class, Sampling(seed=42, max_new_tokens=8), batch_size=size)
     return source(trainer.model, rows, 0)
 
 

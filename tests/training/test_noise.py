@@ -8,6 +8,7 @@ from scipy.stats import chi2
 from byorn.models.generate import generate
 from byorn.training.noise import GumbelNoise, stream_seed
 from byorn.training.responses import EmaResponses
+from byorn.training.sampling import Sampling
 
 LOGITS = torch.tensor([2.0, 1.0, 0.5, 0.0, -0.5, -1.0, -2.0, float("-inf")])
 DRAWS = 20_000
@@ -56,7 +57,7 @@ def trainer(tmp_path_factory):
 
 
 def texts(trainer, rows, step=0, **options):
-    source = EmaResponses(trainer.processing_class, **{"seed": 42, "max_new_tokens": 8, **options})
+    source = EmaResponses(trainer.processing_class, Sampling(**{"seed": 42, "max_new_tokens": 8, **options}))
     return [response.text for response in source(trainer.model, rows, step)]
 
 

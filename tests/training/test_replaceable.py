@@ -12,7 +12,7 @@ from byorn.models.generate import Generated
 from byorn.models.lora import default_lora
 from byorn.models.parts import vision_prefix, without_adapter
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
-from byorn.training.responses import learned_length_limit
+from byorn.training.sampling import learned_length_limit
 
 NOBODY = [False] * ROWS
 

@@ -11,7 +11,7 @@ from byorn.embedded.architecture import END, IMAGE_TOKEN
 from byorn.errors import MismatchError
 from byorn.models.generate import Generated
 from byorn.testing import tiny_processor
-from byorn.training.responses import completion_text, learned_length_limit
+from byorn.training.sampling import completion_text, learned_length_limit
 
 
 class Scripted:
@@ -139,8 +139,8 @@ def test_flagged_responses_do_not_stretch_the_learned_limit(tmp_path):
     rows = [
         replace(row, response="x" * 500) if flag else row for row, flag in zip(tiny_rows(ROWS), FLAGGED, strict=True)
     ]
-    assert build(tmp_path, rows=rows, max_response_tokens=None).source.max_new_tokens < 40
-    assert build(tmp_path, rows=rows, max_response_tokens=7).source.max_new_tokens == 7
+    assert build(tmp_path, rows=rows, max_response_tokens=None).source.sampling.max_new_tokens < 40
+    assert build(tmp_path, rows=rows, max_response_tokens=7).source.sampling.max_new_tokens == 7
 
 
 @pytest.mark.parametrize(

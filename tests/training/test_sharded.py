@@ -28,6 +28,7 @@ from byorn.scoring.score import score_dataset
 from byorn.testing import save_tiny, tiny_model, tiny_rows
 from byorn.training.processes import require_processes
 from byorn.training.responses import SampledResponses
+from byorn.training.sampling import Sampling
 from launching import torchrun
 
 HERE = Path(__file__).parent
@@ -60,7 +61,7 @@ def test_scores_are_those_of_one_process_where_batches_and_failures_are_uneven(f
 def test_each_process_gets_the_responses_of_its_rows_however_many_the_other_has(found, model, processor):
     dataset = to_dataset(tiny_rows(ROWS))
     for rank, result in enumerate(found):
-        source = SampledResponses(processor, seed=0, max_new_tokens=4 + 4 * rank, batch_size=1)
+        source = SampledResponses(processor, Sampling(seed=0, max_new_tokens=4 + 4 * rank), batch_size=1)
         rows = [dataset[index] for index in range(1 + 2 * rank)]
         assert result["sampled"] == [response.text for response in source(model, rows, 0)]
 

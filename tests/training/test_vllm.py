@@ -24,6 +24,7 @@ from byorn.training.engine.request import MOST_BIASED, vocabulary
 from byorn.training.engine.source import VllmResponses
 from byorn.training.engine.start import _pixels
 from byorn.training.noise import stream_seed
+from byorn.training.sampling import Sampling
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +308,7 @@ def test_failures_of_vllm_are_one_line(engine, place, tmp_path):
 def test_a_source_can_be_made_by_hand(engine, place, tmp_path):
     """As any other source, for a trainer that is given it."""
     found: list[float] = []
-    source = VllmResponses(tiny_processor(), seed=0, max_new_tokens=3, images=1, memory=0.3, log=found.append)
+    source = VllmResponses(tiny_processor(), Sampling(seed=0, max_new_tokens=3), images=1, memory=0.3, log=found.append)
     model = AutoModelForImageTextToText.from_pretrained(place)
     build(tmp_path, model=model, source=source, max_steps=EPOCH).train()
     assert len(found) == 2

@@ -61,7 +61,7 @@ class FixedResponses:
 
 def _limit(case: Case, plan: Plan) -> int:
     """The same length limit that `byorn` learns from the trusted responses."""
-    from byorn.training.responses import learned_length_limit
+    from byorn.training.sampling import learned_length_limit
 
     unused = plan.flags.replaced | plan.flags.dropped
     trusted = [row.response for row, skip in zip(case.rows, unused, strict=True) if not skip]

@@ -240,7 +240,7 @@ def _sample(trainer: "ByornTrainer", batch: list[int]) -> float:
 def sampling_seconds(inputs: Inputs, batch_size: int) -> float:
     """Seconds a row of generating a response of middle length; greedy decoding draws nothing."""
     from byorn.models.generate import generate
-    from byorn.training.responses import learned_length_limit
+    from byorn.training.sampling import learned_length_limit
 
     order = length_order(inputs.dataset)
     batch = [inputs.dataset[index] for index in order[len(order) // 2 :][:batch_size]]

@@ -161,7 +161,8 @@ def _sampled(
         return {}
     from byorn.models.digest import adapter_digest, model_digest
     from byorn.models.load import load_adapter, load_spec
-    from byorn.training.responses import SampledResponses, learned_length_limit
+    from byorn.training.responses import SampledResponses
+    from byorn.training.sampling import Sampling, learned_length_limit
 
     say(f"loading {model.name}")
     loaded: Any = load_spec(model)
@@ -171,10 +172,11 @@ def _sampled(
     unused = scanned.flags.replaced | scanned.flags.dropped
     trusted = [row.response for row, skip in zip(scanned.rows, unused, strict=True) if not skip]
     limit = responses.max_response_tokens or learned_length_limit(scanned.processor, trusted)
-    source = SampledResponses(
-        scanned.processor, seed=spec.seed, max_new_tokens=limit, batch_size=responses.response_batch_size or 8,
-        temperature=responses.response_temperature, top_p=responses.response_top_p,
+    sampling = Sampling(
+        seed=spec.seed, max_new_tokens=limit, temperature=responses.response_temperature,
+        top_p=responses.response_top_p,
     )  # fmt: skip
+    source = SampledResponses(scanned.processor, sampling, batch_size=responses.response_batch_size or 8)
     identity = {name: scanned.scores.metadata[name] for name in ("data", "model_digest", "processor_digest")}
     identity |= {"adapter_digest": adapter_digest(loaded), "max_new_tokens": str(limit)}
     say(f"sampling {len(chosen)} responses of at most {limit} tokens")

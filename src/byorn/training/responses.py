@@ -13,7 +13,8 @@ from byorn.runs.progress import progress
 from byorn.training.collator import Record
 from byorn.training.config import ByornConfig
 from byorn.training.ema import acting_as_ema
-from byorn.training.noise import GumbelNoise, stream_seed
+from byorn.training.noise import GumbelNoise
+from byorn.training.sampling import Sampling, sampling_of
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -45,39 +46,21 @@ class SampledResponses:
 
     Args:
         processor: Of the model.
-        seed: Of the run.
-        max_new_tokens: Length limit.
+        sampling: How.
         batch_size: Rows sampled at once, half of them where memory does not suffice. It bounds the memory that keys and
             values take; the responses do not depend on it, up to rounding.
-        temperature: 1 is what the bound wants; lower is safer text and a biased surrogate.
-        top_p: Nucleus; 1 keeps everything.
-        progress: Show a bar while sampling, beside that of training.
     """
 
-    def __init__(
-        self,
-        processor: "ProcessorMixin",
-        *,
-        seed: int,
-        max_new_tokens: int,
-        batch_size: int = 4,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        progress: bool = False,
-    ) -> None:
+    def __init__(self, processor: "ProcessorMixin", sampling: Sampling, *, batch_size: int = 4) -> None:
         self.processor = processor
-        self.seed = seed
-        self.max_new_tokens = max_new_tokens
+        self.sampling = sampling
         self.batch_size = batch_size
-        self.temperature = temperature
-        self.top_p = top_p
-        self.progress = progress
 
     def __call__(self, model: Any, rows: Sequence[Record], step: int) -> list[Generated]:
         responses: list[Generated] = []
         calls = -(-len(rows) // self.batch_size)
         together = most(model, calls)
-        with progress(len(rows), "sampling", wanted=self.progress) as bar:
+        with progress(len(rows), "sampling", wanted=self.sampling.progress) as bar:
             for start in range(0, len(rows), self.batch_size):
                 responses += self._in_memory(model, rows[start : start + self.batch_size], step)
                 bar.update(min(self.batch_size, len(rows) - start))
@@ -96,14 +79,14 @@ class SampledResponses:
         return [response for half in (rows[:middle], rows[middle:]) for response in self._in_memory(model, half, step)]
 
     def _sample(self, model: Any, rows: Sequence[Record], step: int) -> list[Generated]:
-        seeds = [stream_seed(self.seed, step, row.get("id", ""), row.get("turn", 0)) for row in rows]
+        how = self.sampling
         warpers: list[LogitsProcessor] = []
-        if self.temperature != 1.0:
-            warpers.append(TemperatureLogitsWarper(self.temperature))
-        if self.top_p < 1.0:
-            warpers.append(TopPLogitsWarper(self.top_p))
-        processors = [*warpers, GumbelNoise(seeds)]
-        return generate(model, self.processor, rows, max_new_tokens=self.max_new_tokens, logits_processor=processors)
+        if how.temperature != 1.0:
+            warpers.append(TemperatureLogitsWarper(how.temperature))
+        if how.top_p < 1.0:
+            warpers.append(TopPLogitsWarper(how.top_p))
+        processors = [*warpers, GumbelNoise([how.seed_of(row, step) for row in rows])]
+        return generate(model, self.processor, rows, max_new_tokens=how.max_new_tokens, logits_processor=processors)
 
 
 class EmaResponses(SampledResponses):
@@ -118,22 +101,8 @@ def ema_source(processor: "ProcessorMixin", args: ByornConfig, trusted: Iterable
     """Samples of the averaged model as the `ByornConfig` wants them; `trusted` rows give the length limit if it
     names none.
     """
-    return EmaResponses(
-        processor,
-        seed=args.seed,
-        max_new_tokens=length_limit(processor, args, trusted),
-        batch_size=args.response_batch_size or max(4, args.per_device_train_batch_size * args.response_block),
-        temperature=args.response_temperature,
-        top_p=args.response_top_p,
-        progress=not args.disable_tqdm,
-    )
-
-
-def length_limit(processor: "ProcessorMixin", args: ByornConfig, trusted: Iterable[Record]) -> int:
-    """The longest sampled response in tokens: what the `ByornConfig` says, else what `trusted` rows teach."""
-    if args.max_response_tokens is not None:
-        return args.max_response_tokens
-    return learned_length_limit(processor, [completion_text(row["completion"]) for row in trusted])
+    batch_size = args.response_batch_size or max(4, args.per_device_train_batch_size * args.response_block)
+    return EmaResponses(processor, sampling_of(processor, args, trusted), batch_size=batch_size)
 
 
 def unlearn_false_ends(labels: torch.Tensor, responses: Sequence[Generated | None], ends: Sequence[int]) -> None:
@@ -149,29 +118,3 @@ def unlearn_false_ends(labels: torch.Tensor, responses: Sequence[Generated | Non
             positions = [i for i in (label != IGNORE).nonzero().flatten().tolist() if label[i].item() in ends]
             if positions:
                 label[positions[-1] :] = IGNORE
-
-
-def learned_length_limit(
-    processor: "ProcessorMixin", responses: Sequence[str], *, sample: int = 1000, ceiling: int = 1024
-) -> int:
-    """A length limit for sampled responses from the lengths of trusted ones: 1.25 times their 99th percentile plus 4
-    tokens.
-    """
-    import numpy as np
-
-    chosen = responses[:: max(1, -(-len(responses) // sample))]
-    if not chosen:
-        return ceiling
-    lengths = [len(ids) for ids in processor.tokenizer(list(chosen), add_special_tokens=False)["input_ids"]]
-    return int(min(ceiling, 1.25 * np.quantile(lengths, 0.99) + 4))
-
-
-def completion_text(completion: str | Sequence[Record]) -> str:
-    """The text of a completion, given as messages or as plain text."""
-    if isinstance(completion, str):
-        return completion
-    contents = [message["content"] for message in completion]
-    blocks = [block for content in contents if not isinstance(content, str) for block in content]
-    return "".join(
-        [content for content in contents if isinstance(content, str)] + [block.get("text") or "" for block in blocks]
-    )

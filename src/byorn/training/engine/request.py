@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from byorn.models.generate import prompt_text, suppressed_ids
 from byorn.models.template import end_ids, response_lead
 from byorn.training.collator import Record
+from byorn.training.sampling import Sampling
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -56,12 +57,12 @@ def prompt_of(processor: "ProcessorMixin", row: Record) -> dict[str, Any]:
     return {"prompt_token_ids": ids} | ({"multi_modal_data": {"image": images}} if images else {})
 
 
-def sampling(words: Vocabulary, *, temperature: float, top_p: float, max_tokens: int, seed: int, probed: bool) -> Any:
-    """`vllm.SamplingParams` of one response; with `probed` it comes with the log-probabilities of its tokens."""
+def request(words: Vocabulary, how: Sampling, row: Record, step: int, *, probed: bool) -> Any:
+    """`vllm.SamplingParams` of a row's response; with `probed` it comes with the log-probabilities of its tokens."""
     from vllm import SamplingParams
 
     return SamplingParams(
-        temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed, repetition_penalty=1.0,
-        stop_token_ids=list(words.ends), logit_bias=dict.fromkeys(words.never, NEVER),
+        temperature=how.temperature, top_p=how.top_p, max_tokens=how.max_new_tokens, seed=how.seed_of(row, step),
+        repetition_penalty=1.0, stop_token_ids=list(words.ends), logit_bias=dict.fromkeys(words.never, NEVER),
         logprobs=0 if probed else None, detokenize=False,
     )  # fmt: skip

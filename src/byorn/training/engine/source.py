@@ -15,10 +15,9 @@ from byorn.text import first_line
 from byorn.training.collator import Record
 from byorn.training.engine.adapter import Versions
 from byorn.training.engine.probe import heard, require_obeyed, require_same_model
-from byorn.training.engine.request import Vocabulary, prompt_of, sampling, vocabulary
+from byorn.training.engine.request import Vocabulary, prompt_of, request, vocabulary
 from byorn.training.engine.start import engine_dtype, start_engine
-from byorn.training.noise import stream_seed
-from byorn.training.responses import length_limit
+from byorn.training.sampling import Sampling, sampling_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,14 +32,10 @@ class VllmResponses:
 
     Args:
         processor: Of the model.
-        seed: Of the run.
-        max_new_tokens: Length limit.
+        sampling: How; the bar is vLLM's.
         images: The most that a row has.
-        memory: Share of the GPU's memory that vLLM takes.
-        temperature: 1 is what the bound wants.
-        top_p: Nucleus; 1 keeps everything.
+        memory: Share of the GPU's memory that vLLM takes, in (0, 1].
         trust_remote_code: Whether vLLM may run code in the model's folder.
-        progress: Show vLLM's bar while sampling.
         log: Takes what the probe finds, in nats a token.
 
     Raises:
@@ -51,26 +46,18 @@ class VllmResponses:
     def __init__(
         self,
         processor: "ProcessorMixin",
+        sampling: Sampling,
         *,
-        seed: int,
-        max_new_tokens: int,
         images: int,
         memory: float,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
         trust_remote_code: bool = False,
-        progress: bool = False,
         log: Callable[[float], None] = lambda difference: None,
     ) -> None:
         self.processor = processor
-        self.seed = seed
-        self.max_new_tokens = max_new_tokens
+        self.sampling = sampling
         self.images = images
         self.memory = memory
-        self.temperature = temperature
-        self.top_p = top_p
         self.trust_remote_code = trust_remote_code
-        self.progress = progress
         self.log = log
         self._engine: Any = None
 
@@ -93,7 +80,7 @@ class VllmResponses:
             self.processor,
             images=self.images,
             memory=self.memory,
-            seed=self.seed,
+            seed=self.sampling.seed,
             trust_remote_code=self.trust_remote_code,
         )
 
@@ -105,25 +92,15 @@ class VllmResponses:
         try:
             outputs: list[Any] = self._engine.generate(
                 [prompt_of(self.processor, row) for row in rows],
-                [self._sampling(row, step, words, probed=not place) for place, row in enumerate(rows)],
+                [request(words, self.sampling, row, step, probed=not place) for place, row in enumerate(rows)],
                 lora_request=LoRARequest(version.name, version.number, str(version.folder)),
-                use_tqdm=self.progress,
+                use_tqdm=self.sampling.progress,
             )
         except Exception as error:  # a foreign stack fails in every way there is
             raise TrainingError(
                 f"step {step + 1}: vLLM fails: {first_line(error)}; use response_engine='transformers'"
             ) from error
         return outputs
-
-    def _sampling(self, row: Record, step: int, words: Vocabulary, *, probed: bool) -> Any:
-        return sampling(
-            words,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            max_tokens=self.max_new_tokens,
-            seed=stream_seed(self.seed, step, row.get("id", ""), row.get("turn", 0)),
-            probed=probed,
-        )
 
 
 def vllm_source(trainer: "ByornTrainer", trusted: Iterable[Record]) -> VllmResponses:
@@ -133,14 +110,10 @@ def vllm_source(trainer: "ByornTrainer", trusted: Iterable[Record]) -> VllmRespo
     args = trainer.args
     return VllmResponses(
         trainer.processing_class,
-        seed=args.seed,
-        max_new_tokens=length_limit(trainer.processing_class, args, trusted),
+        sampling_of(trainer.processing_class, args, trusted),
         images=most_images(trainer.train_dataset),
         memory=args.response_engine_memory,
-        temperature=args.response_temperature,
-        top_p=args.response_top_p,
         trust_remote_code=args.trust_remote_code,
-        progress=not args.disable_tqdm,
         log=lambda difference: trainer._metrics["train"]["engine_difference"].append(difference),
     )
 
