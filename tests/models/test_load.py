@@ -1,6 +1,5 @@
-"""A model comes with its processor and a name that cannot lie, or with one line that says why not."""
+"""A model comes with its processor, or with one line that says why not."""
 
-import copy
 import json
 import shutil
 from collections.abc import Callable
@@ -9,16 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from refused import refusal
 
 from byorn.data.dataset import to_dataset
-from byorn.embedded.architecture import PAD
-from byorn.errors import ConfigError, ModelError
+from byorn.errors import ConfigError
 from byorn.models.digest import model_digest, processor_digest
-from byorn.models.load import choose_dtype, default_device, load_adapter, load_model, load_processor, resolve_model
-from byorn.models.lora import default_lora
+from byorn.models.load import choose_dtype, default_device, load_model, load_processor, resolve_model
 from byorn.models.spec import ModelSpec
 from byorn.scoring.score import score_dataset
-from byorn.testing import save_tiny, tiny_model, tiny_processor, tiny_rows
+from byorn.testing import save_tiny, tiny_processor, tiny_rows
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +31,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def broken(checkpoint: Path, tmp_path: Path) -> Path:
     """A copy of the checkpoint, to be broken."""
     return Path(shutil.copytree(checkpoint, tmp_path / "broken"))
-
-
-def refusal(load: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
-    """The one line that a user sees."""
-    with pytest.raises(ModelError) as error:
-        load(*args, **kwargs)
-    line = str(error.value)
-    assert "\n" not in line
-    assert len(line) < 500
-    return line
 
 
 def test_a_saved_model_comes_back_the_same(model: Any, processor: Any, checkpoint: Path) -> None:
@@ -65,62 +53,6 @@ def test_half_precision_still_scores(processor: Any, model: Any, checkpoint: Pat
     dataset = to_dataset(tiny_rows(3))
     scores = score_dataset(half, processor, dataset)
     assert scores.nll == pytest.approx(score_dataset(model, processor, dataset).nll, abs=0.05)
-
-
-def test_other_weights_make_another_digest(model: Any, processor: Any) -> None:
-    assert model_digest(tiny_model(0, processor)) == model_digest(model)
-    assert model_digest(tiny_model(1, processor)) != model_digest(model)
-    moved = tiny_model(0, processor)
-    with torch.no_grad():
-        moved.model.language_model.norm.weight += 1e-3
-    assert model_digest(moved) != model_digest(model)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_one_weight_among_all_makes_another_digest(processor: Any, dtype: torch.dtype) -> None:
-    """By the smallest step that its number type knows: in the embedding, where 64 samples of a matrix missed it."""
-    model: Any = tiny_model(0, processor)
-    model.to(dtype)
-    before = model_digest(model)
-    with torch.no_grad():
-        bits = model.get_input_embeddings().weight.view(torch.int16 if dtype == torch.bfloat16 else torch.int32)
-        bits[1, 3] ^= 1
-    assert model_digest(model) != before
-
-
-def test_a_buffer_that_is_saved_with_the_weights_counts(processor: Any) -> None:
-    model = tiny_model(0, processor)
-    digests = [model_digest(model)]
-    model.model.language_model.norm.register_buffer("offset", torch.zeros(2))
-    digests.append(model_digest(model))
-    model.model.language_model.norm.offset[1] = 1
-    assert len({*digests, model_digest(model)}) == 3
-
-
-def test_an_adapter_does_not_change_the_digest_of_its_model(model: Any, processor: Any) -> None:
-    from peft import get_peft_model
-
-    assert model_digest(get_peft_model(tiny_model(processor=processor), default_lora(model))) == model_digest(model)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda processor: setattr(processor, "chat_template", processor.chat_template + " "),
-        lambda processor: setattr(processor.tokenizer, "eos_token", PAD),
-        lambda processor: processor.tokenizer.add_tokens(["banana"]),
-        lambda processor: setattr(processor.image_processor, "image_mean", [0.4, 0.5, 0.5]),
-        lambda processor: setattr(processor, "patch_size", 8),
-    ],
-    ids=["template", "end token", "vocabulary", "image settings", "image tokens"],
-)
-def test_whatever_changes_the_tensors_changes_the_processor_digest(
-    processor: Any, change: Callable[[Any], None]
-) -> None:
-    changed = copy.deepcopy(processor)
-    assert processor_digest(changed) == processor_digest(processor)
-    change(changed)
-    assert processor_digest(changed) != processor_digest(processor)
 
 
 def test_a_model_name_is_a_folder_or_a_hub_name(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,110 +157,12 @@ def test_an_unknown_number_type_is_refused(checkpoint: Path, dtype: str) -> None
         load_model(str(checkpoint), dtype=dtype)
 
 
-def test_an_adapter_comes_back_and_changes_the_answers(model: Any, processor: Any, tmp_path: Path) -> None:
-    from peft import get_peft_model
-
-    config = default_lora(model, rank=2)
-    config.init_lora_weights = False
-    tuned = get_peft_model(tiny_model(processor=processor), config).eval()
-    tuned.save_pretrained(tmp_path)
-    loaded = load_adapter(tiny_model(processor=processor), tmp_path)
-    inputs = processor.tokenizer("a red square", return_tensors="pt")
-    with torch.no_grad():
-        assert torch.equal(loaded(**inputs).logits, tuned(**inputs).logits)
-        assert not torch.allclose(loaded(**inputs).logits, model(**inputs).logits)
-    assert not loaded.training
-
-
-def test_an_adapter_that_is_not_there_or_does_not_fit_is_refused(processor: Any, tmp_path: Path) -> None:
-    from peft import get_peft_model
-
-    from byorn.embedded.architecture import build_model
-
-    base = tiny_model(processor=processor)
-    assert "no adapter_config.json" in refusal(load_adapter, base, tmp_path)
-    assert "no adapter_config.json" in refusal(load_adapter, base, "no-such-adapter")
-    wider = build_model(processor.tokenizer, vision=(32, 2), text=(96, 2))
-    get_peft_model(wider, default_lora(wider, rank=2)).save_pretrained(tmp_path)
-    assert "does not load" in refusal(load_adapter, base, tmp_path)
-
-
-@pytest.mark.filterwarnings("ignore:Found missing adapter keys:UserWarning")  # all that PEFT does about it
-def test_an_adapter_that_lacks_weights_is_not_taken_for_an_untrained_one(processor: Any, tmp_path: Path) -> None:
-    from peft import get_peft_model
-    from safetensors.torch import load_file, save_file
-
-    get_peft_model(tiny_model(processor=processor), default_lora(tiny_model(), rank=2)).save_pretrained(tmp_path)
-    weights = load_file(tmp_path / "adapter_model.safetensors")
-    foreign = {name.replace("layers.1.", "blocks.1."): weight for name, weight in weights.items()}
-    save_file(foreign, tmp_path / "adapter_model.safetensors")
-    assert "missing adapter keys" in refusal(load_adapter, tiny_model(processor=processor), tmp_path)
-
-
-def test_a_part_of_an_adapter_that_is_not_used_is_said(
-    processor: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """PEFT leaves out what its configuration names no layer for, as after layers got other names: half a backdoor."""
-    from peft import get_peft_model
-
-    seeing = get_peft_model(tiny_model(processor=processor), default_lora(tiny_model(), rank=2, vision=True))
-    seeing.save_pretrained(tmp_path)
-    load_adapter(tiny_model(processor=processor), tmp_path)
-    assert "not used" not in capsys.readouterr().err
-    config = json.loads((tmp_path / "adapter_config.json").read_text())
-    config["target_modules"] = default_lora(tiny_model()).target_modules
-    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
-    load_adapter(tiny_model(processor=processor), tmp_path)
-    assert "24 of its weights belong to no layer here" in capsys.readouterr().err
-
-
-@pytest.mark.filterwarnings("ignore:Could not find a config file:UserWarning")  # PEFT's, of bases that are only names
-def test_an_adapter_of_another_base_is_named_with_both(
-    processor: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from peft import get_peft_model
-
-    from byorn.embedded.architecture import build_model
-
-    def saved(model: Any, name: str) -> Path:
-        model.name_or_path = name
-        get_peft_model(model, default_lora(model, rank=2)).save_pretrained(tmp_path / Path(name).name)
-        return tmp_path / Path(name).name
-
-    def base(name: str) -> Any:
-        model = tiny_model(processor=processor)
-        model.config._name_or_path = name
-        return model
-
-    wider = saved(build_model(processor.tokenizer, vision=(32, 2), text=(96, 2)), "lab/wide-7b")
-    assert "trained on 'lab/wide-7b', not 'lab/tiny-2b'" in refusal(load_adapter, base("lab/tiny-2b"), wider)
-    fits = saved(tiny_model(processor=processor), "lab/tiny-1b")
-    load_adapter(base("lab/tiny-2b"), fits)
-    assert "trained on 'lab/tiny-1b', not 'lab/tiny-2b'" in capsys.readouterr().err
-    load_adapter(base("/models/tiny-1b"), fits)  # the same one, from a folder
-    assert "trained on" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("content", ["", "[]", "null", "[" * 100_000, '{"base_model_name_or_path": 7}'])
-def test_an_adapter_with_a_broken_configuration_is_refused_in_one_line(
-    processor: Any, tmp_path: Path, content: str
-) -> None:
-    (tmp_path / "adapter_config.json").write_text(content)
-    base = tiny_model(processor=processor)
-    base.config._name_or_path = "lab/tiny-2b"
-    assert "does not load" in refusal(load_adapter, base, tmp_path)
-
-
 def test_the_default_device_is_the_cpu_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert default_device() == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert default_device() == "cuda:3"
-
-
-def test_two_tiny_processors_are_the_same(processor: Any) -> None:
-    assert processor_digest(tiny_processor()) == processor_digest(processor)
 
 
 @pytest.mark.parametrize(

@@ -7,48 +7,25 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scan_and_rewrite import flagged_ids, lines, rewrite, scan, scanned
 
 from byorn.cli.main import main
-from byorn.data.files import write_rows
 from byorn.data.load import load_rows
-from byorn.data.row import ImageFile, Origin, Row, user_message
+from byorn.data.row import ImageFile, Row, user_message
 from byorn.flagging.table import read_flags
 from byorn.models.generate import Generated
-from byorn.pipeline.resample import _not_empty, rounds
-from byorn.testing import save_tiny, tiny_model, tiny_rows
+from byorn.testing import tiny_model, tiny_rows
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("place")
-    save_tiny(folder / "model")
-    write_rows(tiny_rows(12), folder / "data")
-    assert scan(folder, "data", "scan") == 0
-    return folder
-
-
-def scan(place, data, out, *more):
-    options = ["--model", str(place / "model"), "--device", "cpu", "--show", "0", "--rule", "paper", *more]
-    return main(["scan", "--data", str(place / data), "--out", str(place / out), *options])
-
-
-def rewrite(place, run, out, mode, *more):
-    return main(["rewrite", str(place / run), "--out", str(place / out), "--mode", mode, *more])
-
-
-def lines(path):
-    return path.read_text().splitlines()
+    return scanned(tmp_path_factory.mktemp("place"))
 
 
 def decide(path, words):
     table = pq.read_table(path)
     review = [words.get(name, "auto") for name in table["id"].to_pylist()]
     pq.write_table(table.set_column(table.column_names.index("review"), "review", pa.array(review)), path)
-
-
-def flagged_ids(place, run="scan"):
-    flags = read_flags(place / run / "flags.parquet")
-    return [name for name, flag in zip(flags.ids, flags.flagged, strict=True) if flag]
 
 
 def test_flagged_rows_go_into_a_quarantine_of_the_same_format(place, capsys):
@@ -91,60 +68,6 @@ def test_marks_are_flag_and_score(place):
     assert [row.id for row in rows if row.meta["byorn_flagged"]] == flagged_ids(place)
     assert lines(place / "data/rows.jsonl")[0][:-1] in lines(place / "mark/data/rows.jsonl")[0]
     assert not (place / "mark/quarantine").exists()
-
-
-def test_a_killed_sampling_goes_on_and_gives_the_same_responses(place, monkeypatch, capsys):
-    assert rewrite(place, "scan", "whole", "replace", "--response-batch-size", "2") == 0
-    from byorn.training.responses import SampledResponses
-
-    calls = []
-    original = SampledResponses.__call__
-
-    def counted(self, model, rows, step):
-        calls.append(len(rows))
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return original(self, model, rows, step)
-
-    monkeypatch.setattr(SampledResponses, "__call__", counted)
-    assert rewrite(place, "scan", "killed", "replace", "--response-batch-size", "2") == 130
-    assert not (place / "killed/data").exists()
-    calls[:] = [0, 0]  # the second call ends it no more
-    assert rewrite(place, "scan", "killed", "replace", "--response-batch-size", "2") == 0
-    assert sum(calls) == 3  # of five, two were done
-    assert (place / "killed/data/rows.jsonl").read_bytes() == (place / "whole/data/rows.jsonl").read_bytes()
-    assert not list((place / "killed").glob("*.partial.*"))
-    capsys.readouterr()
-    assert rewrite(place, "scan", "killed", "replace", "--response-batch-size", "2") == 0
-    assert "nothing to do" in capsys.readouterr().err
-
-
-def test_responses_do_not_depend_on_the_batch_and_are_those_of_training(place):
-    """The draw for a row is a function of seed, id and turn, as in training."""
-    assert rewrite(place, "scan", "one", "replace", "--response-batch-size", "1") == 0
-    assert rewrite(place, "scan", "five", "replace", "--response-batch-size", "5") == 0
-    assert rewrite(place, "scan", "other", "replace", "--seed", "7") == 0
-    one, five, other = ((place / name / "data/rows.jsonl").read_bytes() for name in ("one", "five", "other"))
-    assert one == five != other
-
-
-def test_an_adapter_answers_in_place_of_the_pretrained_model(place, capsys):
-    import torch
-    from peft import LoraConfig, get_peft_model
-
-    tuned = get_peft_model(tiny_model(), LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
-    with torch.no_grad():
-        for name, parameter in tuned.named_parameters():
-            if "lora_B" in name:
-                parameter.fill_(1.0)
-    tuned.save_pretrained(place / "adapter")
-    assert rewrite(place, "scan", "adapted", "replace", "--adapter", str(place / "adapter")) == 0
-    plain = rewrite(place, "scan", "plain", "replace")
-    assert plain == 0
-    assert (place / "adapted/data/rows.jsonl").read_bytes() != (place / "plain/data/rows.jsonl").read_bytes()
-    capsys.readouterr()
-    assert rewrite(place, "scan", "plain", "replace", "--adapter", str(place / "adapter")) == 2
-    assert "rewrite.adapter" in capsys.readouterr().err
 
 
 def test_changed_data_are_refused_before_the_model_is_loaded(place, capsys, no_model):
@@ -243,32 +166,6 @@ def test_a_conversation_goes_as_a_whole_and_is_answered_turn_by_turn(place, monk
     assert len(asked) == 2
     assert not any("shop" in prompt for prompt in asked)
     assert "new 0" in asked[1]
-
-
-def test_rows_of_one_record_are_answered_in_rounds():
-    prompt = [user_message("q")]
-    rows = [Row(f"c{n}", turn, prompt, "a", origin=Origin("f", n)) for n in range(3) for turn in range(2)]
-    assert rounds(rows, [0, 1, 2, 4]) == [[0, 2, 4], [1]]
-    assert rounds(tiny_rows(3), [0, 2]) == [[0, 2]]
-
-
-def test_a_blank_draw_is_drawn_again_and_a_row_without_words_leaves_the_set(place, monkeypatch, capsys):
-    from byorn.training.responses import SampledResponses
-
-    def blank(self, model, rows, step):
-        return [Generated("" if row["id"] == "row-1" or step == 0 else "said", 1, False) for row in rows]
-
-    monkeypatch.setattr(SampledResponses, "__call__", blank)
-    assert "row-1" in flagged_ids(place)
-    assert rewrite(place, "scan", "blank", "replace") == 0
-    assert "1 rows got nothing but blank responses" in capsys.readouterr().err
-    rows = {row.id: row.response for row in load_rows(place / "blank/data").rows}
-    assert "row-1" not in rows
-    assert [rows[name] for name in flagged_ids(place) if name != "row-1"] == ["said"] * 4
-
-
-def test_an_empty_list_needs_no_second_draw():
-    assert _not_empty([{"id": "a"}], None, lambda model, rows, step: [Generated("x", 1, False)])[0].text == "x"  # type: ignore[arg-type]
 
 
 def test_what_could_not_be_read_is_in_neither_part(place, capsys):

@@ -5,6 +5,8 @@ import os
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
+from typing import Any
+
 import pytest
 
 
@@ -13,3 +15,27 @@ def _one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def sharp_model(tmp_path_factory):
+    """The tiny model with larger logits: as it is it finds all tokens about as likely, whatever its adapter says."""
+    import torch
+
+    from byorn.testing import tiny_model, tiny_processor
+
+    folder = tmp_path_factory.mktemp("model")
+    processor = tiny_processor()
+    model: Any = tiny_model(processor=processor)
+    with torch.no_grad():
+        model.get_output_embeddings().weight.mul_(10)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    import fake_vllm
+
+    return fake_vllm.install(monkeypatch)

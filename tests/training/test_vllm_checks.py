@@ -5,7 +5,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import fake_vllm
 import pytest
 from runner import build, settings
 from transformers import AutoModelForImageTextToText
@@ -19,11 +18,6 @@ from byorn.testing import save_tiny, tiny_model
 from byorn.training.config import ByornConfig
 
 WAY_OUT = "or use response_engine='transformers'"
-
-
-@pytest.fixture
-def engine(monkeypatch):
-    return fake_vllm.install(monkeypatch)
 
 
 @pytest.fixture(scope="module")

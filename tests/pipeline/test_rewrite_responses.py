@@ -1,0 +1,95 @@
+"""`byorn rewrite --mode replace`: flagged rows get responses that the model gives itself."""
+
+import pytest
+from scan_and_rewrite import flagged_ids, rewrite, scanned
+
+from byorn.data.load import load_rows
+from byorn.data.row import Origin, Row, user_message
+from byorn.models.generate import Generated
+from byorn.pipeline.resample import _not_empty, rounds
+from byorn.testing import tiny_model, tiny_rows
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return scanned(tmp_path_factory.mktemp("place"))
+
+
+def test_a_killed_sampling_goes_on_and_gives_the_same_responses(place, monkeypatch, capsys):
+    assert rewrite(place, "scan", "whole", "replace", "--response-batch-size", "2") == 0
+    from byorn.training.responses import SampledResponses
+
+    calls = []
+    original = SampledResponses.__call__
+
+    def counted(self, model, rows, step):
+        calls.append(len(rows))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(self, model, rows, step)
+
+    monkeypatch.setattr(SampledResponses, "__call__", counted)
+    assert rewrite(place, "scan", "killed", "replace", "--response-batch-size", "2") == 130
+    assert not (place / "killed/data").exists()
+    calls[:] = [0, 0]  # the second call ends it no more
+    assert rewrite(place, "scan", "killed", "replace", "--response-batch-size", "2") == 0
+    assert sum(calls) == 3  # of five, two were done
+    assert (place / "killed/data/rows.jsonl").read_bytes() == (place / "whole/data/rows.jsonl").read_bytes()
+    assert not list((place / "killed").glob("*.partial.*"))
+    capsys.readouterr()
+    assert rewrite(place, "scan", "killed", "replace", "--response-batch-size", "2") == 0
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_responses_do_not_depend_on_the_batch_and_are_those_of_training(place):
+    """The draw for a row is a function of seed, id and turn, as in training."""
+    assert rewrite(place, "scan", "one", "replace", "--response-batch-size", "1") == 0
+    assert rewrite(place, "scan", "five", "replace", "--response-batch-size", "5") == 0
+    assert rewrite(place, "scan", "other", "replace", "--seed", "7") == 0
+    one, five, other = ((place / name / "data/rows.jsonl").read_bytes() for name in ("one", "five", "other"))
+    assert one == five != other
+
+
+def test_an_adapter_answers_in_place_of_the_pretrained_model(place, capsys):
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    tuned = get_peft_model(tiny_model(), LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
+    with torch.no_grad():
+        for name, parameter in tuned.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(1.0)
+    tuned.save_pretrained(place / "adapter")
+    assert rewrite(place, "scan", "adapted", "replace", "--adapter", str(place / "adapter")) == 0
+    plain = rewrite(place, "scan", "plain", "replace")
+    assert plain == 0
+    assert (place / "adapted/data/rows.jsonl").read_bytes() != (place / "plain/data/rows.jsonl").read_bytes()
+    capsys.readouterr()
+    assert rewrite(place, "scan", "plain", "replace", "--adapter", str(place / "adapter")) == 2
+    assert "rewrite.adapter" in capsys.readouterr().err
+
+
+def test_rows_of_one_record_are_answered_in_rounds():
+    prompt = [user_message("q")]
+    rows = [Row(f"c{n}", turn, prompt, "a", origin=Origin("f", n)) for n in range(3) for turn in range(2)]
+    assert rounds(rows, [0, 1, 2, 4]) == [[0, 2, 4], [1]]
+    assert rounds(tiny_rows(3), [0, 2]) == [[0, 2]]
+
+
+def test_a_blank_draw_is_drawn_again_and_a_row_without_words_leaves_the_set(place, monkeypatch, capsys):
+    from byorn.training.responses import SampledResponses
+
+    def blank(self, model, rows, step):
+        return [Generated("" if row["id"] == "row-1" or step == 0 else "said", 1, False) for row in rows]
+
+    monkeypatch.setattr(SampledResponses, "__call__", blank)
+    assert "row-1" in flagged_ids(place)
+    assert rewrite(place, "scan", "blank", "replace") == 0
+    assert "1 rows got nothing but blank responses" in capsys.readouterr().err
+    rows = {row.id: row.response for row in load_rows(place / "blank/data").rows}
+    assert "row-1" not in rows
+    assert [rows[name] for name in flagged_ids(place) if name != "row-1"] == ["said"] * 4
+
+
+def test_an_empty_list_needs_no_second_draw():
+    assert _not_empty([{"id": "a"}], None, lambda model, rows, step: [Generated("x", 1, False)])[0].text == "x"  # type: ignore[arg-type]
