@@ -4,9 +4,9 @@ template).
 Columns: `id`, `turn`, `source`, `record` and `image` (the file, the number of the record in it, and the first image, as
 the data set names them; null for rows made in memory), `nll` (the paper's score, nats a token, higher = less
 plausible), the other statistics of `statistics.py`, those that take further passes (`contrast`, or `kind`, `adapted`,
-`adapted_contrast`, `shortcut`, `trigger` and `evidence`) if they were asked for, `tokens` (K, end of turn included) and
-`reason` (why a row could not be scored; its statistics are NaN then). The files of the adapted model's passes have
-`words` too, see `byorn.scoring.words`. No torch here.
+`adapted_contrast`, `shortcut`, `trigger`, `insertion` and `evidence`) if they were asked for, `tokens` (K, end of turn
+included) and `reason` (why a row could not be scored; its statistics are NaN then). The files of the adapted model's
+passes have `words` too, see `byorn.scoring.words`. No torch here.
 """
 
 from collections.abc import Sequence
