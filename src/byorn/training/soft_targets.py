@@ -21,6 +21,8 @@ from byorn.training.responses import IGNORE
 if TYPE_CHECKING:
     from peft import PeftModel
 
+    from byorn.training.trainer import ByornTrainer
+
 SOFT = "byorn_soft"
 """The key of a batch that says which of its rows have soft targets."""
 
@@ -31,6 +33,29 @@ def mark_soft(batches: Sequence[Batch], rows: Sequence[Batch]) -> list[Batch]:
         {**batch, SOFT: torch.tensor(["completion" not in row for row in own["rows"]])} if "rows" in own else batch
         for batch, own in zip(batches, rows, strict=True)
     ]
+
+
+def soft_step(
+    trainer: "ByornTrainer",
+    model: torch.nn.Module,
+    inputs: Batch,
+    replaced: torch.Tensor,
+    tokens: torch.Tensor | int | None,
+) -> torch.Tensor:
+    """The loss of a batch with soft targets, as the Trainer takes it; divergence and tokens are entered in its log.
+
+    Args:
+        trainer: With the model.
+        model, inputs, replaced: As of `soft_loss`.
+        tokens: Targets of the optimizer step in all processes; None: those of the batch count.
+    """
+    loss, divergence = soft_loss(model, trainer.accelerator.unwrap_model(trainer.model), inputs, replaced)
+    trainer._metrics["train"]["divergence"].append(float(divergence))
+    trainer._total_train_tokens += int(trainer.accelerator.gather_for_metrics(inputs["attention_mask"].sum()).sum())
+    # tokens are counted over all processes, and DDP takes the mean of their gradients
+    shared = trainer.args.average_tokens_across_devices and tokens is not None
+    targets = (inputs["labels"] != IGNORE).sum() if tokens is None else tokens
+    return loss / torch.as_tensor(targets).clamp(min=1) * (trainer.accelerator.num_processes if shared else 1)
 
 
 def soft_loss(

@@ -38,19 +38,18 @@ from byorn.training.completion import Completer
 from byorn.training.config import ByornConfig, output_folder
 from byorn.training.decide import decide, decisions_of
 from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept, written
-from byorn.training.engine.checks import wants_engine
-from byorn.training.engine.source import vllm_source
+from byorn.training.engine.source import averaged_source
 from byorn.training.finite import FiniteGradients, require_finite_weights
 from byorn.training.frozen import FrozenTower
 from byorn.training.processes import SameSteps, rows_a_step
 from byorn.training.progress import show_progress
 from byorn.training.push import push_trained
 from byorn.training.replaceable import require_replaceable
-from byorn.training.responses import IGNORE, ResponseSource, draw, ema_source
+from byorn.training.responses import ResponseSource, draw
 from byorn.training.rows import as_eval_rows, as_rows
 from byorn.training.sampler import EpochCallback, GroupedSampler
 from byorn.training.sharded import own_sharding
-from byorn.training.soft_targets import SOFT, mark_soft, soft_loss
+from byorn.training.soft_targets import SOFT, mark_soft, soft_step
 from byorn.training.tally import Tally
 
 if TYPE_CHECKING:
@@ -168,22 +167,16 @@ class ByornTrainer(SFTTrainer):
         add_ema(self.model)
         self.average = EmaCallback(args.ema_decay)
         self.add_callback(self.average)
-        self.sampler = self._grouped_sampler(args)
+        seed = args.seed if args.data_seed is None else args.data_seed
+        self.sampler = GroupedSampler(self.flagged.tolist(), rows_a_step(args), seed)
         self.add_callback(EpochCallback(self.sampler))
         self.data_collator = ReplacingCollator(self.data_collator)
         self.complete = Completer(self.data_collator, self.processing_class)
-        trusted = self.train_dataset.select(np.flatnonzero(~self.flagged)).select_columns(["completion"])
-        self.source = source or (
-            vllm_source(self, trusted) if wants_engine(args) else ema_source(self.processing_class, args, trusted)
-        )
+        self.source = source or averaged_source(self)
         if args.response_block > 1:
             self.source = self.blocks = Blocks(self.source, partial(upcoming, self, self.sampler))
             self.add_callback(self.blocks)
             self._kept.append(self.blocks)
-
-    def _grouped_sampler(self, args: ByornConfig) -> GroupedSampler:
-        seed = args.seed if args.data_seed is None else args.data_seed
-        return GroupedSampler(self.flagged.tolist(), rows_a_step(args), seed)
 
     @property
     def further_adapters(self) -> list[str]:
@@ -226,18 +219,12 @@ class ByornTrainer(SFTTrainer):
     ) -> "torch.Tensor | tuple[torch.Tensor, ModelOutput]":
         """SFTTrainer's; on a flagged step with soft targets the cross-entropy with the average's distributions."""
         replaced = inputs.pop(SOFT, None)
-        if replaced is None:
-            plain: torch.Tensor | tuple[torch.Tensor, ModelOutput] = super().compute_loss(
-                model, inputs, return_outputs, num_items_in_batch
-            )
-            return plain
-        loss, divergence = soft_loss(model, self.accelerator.unwrap_model(self.model), inputs, replaced)
-        self._metrics["train"]["divergence"].append(float(divergence))
-        self._total_train_tokens += int(self.accelerator.gather_for_metrics(inputs["attention_mask"].sum()).sum())
-        # tokens are counted over all processes, and DDP takes the mean of their gradients
-        shared = self.args.average_tokens_across_devices and num_items_in_batch is not None
-        tokens = (inputs["labels"] != IGNORE).sum() if num_items_in_batch is None else num_items_in_batch
-        return loss / torch.as_tensor(tokens).clamp(min=1) * (self.accelerator.num_processes if shared else 1)
+        if replaced is not None:
+            return soft_step(self, model, inputs, replaced, num_items_in_batch)
+        plain: torch.Tensor | tuple[torch.Tensor, ModelOutput] = super().compute_loss(
+            model, inputs, return_outputs, num_items_in_batch
+        )
+        return plain
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         for part in self._kept:

@@ -9,14 +9,18 @@ bit; with `EmaResponses` it is.
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from byorn.errors import TrainingError
 from byorn.models.generate import Generated, read_response
 from byorn.text import first_line
 from byorn.training.collator import Record
 from byorn.training.engine.adapter import Versions
+from byorn.training.engine.checks import wants_engine
 from byorn.training.engine.probe import heard, require_obeyed, require_same_model
 from byorn.training.engine.request import Vocabulary, prompt_of, request, vocabulary
 from byorn.training.engine.start import engine_dtype, start_engine
+from byorn.training.responses import ResponseSource, ema_source
 from byorn.training.sampling import Sampling, sampling_of
 
 if TYPE_CHECKING:
@@ -101,6 +105,16 @@ class VllmResponses:
                 f"step {step + 1}: vLLM fails: {first_line(error)}; use response_engine='transformers'"
             ) from error
         return outputs
+
+
+def averaged_source(trainer: "ByornTrainer") -> ResponseSource:
+    """Samples of the averaged model by the engine that the trainer's `ByornConfig` names; the rows whose own responses
+    are learned give the length limit if it names none.
+    """
+    trusted = trainer.train_dataset.select(np.flatnonzero(~trainer.flagged)).select_columns(["completion"])
+    if wants_engine(trainer.args):
+        return vllm_source(trainer, trusted)
+    return ema_source(trainer.processing_class, trainer.args, trusted)
 
 
 def vllm_source(trainer: "ByornTrainer", trusted: Iterable[Record]) -> VllmResponses:
