@@ -16,7 +16,7 @@ from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags
 from byorn.scoring.score import score_dataset
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
-from byorn.training.scoring import rows_of
+from byorn.training.content import rows_of
 from byorn.training.trainer import ByornTrainer
 
 

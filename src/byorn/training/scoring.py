@@ -5,16 +5,13 @@ A script that is started again finds them there: nothing is scored twice, and wh
 where they share no disk.
 """
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from byorn.data.row import ImageFile, Row, user_message
 from byorn.errors import ByornError, ConfigError, MismatchError
 from byorn.flagging.rules import described, flag, flagged_by
 from byorn.flagging.table import Flags, keep_reviews, write_flags
@@ -26,17 +23,12 @@ from byorn.scoring.score import evidence_together, score_together
 from byorn.scoring.statistics import CONTRAST, EVIDENCE
 from byorn.scoring.table import Scores, read_scores, write_scores
 from byorn.training.config import output_folder
+from byorn.training.content import dataset_digest, rows_of
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from datasets import Dataset
-
     from byorn.training.trainer import ByornTrainer
 
 Result = TypeVar("Result")
-
-CONTENT = ("id", "turn", "prompt", "completion", "images")
-"""The columns of a row that its score depends on, and those that name it."""
 
 
 def score_and_flag(trainer: "ByornTrainer") -> tuple[Scores, Flags]:
@@ -116,58 +108,6 @@ def _score(trainer: "ByornTrainer", column: str) -> Scores:
     return scores
 
 
-def rows_of(dataset: "Dataset") -> list[Row]:
-    """The rows of a data set as far as their scores depend on each other: keys, instructions, responses, and which
-    images; no image is decoded.
-    """
-    columns = [name for name in CONTENT if name in dataset.column_names]
-    plain = dataset.select_columns(columns).with_format("arrow")
-    found: list[Row] = []
-    for table in plain.iter(batch_size=1024):
-        texts = table.select([name for name in columns if name != "images"]).to_pylist()
-        images = _images_of(table["images"]) if "images" in columns else [[] for _ in texts]
-        for record, shown in zip(texts, images, strict=True):
-            found.append(
-                Row(
-                    id=str(record.get("id", len(found))),
-                    turn=int(record.get("turn") or 0),
-                    prompt=[user_message(_instruction(record.get("prompt")))],
-                    response=_text(record["completion"]),
-                    images=shown,
-                )
-            )
-    return found
-
-
-def _instruction(prompt: object) -> str:
-    """What the user says last in a prompt, in any of TRL's forms."""
-    messages = prompt if isinstance(prompt, list) else []
-    asked = [message for message in messages if isinstance(message, dict) and message.get("role") == "user"]
-    return _text(asked[-1] if asked else prompt or "").strip()
-
-
-def _text(completion: object) -> str:
-    """What a completion or a message says, in any of TRL's forms."""
-    if isinstance(completion, list):
-        return " ".join(_text(part) for part in completion)
-    if isinstance(completion, dict):
-        return _text(completion.get("content") or completion.get("text") or "")
-    return str(completion)
-
-
-def _images_of(column: "pa.ChunkedArray") -> list[list[ImageFile]]:
-    """The images of each row, whose bytes stay where they are."""
-    return [[_image(image) for image in row.values or ()] for row in column]
-
-
-def _image(image: "pa.Scalar") -> ImageFile:
-    if not hasattr(image, "keys"):
-        return ImageFile(data=str(image.as_py()).encode())
-    data, path = (image.get(name) for name in ("bytes", "path"))
-    view = memoryview(data.as_buffer()).cast("B").toreadonly() if data is not None and data.is_valid else None
-    return ImageFile(path=path.as_py() if path else None, data=view, name=path.as_py() if path else None)
-
-
 def _flag(trainer: "ByornTrainer", scores: Scores, folder: Path) -> Flags:
     """The flags of the rule with the review words of an earlier `flags.parquet`."""
     path = folder / "flags.parquet"
@@ -184,27 +124,3 @@ def _identity(trainer: "ByornTrainer") -> dict[str, str]:
         "model_digest": model_digest(trainer.model),
         "processor_digest": processor_digest(trainer.processing_class),
     }
-
-
-def dataset_digest(dataset: "Dataset") -> str:
-    """BLAKE2b-128 in hex over keys, prompts, responses and images; an image file counts by its path and size."""
-    columns = [name for name in CONTENT if name in dataset.column_names]
-    digest = blake2b(digest_size=16)
-    for table in dataset.select_columns(columns).with_format("arrow").iter(batch_size=64):
-        for row in table.select(columns).to_pylist():
-            digest.update(json.dumps(row, sort_keys=True, default=_plain).encode("utf-8", "surrogatepass") + b"\n")
-            for image in row.get("images") or []:
-                digest.update(_size(image))
-    return digest.hexdigest()
-
-
-def _plain(value: object) -> str:
-    """What JSON does not know, for the digest: bytes by their own digest."""
-    return blake2b(value, digest_size=16).hexdigest() if isinstance(value, bytes) else str(value)
-
-
-def _size(image: object) -> bytes:
-    """The size of an image that is only named."""
-    path = image.get("path") if isinstance(image, dict) and not image.get("bytes") else None
-    found = Path(path) if isinstance(path, str) else None
-    return str(found.stat().st_size).encode() if found is not None and found.is_file() else b"-"
