@@ -11,7 +11,6 @@ import numpy as np
 from byorn.data.rejects import Reject
 from byorn.flagging.evidence import RULE
 from byorn.flagging.table import Reviews
-from byorn.patterns.album import Album
 from byorn.patterns.images import Pattern, shared_pattern
 from byorn.patterns.place import placed
 from byorn.report.clusters import Cluster, Clusters, find_clusters
@@ -175,11 +174,10 @@ def look_into(
     """What the inputs of a cluster share that those of other rows, of the same kinds of input, do not."""
     tell(f"looking for what the inputs of {len(cluster)} rows share")
     rows, others = _comparable(run, cluster.rows, others)
-    album = Album(run.rows)
     return Finding(
         cluster=cluster,
         texts=shared_text(run.rows, rows, others),
-        patterns=placed(shared_pattern(album, rows, others), album, rows, others),
+        patterns=placed(shared_pattern(run.album, rows, others), run.album, rows, others),
     )
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from byorn.data.stored import keys_of, stored
 from byorn.errors import DataError, MismatchError
 from byorn.flagging.rules import column_of
 from byorn.flagging.table import Flags, read_flags
+from byorn.patterns.album import Album
 from byorn.report.closer import CLOSER, Closer, Key, read_closer
 from byorn.runs.folder import read_json
 from byorn.scoring.table import Scores, read_scores
@@ -49,6 +51,11 @@ class Run:
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     closer: Mapping[Key, Closer] = field(default_factory=dict)
+
+    @cached_property
+    def album(self) -> Album:
+        """The images of the rows, small; each is decoded once, when somebody first looks at it."""
+        return Album(self.rows)
 
     @property
     def suspicion(self) -> np.ndarray:
