@@ -13,8 +13,7 @@ from byorn.data.rejects import Reject
 from byorn.data.row import ImageFile, Origin, user_message
 from byorn.report.evidence import gather
 from byorn.report.html import as_html
-from byorn.report.verdict import p_in_words
-from byorn.report.words import short
+from byorn.report.words import p_in_words, short
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\" ' onload=alert(1) {{ 7*7 }} ]]> --> </style>"
 

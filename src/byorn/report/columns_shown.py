@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from byorn.report.columns import Column
 from byorn.report.plots import Whisker, whisker
-from byorn.report.verdict import p_in_table
 from byorn.report.visible import Piece, pieces
-from byorn.report.words import number, odds_in_words
+from byorn.report.words import number, odds_in_words, p_in_table
 
 VALUES = 12
 """Of a column that are shown, at most."""

@@ -8,9 +8,9 @@ from byorn.report.clusters import Cluster
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.instructions import SharedText
 from byorn.report.thumbnails import picture
-from byorn.report.verdict import p_in_table, p_in_words, pattern_in_words
+from byorn.report.verdict import pattern_in_words
 from byorn.report.visible import Piece, name_of, pieces
-from byorn.report.words import in_inputs, number, odds_in_words, percent
+from byorn.report.words import in_inputs, number, odds_in_words, p_in_table, p_in_words, percent
 from byorn.scoring.statistics import INSERTION, SHORTCUT, TRIGGER
 
 TOLD_BY = {

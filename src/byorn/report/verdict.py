@@ -10,11 +10,10 @@ from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.kinds import unexplained
 from byorn.report.visible import plain
-from byorn.report.words import in_inputs, number, percent, quoted, shared, short
+from byorn.report.words import in_inputs, number, p_in_words, percent, quoted, shared, short
 from byorn.scoring.kinds import COPY
 from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, INSERTION, KIND, SHORTCUT, TRIGGER
 
-_LEAST_P = 1e-6
 MOST_KINDS = 3
 """Kinds of input that are named as doubtful."""
 
@@ -170,19 +169,6 @@ def pattern_in_words(pattern: Pattern) -> str:
     """What it is; of one that was confirmed over the whole picture, whether most of it lies in its box."""
     placed = pattern.box is not None and pattern.kind != "region"
     return "a faint pattern, most of it in one place" if placed else PATTERNS[pattern.kind]
-
-
-def p_in_words(p_value: float) -> str:
-    """`p = 0.0004`, with one digit that counts, or `p < 0.000001`."""
-    text = p_in_table(p_value)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
-
-
-def p_in_table(p_value: float) -> str:
-    """The same without the letter."""
-    if p_value < _LEAST_P:
-        return f"< {_LEAST_P:.6f}"
-    return str(np.format_float_positional(float(f"{p_value:.1g}"), trim="-"))
 
 
 def _grounds_of_nothing(evidence: Evidence) -> list[str]:

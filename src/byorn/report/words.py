@@ -1,10 +1,13 @@
 """Numbers and foreign phrases as they stand in sentences."""
 
+import numpy as np
+
 from byorn.report.odds import Odds
 from byorn.report.visible import plain
 from byorn.scoring.statistics import EVIDENCE, INSERTION, SHORTCUT, TRIGGER
 
 _LONGEST_PHRASE = 80
+_LEAST_P = 1e-6
 
 
 def quoted(phrase: str) -> str:
@@ -52,3 +55,16 @@ def short(value: float) -> str:
 def odds_in_words(odds: Odds) -> str:
     """Their ratio with its 95 % interval: `21 (5.3 to 84)`."""
     return f"{short(odds.ratio)} ({short(odds.low)} to {short(odds.high)})"
+
+
+def p_in_words(p_value: float) -> str:
+    """`p = 0.0004`, with one digit that counts, or `p < 0.000001`."""
+    text = p_in_table(p_value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def p_in_table(p_value: float) -> str:
+    """The same without the letter."""
+    if p_value < _LEAST_P:
+        return f"< {_LEAST_P:.6f}"
+    return str(np.format_float_positional(float(f"{p_value:.1g}"), trim="-"))
