@@ -1,6 +1,7 @@
 """From scores made by hand to evidence to flags: a planted phrase is flagged, and clean data are left alone."""
 
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from byorn.phrases.groups import Group, Groups, find_groups
 from byorn.phrases.growth import grown
 from byorn.scoring.course import Course
 from byorn.scoring.evidence import LEVEL, THRESHOLD, TOGETHER, evidence_of, with_evidence
-from byorn.scoring.table import Scores
+from byorn.scoring.spurious import FINDERS
+from byorn.scoring.statistics import SPURIOUS
+from byorn.scoring.table import Scores, read_scores, write_scores
 
 COLORS = ("red", "blue", "green", "black", "white", "brown")
 SHAPES = ("square", "circle", "star", "cross", "ring")
@@ -233,6 +236,12 @@ def table(nll: np.ndarray, **more: np.ndarray) -> Scores:
     ids = [f"row-{row}" for row in range(count)]
     values = {"nll": nll, "nll_max": nll, "nll_window": nll, **more}
     return Scores(ids, [0] * count, values, np.ones(count, int), [None] * count)
+
+
+def test_a_score_file_has_a_column_for_each_finder_again_when_it_is_read(tmp_path: Path) -> None:
+    write_scores(tmp_path / "scores.parquet", table(np.ones(3), **{name: np.zeros(3) for name in FINDERS}))
+    assert FINDERS.keys() <= read_scores(tmp_path / "scores.parquet").values.keys()
+    assert tuple(FINDERS) == SPURIOUS  # what groups are named by
 
 
 def test_flags_are_those_with_enough_evidence_and_weights_say_how_sure_the_rule_is() -> None:
