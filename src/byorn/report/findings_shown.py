@@ -7,18 +7,11 @@ from byorn.report.cards import Card, make_card, spread
 from byorn.report.clusters import Cluster
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.instructions import SharedText
+from byorn.report.spurious import WORDINGS
 from byorn.report.thumbnails import picture
 from byorn.report.verdict import pattern_in_words
 from byorn.report.visible import Piece, name_of, pieces
 from byorn.report.words import in_inputs, number, odds_in_words, p_in_table, p_in_words, percent
-from byorn.scoring.statistics import INSERTION, SHORTCUT, TRIGGER
-
-TOLD_BY = {
-    SHORTCUT: "a pattern in the images tells who carries it, and the model sees no reason for it there",
-    TRIGGER: "a gap lies between its images and all others, and they give less reason for their responses",
-    INSERTION: "words are put into the instructions of other rows, and its images explain its responses less",
-}
-"""Column -> what tells a group from others, where that is no phrase."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +68,11 @@ def show_finding(evidence: Evidence, finding: Finding) -> FindingShown:
 
 def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
     others = max(1, evidence.counts.rows - len(cluster))
-    by_score = f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it"
+    told = f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses carry it"
+    if cluster.statistic in WORDINGS:
+        told = WORDINGS[cluster.statistic].fact
     facts = [
-        f"{TOLD_BY.get(cluster.statistic, by_score)} (column {cluster.statistic}, "
-        f"{p_in_words(cluster.p_value)} corrected)",
+        f"{told} (column {cluster.statistic}, {p_in_words(cluster.p_value)} corrected)",
         f"{number(cluster.flagged)} of its rows are flagged, against "
         f"{percent((evidence.counts.flagged - cluster.flagged) / others)} of all others",
     ]

@@ -9,10 +9,11 @@ from byorn.report.clusters import Cluster
 from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.kinds import unexplained
+from byorn.report.spurious import WORDINGS
 from byorn.report.visible import plain
 from byorn.report.words import in_inputs, number, p_in_words, percent, quoted, shared, short
 from byorn.scoring.kinds import COPY
-from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, INSERTION, KIND, SHORTCUT, TRIGGER
+from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, KIND, TRIGGER
 
 MOST_KINDS = 3
 """Kinds of input that are named as doubtful."""
@@ -105,24 +106,9 @@ def _source(evidence: Evidence, column: Column, value: Value) -> str:
 
 
 def _found_by(cluster: Cluster, phrase: str) -> str:
-    if cluster.statistic == TRIGGER:
-        return (
-            f"A pattern in the images tells {number(len(cluster))} rows from all others, with a gap between them, and "
-            "those images give less reason for their responses than others do; in clean data that happens with "
-            f"{p_in_words(cluster.p_value)}, corrected for every pattern that was looked for."
-        )
-    if cluster.statistic == INSERTION:
-        return (
-            f"{number(len(cluster))} instructions are those of other rows with the same words put in, and their images "
-            "explain hardly anything of their responses, as they do without these words; in clean data that happens "
-            f"with {p_in_words(cluster.p_value)}, corrected for every insertion that was looked at."
-        )
-    if cluster.statistic == SHORTCUT:
-        return (
-            f"A pattern in the images tells which responses contain {phrase} ({number(len(cluster))} of them), and the "
-            f"model sees no reason for it there; in clean data that happens with {p_in_words(cluster.p_value)}, "
-            "corrected for every phrase that was measured."
-        )
+    if cluster.statistic in WORDINGS:
+        ground = WORDINGS[cluster.statistic].ground
+        return ground.format(rows=number(len(cluster)), phrase=phrase, p=p_in_words(cluster.p_value))
     return (
         f"{number(cluster.top)} of the {number(len(cluster))} least plausible responses (column {cluster.statistic}) "
         f"contain {phrase}; phrases of clean data do so with {p_in_words(cluster.p_value)}, corrected for every "

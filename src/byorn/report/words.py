@@ -3,8 +3,9 @@
 import numpy as np
 
 from byorn.report.odds import Odds
+from byorn.report.spurious import WORDINGS
 from byorn.report.visible import plain
-from byorn.scoring.statistics import EVIDENCE, INSERTION, SHORTCUT, TRIGGER
+from byorn.scoring.statistics import EVIDENCE
 
 _LONGEST_PHRASE = 80
 _LEAST_P = 1e-6
@@ -23,10 +24,7 @@ def shared(phrase: str, found_by: str = "") -> str:
 
 def in_inputs(found_by: str = "") -> str:
     """What the rows of a group without a phrase share, by the column that it was found by, if that is known."""
-    images = "a pattern in their images"
-    return {SHORTCUT: images, TRIGGER: images, INSERTION: "words in their instructions"}.get(
-        found_by, "something in their inputs"
-    )
+    return WORDINGS[found_by].shared if found_by in WORDINGS else "something in their inputs"
 
 
 def percent(share: float) -> str:
