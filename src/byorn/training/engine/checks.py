@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM takes as the largest rank of an adapter."""
-HOTTEST = 2.0
+MOST_TEMPERATURE = 2.0
 """The largest temperature that vLLM takes."""
-UNKNOWN = (
+UNSUPPORTED = (
     "use_dora", "use_qalora", "use_bdlora", "lora_bias", "layer_replication", "alora_invocation_tokens",
     "modules_to_save", "trainable_token_indices",
 )  # fmt: skip
@@ -43,7 +43,7 @@ def require_engine(args: "ByornConfig") -> None:
         (processes > 1, f"vllm wants a single process (no DDP, no FSDP), and {processes} were started"),
         (bool(args.fsdp), "vllm does not read weights that are sharded (FSDP)"),
         (not has_gpu(args), "vllm wants a CUDA device, and there is none, or use_cpu is set"),
-        (args.response_temperature > HOTTEST, f"vllm takes temperatures up to {HOTTEST:g}"),
+        (args.response_temperature > MOST_TEMPERATURE, f"vllm takes temperatures up to {MOST_TEMPERATURE:g}"),
     ):
         if wrong:
             raise _refusal(why)
@@ -98,7 +98,7 @@ def require_engine_layers(model: Any, adapted: Iterable[str]) -> None:
 def _require_plain_lora(lora: Any) -> None:
     if lora.peft_type != "LORA":
         raise _refusal(f"vllm loads LoRA alone, and the adapter is {lora.peft_type}")
-    for name in UNKNOWN:
+    for name in UNSUPPORTED:
         if getattr(lora, name, None):
             raise _refusal(f"vllm does not load {name}={getattr(lora, name)!r}")
     if largest_rank(lora) > RANKS[-1]:

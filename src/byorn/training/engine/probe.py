@@ -33,7 +33,7 @@ TYPE_OF_RESPONSE = {"paligemma": 1}
 
 
 @dataclass(frozen=True)
-class Heard:
+class EngineResponse:
     """What an engine says of one response.
 
     Attributes:
@@ -47,11 +47,11 @@ class Heard:
     log_probabilities: Sequence[float]
 
 
-def heard(output: Any) -> Heard:
+def read_output(output: Any) -> EngineResponse:
     """Of a `vllm.RequestOutput` with log-probabilities."""
     response = output.outputs[0]
     steps = zip(response.token_ids, response.logprobs, strict=True)
-    return Heard(
+    return EngineResponse(
         len(output.prompt_token_ids), list(response.token_ids), [found[token].logprob for token, found in steps]
     )
 
@@ -72,7 +72,9 @@ def require_obeyed(
             )
 
 
-def require_same_model(model: "PeftModel", processor: "ProcessorMixin", row: Record, heard: Heard, step: int) -> float:
+def require_same_model(
+    model: "PeftModel", processor: "ProcessorMixin", row: Record, response: EngineResponse, step: int
+) -> float:
     """The mean absolute difference of log-probabilities in nats a token, between the engine and the average.
 
     Raises:
@@ -80,14 +82,14 @@ def require_same_model(model: "PeftModel", processor: "ProcessorMixin", row: Rec
     """
     inputs = encode_prompts(processor, [row])
     own = inputs["input_ids"].shape[1]
-    if own != heard.prompt:
-        raise _refusal(step, f"it reads row {row.get('id')!r} as {heard.prompt} tokens, transformers as {own}")
+    if own != response.prompt:
+        raise _refusal(step, f"it reads row {row.get('id')!r} as {response.prompt} tokens, transformers as {own}")
     with acting_as_ema(model):
-        difference = _difference(model, inputs, heard)
+        difference = _difference(model, inputs, response)
         if difference <= TOLERANCE:
             return difference
         with model.disable_adapter():
-            bare = _difference(model, inputs, heard)
+            bare = _difference(model, inputs, response)
     raise _refusal(
         step,
         f"its log-probabilities are off by {difference:.2f} nats a token from those of the average, by {bare:.2f} from "
@@ -102,10 +104,10 @@ def _refusal(step: int, what: str) -> TrainingError:
     )
 
 
-def _difference(model: "PeftModel", inputs: Any, heard: Heard) -> float:
+def _difference(model: "PeftModel", inputs: Any, response: EngineResponse) -> float:
     """In nats a token; infinite where a number is missing."""
-    theirs = torch.tensor(heard.log_probabilities)
-    difference = (log_probabilities(model, inputs, heard.tokens).cpu() - theirs).abs().mean()
+    theirs = torch.tensor(response.log_probabilities)
+    difference = (log_probabilities(model, inputs, response.tokens).cpu() - theirs).abs().mean()
     return float(difference) if math.isfinite(difference) else math.inf
 
 

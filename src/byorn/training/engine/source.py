@@ -17,7 +17,7 @@ from byorn.text import first_line
 from byorn.training.collator import Record
 from byorn.training.engine.adapter import Versions
 from byorn.training.engine.checks import wants_engine
-from byorn.training.engine.probe import heard, require_obeyed, require_same_model
+from byorn.training.engine.probe import read_output, require_obeyed, require_same_model
 from byorn.training.engine.request import Vocabulary, prompt_of, request, vocabulary
 from byorn.training.engine.start import engine_dtype, start_engine
 from byorn.training.responses import ResponseSource, ema_source
@@ -74,7 +74,7 @@ class VllmResponses:
         outputs = self._sample(model, rows, step, words)
         responses = [output.outputs[0].token_ids for output in outputs]
         require_obeyed(rows, responses, words.never, step)
-        self.log(require_same_model(model, self.processor, rows[0], heard(outputs[0]), step))
+        self.log(require_same_model(model, self.processor, rows[0], read_output(outputs[0]), step))
         return [read_response(self.processor.tokenizer, ids, words.ends, words.lead) for ids in responses]
 
     def _start(self, model: "PeftModel") -> None:
