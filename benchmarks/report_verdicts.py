@@ -26,6 +26,7 @@ from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.flagging.settings import FlagSettings
 from byorn.models.spec import ModelSpec
+from byorn.patterns.images import Pattern
 from byorn.pipeline.scan import as_run, scan
 from byorn.plugins import load_plugins
 from byorn.report.evidence import Evidence, Finding, gather
@@ -177,7 +178,7 @@ def found(attack: Attack, evidence: Evidence) -> dict[str, bool | None]:
         "phrase named first": first is not None and attack.phrase in first.cluster.phrase.lower(),
         "other groups": len(evidence.findings) > 1,
         "trigger word": _word(attack, first) if attack.word else None,
-        "trigger image": _image(attack, first) if attack.box or attack.pattern else None,
+        "trigger image": box_found(attack, first.patterns if first else []) if attack.box or attack.pattern else None,
         "guilty uploader": [value.value for _, value in evidence.guilty] == [GUILTY],
     }
 
@@ -186,11 +187,11 @@ def _word(attack: Attack, first: Finding | None) -> bool:
     return first is not None and [shared.text for shared in first.texts[:1]] == [attack.word]
 
 
-def _image(attack: Attack, first: Finding | None) -> bool:
+def box_found(attack: Attack, patterns: Sequence[Pattern]) -> bool:
     """The box overlaps the true one by half (intersection over union); or a pattern over the picture is named."""
-    if first is None or not first.patterns:
+    if not patterns:
         return False
-    box = first.patterns[0].box
+    box = patterns[0].box
     if attack.box is None or box is None:
         return attack.box is None and box is None
     sides = (
