@@ -1,13 +1,18 @@
 """The two tests behind a verdict, against their formulas and against chance."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from made_runs import attacked
-from scipy.stats import hypergeom, nchypergeom_fisher
+from scipy.stats import gamma, hypergeom, nchypergeom_fisher, norm, rankdata
 
 from byorn.phrases.counting import count_phrases
 from byorn.phrases.enrichment import combined, enrichment, ranks_of
 from byorn.phrases.odds import EXACT, Odds
+from byorn.phrases.ranks import average_ranks
 from byorn.report.clusters import find_clusters
 
 
@@ -129,3 +134,41 @@ def test_phrases_that_differ_a_lot_make_the_test_lenient():
         found = compared(phrases, scores)
         both.append(found.p_values(np.ones(len(phrases), dtype=bool))[phrases.texts.index("topic0 planted")])
     assert both[0] < both[1]
+
+
+def test_ranks_are_those_of_scipy():
+    draw = np.random.default_rng(0)
+    for count in (0, 1, 2, 50):
+        values = draw.integers(-3, 3, count).astype(float)
+        assert average_ranks(values).tolist() == rankdata(values).tolist()
+
+
+def test_p_values_are_those_of_scipy_to_the_last_bit():
+    """They are computed by what `scipy.stats` calls itself."""
+    phrases = count_phrases([f"{'planted' if at % 3 else 'red'} {at % 7}" for at in range(90)], 4, 10)
+    null = np.ones(len(phrases), dtype=bool)
+    one, other = (compared(phrases, np.random.default_rng(seed).normal(size=90)) for seed in (0, 1))
+    variance = 1 / one.supports
+    shape = 1 / (variance + 0.2**2)
+    by_scipy = gamma.sf(one.means, shape, scale=1 / shape)
+    beyond = Odds(supports=np.array([EXACT + 50, EXACT + 300]), top=np.array([90, 400]), counts=np.array([900, 2000]))
+    rest, missed = (beyond.counts - 2 * beyond.supports + beyond.top + 0.5), beyond.supports - beyond.top + 0.5
+    ratio = np.log((beyond.top + 0.5) * rest / missed**2)
+    width = np.sqrt(1 / (beyond.top + 0.5) + 2 / missed + 1 / rest + 0.7**2)
+    assert beyond.p_values(np.full(2, 0.7)).tolist() == norm.sf(ratio / width).tolist()
+    assert len(phrases) >= 9
+    assert ((one.p_values(null) <= 2 * by_scipy) | (one.p_values(null) == 1)).all()
+    p_values = np.array([one.p_values(null), other.p_values(null)])
+    rho = max(0.2, np.corrcoef(rankdata(one.means), rankdata(other.means))[0, 1]) if len(phrases) >= 12 else 1.0
+    together = norm.sf(norm.isf(np.clip(p_values, 1e-300, 1 - 1e-9)).sum(axis=0) / np.sqrt(2 + 2 * rho))
+    assert combined([one, other], null).tolist() == np.where((p_values <= 0.05).all(axis=0), together, 1).tolist()
+
+
+def test_looking_for_groups_does_not_wait_for_all_of_scipy():
+    """`scipy.stats` takes half a second to import, which is a third of a report."""
+    code = (
+        "import sys, numpy as np; from made_runs import clean_rows, made_run; "
+        "from byorn.report.clusters import find_clusters; "
+        "find_clusters(made_run(clean_rows(40), np.arange(40.0))); sys.exit('scipy.stats' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, timeout=120).returncode == 0

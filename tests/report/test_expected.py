@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from made_runs import attacked, clean_rows, made_run, of_evidence
+from scipy.stats import binomtest
 
 from byorn.phrases.groups import Group
 from byorn.report.evidence import gather
@@ -80,3 +81,12 @@ def test_the_bound_is_right_nearly_always():
         column[:poisoned] += 9
         wrong += least_number(scored(column), [group(np.arange(clean + poisoned))]) > poisoned
     assert wrong <= 10
+
+
+def test_the_bound_is_that_of_the_exact_binomial_interval():
+    """Of 30 rows of a group `above` are as plausible as the upper 80 % of others."""
+    for above in (0, 3, 24, 30):
+        column = np.concatenate([np.where(np.arange(30) < above, -9.0, 9.0), np.linspace(-1, 1, 100)])
+        share = binomtest(above, 30).proportion_ci(method="exact").high
+        bound = least_number(scored(column), [group(np.arange(30), "adapted_contrast")])
+        assert bound == max(0, int(30 * (1 - share / 0.8)))

@@ -25,6 +25,7 @@ import numpy as np
 
 from byorn.phrases.counting import Phrases
 from byorn.phrases.odds import Odds
+from byorn.phrases.ranks import average_ranks
 
 LEAST_SPREAD = 0.2
 """tau is at least that."""
@@ -64,12 +65,12 @@ class Enrichment:
         """float64 [phrases], not corrected for their number; the spread is that of the phrases of `null`, a bool
         array.
         """
-        from scipy.stats import gamma
+        from scipy.special import gammaincc
 
         variance = 1 / np.maximum(1, self.supports)
         tau = _spread(self.means[null], variance[null])
         shape = 1 / (variance + tau**2)
-        of_means = gamma.sf(self.means, shape, scale=1 / shape)
+        of_means = gammaincc(shape, self.means / (1 / shape))
         of_odds = self.odds.p_values(np.maximum(LEAST_ODDS, tau * np.log(np.maximum(1, self.odds.counts) * variance)))
         return np.asarray(np.minimum(1.0, TESTS * np.minimum(of_means, of_odds)))
 
@@ -92,23 +93,21 @@ def combined(found: Sequence[Enrichment], null: np.ndarray) -> np.ndarray:
     are too few phrases to know it; 1 where a p_j is above `EACH`. What is unusual in each of them is clearer so; what
     is in one alone, however much, is not.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtr, ndtri
 
     p_values = np.array([one.p_values(null) for one in found])
     if len(found) == 1:
         return np.asarray(p_values[0])
     pairs = [_correlation(one.means[null], other.means[null]) for one, other in combinations(found, 2)]
     scale = np.sqrt(len(found) + 2 * sum(pairs))
-    together = norm.sf(norm.isf(np.clip(p_values, LEAST_P, 1 - 1e-9)).sum(axis=0) / scale)
+    together = ndtr(ndtri(np.clip(p_values, LEAST_P, 1 - 1e-9)).sum(axis=0) / scale)
     return np.asarray(np.where((p_values <= EACH).all(axis=0), together, 1.0))
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    from scipy.stats import rankdata
-
     if len(one) < FEW_PHRASES or not np.ptp(one) or not np.ptp(other):
         return 1.0
-    return max(LEAST_CORRELATION, float(np.corrcoef(rankdata(one), rankdata(other))[0, 1]))
+    return max(LEAST_CORRELATION, float(np.corrcoef(average_ranks(one), average_ranks(other))[0, 1]))
 
 
 def enrichment(phrases: Phrases, ranks: np.ndarray, kinds: np.ndarray) -> Enrichment:
@@ -145,11 +144,9 @@ def ranks_of(values: np.ndarray, left: np.ndarray, kinds: np.ndarray) -> np.ndar
     """float64 [n]: 1 for the most plausible of the rows of a kind that are `left` and have a score, 0 for all others,
     which are not compared.
     """
-    from scipy.stats import rankdata
-
     ranks = np.zeros(len(values))
     known = left & ~np.isnan(values) & (kinds >= 0)
     for kind in np.unique(kinds[known]):
         own = known & (kinds == kind)
-        ranks[own] = rankdata(values[own])
+        ranks[own] = average_ranks(values[own])
     return ranks

@@ -48,12 +48,12 @@ class Odds:
         return found
 
     def _approximate(self, tau: np.ndarray) -> np.ndarray:
-        from scipy.stats import norm
+        from scipy.special import ndtr
 
         rest = np.maximum(0, self.counts - 2 * self.supports + self.top) + 0.5
         held, missed = self.top + 0.5, np.maximum(1, self.supports) - self.top + 0.5
         log_ratio = np.log(held * rest / missed**2)
-        return np.asarray(norm.sf(log_ratio / np.sqrt(1 / held + 2 / missed + 1 / rest + tau**2)))
+        return np.asarray(ndtr(-log_ratio / np.sqrt(1 / held + 2 / missed + 1 / rest + tau**2)))
 
 
 @lru_cache(maxsize=8192)  # the spread is most often the least one

@@ -28,7 +28,7 @@ def expected_number(run: Run) -> float:
 
 def least_number(run: Run, groups: Sequence[Group]) -> int:
     """How many of the rows of the groups are poisoned at least, at a confidence of 97.5 %."""
-    from scipy.stats import binomtest
+    from scipy.special import betaincinv
 
     inside, plausible = np.zeros(len(run.rows), dtype=bool), np.zeros(len(run.rows), dtype=bool)
     for group in groups:
@@ -40,5 +40,6 @@ def least_number(run: Run, groups: Sequence[Group]) -> int:
     count = int(inside.sum())
     if not count:
         return 0
-    share = binomtest(int(plausible.sum()), count).proportion_ci(method="exact").high
+    found = int(plausible.sum())
+    share = betaincinv(found + 1, count - found, 0.975) if found < count else 1.0
     return max(0, int(count * (1 - share / PLAUSIBLE)))

@@ -102,11 +102,11 @@ def _tested(one_style: bool) -> list[tuple[str, ...]]:
 
 def _alone(values: Mapping[str, np.ndarray]) -> np.ndarray:
     """-log10 of n Pr(N > u): what a row's own scores say."""
-    from scipy.stats import norm
+    from scipy.special import log_ndtr
 
     adapted, contrast = (_z(_finite(values[name]), _kinds(values)) for name in TOGETHER)
     total = _z(adapted + np.nan_to_num(contrast), _kinds(values))
-    return np.asarray(-(norm.logsf(np.nan_to_num(total)) / np.log(10)) - np.log10(max(1, len(total))))
+    return np.asarray(-(log_ndtr(-np.nan_to_num(total)) / np.log(10)) - np.log10(max(1, len(total))))
 
 
 def _z(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
