@@ -6,8 +6,9 @@
     OMP_NUM_THREADS=1 python benchmarks/features.py --model qwen --rows 16 --batch 8 --epochs 1 --no-evidence \\
         --arms backward forward kept
 
-Arms: `kept` has a `feature_cache`; `forward` has none; in `backward` training runs a frozen tower backward, too, as
-transformers does with activation checkpointing.
+Arms: `kept` has a `feature_cache`; `stored` a `feature_store` that an earlier run has filled, and no memory; `forward`
+has neither; in `backward` training runs a frozen tower backward, too, as transformers does with activation
+checkpointing.
 Phases: a first pass of scores, a second one, the evidence (adaptation and two more passes), and training with a fifth
 of the rows flagged, sampling included. `qwen` is Qwen2.5-VL with random weights, an eighth of the 3B's width and a
 quarter of its depth in tower and language model alike, at 448 x 448 pixels. `tower` is the time of forward passes
@@ -15,6 +16,7 @@ through the tower; what is spent on its backward pass is in none of these column
 """
 
 import argparse
+import gc
 import json
 import tempfile
 import time
@@ -43,7 +45,7 @@ from byorn.testing import build_family
 from byorn.training.frozen import FrozenTower
 
 SIDE = 448
-ARMS = ("backward", "forward", "kept")
+ARMS = ("backward", "forward", "kept", "stored")
 
 
 @dataclass
@@ -70,10 +72,13 @@ def measure(
 ) -> dict[str, Any]:
     """Seconds by phase, those inside the tower among them, and the scores."""
     spec = replace(spec, feature_cache=given.cache if arm == "kept" else 0.0)
+    dataset = to_dataset(rows)
+    if arm == "stored":
+        spec = replace(spec, feature_store=given.store)
+        fill(spec, dataset, given.batch)
     clock, tower = Clock(), Tower()
     model, processor = load_spec(spec), load_spec_processor(spec)
     tower.watch(model)
-    dataset = to_dataset(rows)
     inside: dict[str, float] = {}
 
     @contextmanager
@@ -100,6 +105,14 @@ def measure(
         with phase("train"):
             trainer.train()
     return {"seconds": clock.seconds, "tower": inside, "calls": tower.calls, "nll": scores.nll.tolist()}
+
+
+def fill(spec: ModelSpec, dataset: Any, batch: int) -> None:
+    """A run before: features are written when its model goes."""
+    model = load_spec(spec)
+    score_dataset(model, load_spec_processor(spec), dataset, batch_size=batch)
+    del model
+    gc.collect()
 
 
 def small_qwen(folder: Path) -> str:
@@ -182,6 +195,7 @@ def main() -> None:
     torch.set_num_threads(1)
     load_plugins(given.plugin)
     with tempfile.TemporaryDirectory() as folder:
+        given.store = Path(folder) / "features"
         lines = run(given, Path(folder))
     if given.out:
         given.out.write_text(json.dumps(lines))

@@ -1,4 +1,8 @@
-"""Features that are kept give what they give when they are computed anew, to the last bit, in every family."""
+"""Features that are kept, or were stored, give what they give when they are computed anew, to the last bit, in every
+family.
+"""
+
+import gc
 
 import numpy as np
 import pytest
@@ -7,6 +11,7 @@ from family_cases import family_of
 from family_runs import adapters, trainer_of
 
 from byorn.data.dataset import to_dataset
+from byorn.models.feature_store import FeatureStore
 from byorn.models.features import keep_features
 from byorn.models.images import FAMILIES
 from byorn.models.parts import vision_prefix
@@ -65,6 +70,24 @@ def test_training_does_not_depend_on_what_was_kept(name, tmp_path, monkeypatch):
     assert len(set(seen[1])) == len(seen[1]) < len(seen[NO_ROOM])
     assert set(seen[1]) == set(seen[NO_ROOM])
     assert all(torch.equal(found[1][key], found[NO_ROOM][key]) for key in found[1])
+
+
+def test_a_second_run_reads_what_the_first_one_stored(name, tmp_path):
+    family = family_of(name)
+    rows = to_dataset(family.rows)
+    found, seen = [], []
+    for room in (NO_ROOM, 1, 1):
+        model, _ = build_family(name)
+        keep_features(model, 0, FeatureStore(tmp_path, room))
+        seen.append(sights(model))
+        found.append(score_dataset(model, family.processor, rows, batch_size=len(rows)).nll)
+        del model
+        gc.collect()  # the end of a process
+    assert set(seen[0]) == set(seen[1])
+    assert seen[0]
+    assert not seen[2]
+    assert np.array_equal(found[1], found[0])
+    assert np.array_equal(found[2], found[0])
 
 
 def _keeping(name, room):

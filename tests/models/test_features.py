@@ -6,7 +6,8 @@ import pytest
 import torch
 from peft import get_peft_model
 
-from byorn.models.features import GIGABYTE, keep_features
+from byorn.models.feature_store import GIGABYTE
+from byorn.models.features import keep_features
 from byorn.models.lora import default_lora
 from byorn.models.parts import without_adapter
 from byorn.testing import build_family, tiny_model

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,7 +22,11 @@ def model_digest(model: Any) -> str:
     known = getattr(without_adapter(model), REMEMBERED, None)
     if known is not None:
         return str(known)
-    tensors = {_plain(name): tensor for name, tensor in _named_tensors(model) if ".lora_" not in name}
+    return tensors_digest({_plain(name): tensor for name, tensor in named_tensors(model) if ".lora_" not in name})
+
+
+def tensors_digest(tensors: Mapping[str, Any]) -> str:
+    """A short hash of names, shapes, types and every byte, in this order."""
     digest = hashlib.blake2b(digest_size=12)
     with ThreadPoolExecutor(_THREADS) as pool:
         for name, content in zip(tensors, pool.map(_content, tensors.values()), strict=True):
@@ -60,7 +64,7 @@ def _content(tensor: Any) -> bytes:
     return hashlib.blake2b(flat.numpy(), digest_size=32).digest()
 
 
-def _named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
+def named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
     """All parameters; of quantized ones also the scales, for the same codes mean other weights under other scales; and
     the buffers that a checkpoint holds.
     """

@@ -7,42 +7,40 @@ The tower sees one image at a time, so that its features depend on nothing but t
 which batch the image came and where a run was resumed makes no difference, to the last bit. Without this a batch goes
 through the tower as a whole, whose rounding may differ (by up to 1e-5 in what was measured).
 
-Where an adapter lies on the tower or the projector, or they learn, the batch goes through them as ever.
+Where an adapter lies on the tower or the projector, or they learn, the batch goes through them as ever. Features are
+kept in memory, in files that outlive the run (`byorn.models.feature_store`), or both: memory is asked first.
 """
 
 import functools
 import hashlib
 import inspect
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
 from typing import Any
 
+from byorn.models.feature_store import GIGABYTE, Features, FeatureStore, Shelf
 from byorn.models.images import FAMILIES, Cut, Given
 from byorn.models.parts import without_adapter
+from byorn.models.tower import own_weights, seeing_parts, tower_digest
 from byorn.runs.narrate import say
 
-GIGABYTE = 10**9
-LANGUAGE = ("language_model", "text_model")
-Features = tuple[Any, ...]
-"""Of one image: what the language model reads, [tokens, width] or [1, tokens, width], then what is added in its layers
-(Qwen3-VL).
-"""
 
-
-def keep_features(model: Any, gigabytes: float) -> None:
-    """Let the model keep features of images in so much memory; 0 leaves it as it is. Where it cannot be done, that is
-    said, and the model is left as it is.
+def keep_features(model: Any, gigabytes: float, store: FeatureStore | None = None) -> None:
+    """Let the model keep features of images in so much memory, and in a store; 0 and None leave it as it is. Where it
+    cannot be done, that is said, and the model is left as it is.
     """
-    if not gigabytes:
+    if not gigabytes and store is None:
         return
     base = without_adapter(model)
     cut = FAMILIES.get(base.config.model_type)
     if cut is None or _random(base):
         why = f"{base.config.model_type} is not among its families" if cut is None else "the vision tower is random"
-        say(f"  feature_cache: {why}; images go through the tower in every pass")
+        asked = "feature_cache" if gigabytes else "feature_store"
+        say(f"  {asked}: {why}; images go through the tower in every pass")
         return
     inner = base.base_model
-    kept = Kept(inner, gigabytes)
+    kept = Kept(inner, gigabytes, store)
     inner.get_image_features = MethodType(_keeping(type(inner).get_image_features, cut, kept), inner)
 
 
@@ -54,13 +52,9 @@ def _random(base: Any) -> bool:
     settings = base.config.vision_config.to_dict()
     return any("drop" in name and value for name, value in settings.items()) or any(
         isinstance(part, _NormBase) or (isinstance(part, _DropoutNd) and part.p > 0)
-        for root in _seeing(base.base_model)
+        for root in seeing_parts(base.base_model).values()
         for part in root.modules()
     )
-
-
-def _seeing(inner: Any) -> list[Any]:
-    return [part for name, part in inner.named_children() if name not in LANGUAGE]
 
 
 class Kept:
@@ -71,10 +65,14 @@ class Kept:
             wanted last.
     """
 
-    def __init__(self, inner: Any, gigabytes: float) -> None:
+    def __init__(self, inner: Any, gigabytes: float, store: FeatureStore | None = None) -> None:
         self._inner = inner
         self._gigabytes = gigabytes
+        self._store = store
+        self._shelf: Shelf | None = None
+        self._shelves: dict[tuple[object, ...], Shelf] = {}
         self._first = [id(weight) for weight in self._weights()]
+        self._untouched = [weight._version for weight in self._weights()]
         self._state: list[object] = []
         self._found: dict[bytes, Features] = {}
         self.room = 0
@@ -97,23 +95,43 @@ class Kept:
         state += [torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)]
         if state != self._state:
             self._state, self._found, self.room = state, {}, int(self._gigabytes * GIGABYTE)
+            untouched = [weight._version for weight in weights] == self._untouched
+            self._shelf = self._open_shelf(self._store) if self._store and untouched else None
         return True
+
+    def _open_shelf(self, store: FeatureStore) -> Shelf:
+        """What is stored of the tower in this state. Of weights that were changed nothing is: no later run has them."""
+        state = tuple(self._state)
+        if state not in self._shelves:
+            shelf = self._shelves[state] = store.of_tower(tower_digest(self._inner))
+            weakref.finalize(self, shelf.write)  # with the model, or at the end of the process
+        return self._shelves[state]
 
     def of(self, image: Given, options: str, compute: Callable[[], Features]) -> Features:
         """The features of an image, computed if they are not there, and kept if there is room."""
         key = _digest(image, options)
         if key not in self._found:
-            features = compute()
+            features = self._stored(key, compute)
             size = sum(part.nbytes for part in features)
             if size > self.room:
-                return features
+                return tuple(part.to(image["pixel_values"].device) for part in features)
             self.room -= size
             self._found[key] = tuple(part.cpu() for part in features)
         return tuple(part.to(image["pixel_values"].device) for part in self._found[key])
 
+    def _stored(self, key: bytes, compute: Callable[[], Features]) -> Features:
+        """The features of an image that memory has not."""
+        if self._shelf is None:
+            return compute()
+        if (stored := self._shelf.get(key.hex())) is not None:
+            return stored
+        features = compute()
+        self._shelf.add(key.hex(), tuple(part.cpu() for part in features))
+        return features
+
     def _weights(self) -> list[Any]:
-        own = [weight for weight in self._inner._parameters.values() if weight is not None]
-        return own + [weight for part in _seeing(self._inner) for weight in part.parameters()]
+        parts = seeing_parts(self._inner).values()
+        return [*own_weights(self._inner).values(), *(weight for part in parts for weight in part.parameters())]
 
 
 def _keeping(original: Callable[..., Any], cut: Cut, kept: Kept) -> Callable[..., Any]:

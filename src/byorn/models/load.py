@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from byorn.embedded import weights_path
 from byorn.errors import ConfigError, ModelError
+from byorn.models.feature_store import FeatureStore
 from byorn.models.features import keep_features
 from byorn.models.quantize import keep_differentiable, quantization_config
 from byorn.models.sharding import Layout, shard
 from byorn.models.spec import ModelSpec, require_trust
 from byorn.models.template import prints_blocks
+from byorn.runs.folder import make_folder
 from byorn.runs.narrate import for_machines, say
 from byorn.text import first_line, shown
 
@@ -139,6 +141,7 @@ def load_spec(spec: ModelSpec, layout: Layout | None = None) -> Any:
     from transformers import AutoModelForImageTextToText
     from transformers.utils.logging import disable_progress_bar
 
+    store = _open_store(spec)
     device = spec.device or default_device()
     wanted = choose_dtype(spec, device)
     quantization = quantization_config(spec.quantize, wanted)
@@ -160,12 +163,20 @@ def load_spec(spec: ModelSpec, layout: Layout | None = None) -> Any:
     _require_all(spec.name, sorted(found["missing_keys"]))
     keep_differentiable(loaded)
     if layout:
-        kept = "; image features are not kept, as --feature-cache asks" if spec.feature_cache else ""
+        asked = "--feature-store" if store else "--feature-cache" if spec.feature_cache else ""
+        kept = f"; image features are not kept, as {asked} asks" if asked else ""
         say(f"  its weights are sharded over the processes (FSDP2){kept}")
         shard(loaded, layout)
     else:
-        keep_features(loaded, spec.feature_cache)
+        keep_features(loaded, spec.feature_cache, store)
     return loaded.eval()
+
+
+def _open_store(spec: ModelSpec) -> FeatureStore | None:
+    if spec.feature_store is None:
+        return None
+    make_folder(spec.feature_store, "--feature-store")
+    return FeatureStore(spec.feature_store, spec.feature_store_size)
 
 
 def _require_all(model: str, missing: list[str]) -> None:

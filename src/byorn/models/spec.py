@@ -1,6 +1,7 @@
 """The settings of loading a model, and of the adapter on it. No torch here."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from byorn.errors import ConfigError
@@ -52,6 +53,15 @@ class ModelSpec:
         "learn; scores then change in their last digits, 0 keeps none",
         metavar="GB",
         check=at_least(0),
+    )
+    feature_store: Path | None = setting(
+        None,
+        help="folder that keeps image features for later runs of the same vision tower on the same images, with or "
+        "without feature_cache; scores change as by it",
+        metavar="DIR",
+    )
+    feature_store_size: float = setting(
+        20.0, help="gigabytes that the feature store may hold; then nothing is added", metavar="GB", check=positive
     )
 
     def __post_init__(self) -> None:

@@ -79,8 +79,9 @@ def values_of_run(folder: Path) -> dict[str, object]:
             raise ConfigError(f"{folder / 'config.yaml'}: it does not say the {name} of the scan; scan again")
         known = {item.name: (option, item.name) for option, item, _ in settings_of(kind)}
         values |= {known[key][0]: value for key, value in held.items() if key in known and value is not None}
-    if isinstance(root := values.get("image_root"), str):
-        values["image_root"] = Path(root)
+    for name in ("image_root", "feature_store"):
+        if isinstance(folder_given := values.get(name), str):
+            values[name] = Path(folder_given)
     return values
 
 
