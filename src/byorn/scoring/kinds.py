@@ -18,6 +18,7 @@ import numpy as np
 
 from byorn.data.images import image_content
 from byorn.data.row import Row
+from byorn.phrases.ranks import average_ranks
 from byorn.phrases.words import ends_of, plain_words
 
 ALIKE = 0.75
@@ -98,12 +99,12 @@ def within(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     """float64 [n]: Phi^-1((rank_i - 1/2) / m) of each value among the m finite ones of its kind, NaN for the others and
     for copies. Where there is one kind, the order is that of the values.
     """
-    from scipy.stats import norm, rankdata
+    from scipy.special import ndtri
 
     found = np.full(len(values), np.nan)
     for kind in np.unique(kinds[kinds != COPY]):
         members = np.flatnonzero((kinds == kind) & np.isfinite(values))
-        found[members] = norm.ppf((rankdata(values[members]) - 0.5) / max(1, len(members)))
+        found[members] = ndtri((average_ranks(values[members]) - 0.5) / max(1, len(members)))
     return found
 
 
