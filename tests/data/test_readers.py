@@ -156,6 +156,26 @@ def test_video_and_audio_are_refused_by_name(column, save):
     assert reject.fix
 
 
+BAD_RESPONSES = {
+    "TRL's KTO": {"prompt": "What is it?", "completion": "A red box.", "label": False},
+    "KTO as messages": {"messages": [USER | {"content": "What is it?"}, ASSISTANT], "label": False},
+    "LLaMA-Factory's KTO": {"conversations": [HUMAN | {"value": "What is it?"}, GPT], "kto_tag": False},
+    "KTO as alpaca": {"instruction": "What is it?", "output": "A red box.", "kto_tag": False},
+}
+
+
+@pytest.mark.parametrize("case", BAD_RESPONSES)
+def test_a_response_that_is_marked_as_bad_is_never_one_to_learn(case, save):
+    bad = BAD_RESPONSES[case]
+    [column] = {"label", "kto_tag"} & bad.keys()
+    loaded = load_rows(save([bad | {column: True}, bad]))
+
+    assert [(row.response, row.origin.record) for row in loaded.rows] == [("A red box.", 0)]
+    [reject] = loaded.rejects
+    assert (reject.index, reject.field) == (1, column)
+    assert "not to give (KTO); drop the row" in str(reject)
+
+
 def test_tool_turns_are_refused(save):
     good = [USER | {"content": "Hi"}, ASSISTANT]
     call = [

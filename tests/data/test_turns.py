@@ -128,3 +128,25 @@ def test_an_unknown_format_lists_the_formats_and_the_columns_found(save):
         load_rows(path, format="nope")
     with pytest.raises(DataError, match=r"no known format \(columns found: 'columns', 'weird'\)"):
         load_rows(path)
+
+
+def test_a_message_of_weight_0_is_context_and_not_learned(save):
+    one, two = ({"role": "assistant", "content": text} for text in ("one", "two"))
+    silent = [{"role": "user", "content": "1?"}, one, {"role": "user", "content": "2?"}, {**two, "weight": 0}]
+    unlearned = [{"role": "user", "content": "1?"}, {**one, "loss": False}, {"role": "user", "content": "2?"}, two]
+
+    last = load_rows(save([{"messages": silent}]))
+    [row] = load_rows(save([{"messages": unlearned}]), turns="all").rows
+
+    assert [row.response for row in last.rows] == ["one"]
+    assert any("without an answer to learn" in note for note in last.notes)
+    assert (row.response, row.turn, len(row.prompt)) == ("two", 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("weight", "said"), [(0, "each assistant message has weight 0"), (0.5, "weight 0.5; write 0"), ("0", "weight '0'")]
+)
+def test_a_weight_that_leaves_nothing_to_learn_or_says_nothing_is_rejected(weight, said, save):
+    messages = [{"role": "user", "content": "1?"}, {"role": "assistant", "content": "one", "weight": weight}]
+    with pytest.raises(DataError, match=said):
+        load_rows(save([{"messages": messages}]))

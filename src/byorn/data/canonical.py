@@ -23,7 +23,7 @@ MAX_TURNS = (
     500  # scored ones of a conversation: each row repeats what comes before it, so time and memory are quadratic
 )
 NEUTRALIZED = "byorn_neutralized"
-DROPPED_TAIL = "conversation(s) ended without an answer: the messages after the last answer were dropped"
+DROPPED_TAIL = "conversation(s) ended without an answer to learn: the messages after the last one were dropped"
 TOKENS_IN_RESPONSE = "response(s) held special tokens: broken by a space"
 TOKENS_IN_PROMPT = "prompt(s) held special tokens: broken by a space"
 RENAMED = "row(s) repeated an id: #2, #3, ... appended"
@@ -76,11 +76,7 @@ class Canonicalizer:
 
     def _scored_turns(self, conversation: Conversation, messages: list[Message]) -> list[int]:
         """Where the scored assistant messages stand."""
-        first_user = next((place for place, message in enumerate(messages) if message["role"] == "user"), len(messages))
-        start = max(conversation.scored_from, first_user)
-        answers = [place for place in range(start, len(messages)) if messages[place]["role"] == "assistant"]
-        if not answers:
-            raise RowProblem("messages", "no assistant response after a user message", "add the response")
+        answers = _answers(conversation, messages)
         for place in answers:
             if not text_of(messages[place]).strip():
                 raise RowProblem(f"messages[{place}]", "the response is empty", "write a response or drop the row")
@@ -143,6 +139,20 @@ class Canonicalizer:
             self.tally[RENAMED] += 1
         self._taken.update(_digest(candidate, number) for number in numbers)
         return candidate
+
+
+def _answers(conversation: Conversation, messages: list[Message]) -> list[int]:
+    """Where the assistant messages stand that may be learned."""
+    first_user = next((place for place, message in enumerate(messages) if message["role"] == "user"), len(messages))
+    start = max(conversation.scored_from, first_user)
+    answers = [place for place in range(start, len(messages)) if messages[place]["role"] == "assistant"]
+    if not answers:
+        raise RowProblem("messages", "no assistant response after a user message", "add the response")
+    learned = [place for place in answers if conversation.turns[place].learned]
+    if not learned:
+        reason = "each assistant message has weight 0 or loss false, so none is to be learned"
+        raise RowProblem("messages", reason, "drop the row, or give weight 1 to the message to learn")
+    return learned
 
 
 def _require_asked(messages: list[Message], place: int) -> None:

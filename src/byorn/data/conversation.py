@@ -18,10 +18,13 @@ PLACED = "row(s) had images but no <image> marker: images put before the first u
 
 
 class Turn(NamedTuple):
-    """One message as the user wrote it; `content` is text or a list of blocks, not yet checked."""
+    """One message as the user wrote it; `content` is text or a list of blocks, not yet checked. One that is not
+    `learned` is context alone.
+    """
 
     role: str
     content: object
+    learned: bool = True
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from byorn.data.readers.columns import (
     left_over,
     refuse_media,
     refuse_tools,
+    refuse_unwanted,
     with_system,
 )
 from byorn.data.readers.reader import Reader
@@ -39,6 +40,7 @@ def read(record: Record, columns: Columns = Columns()) -> Conversation:
     """Earlier rounds from the history, then `instruction` and `input` joined by a line break."""
     refuse_media(record)
     refuse_tools(record)
+    refuse_unwanted(record, ["kto_tag"])
     images = columns.images or image_column(record)
     asked = [record.get(name) for name in (columns.prompt, columns.query) if name and record.get(name)]
     question = "\n".join(require_text(text, columns.prompt) for text in asked)

@@ -13,6 +13,7 @@ from byorn.text import shown
 Record = Mapping[str, object]
 IMAGE_COLUMNS = ("images", "image", "images_file_names", "file_names", "image_file_name", "file_name", "image_path")
 MEDIA_COLUMNS = {"videos": "video", "video": "video", "audios": "audio", "audio": "audio"}
+VERDICT_COLUMNS = ("label", "kto_tag")
 MEDIA_FIXES = {"video": "drop the row, or give frames as images", "audio": "drop the row"}
 
 
@@ -59,6 +60,16 @@ def refuse_tools(record: Record, column: str = "tools") -> None:
     """Raise a `RowProblem` for a row that describes tools: leaving them out would silently change its prompt."""
     if record.get(column):
         raise RowProblem(column, "tool descriptions are not supported", "drop the row, or move them to the system text")
+
+
+def refuse_unwanted(record: Record, columns: Collection[str] = VERDICT_COLUMNS) -> None:
+    """Raise a `RowProblem` for a row that says that its response is a bad one, as the rows of KTO do (TRL calls the
+    column `label`, LLaMA-Factory `kto_tag`): supervised fine-tuning would learn it as a good one.
+    """
+    for column in columns:
+        if record.get(column) is False:
+            fix = "drop the row, or rename the column if it says something else"
+            raise RowProblem(column, "false, so the response is one not to give (KTO)", fix)
 
 
 def left_over(record: Record, used: Collection[str | None]) -> dict[str, object]:
@@ -141,7 +152,15 @@ def _read_turn(turn: object, where: str, tags: Tags) -> Turn:
     content = _first(turn, tags.content_keys)
     if content is None:
         raise RowProblem(where, "no content", f"fill {' or '.join(tags.content_keys)}")
-    return Turn(role, content)
+    return Turn(role, content, _is_learned(turn, where))
+
+
+def _is_learned(turn: Mapping[str, object], where: str) -> bool:
+    """Whether a message may be learned: OpenAI's `weight` is 0 or 1, ms-swift's `loss` false or true."""
+    weight = turn.get("weight")
+    if weight not in (None, 0, 1):
+        raise RowProblem(where, f"weight {shown(weight, 80)}", "write 0 (context alone) or 1 (learned)")
+    return weight != 0 and turn.get("loss") is not False
 
 
 def _first(turn: Mapping[str, object], keys: Collection[str]) -> object:

@@ -22,6 +22,7 @@ from byorn.data.readers.columns import (
     read_turns,
     refuse_media,
     refuse_tools,
+    refuse_unwanted,
     with_system,
 )
 from byorn.data.readers.reader import Reader
@@ -71,6 +72,7 @@ def _read_chat(record: Record, columns: Mapping[str, str], tags: Tags) -> Conver
     system = columns.get("system", "")
     tools = columns.get("tools", "")
     refuse_tools(record, tools)
+    refuse_unwanted(record)
     images = columns.get("images") or image_column(record)
     turns = with_system(read_turns(record.get(chat), chat, tags), record.get(system))
     meta = left_over(record, {"id", chat, system, tools, images})

@@ -15,6 +15,7 @@ from byorn.data.readers.columns import (
     read_turns,
     refuse_media,
     refuse_tools,
+    refuse_unwanted,
     with_system,
 )
 from byorn.data.readers.reader import Reader
@@ -29,6 +30,7 @@ def read(record: Record) -> Conversation:
     """The chat with its images and its system text."""
     refuse_media(record)
     refuse_tools(record)
+    refuse_unwanted(record)
     chat = _chat(record)
     column = image_column(record)
     turns = with_system(read_turns(record.get(chat), chat), record.get("system"))

@@ -17,6 +17,7 @@ from byorn.data.readers.columns import (
     read_turns,
     refuse_media,
     refuse_tools,
+    refuse_unwanted,
 )
 from byorn.data.readers.reader import Reader
 
@@ -36,6 +37,7 @@ def read(record: Record) -> Conversation:
     """The conversation, in which the prompt is context alone."""
     refuse_media(record)
     refuse_tools(record)
+    refuse_unwanted(record)
     column = image_column(record)
     used: set[str | None] = {"id", "tools", column}
     turn = None
