@@ -95,6 +95,28 @@ def test_an_image_folder_with_metadata(columns, save, picture, tmp_path):
     assert load_rows(tmp_path, format="imagefolder").rows == [row]
 
 
+def test_metadata_above_the_splits_of_an_image_folder_give_each_split_its_own_rows(save, picture, tmp_path):
+    """Read as one, the rows of `test` would be learned."""
+    places = ["train/a.png", "./val/b.png", "test/c.png", "d.png"]
+    for place in places:
+        picture(place)
+    save([{"file_name": place, "caption": f"In {place}."} for place in places], "metadata.jsonl")
+
+    loaded = load_rows(tmp_path)
+    assert [(row.response, row.origin.record) for row in loaded.rows] == [("In train/a.png.", 0), ("In d.png.", 3)]
+    assert any("images in test/, val/ are of another split than 'train' and left out" in note for note in loaded.notes)
+    assert [row.response for row in load_rows(tmp_path, split="validation").rows] == ["In ./val/b.png."]
+    assert [row.response for row in load_rows(tmp_path, split="test").rows] == ["In test/c.png."]
+    with pytest.raises(DataError, match="no split 'later'; use one of test, train, validation"):
+        load_rows(tmp_path, split="later")
+
+
+def test_a_split_of_an_image_folder_may_have_its_other_name(save, picture, tmp_path):
+    picture("val/a.png")
+    save([{"file_name": "a.png", "caption": "A red box."}], "val/metadata.jsonl")
+    assert [row.response for row in load_rows(tmp_path, split="validation").rows] == ["A red box."]
+
+
 def test_a_datasets_directory_gives_encoded_images(tmp_path):
     features = datasets.Features(
         {"prompt": datasets.Value("string"), "completion": datasets.Value("string"), "image": datasets.Image()}

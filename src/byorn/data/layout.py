@@ -47,8 +47,7 @@ def files_of_split(folder: Path, name: str | None, split: str) -> list[Path]:
         DataError: No such configuration or split; the message names those that there are.
     """
     splits = _splits(folder, name)
-    asked = next((known for known, names in _KEYWORDS.items() if split in names), split)
-    chosen = splits.get(split) or splits.get(asked) or []
+    chosen = splits.get(split) or splits.get(split_called(split)) or []
     if not chosen:
         chosen = [file for file in data_files(folder) if re.match(rf"{re.escape(split)}\b", file.stem)]
     if not chosen and not splits:
@@ -60,6 +59,11 @@ def files_of_split(folder: Path, name: str | None, split: str) -> list[Path]:
         found = "; ".join(f"{known}: {_named(files, folder)}" for known, files in list(splits.items())[:10])
         raise DataError(f"{folder}: no split {shown(split)}; use one of those found ({found})")
     return chosen
+
+
+def split_called(name: str) -> str:
+    """The split that goes by a name, `validation` for `dev`; the name itself where it is none of ours."""
+    return next((known for known, names in _KEYWORDS.items() if name in names), name)
 
 
 def _splits(folder: Path, name: str | None) -> Splits:

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
+from byorn.data.image_folder import find_metadata, rows_of_split
 from byorn.data.inside import name_inside
 from byorn.data.layout import data_files, files_of_split
 from byorn.data.readers.llamafactory import reader_for
@@ -136,13 +137,6 @@ def _exists(text: str) -> bool:
         return False
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that is too long
-        return False
-
-
 def _beside(path: Path) -> str:
     """What lies in the folder of a path that does not exist, or the folder that may be meant."""
     first = path.parts[0] if len(path.parts) > 1 else ""
@@ -162,12 +156,9 @@ def _open_folder(folder: Path, kind: str, name: str | None, split: str) -> list[
         return _open_llamafactory(folder, name, split)
     if kind in ("datasets", "llamafactory"):
         raise DataError(f"{folder}: no {_INFO} for {kind!r}; correct the folder, or leave the format out")
-    for inside in (folder / split, folder) if name is None else ():
-        for file in ("metadata.jsonl", "metadata.parquet"):
-            if _is_file(inside / file):
-                if inside == folder:
-                    require_no_split(folder, split)
-                return [_open_files([inside / file], inside, f"image folder: {file} found")]
+    metadata = find_metadata(folder, split) if name is None else None
+    if metadata is not None:
+        return [_open_images(folder, metadata, split)]
     if kind == "imagefolder":
         raise DataError(f"{folder}: no metadata.jsonl; add one with file_name and a text column")
     if name is None and (folder / "rows.jsonl").is_file():
@@ -176,6 +167,14 @@ def _open_folder(folder: Path, kind: str, name: str | None, split: str) -> list[
     files = files_of_split(folder, name, split)
     listed = ", ".join(file.relative_to(folder).as_posix() for file in files[:10])
     return [_open_files(files, folder, f"files of split {split!r}: {listed}{', ...' if len(files) > 10 else ''}")]
+
+
+def _open_images(folder: Path, metadata: Path, split: str) -> Source:
+    wanted, note = rows_of_split(folder, split) if metadata.parent == folder else (None, "")
+    opened = _open_files([metadata], metadata.parent, f"image folder: {metadata.name} found{note}")
+    if wanted is None:
+        return opened
+    return replace(opened, records=((origin, record) for origin, record in opened.records if wanted(record)))
 
 
 def _open_files(files: Sequence[Path], root: Path, note: str, entry: str = "") -> Source:
