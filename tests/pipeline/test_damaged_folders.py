@@ -11,6 +11,8 @@ import pytest
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
+from byorn.runs.sealed import sealed_line
+from byorn.scoring.table import read_scores
 from byorn.testing import save_tiny, tiny_rows
 
 QUICK = [
@@ -127,6 +129,27 @@ def test_a_damaged_journal_is_begun_anew(place: Path, tmp_path: Path, command: s
     (tmp_path / f"{stem}.partial.0.jsonl").write_text(content)
     assert run(command, place, tmp_path) == 0
     assert not list(tmp_path.glob("*.partial.*"))
+
+
+@pytest.mark.parametrize("command", ["scan", "train"])
+@pytest.mark.parametrize("left", ["scores.parquet", "scores.partial.0.jsonl"])
+def test_the_settings_of_another_scan_are_never_written_over(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, left: str
+) -> None:
+    """Finished or killed, its scores say nothing without them."""
+    whole = place / "whole" / "scan"
+    settings = (whole / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(settings)
+    if left == "scores.parquet":
+        shutil.copy(whole / left, tmp_path)
+    else:
+        (tmp_path / left).write_text(sealed_line(read_scores(whole / "scores.parquet").metadata))
+    write_rows(tiny_rows(6), tmp_path / "other")
+    inputs = ["--model", str(place / "model"), "--data", str(tmp_path / "other"), "--device", "cpu"]
+
+    assert main([command, *inputs, *OPTIONS[command], "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path / left}: the data set changed since it was written" in capsys.readouterr().err
+    assert (tmp_path / "config.yaml").read_text() == settings
 
 
 def test_a_damaged_scan_beside_is_named_and_left_out(

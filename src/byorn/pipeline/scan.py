@@ -18,12 +18,11 @@ from byorn.models.sharding import wanted_layout
 from byorn.models.spec import ModelSpec
 from byorn.models.template import special_tokens
 from byorn.pipeline.estimate import tell_scan
-from byorn.pipeline.scores import finished_scores, score_rows
+from byorn.pipeline.scores import require_room, score_rows
 from byorn.report.run import Run, read_config, read_rejects
 from byorn.runs.folder import make_folder, read_json, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
-from byorn.runs.stage import finished
 from byorn.scoring.statistics import EVIDENCE
 from byorn.scoring.table import Scores
 from byorn.text import clip
@@ -72,8 +71,7 @@ def scan(
     tell_scan(inputs, settings.score_batch_size, dry_run, flagged_by(settings))
     if dry_run:
         return None
-    if finished(out / "scores.parquet"):
-        finished_scores(out / "scores.parquet", inputs)  # of another scan, whose config.yaml has to stay
+    require_room(out / "scores.parquet", inputs)
     write_config(out, {"command": "scan", "data": data, "model": model, "flagging": settings})
     return score_and_flag(inputs, out, settings)
 

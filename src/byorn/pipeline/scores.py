@@ -20,7 +20,7 @@ from byorn.runs.batches import length_order
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
-from byorn.runs.stage import Compute, Record, finished, run_stage
+from byorn.runs.stage import Compute, Record, finished, require_begun_with, run_stage
 from byorn.scoring.adaptation import CrossFitted, cross_fitted
 from byorn.scoring.contrast import Swapped, paired, with_contrast
 from byorn.scoring.course import Course
@@ -147,6 +147,18 @@ def _kept(scores: Scores, path: Path, *further: Scores) -> Scores:
     if is_main():
         write_scores(path, scores)
     return scores
+
+
+def require_room(path: Path, inputs: Inputs) -> None:
+    """Refuse a folder that has scores of others, finished or begun, before its `config.yaml` becomes that of a new run.
+
+    Raises:
+        MismatchError: They are about other rows or another model.
+    """
+    if finished(path):
+        finished_scores(path, inputs)
+    else:
+        require_begun_with(path, inputs.identity)
 
 
 def finished_scores(path: Path, inputs: Inputs) -> Scores:

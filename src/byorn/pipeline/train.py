@@ -30,8 +30,9 @@ from byorn.pipeline.build import (
 )
 from byorn.pipeline.estimate import LONG, estimate_training, measure
 from byorn.pipeline.held_out import split, with_evaluation, without_evaluation
-from byorn.pipeline.reuse import adopt_scan, find_scan, require_scan
+from byorn.pipeline.reuse import SCORES, adopt_scan, find_scan, require_scan
 from byorn.pipeline.scan import score_and_flag
+from byorn.pipeline.scores import require_room
 from byorn.pipeline.settings import FLAGGING, SAMPLING, SHARDABLE, TrainSpec
 from byorn.pipeline.summary import TrainingSummary, summarize
 from byorn.runs.folder import make_folder, read_json, same_config, write_config, write_environment, write_json
@@ -69,11 +70,12 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     if not spec.dry_run and is_main():  # the others would read the file while the first one writes it
         _check_config(out, settings, spec)
     rows = open_rows(data, model, out)
-    if not spec.dry_run:
-        if finished := _finished(out, rows.loaded.fingerprint):
-            return finished
-        write_config(out, {**settings, "resolved": config.to_dict()})
+    if not spec.dry_run and (finished := _finished(out, rows.loaded.fingerprint)):
+        return finished
     whole = load_inputs(rows, layout)
+    if not spec.dry_run:
+        require_room(out / SCORES, whole)
+        write_config(out, {**settings, "resolved": config.to_dict()})
     inputs, held_out = split(whole, data, spec, config.seed, out)
     require_layers(inputs.model, spec.lora.targets)
     require_engine_fits(inputs.model, config, spec.lora)

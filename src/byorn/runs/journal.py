@@ -110,6 +110,18 @@ class Journal:
             self._file.close()
 
 
+def require_journal_of(path: Path, metadata: dict[str, str]) -> None:
+    """Refuse a journal of other data or another model; nothing is written. One that another process has just deleted,
+    or whose first line is not whole, belongs to nobody.
+
+    Raises:
+        MismatchError: Naming what differs.
+    """
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        if (entry := _entry(file.readline())) is not None:
+            require_same(entry, metadata, path)
+
+
 def _size(path: Path) -> int:
     """Bytes of a file that another process may delete meanwhile."""
     try:

@@ -9,7 +9,7 @@ process group runs into its time-out, and a process that starts late finds what 
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 from byorn.errors import ByornError, DataError
 from byorn.runs.batches import WHOLE, Shard, shard_batches
 from byorn.runs.identity import require_same
-from byorn.runs.journal import Journal
+from byorn.runs.journal import Journal, require_journal_of
 from byorn.runs.narrate import say
 from byorn.runs.progress import progress
 from byorn.runs.ranks import current_shard, is_main
@@ -131,9 +131,24 @@ def finished(path: Path) -> bool:
     """Whether a stage has written its file; journals that a kill has left beside it are deleted."""
     if not path.exists():
         return False
-    for journal in path.parent.glob(f"{path.stem}.partial.*.jsonl"):
+    for journal in _journals(path):
         journal.unlink(missing_ok=True)
     return True
+
+
+def require_begun_with(path: Path, identity: dict[str, str]) -> None:
+    """Refuse what a killed run has left of a file to come, if it is of something else.
+
+    Raises:
+        MismatchError: It belongs to other data or another model.
+    """
+    for journal in _journals(path):
+        require_journal_of(journal, identity)
+
+
+def _journals(path: Path) -> Iterator[Path]:
+    """The journals of all processes for a file."""
+    yield from path.parent.glob(f"{path.stem}.partial.*.jsonl")
 
 
 def open_journal(path: Path, identity: dict[str, str], fields: Set[str]) -> Journal:
