@@ -140,3 +140,29 @@ def test_a_long_response_is_cut_in_the_sheet(tmp_path):
     assert len(line["response"]) < 2100
     assert line["response"].endswith("[98000 more characters]")
     import_sheet(tmp_path / "rows.csv", Decisions(tmp_path))
+
+
+def test_who_decides_sees_the_columns_of_the_data_set_and_they_come_back_unread(tmp_path):
+    rows = scanned(tmp_path)
+    own = {"source": "forum", "review": "drop", "date": "2026-01-02", "tags": ["a", "ß"], "empty": None}
+    rows[1] = replace(
+        rows[1], meta={**own, "uploader": "=cmd|x", "note": "n" * 500, "a;b;c;d;e;f;g\n;h;i;j;k;l;m;n": 1}
+    )
+    lines = export(tmp_path, rows)
+
+    flagged = next(line for line in lines if line["id"] == "row-1")
+    assert (flagged["source"], flagged["data.source"], flagged["data.date"]) == ("rows.jsonl", "forum", "2026-01-02")
+    assert (flagged["review"], flagged["data.review"], flagged["data.tags"]) == ("", "drop", '["a", "ß"]')
+    assert (flagged["data.uploader"], len(flagged["data.note"])) == ("'=cmd|x", 200)
+    assert "data.empty" not in flagged
+    decisions = Decisions(tmp_path, "anna")
+    assert str(import_sheet(write(tmp_path, lines), decisions)) == "no new decision; 0 as before, 3 left undecided"
+
+
+def test_a_sheet_has_no_more_columns_of_the_data_set_than_people_can_look_at(tmp_path):
+    rows = scanned(tmp_path)
+    many = {f"column {number}": number for number in range(500)}
+    rows = [replace(row, meta={**row.meta, **many}) for row in rows]
+    own = [name for name in export(tmp_path, rows)[0] if name.startswith("data.")]
+    assert len(own) == 20
+    assert own[0] == "data.source"

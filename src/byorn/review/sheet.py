@@ -19,6 +19,7 @@ import numpy as np
 from byorn.data.row import Row
 from byorn.errors import ConfigError, DataError
 from byorn.flagging.table import REVIEWS, Flags
+from byorn.review.columns import own_columns, own_values
 from byorn.review.decisions import Decisions, Verdict
 from byorn.review.order import review_order
 from byorn.runs.atomic import atomic_path
@@ -39,7 +40,8 @@ _FORMULA = r"(?=['=+\-@])"
 def export_sheet(
     path: Path, rows: Sequence[Row], scores: np.ndarray, flags: Flags, words: list[str], everything: bool = False
 ) -> int:
-    """Write the undecided flagged rows, or all of them, in the order of `review_order`; how many they are.
+    """Write the undecided flagged rows, or all of them, in the order of `review_order`, with the data set's own columns
+    (`byorn.review.columns`); how many they are.
 
     Raises:
         ConfigError: The file is there, with decisions perhaps, or cannot be written.
@@ -54,8 +56,12 @@ def export_sheet(
             partial.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file,
         ):
             writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            writer.writerows(_cells(rows[row], scores[row], bool(flags.flagged[row]), words[row]) for row in chosen)
+            own = own_columns(rows[row] for row in chosen)
+            writer.writerow([*COLUMNS, *own.values()])
+            for number in chosen:
+                row = rows[number]
+                cells = _cells(row, scores[number], bool(flags.flagged[number]), words[number])
+                writer.writerow([*cells, *map(guarded, own_values(row.meta, own))])
     except OSError as error:
         raise ConfigError(f"--export {path}: {error.strerror or error}; choose another place") from error
     return len(chosen)
