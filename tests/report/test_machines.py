@@ -158,6 +158,19 @@ def test_files_are_named_from_where_the_scan_was_started_as_services_look_for_th
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == uri
 
 
+@pytest.mark.parametrize("names", ["mm", "pairs, mm", None])
+def test_an_entry_of_dataset_info_is_no_part_of_the_name_of_its_file(names, tmp_path, monkeypatch):
+    """Code-scanning services look for the file in the repository."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dataset_info.json").write_text('{"mm": {"file_name": "a:b.json"}}')
+    run = attacked()
+    rows = [replace(row, origin=Origin("mm:a:b.json", at)) for at, row in enumerate(run.rows)]
+    config = {"data": {"source": "data", "name": names}}
+    result = as_sarif(gather(replace(run, rows=rows, config=config)))["runs"][0]["results"][0]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "data/a%3Ab.json"
+
+
 def test_hostile_file_names_stay_one_address():
     run = attacked()
     rows = [replace(row, origin=Origin('a b"\n<ü>.jsonl', at)) for at, row in enumerate(run.rows)]

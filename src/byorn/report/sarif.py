@@ -7,7 +7,7 @@ repository as a rule, as services look for them there.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from urllib.parse import quote
 
 from byorn.data.columns import value_of
@@ -20,6 +20,7 @@ from byorn.report.simulation import Simulation
 from byorn.report.verdict import judge
 from byorn.report.visible import plain
 from byorn.report.words import in_inputs, quoted
+from byorn.text import shown
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 MOST_RESULTS = 5000
@@ -183,11 +184,21 @@ def _locations(run: Run, source: str, record: int) -> list[Json]:
     """Where a record stands; nowhere for rows made in memory."""
     if not source:
         return []
-    path = _beside(run, source.replace("\\", "/"))
+    path = _beside(run, _file_of(run, source).replace("\\", "/"))
     physical: Json = {"artifactLocation": {"uri": quote(path, safe="/", errors="replace")}}
     if source.endswith(".jsonl") and record >= 0:
         physical["region"] = {"startLine": record + 1}
     return [{"physicalLocation": physical}]
+
+
+def _file_of(run: Run, source: str) -> str:
+    """The file of a source, without the entry of LLaMA-Factory's `dataset_info.json` before it: `mm:images.json`."""
+    data = run.config.get("data", {})
+    if names := data.get("name"):
+        entries = [f"{shown(name.strip())[1:-1]}:" for name in (names, *names.split(","))]
+        return next((source.removeprefix(entry) for entry in entries if source.startswith(entry)), source)
+    alone = (Path(str(data.get("source", ""))) / "dataset_info.json").is_file()  # it has one entry, which nobody named
+    return source.partition(":")[2] if alone and ":" in source else source
 
 
 def _beside(run: Run, source: str) -> str:
