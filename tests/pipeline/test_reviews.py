@@ -106,6 +106,15 @@ def test_a_scan_of_other_data_is_refused_and_one_that_is_none_too(place, reviewe
     assert "holds no scores.parquet; give the folder of a byorn scan" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("further", [[], ["--dry-run"]])
+def test_a_defense_without_scores_says_that_it_takes_no_scan(further, place, reviewed, capsys):
+    options = ["--defense", "sft", "--scan", str(reviewed)]
+    assert main([*command(place, "train", "runs/undefended"), *QUICK, *options, *further]) == 0
+    said = capsys.readouterr().err
+    assert "using the scores of" not in said
+    assert ("--scan is ignored: sft looks at no scores" in said) != bool(further)
+
+
 def test_who_decided_travels_with_the_decisions(place, reviewed):
     from byorn.review.decisions import Decisions, Verdict
     from byorn.review.log import read_log

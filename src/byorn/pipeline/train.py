@@ -30,7 +30,7 @@ from byorn.pipeline.build import (
 )
 from byorn.pipeline.estimate import LONG, estimate_training, measure
 from byorn.pipeline.held_out import split, with_evaluation, without_evaluation
-from byorn.pipeline.reuse import SCORES, adopt_scan, find_scan, require_scan
+from byorn.pipeline.reuse import NONE, SCORES, adopt_scan, find_scan, require_scan
 from byorn.pipeline.scan import score_and_flag
 from byorn.pipeline.scores import require_room
 from byorn.pipeline.settings import FLAGGING, SAMPLING, SHARDABLE, TrainSpec
@@ -83,6 +83,8 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
         _tell_dry_run(whole, inputs, out, spec)
         return None
     plan = defend(_case(whole, inputs, out, spec, config))
+    if spec.scan not in (None, NONE) and not (out / SCORES).exists():
+        say(f"--scan is ignored: {spec.defense} looks at no scores, and at none of the decisions made there")
     if plan.flags.reviews.any:
         say(f"  {plan.flags.reviews}", **asdict(plan.flags.reviews))
     config = build_config(spec, out / "checkpoints", plan.arguments)
@@ -172,7 +174,7 @@ def _export(
 
 def _tell_dry_run(whole: Inputs, inputs: Inputs, out: Path, spec: TrainSpec) -> None:
     """Time a step of training on the longest, middle and shortest rows, and say what the run would take."""
-    found = (out / "scores.parquet").exists() or find_scan(whole, out, spec.scan)
+    found = spec.defense in FLAGGING and ((out / SCORES).exists() or find_scan(whole, out, spec.scan))
     weights = adapter_weights(inputs.model, build_lora(inputs.model, spec.lora))
     spec = without_evaluation(spec)
     with tempfile.TemporaryDirectory() as nowhere:
