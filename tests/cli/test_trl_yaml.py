@@ -143,12 +143,8 @@ def test_a_file_for_llamafactory_becomes_the_options_of_byorn(tmp_path, capsys):
     assert "image_max_pixels is ignored: the model's own processor says how large images are; max_pixels" in said
 
 
-def test_a_scan_says_which_options_it_needs_of_a_file_for_another_trainer(tmp_path):
-    with pytest.raises(ConfigError) as refused:
-        values_with(tmp_path, "scan", LLAMAFACTORY)
-    before, _, options = str(refused.value).partition("; here write ")
-    assert before.endswith("model_name_or_path: files for `trl sft` and LLaMA-Factory are for byorn train")
-    values = values_of("scan", *shlex.split(options))
+def test_the_file_of_a_training_is_that_of_its_scan_too(tmp_path, capsys):
+    values = values_with(tmp_path, "scan", LLAMAFACTORY)
     data, model = build(DataSpec, values), build(ModelSpec, values)
     assert (data.source, data.name, data.limit) == ("LLaMA-Factory/data", "mllm_demo,identity", 1000)
     assert (model.name, model.trust_remote_code, values["out"]) == (
@@ -156,6 +152,33 @@ def test_a_scan_says_which_options_it_needs_of_a_file_for_another_trainer(tmp_pa
         True,
         Path("runs/scan"),
     )
+    training = values_with(tmp_path, "train", LLAMAFACTORY)
+    assert (data, model) == (build(DataSpec, training), build(ModelSpec, training))
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "left out here" in line]
+    assert "left out here: lora_rank, dataloader_num_workers, output_dir, " in line
+    assert line.endswith(" more")
+
+
+def test_a_file_of_byorns_own_training_serves_its_scan_and_misspelled_keys_do_not(tmp_path, capsys):
+    yaml = "model: embedded\ndata: rows.json\nrule: paper\npercentile: 0.5\nout: runs/safe\nbatch_size: 2\n"
+    assert values_with(tmp_path, "scan", yaml)["out"] == Path("runs/safe")  # nothing in it is of a training alone
+    yaml += "score_batch_size: 9\nlearning_rate: 1e-4\nlora-rank: 4\n"
+    values = values_with(tmp_path, "scan", yaml, "--percentile", "0.7")
+    assert (values["rule"], values["percentile"], values["out"]) == ("paper", 0.7, Path("runs/scan"))
+    assert values["score_batch_size"] == 9
+    assert "training; left out here: out, batch_size, learning_rate, lora_rank\n" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="unknown option 'percentil'; did you mean 'percentile'"):
+        values_with(tmp_path, "scan", "learning_rate: 1e-4\npercentil: 0.5\n")
+    with pytest.raises(ConfigError, match="use_dora: not an option of byorn train"):
+        values_with(tmp_path, "scan", "use_dora: true\n")
+
+
+def test_other_commands_say_which_options_they_need_of_a_file_for_another_trainer(tmp_path):
+    with pytest.raises(ConfigError) as refused:
+        values_with(tmp_path, "evaluate", LLAMAFACTORY)
+    before, _, options = str(refused.value).partition("; here write ")
+    assert before.endswith("model_name_or_path: files for `trl sft` and LLaMA-Factory are for byorn train and scan")
+    assert values_of("evaluate", *shlex.split(options))["name"] == "mllm_demo,identity"
 
 
 def test_what_llamafactory_spells_in_two_ways_means_the_same(tmp_path):
@@ -251,7 +274,7 @@ def test_nothing_is_pushed_unless_it_is_asked_for():
 
 def test_other_commands_know_their_own_keys_alone(tmp_path):
     with pytest.raises(ConfigError, match="unknown option 'gradient_checkpointing'"):
-        values_with(tmp_path, "scan", "model: embedded\ngradient_checkpointing: true\n")
+        values_with(tmp_path, "evaluate", "model: embedded\ngradient_checkpointing: true\n")
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.name)

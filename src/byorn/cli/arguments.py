@@ -6,7 +6,6 @@ of their own, each winning over those before.
 
 import argparse
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field
 from functools import partial
@@ -71,6 +70,7 @@ class Command:
         positionals: What has no dashes.
         training: The one of `settings` whose group of the help `--set` joins. Where there is one, `--set`, and keys of
             the YAML file that are no option, are fields of `ByornConfig`.
+        takes_training_files: Whether a YAML file for a training serves too; what a training alone needs is left out.
     """
 
     run: Callable[[Values], None]
@@ -80,6 +80,7 @@ class Command:
     aliases: Mapping[str, str] = field(default_factory=dict)
     positionals: tuple[Positional, ...] = ()
     training: type | None = None
+    takes_training_files: bool = False
 
     def fields(self) -> dict[str, tuple[Field[object], object]]:
         """Option name -> field and type."""
@@ -213,35 +214,23 @@ def _gathered(option: str, value: object, command: Command) -> object:
 
 def _of_file(path: Path, command: Command) -> Values:
     """The values of a YAML file by option name."""
-    content = read_yaml(path)
+    content: Mapping[str, object] = read_yaml(path)
     try:
         if command.training:
             from byorn.cli.foreign_keys import to_byorn
 
             content = to_byorn(content, str(path))
+        elif command.takes_training_files:
+            from byorn.cli.training_file import shared_part
+
+            content = shared_part(content, command.fields(), command.aliases, str(path))
         else:
-            _refuse_foreign(content, command)
+            from byorn.cli.training_file import refuse_foreign
+
+            refuse_foreign(content, command.fields())
         return _routed(content, command, "")
     except ConfigError as error:
         raise ConfigError(f"--config {path}: {error}") from None
-
-
-def _refuse_foreign(content: Mapping[str, object], command: Command) -> None:
-    """Say what of a file for another trainer this command takes, as options to type."""
-    from byorn.cli.foreign_keys import RENAMED, translate
-
-    known = command.fields()
-    foreign = next((key for key in content if key in RENAMED and key not in known), None)
-    if foreign is None:
-        return
-    options = [
-        spelled(name) if value is True else f"{spelled(name)} {shlex.quote(str(value))}"
-        for name, value in translate(content)[0].items()
-        if name in known and name != "out" and value not in (None, False)
-    ]
-    raise ConfigError(
-        f"{foreign}: files for `trl sft` and LLaMA-Factory are for byorn train; here write {' '.join(options)}"
-    )
 
 
 def _routed(content: Mapping[str, object], command: Command, prefix: str) -> Values:

@@ -1,4 +1,7 @@
-"""byorn scan: score every response, and flag groups of rows that stand out."""
+"""byorn scan: score every response, and flag groups of rows that stand out.
+
+The YAML file of the training to come serves as well: `byorn scan --config sft.yaml`.
+"""
 
 from pathlib import Path
 
@@ -54,4 +57,5 @@ COMMAND = Command(
     example="byorn scan --model Qwen/Qwen2.5-VL-7B-Instruct --data data/train.json --out runs/scan",
     defaults={"out": Path("runs/scan")},
     aliases={"batch_size": "score_batch_size"},
+    takes_training_files=True,
 )

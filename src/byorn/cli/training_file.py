@@ -1,0 +1,73 @@
+"""A `--config` file for a training, byorn's or another trainer's, given to another command.
+
+A scan takes of it what it shares with the training (model, data, template, rule), so that one file serves both; the
+other commands say what to type.
+"""
+
+import shlex
+from collections.abc import Collection, Mapping
+
+from byorn.cli.foreign_keys import RENAMED, translate
+from byorn.errors import ConfigError
+from byorn.runs.narrate import say
+from byorn.settings import unknown
+
+SHOWN = 6
+"""How many of the keys that are left out are named."""
+
+
+def shared_part(
+    content: Mapping[str, object], known: Collection[str], short: Collection[str], where: str
+) -> Mapping[str, object]:
+    """The values of a file under byorn's names, without those of a training alone, which are said in a line.
+
+    Where the file is for a training, so are its folder and its short names (`batch_size`): they are left out as well.
+
+    Args:
+        content: The file's keys and values.
+        known: The options of the command.
+        short: Its short names for some of them.
+        where: What the file is called.
+
+    Raises:
+        ConfigError: A key is neither of this command nor of a training, or asks for what byorn does not do.
+    """
+    given = {key.replace("-", "_"): value for key, value in content.items()}
+    if given.keys() <= {*known, *short}:
+        return content
+    values, _ = translate(given)
+    _refuse_strangers(values, known)
+    taken = {name: value for name, value in values.items() if name in known and name != "out"}
+    called = {RENAMED.get(key, key): key for key in given}
+    left = [called.get(name, name) for name in values if name not in taken]
+    more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
+    if left:
+        say(f"--config {where}: it is for a training; left out here: {', '.join(left[:SHOWN])}{more}")
+    return taken
+
+
+def _refuse_strangers(values: Mapping[str, object], known: Collection[str]) -> None:
+    from byorn.cli.train import COMMAND
+
+    strangers = values.keys() - {*known, *COMMAND.names()}
+    if not strangers:
+        return
+    from byorn.training.config import ByornConfig  # imports TRL, which takes seconds
+
+    if unfit := sorted(strangers - ByornConfig.__dataclass_fields__.keys()):
+        raise ConfigError(unknown("option", unfit[0], known))
+
+
+def refuse_foreign(content: Mapping[str, object], known: Collection[str]) -> None:
+    """Say what of a file for another trainer a command takes, as options to type."""
+    foreign = next((key for key in content if key in RENAMED and key not in known), None)
+    if foreign is None:
+        return
+    options = [
+        f"--{name.replace('_', '-')}" + ("" if value is True else f" {shlex.quote(str(value))}")
+        for name, value in translate(content)[0].items()
+        if name in known and name != "out" and value not in (None, False)
+    ]
+    raise ConfigError(
+        f"{foreign}: files for `trl sft` and LLaMA-Factory are for byorn train and scan; here write {' '.join(options)}"
+    )
