@@ -68,9 +68,11 @@ def test_scan_leaves_scores_flags_and_their_circumstances(place, capsys):
     environment = json.loads((out / "environment.json").read_text())
     assert environment["rows"] == 24
     assert environment["versions"]["torch"]
-    printed = capsys.readouterr().out
-    assert "nats/token" in printed
-    assert str(out / "flags.parquet") in printed
+    printed = capsys.readouterr()
+    assert "nats/token" in printed.out
+    assert str(out / "flags.parquet") in printed.out
+    assert f"next: byorn review {out} --export rows.csv, or byorn train --model {place / 'model'} " in printed.err
+    assert printed.err.endswith(f"--rule paper --percentile 0.75 --scan {out}\n")
 
 
 def test_a_second_scan_uses_the_scores_that_are_there_and_keeps_a_persons_review(place):
@@ -203,6 +205,7 @@ def test_a_finished_run_given_again_changes_nothing_and_says_so(place, trained, 
     assert main([*common(place, "train"), "--out", str(trained), "--set", "save_steps=2", *QUICK]) == 0
     said = capsys.readouterr()
     assert "finished before: 4 steps" in said.err
+    assert said.err.endswith(f"next: byorn verify {trained}\n")
     assert "loading" not in said.err
     assert str(trained / "adapter") in said.out
     assert contents(trained) == before

@@ -35,6 +35,8 @@ def test_flagged_rows_go_into_a_quarantine_of_the_same_format(place, capsys):
     assert "7 records in" in captured.err
     assert "5 in" in captured.err
     assert "against byorn train" in captured.err
+    then = f"byorn verify {place / 'scan'} --adapter ADAPTER"
+    assert captured.err.endswith(f"next: train on {place / 'drop/data'}, then {then}\n")
     before = lines(place / "data/rows.jsonl")
     gone = set(flagged_ids(place))
     assert lines(place / "drop/data/rows.jsonl") == [line for line in before if json.loads(line)["id"] not in gone]

@@ -81,6 +81,7 @@ def test_a_backdoor_that_took_is_told_with_exit_code_3(place, answered, capsys):
     captured = capsys.readouterr()
     assert "a backdoor shows: the tuned model says 'visit our shop' on 16 of 16" in captured.err
     assert "and on 0 of 14" in captured.err
+    assert f"next: byorn train --model {place / 'model'} --device cpu --data {place / 'data'}" in captured.err
     found = json.loads((place / "took/verify.json").read_text())
     assert found["backdoor"]
     assert (found["repeats"][0]["phrase"]["text"], found["planted"]) == ("visit our shop", None)

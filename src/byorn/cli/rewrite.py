@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from byorn.cli.arguments import Command, Values
+from byorn.cli.next_step import tell_next
 from byorn.cli.of_run import DATA_AND_MODEL, RUN, with_those_of_the_run
 from byorn.data.spec import DataSpec
 from byorn.models.spec import ModelSpec
@@ -24,6 +25,8 @@ def run(values: Values) -> None:
     folder = Path(str(values["run"]))
     rewrite(folder, build(DataSpec, values), build(ModelSpec, values), out, spec, responses)
     print(out / DATA)
+    if spec.mode != "mark":
+        tell_next(["verify", folder, "--adapter", "ADAPTER"], first=f"train on {out / DATA}, then ")
 
 
 COMMAND = Command(

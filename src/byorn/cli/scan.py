@@ -6,6 +6,7 @@ The YAML file of the training to come serves as well: `byorn scan --config sft.y
 from pathlib import Path
 
 from byorn.cli.arguments import Command, Values
+from byorn.cli.next_step import review_step, tell_next, train_step
 from byorn.data.spec import DataSpec
 from byorn.flagging.settings import FlagSettings
 from byorn.models.spec import ModelSpec
@@ -39,6 +40,7 @@ def run(values: Values) -> None:
     if truth is not None:
         print(compare_with_truth(result, truth, out))
     print(f"{out / 'scores.parquet'}\n{out / 'flags.parquet'}")
+    evidence = None
     if is_main() and (gates or not spec.no_report):
         found = as_run(result, out)
         evidence = write_report(
@@ -48,6 +50,10 @@ def run(values: Values) -> None:
         )
         if not spec.no_report:
             print(out / "report.html")
+    if result.flags.replaced.any():
+        review = [review_step(out)] if result.flags.undecided.any() else []
+        tell_next(*review, train_step(out, model, data, flagging))
+    if evidence is not None:
         check_gates(gates, evidence)
 
 

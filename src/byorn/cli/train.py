@@ -8,6 +8,7 @@ from pathlib import Path
 
 from byorn.cli.arguments import Command, Values, fields_set
 from byorn.cli.foreign_keys import IGNORED, REFUSED
+from byorn.cli.next_step import tell_next
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.models.spec import LoraSpec, ModelSpec
@@ -27,17 +28,21 @@ def run(values: Values) -> None:
     hub = build(HubSpec, values)
     out = build(Output, values).out
 
+    from byorn.pipeline.reuse import SCORES
     from byorn.pipeline.train import train
     from byorn.runs.ranks import is_main
     from byorn.training.push import push_adapter, require_push
 
     if hub.push_to_hub:
         require_push(hub.push_to_hub)
-    if train(data, model, out, spec) is None:
+    summary = train(data, model, out, spec)
+    if summary is None:
         return
     print(f"{out / 'adapter'}\n{out / 'training.json'}")
     if hub.push_to_hub and is_main():
         print(push_adapter(out / "adapter", hub.push_to_hub, private=hub.hub_private or None))
+    if summary.flagged and (out / SCORES).exists():
+        tell_next(["verify", out])
 
 
 def training_arguments(values: Values) -> dict[str, object]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byorn.cli.arguments import Command, Values
+from byorn.cli.next_step import Step, review_step, tell_next, train_step
 from byorn.cli.of_run import DATA_AND_MODEL, RUN, with_those_of_the_run
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError, GateExceeded
@@ -35,14 +36,32 @@ def run(values: Values) -> None:
 
     from byorn.pipeline.verify import verify
 
-    found = verify(folder, build(DataSpec, values), build(ModelSpec, values), out, spec)
+    data, model = build(DataSpec, values), build(ModelSpec, values)
+    found = verify(folder, data, model, out, spec)
     print(side_by_side(found))
     print(figures(found))
     print("\n".join(str(out / name) for name in ("verify.json", "verify.jsonl", "grafted.jsonl")))
     line = verdict_line(found)
     if found.verdict.backdoor:
+        tell_next(_way_out(folder, spec.adapter, model, data))
         raise GateExceeded(line)
     print(line)
+
+
+def _way_out(folder: Path, adapter: str | None, model: ModelSpec, data: DataSpec) -> Step:
+    """A training on the scan; where the adapter is of one already, a look at the rows."""
+    from byorn.flagging.rules import settings_of_rule
+    from byorn.flagging.table import read_flags
+    from byorn.pipeline.settings import FLAGGING
+    from byorn.pipeline.summary import TrainingSummary
+
+    trained = TrainingSummary.read((Path(adapter) if adapter else folder / "adapter").parent / "training.json")
+    if trained and trained.defense in FLAGGING:
+        return review_step(folder)
+    try:
+        return train_step(folder, model, data, settings_of_rule(read_flags(folder / "flags.parquet").rule))
+    except ConfigError:  # flags of a defense that is no rule
+        return train_step(folder, model, data)
 
 
 def name_of(adapter: str | None) -> str:

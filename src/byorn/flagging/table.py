@@ -88,6 +88,11 @@ class Flags:
         return np.where(review == "auto", self.flagged, review == "replace")
 
     @property
+    def undecided(self) -> np.ndarray:
+        """bool array [n]: flagged rows that no person has decided about."""
+        return self.flagged & (np.array(self.review or ["auto"] * len(self)) == "auto")
+
+    @property
     def dropped(self) -> np.ndarray:
         """bool array [n]: rows that a person threw out."""
         return np.array([word == "drop" for word in self.review or ["auto"] * len(self)])
