@@ -247,9 +247,11 @@ def test_image_bytes_in_a_row_stay_bytes(tmp_path):
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     rows = [{"prompt": "Look", "completion": "Red.", "image": {"bytes": png(), "path": "x/red.png"}}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
-    [row] = load_rows(tmp_path / "train.parquet").rows
+    loaded = load_rows(tmp_path / "train.parquet")
+    [row] = loaded.rows
     assert (row.images[0].data, row.images[0].path, row.images[0].name) == (png(), None, "red.png")
     assert row.meta == {}
+    assert [note for note in loaded.notes if note.startswith("images:")] == ["images: column 'image'"]
 
 
 def test_every_row_knows_the_record_that_it_comes_from(tmp_path):

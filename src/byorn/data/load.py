@@ -15,7 +15,7 @@ from byorn.data.fingerprint import Fingerprint
 from byorn.data.images import VERIFY_MODES, Verifier
 from byorn.data.problem import RowProblem
 from byorn.data.readers import READERS
-from byorn.data.readers.columns import Record, image_column
+from byorn.data.readers.columns import Record, image_column, images_in
 from byorn.data.readers.reader import Reader
 from byorn.data.rejects import NothingUsable, Reject, write_rejects
 from byorn.data.row import ImageFile, Origin, Row
@@ -161,10 +161,13 @@ def _explain(reader: Reader, opened: Source, sample: Sequence[Record], image_roo
     fitting = [record for record in sample if reader.matches(record)]
     if fitting and reader.explain is not None:
         opened.notes.append(reader.explain(fitting[0]))
-    columns = dict.fromkeys(image_column(record) for record in sample)
-    named = ", ".join(repr(column) for column in columns if column is not None)
-    if named and image_root is None:
-        opened.notes.append(f"images: column {named}; paths start at {opened.roots[0]}, as no image root is given")
+    images = {column: images_in(record, column) for record in sample if (column := image_column(record))}
+    if images:
+        paths = any(
+            not (isinstance(image, dict) and image.get("bytes")) for given in images.values() for image in given
+        )
+        start = f"; paths start at {opened.roots[0]}, as no image root is given" if paths and image_root is None else ""
+        opened.notes.append(f"images: column {', '.join(map(repr, images))}{start}")
 
 
 def _roots(opened: Source, image_root: Path | None) -> list[Path]:
