@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from byorn.attacks import ATTACKS
+from byorn.attacks.poison import poison_dataset
+from byorn.attacks.recipe import Recipe
 from byorn.bench.tasks import TASKS
 from byorn.defenses import DEFENSES
 from byorn.errors import ConfigError
 from byorn.evaluation.registry import METRICS
 from byorn.plugins import load_plugins, unload_plugins
+from byorn.testing import tiny_rows
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "plugins"
 METRIC = "from byorn.evaluation.registry import METRICS\n"
@@ -98,6 +101,43 @@ def test_a_file_that_fails_is_one_line_and_leaves_nothing_behind(plugin, text, s
     assert "\n" not in str(caught.value)
     assert before == (METRICS, ATTACKS)
     assert not [name for name in set(sys.modules) - modules if name.startswith("byorn_plugin")]
+
+
+TRIGGER = """from byorn.attacks import ATTACKS, Trigger
+class Dot(Trigger):
+    name = "dot"
+    {needs}
+    def {method}:
+        return {given}
+ATTACKS["dot"] = Dot
+"""
+
+
+@pytest.mark.parametrize(
+    "parts", [{"method": "mark(self)", "needs": ""}, {"method": "mark_image(self, image, rng)", "needs": ""}]
+)
+def test_a_trigger_that_would_mark_nothing_is_refused(plugin, parts):
+    """It would be poison without a trigger, and nobody would see."""
+    with pytest.raises(ConfigError, match=r"'dot' is not .* mark_image \(and needs_image = True\) or a mark_text"):
+        load_plugins([plugin(TRIGGER.format(given="image, None", **parts))])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("image", "mark_image gives Image, and not a pair"),
+        ("None", "mark_image gives NoneType, and not a pair"),
+        ("image.resize((2, 2)), None", r"mark_image gives an image of \(2, 2\) RGB, from one of"),
+        ("image.convert('L'), None", "mark_image gives an image of .* L, from one of .* RGB; return the changed copy"),
+    ],
+)
+def test_a_trigger_that_gives_something_else_than_image_and_box_is_told_so(plugin, tmp_path, given, says):
+    load_plugins(
+        [plugin(TRIGGER.format(method="mark_image(self, image, rng)", needs="needs_image = True", given=given))]
+    )
+    with pytest.raises(ConfigError, match=f"attack 'dot': {says}"):
+        poison_dataset(tiny_rows(4), Recipe(attack="dot", target="banana", rate=0.5), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_that_is_missing_or_no_python_file_is_refused(tmp_path):

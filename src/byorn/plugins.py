@@ -179,7 +179,11 @@ def registries() -> list[Registry]:
     trigger = import_module("byorn.attacks.trigger").Trigger
 
     def is_trigger(name: str, entry: object) -> bool:
-        return isinstance(entry, type) and issubclass(entry, trigger) and getattr(entry, "name", None) == name
+        if not (isinstance(entry, type) and issubclass(entry, trigger) and getattr(entry, "name", None) == name):
+            return False
+        marks_image = entry.mark_image is not trigger.mark_image
+        marks = marks_image or entry.mark_text is not trigger.mark_text
+        return marks and (not marks_image or entry.needs_image is not False)
 
     def is_function(name: str, entry: object) -> bool:
         return callable(entry)
@@ -190,7 +194,8 @@ def registries() -> list[Registry]:
         Registry(
             "attack",
             entries("byorn.attacks", "ATTACKS"),
-            "a subclass of Trigger whose `name` says the same",
+            "a subclass of Trigger whose `name` says the same, with a mark_image (and needs_image = True) or a "
+            "mark_text of its own",
             is_trigger,
         ),
         Registry("objective", entries("byorn.attacks", "OBJECTIVES"), "an Objective", objective),

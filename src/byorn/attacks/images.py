@@ -9,14 +9,19 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
+
+from PIL.Image import Image
 
 from byorn.attacks.imaging.box import Box
 from byorn.attacks.imaging.encode import Encoding, encode
 from byorn.attacks.imaging.reading import blaming, read_image
 from byorn.attacks.marking import Mark
 from byorn.attacks.recipe import Recipe
+from byorn.attacks.trigger import Trigger
 from byorn.data.row import Row
+from byorn.errors import ConfigError
 from byorn.runs.progress import progress as progress_bar
 
 FOLDER = "images"
@@ -117,9 +122,29 @@ def _write_image(row: Row, index: int, stem: Path, recipe: Recipe, mark: Mark | 
     with blaming(row, index):
         image, encoding = read_image(row.images[index])
         if mark:
-            image, box = mark.trigger.mark_image(image, recipe.stream("image", *row.key))
+            image, box = _marked(image, mark.trigger, recipe.stream("image", *row.key))
         data = encode(image, encoding)
     return _save(data, stem, encoding), box
+
+
+def _marked(image: Image, trigger: Trigger, rng: Random) -> tuple[Image, Box | None]:
+    """The image with the trigger, and where it differs.
+
+    Raises:
+        ConfigError: The trigger, a plugin's, gives something else.
+    """
+    given = trigger.mark_image(image, rng)
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Image):
+        changed, box = given
+        if (changed.size, changed.mode) == (image.size, image.mode):
+            return changed, box
+        found = f"an image of {changed.size} {changed.mode}, from one of {image.size} {image.mode}"
+    else:
+        found = f"{type(given).__name__}, and not a pair"
+    raise ConfigError(
+        f"attack {trigger.name!r}: mark_image gives {found}; return the changed copy, of the same size and mode, "
+        "and the box (left, top, right, bottom) of what was changed, or None"
+    )
 
 
 def _save(data: bytes, stem: Path, encoding: Encoding) -> Path:
