@@ -49,6 +49,13 @@ def test_written_rows_read_back_equal(rows, tmp_path):
     assert '"images": ["a.png", "sub/b.png"]' in (tmp_path / "rows.jsonl").read_text()
 
 
+def test_a_column_that_says_something_else_is_not_taken_for_a_bad_response(save, tmp_path):
+    """In a row of question and answer `label` is a user's column; TRL's form, in which it is written, has its own."""
+    [row] = load_rows(save([{"question": "Is it red?", "answer": "No.", "label": False, "kto_tag": False}])).rows
+    write_rows([row], tmp_path)
+    assert load_rows(tmp_path / "rows.jsonl").rows == [row]
+
+
 def test_rows_written_elsewhere_need_the_image_root(rows, tmp_path):
     for root in (None, tmp_path):
         write_rows(rows, tmp_path / "out", image_root=root)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from byorn.data.images import image_identity
 from byorn.data.pixels import open_image
-from byorn.data.readers.columns import IMAGE_COLUMNS, MEDIA_COLUMNS
+from byorn.data.readers.columns import IMAGE_COLUMNS, MEDIA_COLUMNS, VERDICT_COLUMNS
 from byorn.data.readers.trl import COLLIDING
 from byorn.data.row import ImageFile, Row
 
@@ -41,16 +41,21 @@ def write_rows(rows: Iterable[Row], folder: str | Path, *, image_root: str | Pat
 
 
 def _record(row: Row, target: Path, root: Path) -> dict[str, object]:
-    colliding = {key: value for key, value in row.meta.items() if key in RESERVED}
+    colliding = {key: value for key, value in row.meta.items() if _would_be_read(key, value)}
     return {
         "id": row.id,
         "turn": row.turn,
         "prompt": row.prompt,
         "completion": [{"role": "assistant", "content": [{"type": "text", "text": row.response}]}],
         "images": [_written(image, target, root) for image in row.images],
-        **{key: value for key, value in row.meta.items() if key not in RESERVED},
+        **{key: value for key, value in row.meta.items() if key not in colliding},
         **({COLLIDING: colliding} if colliding else {}),
     }
+
+
+def _would_be_read(key: str, value: object) -> bool:
+    """Whether a user's column would be taken for one of ours, or for KTO's word that the response is a bad one."""
+    return key in RESERVED or (key in VERDICT_COLUMNS and value is False)
 
 
 def _written(image: ImageFile, target: Path, root: Path) -> str:
