@@ -88,6 +88,13 @@ def test_words_come_back_whatever_the_spreadsheet_did(tmp_path, separator):
     assert str(again) == "no new decision; 2 as before, 1 left undecided"
 
 
+def test_rows_that_a_spreadsheet_saved_empty_are_no_rows(tmp_path):
+    lines = export(tmp_path)
+    empty = [dict.fromkeys(lines[0], cell) for cell in ("", " ")]
+    path = write(tmp_path, [{**lines[0], "review": "drop"}, *empty])
+    assert str(import_sheet(path, Decisions(tmp_path, "anna"))) == "1 drop; 0 as before, 0 left undecided"
+
+
 def test_a_sheet_of_ones_own_needs_id_and_review_alone(tmp_path):
     scanned(tmp_path)
     path = write(tmp_path, [{"id": "row-3", "review": "replace"}, {"id": "row-0", "review": "keep"}])

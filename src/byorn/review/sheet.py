@@ -173,7 +173,9 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             raise DataError(f"{path}: no columns review and key (or id); export the sheet with byorn review --export")
         reader.fieldnames = [(name or "").strip().lower() for name in reader.fieldnames or []]
         for cells in reader:
-            yield reader.line_num, {name: cell for name, cell in cells.items() if isinstance(cell, str) and name}
+            filled = {name: cell for name, cell in cells.items() if isinstance(cell, str) and name}
+            if any(cell.strip() for cell in filled.values()):  # spreadsheets save rows that were emptied
+                yield reader.line_num, filled
     except csv.Error as error:
         raise DataError(f"{path}: it is no CSV ({error}); export the sheet again") from None
     finally:
