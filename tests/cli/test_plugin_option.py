@@ -104,6 +104,30 @@ def test_evaluate_takes_the_metric_of_a_plugin(capsys):
     assert list(recorded("scored")) == ["metric.py"]
 
 
+@pytest.mark.parametrize(
+    ("registry", "code", "command", "says"),
+    [
+        (
+            "evaluation.registry import METRICS",
+            "METRICS['length'] = lambda predictions, references: 3.0",
+            ["evaluate", "--metrics", "length", "--max-new-tokens", "3"],
+            "error: metric 'length': it gives float; return a Metric",
+        ),
+        (
+            "defenses import DEFENSES",
+            "DEFENSES['nothing'] = lambda case: None",
+            ["train", "--defense", "nothing", "--max-steps", "1"],
+            "error: defense 'nothing': it gives NoneType; return a Plan",
+        ),
+    ],
+)
+def test_a_plugin_that_gives_something_else_is_told_so(registry, code, command, says, tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(f"from byorn.{registry}\n{code}\n")
+    inputs = ["--model", "model", "--data", "data", "--device", "cpu", "--out", str(tmp_path / "out")]
+    assert main([*command, *inputs, "--plugin", str(tmp_path / "mine.py")]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(says)
+
+
 def test_unigram_f1_is_that_of_the_nearest_reference():
     from byorn.evaluation.registry import METRICS
     from byorn.plugins import load_plugins

@@ -162,7 +162,16 @@ def check_metrics(metrics: Sequence[str]) -> None:
 
 
 def _utility(predictions: Sequence[Record], metrics: Sequence[str]) -> dict[str, Metric]:
-    return {name: METRICS[name](*_pairs(predictions)) for name in metrics}
+    return {name: _measured(name, predictions) for name in metrics}
+
+
+def _measured(name: str, predictions: Sequence[Record]) -> Metric:
+    """A metric; a plugin's may be none."""
+    found: object = METRICS[name](*_pairs(predictions))
+    if not isinstance(found, Metric):
+        fix = "return a Metric, as `mean` and `share` of byorn.evaluation.metric make it"
+        raise ConfigError(f"metric {name!r}: it gives {type(found).__name__}; {fix}")
+    return found
 
 
 def _pairs(predictions: Sequence[Record]) -> tuple[list[str], list[list[str]]]:

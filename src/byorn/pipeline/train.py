@@ -82,7 +82,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     if spec.dry_run:
         _tell_dry_run(whole, inputs, out, spec)
         return None
-    plan = defend(_case(whole, inputs, out, spec, config))
+    plan = _plan(spec.defense, defend(_case(whole, inputs, out, spec, config)))
     if spec.scan not in (None, NONE) and not (out / SCORES).exists():
         say(f"--scan is ignored: {spec.defense} looks at no scores, and at none of the decisions made there")
     if plan.flags.reviews.any:
@@ -98,6 +98,16 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     if trainer.is_world_process_zero():
         _export(trainer, summary, out, data, inputs.identity)
     return summary
+
+
+def _plan(name: str, given: object) -> Plan:
+    """What a defense gives; a plugin's may give something else."""
+    if not isinstance(given, Plan):
+        raise ConfigError(
+            f"defense {name!r}: it gives {type(given).__name__}; return a Plan, as `drop` of byorn.defenses.plan makes "
+            "it"
+        )
+    return given
 
 
 def _layout(config: "ByornConfig", spec: TrainSpec) -> Layout | None:
