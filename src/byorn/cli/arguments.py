@@ -70,7 +70,8 @@ class Command:
         positionals: What has no dashes.
         training: The one of `settings` whose group of the help `--set` joins. Where there is one, `--set`, and keys of
             the YAML file that are no option, are fields of `ByornConfig`.
-        takes_training_files: Whether a YAML file for a training serves too; what a training alone needs is left out.
+        before: The command that comes after this one, and whose YAML file serves this one too; what that command alone
+            needs is left out.
     """
 
     run: Callable[[Values], None]
@@ -80,7 +81,7 @@ class Command:
     aliases: Mapping[str, str] = field(default_factory=dict)
     positionals: tuple[Positional, ...] = ()
     training: type | None = None
-    takes_training_files: bool = False
+    before: "Command | None" = None
 
     def fields(self) -> dict[str, tuple[Field[object], object]]:
         """Option name -> field and type."""
@@ -220,10 +221,10 @@ def _of_file(path: Path, command: Command) -> Values:
             from byorn.cli.foreign_keys import to_byorn
 
             content = to_byorn(content, str(path))
-        elif command.takes_training_files:
+        elif command.before:
             from byorn.cli.training_file import shared_part
 
-            content = shared_part(content, command.fields(), command.aliases, str(path))
+            content = shared_part(content, command.fields(), command.aliases, command.before.names(), str(path))
         else:
             from byorn.cli.training_file import refuse_foreign
 

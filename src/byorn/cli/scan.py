@@ -7,6 +7,7 @@ from pathlib import Path
 
 from byorn.cli.arguments import Command, Values
 from byorn.cli.next_step import review_step, tell_next, train_step
+from byorn.cli.train import COMMAND as TRAIN
 from byorn.data.spec import DataSpec
 from byorn.flagging.settings import FlagSettings
 from byorn.models.spec import ModelSpec
@@ -63,5 +64,5 @@ COMMAND = Command(
     example="byorn scan --model Qwen/Qwen2.5-VL-7B-Instruct --data data/train.json --out runs/scan",
     defaults={"out": Path("runs/scan")},
     aliases={"batch_size": "score_batch_size"},
-    takes_training_files=True,
+    before=TRAIN,
 )

@@ -5,7 +5,7 @@ other commands say what to type.
 """
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 
 from byorn.cli.foreign_keys import RENAMED, translate
 from byorn.errors import ConfigError
@@ -17,7 +17,11 @@ SHOWN = 6
 
 
 def shared_part(
-    content: Mapping[str, object], known: Collection[str], short: Collection[str], where: str
+    content: Mapping[str, object],
+    known: Collection[str],
+    short: Collection[str],
+    of_training: Collection[str],
+    where: str,
 ) -> Mapping[str, object]:
     """The values of a file under byorn's names, without those of a training alone, which are said in a line.
 
@@ -27,6 +31,7 @@ def shared_part(
         content: The file's keys and values.
         known: The options of the command.
         short: Its short names for some of them.
+        of_training: The options of the training; its file may have fields of `ByornConfig` as well.
         where: What the file is called.
 
     Raises:
@@ -36,7 +41,7 @@ def shared_part(
     if given.keys() <= {*known, *short}:
         return content
     values, _ = translate(given)
-    _refuse_strangers(values, known)
+    _refuse_strangers(values.keys() - {*known, *of_training}, known)
     taken = {name: value for name, value in values.items() if name in known and name != "out"}
     called = {RENAMED.get(key, key): key for key in given}
     left = [called.get(name, name) for name in values if name not in taken]
@@ -46,10 +51,7 @@ def shared_part(
     return taken
 
 
-def _refuse_strangers(values: Mapping[str, object], known: Collection[str]) -> None:
-    from byorn.cli.train import COMMAND
-
-    strangers = values.keys() - {*known, *COMMAND.names()}
+def _refuse_strangers(strangers: Set[str], known: Collection[str]) -> None:
     if not strangers:
         return
     from byorn.training.config import ByornConfig  # imports TRL, which takes seconds
