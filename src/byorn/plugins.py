@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from byorn.errors import ConfigError
 from byorn.runs.narrate import say
@@ -181,9 +182,10 @@ def registries() -> list[Registry]:
     def is_trigger(name: str, entry: object) -> bool:
         if not (isinstance(entry, type) and issubclass(entry, trigger) and getattr(entry, "name", None) == name):
             return False
-        marks_image = entry.mark_image is not trigger.mark_image
-        marks = marks_image or entry.mark_text is not trigger.mark_text
-        return marks and (not marks_image or entry.needs_image is not False)
+        kind: Any = entry
+        if kind.mark_image is not trigger.mark_image:
+            return kind.needs_image is not False
+        return kind.mark_text is not trigger.mark_text
 
     def is_function(name: str, entry: object) -> bool:
         return callable(entry)

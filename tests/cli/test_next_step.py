@@ -1,6 +1,7 @@
 """What commands say to type next can be typed: it means the data, the model and the rule that they had."""
 
 import shlex
+from pathlib import Path
 
 from parsing import values_of
 
@@ -30,5 +31,5 @@ def test_the_line_after_a_scan_trains_on_what_was_scanned(tmp_path, capsys):
 
 
 def test_what_is_left_at_its_default_is_not_repeated(capsys):
-    tell_next(train_step("runs/scan", ModelSpec(name="embedded"), DataSpec(source="rows"), FlagSettings()))
+    tell_next(train_step(Path("runs/scan"), ModelSpec(name="embedded"), DataSpec(source="rows"), FlagSettings()))
     assert capsys.readouterr().err == "next: byorn train --model embedded --data rows --scan runs/scan\n"

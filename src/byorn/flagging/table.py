@@ -90,7 +90,8 @@ class Flags:
     @property
     def undecided(self) -> np.ndarray:
         """bool array [n]: flagged rows that no person has decided about."""
-        return self.flagged & (np.array(self.review or ["auto"] * len(self)) == "auto")
+        review = np.array(self.review or ["auto"] * len(self))
+        return np.where(review == "auto", self.flagged, False)
 
     @property
     def dropped(self) -> np.ndarray:
