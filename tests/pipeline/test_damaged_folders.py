@@ -140,6 +140,7 @@ def test_the_settings_of_another_scan_are_never_written_over(
     whole = place / "whole" / "scan"
     settings = (whole / "config.yaml").read_text()
     (tmp_path / "config.yaml").write_text(settings)
+    (tmp_path / "rejects.jsonl").write_text("a record\n")
     if left == "scores.parquet":
         shutil.copy(whole / left, tmp_path)
     else:
@@ -150,6 +151,7 @@ def test_the_settings_of_another_scan_are_never_written_over(
     assert main([command, *inputs, *OPTIONS[command], "--out", str(tmp_path)]) == 2
     assert f"{tmp_path / left}: the data set changed since it was written" in capsys.readouterr().err
     assert (tmp_path / "config.yaml").read_text() == settings
+    assert (tmp_path / "rejects.jsonl").read_text() == "a record\n"
 
 
 def test_a_damaged_scan_beside_is_named_and_left_out(

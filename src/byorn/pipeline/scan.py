@@ -23,6 +23,7 @@ from byorn.report.run import Run, read_config, read_rejects
 from byorn.runs.folder import make_folder, read_json, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
+from byorn.runs.rejects import put_back_if_refused
 from byorn.scoring.statistics import EVIDENCE
 from byorn.scoring.table import Scores
 from byorn.text import clip
@@ -67,11 +68,12 @@ def scan(
     settings = settings or FlagSettings()
     check_rule(settings)
     make_folder(out)
-    inputs = open_inputs(data, model, out, wanted_layout())
-    tell_scan(inputs, settings.score_batch_size, dry_run, flagged_by(settings))
-    if dry_run:
-        return None
-    require_room(out / "scores.parquet", inputs)
+    with put_back_if_refused(out / REJECTS):
+        inputs = open_inputs(data, model, out, wanted_layout())
+        tell_scan(inputs, settings.score_batch_size, dry_run, flagged_by(settings))
+        if dry_run:
+            return None
+        require_room(out / "scores.parquet", inputs)
     write_config(out, {"command": "scan", "data": data, "model": model, "flagging": settings})
     return score_and_flag(inputs, out, settings)
 

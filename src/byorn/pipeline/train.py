@@ -15,7 +15,7 @@ from byorn.errors import ConfigError, MismatchError
 from byorn.flagging.rules import flagged_by
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags, read_reviews
-from byorn.models.inputs import Inputs, load_inputs, open_rows, training_rows
+from byorn.models.inputs import REJECTS, Inputs, load_inputs, open_rows, training_rows
 from byorn.models.load import load_adapter
 from byorn.models.lora import idle_layers
 from byorn.models.sharding import Layout, wanted_layout
@@ -38,6 +38,7 @@ from byorn.pipeline.summary import TrainingSummary, summarize
 from byorn.runs.folder import make_folder, read_json, same_config, write_config, write_environment, write_json
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
+from byorn.runs.rejects import put_back_if_refused
 from byorn.training.checkpoints import any_checkpoint, last_checkpoint
 
 if TYPE_CHECKING:
@@ -69,13 +70,14 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     settings = {"command": "train", "data": data, "model": model, "train": spec}
     if not spec.dry_run and is_main():  # the others would read the file while the first one writes it
         _check_config(out, settings, spec)
-    rows = open_rows(data, model, out)
-    if not spec.dry_run and (finished := _finished(out, rows.loaded.fingerprint)):
-        return finished
-    whole = load_inputs(rows, layout)
-    if not spec.dry_run:
-        require_room(out / SCORES, whole)
-        write_config(out, {**settings, "resolved": config.to_dict()})
+    with put_back_if_refused(out / REJECTS):
+        rows = open_rows(data, model, out)
+        if not spec.dry_run and (finished := _finished(out, rows.loaded.fingerprint)):
+            return finished
+        whole = load_inputs(rows, layout)
+        if not spec.dry_run:
+            require_room(out / SCORES, whole)
+            write_config(out, {**settings, "resolved": config.to_dict()})
     inputs, held_out = split(whole, data, spec, config.seed, out)
     require_layers(inputs.model, spec.lora.targets)
     require_engine_fits(inputs.model, config, spec.lora)
