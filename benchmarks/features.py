@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 import torch
 from evidence import Set, planted
-from speed import TRAINING, Clock
 
 from byorn import ByornConfig, ByornTrainer
 from byorn.data.dataset import to_dataset
@@ -45,6 +44,16 @@ from byorn.testing import build_family
 from byorn.training.frozen import FrozenTower
 
 SIDE = 448
+TRAINING: dict[str, Any] = {
+    "learning_rate": 2e-3,
+    "max_length": None,
+    "use_cpu": True,
+    "bf16": False,
+    "save_strategy": "no",
+    "report_to": "none",
+    "disable_tqdm": True,
+    "logging_steps": 1000,
+}
 ARMS = ("backward", "forward", "kept", "stored")
 
 
@@ -76,16 +85,17 @@ def measure(
     if arm == "stored":
         spec = replace(spec, feature_store=given.store)
         fill(spec, dataset, given.batch)
-    clock, tower = Clock(), Tower()
+    tower = Tower()
     model, processor = load_spec(spec), load_spec_processor(spec)
     tower.watch(model)
+    seconds: dict[str, float] = {}
     inside: dict[str, float] = {}
 
     @contextmanager
     def phase(name: str) -> Iterator[None]:
         began, before = time.process_time(), tower.seconds
         yield
-        clock.seconds[name] = time.process_time() - began
+        seconds[name] = time.process_time() - began
         inside[name] = tower.seconds - before
 
     for name in ("first pass", "second pass"):
@@ -104,7 +114,7 @@ def measure(
             trainer.remove_callback(FrozenTower)
         with phase("train"):
             trainer.train()
-    return {"seconds": clock.seconds, "tower": inside, "calls": tower.calls, "nll": scores.nll.tolist()}
+    return {"seconds": seconds, "tower": inside, "calls": tower.calls, "nll": scores.nll.tolist()}
 
 
 def fill(spec: ModelSpec, dataset: Any, batch: int) -> None:

@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from memory_shapes import PRESETS, Shape, build, build_rows
+from memory_shapes import PRESETS, Case, build, build_rows
 from transformers import TrainerCallback
 
 from byorn.runs.folder import write_json
@@ -71,7 +71,7 @@ def start_part() -> None:
     reset_peak()
 
 
-def measure(side: str, shape: Shape, checkpointing: bool) -> dict[str, Any]:
+def measure(side: str, shape: Case, checkpointing: bool) -> dict[str, Any]:
     """One side, in this process: megabytes over the start for `model`, `scan`, `fetch` and `train`, and tokens a
     second.
     """

@@ -17,7 +17,9 @@ field of the class, which Python code uses. An option wins over `--set`, that ov
 
 def page() -> str:
     """The whole page."""
-    commands = {name: import_module(f"byorn.cli.{name}").COMMAND for name in COMMANDS}
+    declared = {name: import_module(f"byorn.cli.{name}").COMMAND for name in COMMANDS}
+    parts = {f"{name} {word}": part for name, command in declared.items() for word, part in command.parts.items()}
+    commands = {**declared, **parts}
     kinds = {kind: None for command in commands.values() for kind in command.settings}
     return HEAD + "".join(
         section(kind, [name for name in commands if kind in commands[name].settings]) for kind in kinds

@@ -28,13 +28,15 @@ SEPARATE = {
     "rate": "of the one attack of a poisoned copy, and of each of a simulation",
     "adapter": "what is measured, and what is uploaded",
     "format": "of rows, and of tables and plots",
+    "rows": "that are asked about, and that are made to measure with",
 }
 
 
 def test_no_option_is_declared_in_two_classes():
     homes: dict[str, set[str]] = {}
     for name in COMMANDS:
-        for kind in import_module(f"byorn.cli.{name}").COMMAND.settings:
+        command = import_module(f"byorn.cli.{name}").COMMAND
+        for kind in (kind for own in (command, *command.parts.values()) for kind in own.settings):
             for option, item, _ in settings_of(kind):
                 owner = next(cls for cls in reversed(kind.__mro__) if item.name in getattr(cls, "__annotations__", {}))
                 homes.setdefault(option, set()).add(owner.__name__)

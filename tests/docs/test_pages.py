@@ -10,7 +10,7 @@ import pytest
 
 import byorn
 from byorn.cli.arguments import build_parser
-from byorn.cli.main import COMMANDS
+from byorn.cli.main import COMMANDS, command_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -38,8 +38,8 @@ def test_the_readme_shows_every_command():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_on_the_page_parse(page):
     for command in byorn_commands(page):
-        name, *arguments = command
-        parser = build_parser(name, COMMANDS[name], import_module(f"byorn.cli.{name}").COMMAND)
+        name, declared, arguments = command_of(command[0], command[1:])
+        parser = build_parser(name, declared.summary or COMMANDS[command[0]], declared)
         assert parser.parse_known_args(arguments)[1] == [], command
 
 

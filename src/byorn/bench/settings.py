@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from byorn.errors import ConfigError
-from byorn.settings import check_settings, positive, setting
+from byorn.settings import at_least, below, check_settings, each, positive, setting
 
 _MOST_GPUS = 1024
 """Of one range."""
+
+
+def _shares(values: tuple[float, ...]) -> str | None:
+    return each(below(1, 1e-9))(values) if values else "is empty; name one, such as 0.4"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,3 +66,38 @@ class BenchSpec:
         if len(set(found)) < len(found):
             raise ConfigError(f"gpus: {self.gpus!r} names one twice; each process gets its own")
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedSpec:
+    """What is measured.
+
+    Without rows of your own (`--data drawn`) they are captions of drawn scenes, or made to a number of tokens.
+    """
+
+    shares: tuple[float, ...] = setting(
+        (0.1, 0.4, 0.6), help="shares of the rows that are flagged, at random", metavar="LIST", check=_shares
+    )
+    blocks: tuple[int, ...] = setting(
+        (1, 8), help="flagged steps that are sampled together (K)", metavar="LIST", check=each(positive)
+    )
+    repeats: int = setting(2, help="turns: each runs all arms once", metavar="N", check=positive)
+    rows: int = setting(256, help="rows that are drawn or made", metavar="N", check=at_least(16))
+    response_tokens: tuple[int, ...] = setting(
+        (), help="make rows whose responses have so many tokens, as sampled ones then may have", metavar="LIST",
+        check=each(positive), shown="captions of drawn scenes",
+    )  # fmt: skip
+    images_per_row: tuple[int, ...] = setting(
+        (1,), help="images of each of the made rows", metavar="LIST", check=each(positive)
+    )
+    image_side: int = setting(448, help="width and height of made images, in pixels", metavar="N", check=at_least(56))
+    shape: Literal["tiny", "small", "qwen2.5-vl-3b"] | None = setting(
+        None, help="random weights in these sizes instead of a model: nothing is downloaded"
+    )
+    no_scan: bool = setting(False, help="measure training only")
+    table: bool = setting(False, help="print the tables of what lies in --out, and measure nothing")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if (self.shape or self.images_per_row != (1,)) and not self.response_tokens:
+            raise ConfigError("response_tokens: say how many tokens the made responses have, such as 30,200")

@@ -72,6 +72,8 @@ class Command:
             the YAML file that are no option, are fields of `ByornConfig`.
         before: The command that comes after this one, and whose YAML file serves this one too; what that command alone
             needs is left out.
+        summary: What it does, where the list of commands does not say it.
+        parts: Word in the place of the first positional -> a command with options of its own.
     """
 
     run: Callable[[Values], None]
@@ -82,6 +84,8 @@ class Command:
     positionals: tuple[Positional, ...] = ()
     training: type | None = None
     before: "Command | None" = None
+    summary: str = ""
+    parts: "Mapping[str, Command]" = field(default_factory=dict)
 
     def fields(self) -> dict[str, tuple[Field[object], object]]:
         """Option name -> field and type."""

@@ -1,6 +1,7 @@
 """byorn bench: run experiments, and turn their results into tables and plots.
 
-`run` skips what has a result; `table` and `plot` read the experiment and its result files alone.
+`run` skips what has a result; `table` and `plot` read the experiment and its result files alone. `byorn bench speed`
+is a command of its own, `byorn.cli.speed`.
 """
 
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from byorn.bench.settings import BenchSpec
+from byorn.cli import speed
 from byorn.cli.arguments import Command, Positional, Values
 from byorn.runs.settings import Common
 from byorn.settings import build
@@ -110,7 +112,12 @@ COMMAND = Command(
     settings=(BenchSpec, Common),
     example="byorn bench run main --jobs 2",
     positionals=(
-        Positional(name="action", choices=tuple(FORMATS), help="what to do"),
+        Positional(
+            name="action",
+            choices=tuple(FORMATS),
+            help="what to do; a fourth, speed, has options of its own: byorn bench speed --help",
+        ),
         Positional(name="names", several=True, help="experiments, by file name without ending (default: main)"),
     ),
+    parts={"speed": speed.COMMAND},
 )

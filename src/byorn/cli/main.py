@@ -8,8 +8,12 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from byorn.errors import ByornError, ConfigError, GateExceeded
+
+if TYPE_CHECKING:
+    from byorn.cli.arguments import Command
 
 COMMANDS = {
     "demo": "poison a small data set and watch plain fine-tuning fall for it, and byorn not",
@@ -25,7 +29,7 @@ COMMANDS = {
     "bench": "run experiments, and turn their results into tables and plots",
     "push": "upload a trained adapter and its card to the Hugging Face Hub, and nothing else of the run",
 }
-SHARED = ("scan", "train", "evaluate")  # commands that several processes do together
+SHARED = ("scan", "train", "evaluate", "bench speed")  # commands that several processes do together
 DONE = 0
 USER_ERROR = 2
 GATE = 3
@@ -88,6 +92,14 @@ def _run_or_say_why(name: str, arguments: Sequence[str]) -> int:
     return DONE
 
 
+def command_of(name: str, arguments: Sequence[str]) -> "tuple[str, Command, Sequence[str]]":
+    """The command of a name, or the part of it that the first argument names: its full name, itself, its arguments."""
+    command: Command = import_module(f"byorn.cli.{name}").COMMAND
+    if arguments and arguments[0] in command.parts:
+        return f"{name} {arguments[0]}", command.parts[arguments[0]], arguments[1:]
+    return name, command, arguments
+
+
 def _run(name: str, arguments: Sequence[str]) -> None:
     from byorn.cli.arguments import read_values
     from byorn.runs.narrate import use_format
@@ -98,8 +110,8 @@ def _run(name: str, arguments: Sequence[str]) -> None:
     if name not in COMMANDS:
         raise ConfigError(unknown("command", name, [*COMMANDS, "--help", "--version"]))
 
-    command = import_module(f"byorn.cli.{name}").COMMAND
-    values = read_values(name, COMMANDS[name], command, arguments)
+    name, command, arguments = command_of(name, arguments)
+    values = read_values(name, command.summary or COMMANDS[name], command, arguments)
     if current_shard().num_shards > 1 and name not in SHARED:
         raise ConfigError(f"byorn {name} is the work of one process; start it without torchrun")
     common = build(Common, values)

@@ -1,0 +1,142 @@
+"""The bench of speed: operations as torch counts them, phases that add up, arms on the same rows."""
+
+import json
+from contextlib import suppress
+
+import pytest
+from peft import get_peft_model
+
+from byorn.bench.speed import clock as clocks
+from byorn.bench.speed.clock import Clock
+from byorn.bench.speed.flops import Call, backward_flops, counting, forward_flops, sizes_of
+from byorn.bench.speed.machine import Machine
+from byorn.bench.speed.meter import DECODE, PREFILL, Meter
+from byorn.cli.main import main
+from byorn.data.dataset import to_dataset
+from byorn.models.generate import generate
+from byorn.models.lora import default_lora
+from byorn.pipeline.build import adapter_weights
+from byorn.scoring.likelihood import build_collator, collated
+from byorn.testing import build_family, tiny_rows
+
+MACHINE = Machine(device="x86_64 CPU", threads=1, dtype="float32", flops=1e9, bandwidth=1e9)
+
+
+def opened(family):
+    """A tiny model, its processor, one row as it takes it, and its sizes."""
+    model, processor = build_family(family)
+    model.set_attn_implementation("eager")
+    inputs = collated(build_collator(processor), [to_dataset(tiny_rows(1))[0]])
+    inputs.pop("labels")
+    weights = adapter_weights(model, default_lora(model))
+    return model, processor, inputs, sizes_of(model, adapter=weights, inputs=inputs)
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen2_5_vl", "idefics3"])
+def test_operations_of_a_pass_are_those_that_torch_counts(family):
+    model, _, inputs, sizes = opened(family)
+    model = get_peft_model(model, default_lora(model))
+    length = inputs["input_ids"].numel()
+    # eager attention computes all pairs, the causal ones and the others, and the head all positions
+    call = Call(tokens=length, pairs=length**2, context=length, positions=length, pixels=inputs["pixel_values"].numel())
+    with counting() as forward:
+        model(**inputs)
+    assert forward.get_total_flops() == pytest.approx(forward_flops(sizes, call))
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen2_5_vl", "idefics3"])
+def test_a_backward_pass_of_text_is_what_torch_counts(family):
+    model, processor, _, sizes = opened(family)
+    model = get_peft_model(model, default_lora(model))
+    model.enable_input_require_grads()  # as with activation checkpointing; else the first layer needs less
+    ids = processor.tokenizer("a red square on a blue one", return_tensors="pt")["input_ids"]
+    call = Call(tokens=ids.numel(), pairs=ids.numel() ** 2, context=ids.numel(), positions=ids.numel())
+    logits = model(input_ids=ids).logits
+    with counting() as backward:
+        logits.sum().backward()
+    assert backward.get_total_flops() == pytest.approx(backward_flops(sizes, call))
+
+
+def test_sampling_is_one_pass_over_the_prompt_and_one_for_each_further_token():
+    model, processor, _, sizes = opened("qwen2_5_vl")
+    clock = Clock()
+    meter = Meter(clock, sizes, MACHINE, response_tokens=3)
+    meter.watch(model)
+    rows = [to_dataset(tiny_rows(3))[index] for index in (0, 2)]  # of different length: one is padded
+    model.generate = clock.timed(DECODE, model.generate)
+    model.generation_config.eos_token_id = None
+    found = generate(model, processor, rows, max_new_tokens=4)
+    prompts = sum(int(collated(build_collator(processor), [row])["input_ids"].numel()) for row in rows)
+    assert max(response.tokens for response in found) == 4
+    assert meter.work[DECODE].tokens == 2 * 3
+    assert 0 < meter.work[PREFILL].tokens < prompts  # padding and responses are not read
+    assert clock.spent[PREFILL].wall > 0
+    assert meter.work[DECODE].floor >= 3 * sizes.weights / MACHINE.bandwidth  # weights are read for each token
+
+
+def test_phases_inside_each_other_add_up_to_the_whole(monkeypatch):
+    ticks = iter(range(100))
+    monkeypatch.setattr(clocks, "now", lambda: (float(tick := next(ticks)), tick / 2))
+    clock = Clock()
+    with clock.phase("outer"):
+        with clock.phase("inner"):
+            pass
+        with suppress(ValueError), clock.phase("inner"):
+            clock.begin("innermost")
+            raise ValueError
+        assert clock.current == "outer"
+    seconds = {name: spent.wall for name, spent in clock.spent.items()}
+    assert seconds == {"outer": 3, "inner": 3, "innermost": 1}
+    assert clock.spent["inner"].cpu == 1.5
+    assert clock.current == ""
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A folder in which it was measured, and the lines there."""
+    out = tmp_path_factory.mktemp("speed")
+    sizes = "--rows 16 --response-tokens 6 --image-side 56 --batch-size 4 --shares 0.5 --blocks 1,2 --repeats 1"
+    assert main(["bench", "speed", "--shape", "tiny", "--device", "cpu", *sizes.split(), "--out", str(out)]) == 0
+    return out, [json.loads(line) for line in (out / "speed.jsonl").read_text().splitlines()]
+
+
+def test_arms_run_on_the_same_rows_and_each_phase_has_its_floor(measured):
+    lines = {line["arm"]: line for line in measured[1]}
+    assert list(lines) == [
+        "SFTTrainer", "mixed batches", "byorn, K = 1", "byorn, K = 2", "scan, paper", "scan, evidence"
+    ]  # fmt: skip
+    plain, safe = (lines[name]["phases"] for name in ("SFTTrainer", "byorn, K = 1"))
+    assert lines["SFTTrainer"]["ratio"] == 1
+    assert DECODE not in plain
+    assert plain.keys() | {PREFILL, DECODE} == safe.keys()
+    assert safe[DECODE]["tokens"] > 0
+    assert {"score", "adapt", "search"} < lines["scan, evidence"]["phases"].keys()
+    assert "adapt" not in lines["scan, paper"]["phases"]
+    worked = [part for line in measured[1] for part in line["phases"].values() if part["flops"]]
+    assert len(worked) == 2 + 3 * 4 + 1 + 2
+    assert all(0 < part["floor"] < part["wall"] for part in worked)
+    # whether flagged rows stand among others or not, as many responses are sampled and as many rows are learned
+    assert lines["mixed batches"]["phases"][PREFILL]["tokens"] == safe[PREFILL]["tokens"]
+
+
+def test_tables_of_what_was_measured(measured, capsys):
+    assert main(["bench", "speed", "--table", "--out", str(measured[0])]) == 0
+    text = capsys.readouterr().out
+    assert "tiny: 16 rows, 1 images a row" in text
+    assert "| 50% | byorn, K = 2 | 1 |" in text
+    assert "| 50% | mixed batches | decode |" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--shares", "1.5"], "shares"),
+        (["--shape", "tiny"], "response_tokens"),
+        (["--set", "response_block=4"], "--blocks"),
+        (["--data", "rows.json", "--response-tokens", "5"], "rows of your own"),
+        (["--table"], "there are no lines"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_a_line(options, said, capsys, tmp_path):
+    assert main(["bench", "speed", *options, "--out", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err
