@@ -116,7 +116,10 @@ def test_arms_run_on_the_same_rows_and_each_phase_has_its_floor(measured):
     assert len(worked) == 2 + 3 * 4 + 1 + 2
     assert all(0 < part["floor"] < part["wall"] for part in worked)
     # whether flagged rows stand among others or not, as many responses are sampled and as many rows are learned
-    assert lines["mixed batches"]["phases"][PREFILL]["tokens"] == safe[PREFILL]["tokens"]
+    mixed = lines["mixed batches"]["phases"]
+    assert mixed[PREFILL]["tokens"] == safe[PREFILL]["tokens"]
+    # what random weights say is learned at its length, though no tokenizer can spell it
+    assert mixed["forward"]["tokens"] > 0.97 * plain["forward"]["tokens"]
 
 
 def test_tables_of_what_was_measured(measured, capsys):
