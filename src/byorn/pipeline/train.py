@@ -20,6 +20,7 @@ from byorn.models.load import load_adapter
 from byorn.models.lora import idle_layers
 from byorn.models.sharding import Layout, wanted_layout
 from byorn.models.spec import ModelSpec
+from byorn.models.template import special_tokens
 from byorn.pipeline.build import (
     adapter_weights,
     build_config,
@@ -175,7 +176,10 @@ def _export(
     facts, model = summary.as_dict(), identity["model"]
     spent = summary.seconds
     trainer.save_model(str(out / "adapter"))
-    write_environment(out, model=model, model_digest=identity["model_digest"], seed=trainer.args.seed)
+    write_environment(
+        out, model=model, model_digest=identity["model_digest"], seed=trainer.args.seed,
+        special_tokens=sorted(special_tokens(trainer.processing_class)),
+    )  # fmt: skip
     write_card(out / "adapter", facts, model, data.source)
     write_json(out / "training.json", {**facts, "log": trainer.state.log_history})
     say(
