@@ -129,18 +129,24 @@ def read_rows(
     except NothingUsable as error:
         list_rejects(out / rejects, error.rejects)
         raise DataError(f"{error}; all are listed in {out / rejects}") from None
+    tell_rows(loaded, out / rejects, strict=spec.strict)
+    return loaded
+
+
+def tell_rows(loaded: LoadedRows, rejects: Path, *, strict: bool) -> None:
+    """Say what was read, and list what could not be used in the file `rejects`.
+
+    Raises:
+        DataError: `strict`, and there is a reject; they are listed all the same.
+    """
     for note in loaded.notes:
         say(f"  {note}")
-    list_rejects(out / rejects, loaded.rejects)
+    list_rejects(rejects, loaded.rejects)
     if loaded.rejects:
-        say(
-            f"  {len(loaded.rejects)} record(s) cannot be used, listed in {out / rejects}; "
-            f"the first: {loaded.rejects[0]}"
-        )
-    if spec.strict:
+        say(f"  {len(loaded.rejects)} record(s) cannot be used, listed in {rejects}; the first: {loaded.rejects[0]}")
+    if strict:
         require_no_rejects(loaded)
     say(f"  {len(loaded.rows)} rows, {sum(bool(row.images) for row in loaded.rows)} with images")
-    return loaded
 
 
 def _usable(spec: DataSpec, processor: Any, limit_tokens: int | None, room: int | None) -> LoadedRows:

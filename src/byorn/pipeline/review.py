@@ -5,7 +5,7 @@ from pathlib import Path
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.models.spec import ModelSpec
-from byorn.pipeline.scanned import as_run, open_scanned
+from byorn.pipeline.scanned import as_run, open_recorded
 from byorn.pipeline.settings import ReviewSpec
 from byorn.report.clusters import find_clusters
 from byorn.report.words import in_inputs
@@ -20,7 +20,7 @@ def review(run: Path, data: DataSpec, model: ModelSpec, spec: ReviewSpec) -> Non
 
     Args:
         run: Folder of a scan; its `flags.parquet` and `reviews.jsonl` take the decisions.
-        data, model: What was scanned (`values_of_run`); the model's processor alone is loaded, and none for an import.
+        data, model: What was scanned (`values_of_run`); the model is not loaded.
         spec: What to do.
 
     Raises:
@@ -36,7 +36,7 @@ def review(run: Path, data: DataSpec, model: ModelSpec, spec: ReviewSpec) -> Non
         say(f"{spec.import_from}: {import_sheet(spec.import_from, decisions)}")
         _tell(decisions)
         return
-    scanned = open_scanned(run, data, model, run)
+    scanned = open_recorded(run, data, model, run)
     decisions = Decisions(run, spec.who)
     scores = scanned.scores.values[scanned.statistic]
     if spec.export_to:

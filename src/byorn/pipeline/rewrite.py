@@ -25,7 +25,7 @@ from byorn.models.spec import ModelSpec
 from byorn.pipeline.read_back import read_back
 from byorn.pipeline.resample import resample
 from byorn.pipeline.rewritten import DATA, QUARANTINE, Rewritten, tell
-from byorn.pipeline.scanned import Scanned, open_scanned, require_files, require_scanned
+from byorn.pipeline.scanned import Scanned, open_recorded, open_scanned, require_files, require_scanned
 from byorn.pipeline.settings import RewriteSpec
 from byorn.rewriting.edit import Edit, Job
 from byorn.rewriting.files import rewrite as rewrite_file
@@ -58,7 +58,7 @@ def rewrite(
 
     Args:
         run: Folder of a scan, or of a training that scanned; reviews in its `flags.parquet` win over the rule.
-        data, model: What was scanned (`values_of_run`).
+        data, model: What was scanned (`values_of_run`); only `replace` asks the model.
         out: Folder to write, new or of the same call.
         spec: What becomes of flagged rows.
         responses: How new ones are sampled.
@@ -70,7 +70,7 @@ def rewrite(
     _require_room(run, data, out)
     make_folder(out)
     begun = (out / "config.yaml").exists()
-    scanned = open_scanned(run, data, model, out)
+    scanned = (open_scanned if spec.mode == "replace" else open_recorded)(run, data, model, out)
     require_files(scanned.loaded)
     settings = {
         "command": "rewrite",

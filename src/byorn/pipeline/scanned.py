@@ -15,11 +15,14 @@ from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.flagging.rules import column_of, settings_of_rule
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags, read_flags
+from byorn.models.inputs import REJECTS, tell_rows
 from byorn.models.spec import ModelSpec
+from byorn.pipeline.recorded import recorded_rows
 from byorn.pipeline.reuse import FLAGS, SCORES
 from byorn.report.run import Run, data_of
 from byorn.runs.folder import read_config
 from byorn.runs.identity import require_same
+from byorn.runs.narrate import say
 from byorn.scoring.table import Scores, read_scores
 from byorn.settings import settings_of
 
@@ -32,7 +35,7 @@ class Scanned:
         folder: The run folder of the scan, or of a training that scanned.
         loaded: The rows, and where they were read from.
         scores, flags: What the scan found, and what people decided since.
-        processor: Of the model.
+        processor: Of the model; None where it was not needed (`open_recorded`).
     """
 
     folder: Path
@@ -105,6 +108,20 @@ def open_scanned(folder: Path, data: DataSpec, model: ModelSpec, out: Path) -> S
     if scores.keys != keys or flags.keys != keys:
         raise MismatchError(f"{folder}: its scores and flags are about other rows than its data; scan again")
     return Scanned(folder=folder, loaded=opened.loaded, scores=scores, flags=flags, processor=opened.processor)
+
+
+def open_recorded(folder: Path, data: DataSpec, model: ModelSpec, out: Path) -> Scanned:
+    """The same for who needs no processor: it is loaded only where the folder does not account for every record, and
+    None otherwise.
+    """
+    scores = read_scores(folder / SCORES)
+    flags = read_flags(folder / FLAGS)
+    loaded = recorded_rows(folder, data, scores) if flags.keys == scores.keys else None
+    if loaded is None:
+        return open_scanned(folder, data, model, out)
+    say(f"reading {data.source}")
+    tell_rows(loaded, out / REJECTS, strict=data.strict)
+    return Scanned(folder=folder, loaded=loaded, scores=scores, flags=flags, processor=None)
 
 
 def as_run(scanned: Scanned) -> Run:

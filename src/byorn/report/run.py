@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from byorn.data.fingerprint import fingerprint
-from byorn.data.load import load_rows
+from byorn.data.load import LoadedRows, load_rows
 from byorn.data.rejects import Reject
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
@@ -80,16 +80,15 @@ def read_run(folder: Path, data: str | None = None) -> Run:
     if flags.keys != scores.keys:
         raise MismatchError(f"{folder}: scores.parquet and flags.parquet are about different rows; scan again")
     config = read_config(folder / "config.yaml")
-    environment = read_json(folder / "environment.json") or {}
     run = Run(
         folder=folder,
-        rows=_rows(folder, _data_spec(config, data), scores, environment),
+        rows=_rows(folder, _data_spec(config, data), scores),
         scores=scores,
         flags=flags,
         statistic=column_of(flags.rule, scores),
         rejects=read_rejects(folder / "rejects.jsonl"),
         config=config,
-        environment=environment,
+        environment=read_json(folder / "environment.json") or {},
     )
     return replace(run, closer=read_closer(folder / CLOSER, made_from(run)))
 
@@ -138,12 +137,22 @@ def data_of(folder: Path) -> Iterator[None]:
         raise DataError(f"{folder}: its data {path}{missing}; {fix}") from None
 
 
-def _rows(folder: Path, spec: DataSpec, scores: Scores, environment: Mapping[str, Any]) -> Sequence[Row]:
-    """The rows of the scores, in their order; images are not read."""
-    tokens = environment.get("special_tokens")
+def read_again(folder: Path, spec: DataSpec) -> LoadedRows:
+    """The data of a run, read without its model: special tokens are those that its `environment.json` lists. Images are
+    not opened.
+
+    Raises:
+        DataError: They cannot be read.
+    """
+    tokens = (read_json(folder / "environment.json") or {}).get("special_tokens")
     special = [str(token) for token in tokens] if isinstance(tokens, list) else []
     with data_of(folder):
-        loaded = load_rows(spec, special_tokens=special, verify_images="none", notify=lambda line: None)
+        return load_rows(spec, special_tokens=special, verify_images="none", notify=lambda line: None)
+
+
+def _rows(folder: Path, spec: DataSpec, scores: Scores) -> Sequence[Row]:
+    """The rows of the scores, in their order; images are not read."""
+    loaded = read_again(folder, spec)
     places = {key: place for place, key in enumerate(keys_of(loaded.rows))}
     missing = [key for key in scores.keys if key not in places]
     fix = "name the data that was scanned with --data, or scan again"
