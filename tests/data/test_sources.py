@@ -111,6 +111,24 @@ def test_metadata_above_the_splits_of_an_image_folder_give_each_split_its_own_ro
         load_rows(tmp_path, split="later")
 
 
+def test_folders_of_splits_may_have_more_in_their_names_and_paths_may_be_whole_ones(save, picture, tmp_path):
+    places = ["train2017/a.png", "val2017/b.png", str(tmp_path / "val2017/c.png"), "train2017/../val2017/d.png"]
+    for place in places:
+        picture(place)
+    save([{"file_name": place, "caption": place[-5:]} for place in places], "metadata.jsonl")
+    assert [row.response for row in load_rows(tmp_path).rows] == ["a.png"]
+    assert [row.response for row in load_rows(tmp_path, split="val").rows] == ["b.png", "c.png", "d.png"]
+
+
+def test_folders_of_things_are_no_splits(save, picture, tmp_path):
+    """Nothing is left out of a data set about test tubes."""
+    places = ["test-tubes/a.png", "dev-boards/b.png", "trains/c.png"]
+    for place in places:
+        picture(place)
+    save([{"file_name": place, "caption": "A thing."} for place in places], "metadata.jsonl")
+    assert len(load_rows(tmp_path).rows) == len(places)
+
+
 def test_a_split_of_an_image_folder_may_have_its_other_name(save, picture, tmp_path):
     picture("val/a.png")
     save([{"file_name": "a.png", "caption": "A red box."}], "val/metadata.jsonl")

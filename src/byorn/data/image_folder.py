@@ -4,10 +4,11 @@ The metadata lie in the folder of each split (`train/`, `test/`), or above those
 says which split a row is of, and a row without one is of `train`.
 """
 
+import os
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from byorn.data.layout import split_called
+from byorn.data.layout import split_called, split_of_folder
 from byorn.data.readers.columns import image_column, images_in
 from byorn.data.tables import require_no_split
 from byorn.errors import DataError
@@ -38,21 +39,28 @@ def rows_of_split(folder: Path, split: str) -> tuple[Callable[[object], bool] | 
         raise DataError(f"{folder}: no split {shown(split)}; use one of {', '.join(sorted(set(folders.values())))}")
     left_out = ", ".join(f"{name}/" for name, called in folders.items() if called != wanted)
     note = f"; its rows of images in {left_out} are of another split than {split!r} and left out" if left_out else ""
-    return lambda record: folders.get(_top_folder(record), "train") == wanted, note
+    return lambda record: folders.get(_top_folder(record, folder), "train") == wanted, note
 
 
 def split_folders(folder: Path) -> dict[str, str]:
-    """The folders inside that are called as a split is, each with that split."""
+    """The folders inside that are called as a split is, each with that split; where those of a training stand beside
+    those of another split, also with more in their names, `train2017` and `val2017`.
+    """
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    return {name: split_called(name) for name in names if split_called(name) in ("train", "validation", "test")}
+    like = {name: split for name in names if (split := split_of_folder(name))}
+    if "train" in like.values() and len(set(like.values())) > 1:
+        return like
+    return {name: split for name, split in like.items() if split_called(name) == split}
 
 
-def _top_folder(record: object) -> str:
-    """The first folder in the path of a record's first image; empty without one."""
+def _top_folder(record: object, folder: Path) -> str:
+    """The first folder below `folder` in the path of a record's first image; empty without one."""
     images: Iterator[object] = iter(images_in(record, image_column(record)) if isinstance(record, dict) else [])
     path = next(images, None)
-    parts = PurePosixPath(path).parts if isinstance(path, str) else ()
-    return next((part for part in parts[:-1] if part != "."), "")
+    if not isinstance(path, str):
+        return ""
+    first, *more = os.path.relpath(os.path.join(folder, path), folder).split(os.sep)
+    return first if more else ""
 
 
 def _is_file(path: Path) -> bool:

@@ -66,6 +66,12 @@ def split_called(name: str) -> str:
     return next((known for known, names in _KEYWORDS.items() if name in names), name)
 
 
+def split_of_folder(name: str) -> str | None:
+    """The split that a keyword in the name of a folder says, as `load_dataset` finds it: `train2017`, `val_images`."""
+    forms = ((split, form.format(word)) for split, words in _KEYWORDS.items() for word in words for form in _IN_FOLDER)
+    return next((split for split, pattern in forms if re.fullmatch(pattern, name)), None)
+
+
 def _splits(folder: Path, name: str | None) -> Splits:
     configs = _configs(folder)
     if configs:
