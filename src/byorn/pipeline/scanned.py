@@ -116,10 +116,10 @@ def open_recorded(folder: Path, data: DataSpec, model: ModelSpec, out: Path) -> 
     """
     scores = read_scores(folder / SCORES)
     flags = read_flags(folder / FLAGS)
+    say(f"reading {data.source}")
     loaded = recorded_rows(folder, data, scores) if flags.keys == scores.keys else None
     if loaded is None:
         return open_scanned(folder, data, model, out)
-    say(f"reading {data.source}")
     tell_rows(loaded, out / REJECTS, strict=data.strict)
     return Scanned(folder=folder, loaded=loaded, scores=scores, flags=flags, processor=None)
 

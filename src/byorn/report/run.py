@@ -23,6 +23,7 @@ from byorn.flagging.table import Flags, read_flags
 from byorn.patterns.album import Album
 from byorn.report.closer import CLOSER, Closer, Key, read_closer
 from byorn.runs.folder import read_json
+from byorn.runs.narrate import say
 from byorn.scoring.table import Scores, read_scores
 from byorn.settings import settings_of
 from byorn.text import shown
@@ -147,7 +148,7 @@ def read_again(folder: Path, spec: DataSpec) -> LoadedRows:
     tokens = (read_json(folder / "environment.json") or {}).get("special_tokens")
     special = [str(token) for token in tokens] if isinstance(tokens, list) else []
     with data_of(folder):
-        return load_rows(spec, special_tokens=special, verify_images="none", notify=lambda line: None)
+        return load_rows(spec, special_tokens=special, verify_images="none", notify=say)
 
 
 def _rows(folder: Path, spec: DataSpec, scores: Scores) -> Sequence[Row]:
