@@ -130,10 +130,11 @@ def test_an_unknown_format_lists_the_formats_and_the_columns_found(save):
         load_rows(path)
 
 
-def test_a_message_of_weight_0_is_context_and_not_learned(save):
+@pytest.mark.parametrize("never", [False, 0])
+def test_a_message_of_weight_0_is_context_and_not_learned(never, save):
     one, two = ({"role": "assistant", "content": text} for text in ("one", "two"))
     silent = [{"role": "user", "content": "1?"}, one, {"role": "user", "content": "2?"}, {**two, "weight": 0}]
-    unlearned = [{"role": "user", "content": "1?"}, {**one, "loss": False}, {"role": "user", "content": "2?"}, two]
+    unlearned = [{"role": "user", "content": "1?"}, {**one, "loss": never}, {"role": "user", "content": "2?"}, two]
 
     last = load_rows(save([{"messages": silent}]))
     [row] = load_rows(save([{"messages": unlearned}]), turns="all").rows

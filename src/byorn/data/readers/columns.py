@@ -156,11 +156,13 @@ def _read_turn(turn: object, where: str, tags: Tags) -> Turn:
 
 
 def _is_learned(turn: Mapping[str, object], where: str) -> bool:
-    """Whether a message may be learned: OpenAI's `weight` is 0 or 1, ms-swift's `loss` false or true."""
+    """Whether a message may be learned: OpenAI's `weight` is 0 or 1, ms-swift's `loss` false or true, in
+    tables also 0 or 1.
+    """
     weight = turn.get("weight")
     if weight not in (None, 0, 1):
         raise RowProblem(where, f"weight {shown(weight, 80)}", "write 0 (context alone) or 1 (learned)")
-    return weight != 0 and turn.get("loss") is not False
+    return weight != 0 and turn.get("loss") != 0
 
 
 def _first(turn: Mapping[str, object], keys: Collection[str]) -> object:
