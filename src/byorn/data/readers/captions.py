@@ -1,7 +1,8 @@
 """Plain columns: an image with a caption, or a question with its answer.
 
 The response is the first of `RESPONSES`, the instruction the first of `QUESTIONS`; without one the instruction is
-`INSTRUCTION`.
+`INSTRUCTION`. A column `label` is the user's own, whatever it says: classes of yes and no are called so, and nothing
+tells them from KTO's verdicts.
 """
 
 from collections.abc import Mapping
