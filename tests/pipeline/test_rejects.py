@@ -68,3 +68,15 @@ def test_a_training_without_evaluation_rows_keeps_no_list_of_them(place):
     stale.write_text("{}\n")
     assert main([*command(place, "train", "sound"), *STEP]) == 0
     assert not stale.exists()
+
+
+@pytest.mark.parametrize("name", ["scan", "train"])
+def test_a_dry_run_in_the_folder_of_another_scan_is_refused_and_leaves_its_list(name, place, capsys):
+    assert main([*command(place, "scan", "damaged"), "--rule", "paper", "--no-report", "--device", "cpu"]) == 0
+    before = (place / "scan/rejects.jsonl").read_bytes()
+    rows = write_rows(tiny_rows(3), place / f"for-{name}")
+    rows.write_text(BROKEN + rows.read_text())
+    other = command(place, "scan", f"for-{name}")[1:]
+    assert main([name, *other, "--dry-run", "--device", "cpu"]) == 2
+    assert "the data set changed" in capsys.readouterr().err
+    assert (place / "scan/rejects.jsonl").read_bytes() == before

@@ -70,10 +70,10 @@ def scan(
     make_folder(out)
     with put_back_if_refused(out / REJECTS):
         inputs = open_inputs(data, model, out, wanted_layout())
+        require_room(out / "scores.parquet", inputs)
         tell_scan(inputs, settings.score_batch_size, dry_run, flagged_by(settings))
         if dry_run:
             return None
-        require_room(out / "scores.parquet", inputs)
     write_config(out, {"command": "scan", "data": data, "model": model, "flagging": settings})
     return score_and_flag(inputs, out, settings)
 

@@ -76,8 +76,8 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
         if not spec.dry_run and (finished := _finished(out, rows.loaded.fingerprint)):
             return finished
         whole = load_inputs(rows, layout)
+        require_room(out / SCORES, whole)
         if not spec.dry_run:
-            require_room(out / SCORES, whole)
             write_config(out, {**settings, "resolved": config.to_dict()})
     inputs, held_out = split(whole, data, spec, config.seed, out)
     require_layers(inputs.model, spec.lora.targets)
