@@ -173,6 +173,12 @@ def test_a_file_of_byorns_own_training_serves_its_scan_and_misspelled_keys_do_no
         values_with(tmp_path, "scan", "use_dora: true\n")
 
 
+@pytest.mark.parametrize("command", ["scan", "train"])
+def test_a_key_in_two_spellings_is_refused(command, tmp_path):
+    with pytest.raises(ConfigError, match="max_length: it is given twice"):
+        values_with(tmp_path, command, "model_name_or_path: m\nmax-length: 5\nmax_length: 9\n")
+
+
 def test_other_commands_say_which_options_they_need_of_a_file_for_another_trainer(tmp_path):
     with pytest.raises(ConfigError) as refused:
         values_with(tmp_path, "evaluate", LLAMAFACTORY)

@@ -218,7 +218,7 @@ def _gathered(option: str, value: object, command: Command) -> object:
 
 
 def _of_file(path: Path, command: Command) -> Values:
-    """The values of a YAML file by option name."""
+    """The values of a YAML file by option name, itself among them where it can be that of the training to come."""
     content: Mapping[str, object] = read_yaml(path)
     try:
         if command.training:
@@ -226,9 +226,12 @@ def _of_file(path: Path, command: Command) -> Values:
 
             content = to_byorn(content, str(path))
         elif command.before:
-            from byorn.cli.training_file import shared_part
+            from byorn.cli.training_file import TrainingFile, shared_part
 
-            content = shared_part(content, command.fields(), command.aliases, command.before.names(), str(path))
+            shared = shared_part(content, command.fields(), command.aliases, command.before.names(), str(path))
+            values = _routed(shared, command, "")
+            serves_both = shared is not content and values.keys() <= set(command.before.names())
+            return {**values, CONFIG: TrainingFile(path, values)} if serves_both else values
         else:
             from byorn.cli.training_file import refuse_foreign
 

@@ -129,10 +129,25 @@ def to_byorn(content: Mapping[str, object], where: str) -> dict[str, object]:
     Raises:
         ConfigError: A key asks for something that byorn does not do; the message names the way out.
     """
-    values, notices = translate({key.replace("-", "_"): value for key, value in content.items()})
+    values, notices = translate(with_underscores(content))
     for notice in notices:
         say(f"--config {where}: {notice}")
     return values
+
+
+def with_underscores(content: Mapping[str, object]) -> dict[str, object]:
+    """The values under keys with `_`, as byorn and other trainers write them.
+
+    Raises:
+        ConfigError: A key is given in both spellings.
+    """
+    given: dict[str, object] = {}
+    for key, value in content.items():
+        name = key.replace("-", "_")
+        if name in given:
+            raise ConfigError(f"{key}: it is given twice, with - and with _; keep one of them")
+        given[name] = value
+    return given
 
 
 def translate(content: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:

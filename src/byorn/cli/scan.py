@@ -5,9 +5,10 @@ The YAML file of the training to come serves as well: `byorn scan --config sft.y
 
 from pathlib import Path
 
-from byorn.cli.arguments import Command, Values
+from byorn.cli.arguments import CONFIG, Command, Values
 from byorn.cli.next_step import review_step, tell_next, train_step
 from byorn.cli.train import COMMAND as TRAIN
+from byorn.cli.training_file import TrainingFile
 from byorn.data.spec import DataSpec
 from byorn.flagging.settings import FlagSettings
 from byorn.models.spec import ModelSpec
@@ -53,7 +54,9 @@ def run(values: Values) -> None:
             print(out / "report.html")
     if result.flags.replaced.any():
         review = [review_step(out)] if result.flags.undecided.any() else []
-        tell_next(*review, train_step(out, model, data, flagging))
+        file = values.get(CONFIG)
+        file = file if isinstance(file, TrainingFile) else None
+        tell_next(*review, train_step(out, model, data, flagging, file=file))
     if evidence is not None:
         check_gates(gates, evidence)
 

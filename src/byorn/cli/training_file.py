@@ -6,14 +6,24 @@ other commands say what to type.
 
 import shlex
 from collections.abc import Collection, Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
 
-from byorn.cli.foreign_keys import RENAMED, translate
+from byorn.cli.foreign_keys import RENAMED, translate, with_underscores
 from byorn.errors import ConfigError
 from byorn.runs.narrate import say
 from byorn.settings import unknown
 
 SHOWN = 6
 """How many of the keys that are left out are named."""
+
+
+@dataclass(frozen=True)
+class TrainingFile:
+    """The file of a training to come: where it is, and what of it a scan takes, by option name."""
+
+    path: Path
+    shared: Mapping[str, object]
 
 
 def shared_part(
@@ -23,7 +33,8 @@ def shared_part(
     of_training: Collection[str],
     where: str,
 ) -> Mapping[str, object]:
-    """The values of a file under byorn's names, without those of a training alone, which are said in a line.
+    """The values of a file under byorn's names, without those of a training alone, which are said in a line; `content`
+    itself where all of it is for the command.
 
     Where the file is for a training, so are its folder and its short names (`batch_size`): they are left out as well.
 
@@ -37,7 +48,7 @@ def shared_part(
     Raises:
         ConfigError: A key is neither of this command nor of a training, or asks for what byorn does not do.
     """
-    given = {key.replace("-", "_"): value for key, value in content.items()}
+    given = with_underscores(content)
     if given.keys() <= {*known, *short}:
         return content
     values, _ = translate(given)
