@@ -76,6 +76,16 @@ def test_features_of_other_weights_are_forgotten():
     assert not torch.allclose(first, changed)
 
 
+@torch.no_grad()
+def test_features_of_weights_that_a_cast_has_rounded_are_forgotten():
+    eyes = Eyes(tiny_model())
+    first, _ = eyes.look(1)
+    eyes.model.bfloat16().float()
+    rounded, seen = eyes.look(1)
+    assert seen == 1
+    assert not torch.equal(first, rounded)
+
+
 def test_where_the_tower_learns_nothing_is_kept():
     eyes = Eyes(tiny_model())
     eyes.model = get_peft_model(eyes.model, default_lora(eyes.model, vision=True))

@@ -90,7 +90,8 @@ class Kept:
             return False
         if torch.is_grad_enabled() and any(weight.requires_grad for weight in weights):
             return False
-        state: list[object] = [(weight._version, weight.dtype, weight.device) for weight in weights]
+        # where it lies, too: a cast (`model.half().float()`) puts other values there under the same version
+        state: list[object] = [(weight._version, weight.data_ptr(), weight.dtype, weight.device) for weight in weights]
         device = str(weights[0].device.type) if weights else "cpu"
         state += [torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)]
         if state != self._state:
