@@ -12,6 +12,8 @@ from typing import Any
 from byorn.models.digest import named_tensors, tensors_digest
 
 LANGUAGE = ("language_model", "text_model")
+UNSEEN = ("text_config", "use_cache", "bos_token_id", "eos_token_id", "pad_token_id")
+"""Settings that no tower reads; trainers change some of them."""
 FORMAT = 1
 """Of features; another one wherever images are cut, or features are named, in another way."""
 
@@ -47,7 +49,7 @@ def _tensors(inner: Any) -> Iterator[tuple[str, Any]]:
 
 def _described(inner: Any) -> list[object]:
     config = inner.config.to_dict()
-    settings = {key: value for key, value in config.items() if key != "text_config" and not key.startswith("_")}
+    settings = {key: value for key, value in config.items() if key not in UNSEEN and not key.startswith("_")}
     kernel = getattr(inner.config.vision_config, "_attn_implementation", None)
     modules = [inner, *(module for part in seeing_parts(inner).values() for module in part.modules())]
     classes = sorted({f"{type(module).__module__}.{type(module).__qualname__}" for module in modules})
