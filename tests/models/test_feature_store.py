@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import Trainer, TrainingArguments
 
 from byorn.errors import ConfigError
 from byorn.models import feature_store
@@ -129,6 +130,15 @@ def test_another_tower_finds_nothing(stored, change):
     assert run.seen == 1
 
 
+def test_a_training_finds_what_a_scan_left(stored, tmp_path_factory):
+    """Trainers change settings of the model that its tower does not read."""
+    folder, features = stored
+    run = Run(folder)
+    Trainer(run.model, TrainingArguments(str(tmp_path_factory.mktemp("out")), report_to="none", use_cpu=True))
+    assert torch.equal(run.look(1, 2, 3), features)
+    assert run.seen == 0
+
+
 def test_a_machine_that_adds_in_another_order_finds_nothing(stored, monkeypatch):
     folder, _ = stored
     monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
@@ -186,6 +196,20 @@ def test_a_damaged_file_is_told_and_its_images_are_computed_again(stored, damage
     run.end()
     after = Run(folder)
     assert torch.equal(after.look(1, 2, 3), features)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_what_others_put_into_the_folder_neither_stops_a_run_nor_reaches_its_terminal(stored, capsys):
+    folder, features = stored
+    tower = files(folder)[0].parent
+    os.mkfifo(tower / "pipe.safetensors")
+    (tower / "\x1b[31m\n.safetensors").write_bytes(b"something else")
+    run = Run(folder)
+    assert torch.equal(run.look(1, 2, 3), features)
+    assert run.seen == 0
+    said = capsys.readouterr().err
+    assert "is damaged" in said
+    assert "\x1b" not in said
 
 
 def test_what_a_killed_process_left_is_no_harm(stored):

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from byorn.runs.atomic import atomic_path
 from byorn.runs.narrate import say
-from byorn.text import first_line
+from byorn.text import clip, first_line
 
 GIGABYTE = 10**9
 FILE = 128 * 10**6
@@ -74,7 +74,8 @@ class Shelf:
         self._room = store.room()
         self._open = True
         for path in sorted((store.folder / tower).glob(f"*{SUFFIX}")):
-            self._read_index(path)
+            if path.is_file():  # a pipe would never be opened
+                self._read_index(path)
         say(f"  feature_store: of this vision tower {len(self._places)} image(s) are in {store.folder}")
 
     def get(self, key: str) -> Features | None:
@@ -140,7 +141,7 @@ class Shelf:
         self._tell_damage(place.path, why)
 
     def _tell_damage(self, path: Path, why: str) -> None:
-        say(f"  feature_store: {path} is damaged ({why}), and its images are computed again; delete it")
+        say(f"  feature_store: {clip(str(path), 400)} is damaged ({why}), and its images are computed again; delete it")
 
     def _close(self, why: str) -> None:
         self._open = False
