@@ -6,18 +6,23 @@ from contextlib import suppress
 import pytest
 from peft import get_peft_model
 
+from byorn.bench.settings import SpeedSpec
 from byorn.bench.speed import clock as clocks
+from byorn.bench.speed import run
 from byorn.bench.speed.clock import Clock
 from byorn.bench.speed.flops import Call, backward_flops, counting, forward_flops, sizes_of
 from byorn.bench.speed.machine import Machine
 from byorn.bench.speed.meter import DECODE, PREFILL, Meter
+from byorn.bench.speed.table import as_markdown
 from byorn.cli.main import main
 from byorn.data.dataset import to_dataset
+from byorn.data.spec import DataSpec
 from byorn.models.generate import generate
 from byorn.models.lora import default_lora
+from byorn.models.spec import LoraSpec, ModelSpec
 from byorn.pipeline.build import adapter_weights
 from byorn.scoring.likelihood import build_collator, collated
-from byorn.testing import build_family, tiny_rows
+from byorn.testing import build_family, save_tiny, tiny_rows
 
 MACHINE = Machine(device="x86_64 CPU", threads=1, dtype="float32", flops=1e9, bandwidth=1e9)
 
@@ -125,9 +130,45 @@ def test_arms_run_on_the_same_rows_and_each_phase_has_its_floor(measured):
 def test_tables_of_what_was_measured(measured, capsys):
     assert main(["bench", "speed", "--table", "--out", str(measured[0])]) == 0
     text = capsys.readouterr().out
-    assert "tiny: 16 rows, 1 images a row" in text
-    assert "| 50% | byorn, K = 2 | 1 |" in text
-    assert "| 50% | mixed batches | decode |" in text
+    assert "tiny: 16 rows, 1 image a row" in text
+    assert "image_side=56, max_response_tokens=6" in text
+    cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+    assert ["", "50%", "byorn, K = 2", "1"] in [line[:4] for line in cells]
+    phases = [line[3] for line in cells if line[1:3] == ["50%", "mixed batches"]][1:]
+    assert phases == ["data", "prefill", "decode", "forward", "backward", "optimizer", "rest"]
+
+
+def test_turns_of_other_arguments_are_not_thrown_together(measured):
+    lines = measured[1]
+    others = [line | {"arguments": line["arguments"] | {"per_device_train_batch_size": 8}} for line in lines]
+    text = as_markdown([*lines, *lines, *others])
+    assert text.count("###") == 2
+    turns = [line.split("|")[3].strip() for line in text.splitlines() if "| mixed batches" in line]
+    assert [turn for turn in turns if turn.isdecimal()] == ["2", "1"]
+
+
+def test_a_line_tells_what_the_users_rows_are_and_what_was_given(tmp_path, monkeypatch):
+    prompts = [{"prompt": f"Say {word}.", "completion": word, "images": []} for word in ("red", "blue", "green")]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*prompts, {"prompt": "Nothing."}]))
+    save_tiny(tmp_path / "model")
+    monkeypatch.setattr(run, "turns", lambda work, speed: [{}])
+    asked = run.Question(
+        speed=SpeedSpec(),
+        model=ModelSpec(name=str(tmp_path / "model"), device="cpu", attention="eager"),
+        lora=LoraSpec(rank=4),
+        data=DataSpec(source=str(tmp_path / "rows.jsonl")),
+        arguments={"max_response_tokens": 3},
+    )
+    (line,) = run.run(asked, tmp_path)
+    assert (line["rows"], line["images"]) == (3, 0)
+    assert {"attention": "eager", "lora_rank": "4"}.items() <= line["options"].items()
+    assert '"index": 3' in (tmp_path / "rejects.jsonl").read_text()  # stays when the command is done
+
+
+def test_a_damaged_file_is_said_in_a_line(tmp_path, capsys):
+    (tmp_path / "speed.jsonl").write_text('{"model": "ti')
+    assert main(["bench", "speed", "--table", "--out", str(tmp_path)]) == 2
+    assert "a line of it is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -137,6 +178,10 @@ def test_tables_of_what_was_measured(measured, capsys):
         (["--shape", "tiny"], "response_tokens"),
         (["--set", "response_block=4"], "--blocks"),
         (["--data", "rows.json", "--response-tokens", "5"], "rows of your own"),
+        (["--data", "rows.json", "--rows", "20"], "rows: rows of your own"),
+        (["--limit", "20"], "limit: it is of rows of your own"),
+        (["--image-side", "112"], "response_tokens: for --shape, --images-per-row and --image-side"),
+        (["--shape", "tiny", "--response-tokens", "5", "--quantize", "4bit"], "quantize: the model of --shape"),
         (["--table"], "there are no lines"),
     ],
 )

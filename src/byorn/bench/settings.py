@@ -9,6 +9,7 @@ from byorn.settings import at_least, below, check_settings, each, positive, sett
 
 _MOST_GPUS = 1024
 """Of one range."""
+_SIDE = 448
 
 
 def _shares(values: tuple[float, ...]) -> str | None:
@@ -90,7 +91,7 @@ class SpeedSpec:
     images_per_row: tuple[int, ...] = setting(
         (1,), help="images of each of the made rows", metavar="LIST", check=each(positive)
     )
-    image_side: int = setting(448, help="width and height of made images, in pixels", metavar="N", check=at_least(56))
+    image_side: int = setting(_SIDE, help="width and height of made images, in pixels", metavar="N", check=at_least(56))
     shape: Literal["tiny", "small", "qwen2.5-vl-3b"] | None = setting(
         None, help="random weights in these sizes instead of a model: nothing is downloaded"
     )
@@ -99,5 +100,9 @@ class SpeedSpec:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if (self.shape or self.images_per_row != (1,)) and not self.response_tokens:
-            raise ConfigError("response_tokens: say how many tokens the made responses have, such as 30,200")
+        made = self.shape or self.images_per_row != (1,) or self.image_side != _SIDE
+        if made and not self.response_tokens:
+            raise ConfigError(
+                "response_tokens: for --shape, --images-per-row and --image-side rows are made; say how many tokens "
+                "their responses have, such as 30,200"
+            )

@@ -14,7 +14,7 @@ from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.models.spec import LoraSpec, ModelSpec
 from byorn.runs.settings import Common, Output
-from byorn.settings import build
+from byorn.settings import build, settings_of
 from byorn.training.settings import TrainerOptions
 
 DRAWN = "drawn"
@@ -29,20 +29,45 @@ def run(values: Values) -> None:
     arguments = training_arguments(values)
     if "response_block" in arguments:
         raise ConfigError("response_block: give --blocks, which measures several")
-    if data.source != DRAWN and (speed.response_tokens or speed.shape):
-        raise ConfigError("response_tokens: rows of your own have responses of their own; leave it out, or --data")
+    _refuse_unused(speed, data, model)
 
     from byorn.bench.speed.run import Question, read_lines
     from byorn.bench.speed.run import run as measure
     from byorn.bench.speed.table import as_markdown
     from byorn.runs.folder import make_folder
+    from byorn.runs.ranks import is_main
 
     make_folder(out)
     rows = None if data.source == DRAWN else data
     asked = Question(speed=speed, model=model, lora=lora, data=rows, arguments=arguments)
     with redirect_stdout(sys.stderr):  # SFTTrainer prints what it logs
         lines = read_lines(out) if speed.table else measure(asked, out)
-    print(as_markdown(lines))
+    if is_main():
+        print(as_markdown(lines))
+
+
+def _refuse_unused(speed: SpeedSpec, data: DataSpec, model: ModelSpec) -> None:
+    """Refuse options that would change nothing.
+
+    Raises:
+        ConfigError: Naming one.
+    """
+    if data.source == DRAWN:
+        _same(data, DataSpec(source=DRAWN), "it is of rows of your own (--data)")
+    else:
+        own = SpeedSpec(
+            shares=speed.shares, blocks=speed.blocks, repeats=speed.repeats, no_scan=speed.no_scan, table=speed.table
+        )
+        _same(speed, own, "rows of your own (--data) are as they are, and read by a real model")
+    if speed.shape:
+        shaped = ModelSpec(name="embedded", device=model.device, dtype=model.dtype)
+        _same(model, shaped, "the model of --shape has a device and a number type alone")
+
+
+def _same(given: object, usual: object, why: str) -> None:
+    for option, item, _ in settings_of(type(given)):
+        if getattr(given, item.name) != getattr(usual, item.name):
+            raise ConfigError(f"{option}: {why}; leave it out")
 
 
 COMMAND = Command(

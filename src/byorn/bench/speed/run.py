@@ -28,9 +28,11 @@ from byorn.models.placement import place_inputs
 from byorn.models.spec import LoraSpec, ModelSpec
 from byorn.pipeline.build import adapter_weights, build_lora
 from byorn.runs.folder import versions
-from byorn.runs.narrate import say
+from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import current_shard, is_main
 from byorn.scoring.likelihood import build_collator, collated
+from byorn.settings import settings_of
+from byorn.text import first_line
 
 FILE = "speed.jsonl"
 Line = dict[str, Any]
@@ -59,7 +61,7 @@ def run(asked: Question, out: Path) -> list[Line]:
         ByornError: Model, data or arguments cannot be used.
     """
     found = []
-    for line in _lines(asked):
+    for line in _lines(asked, out):
         found.append(line)
         if is_main():
             with (out / FILE).open("a", encoding="utf-8") as file:
@@ -71,30 +73,45 @@ def read_lines(out: Path) -> list[Line]:
     """The lines that lie in a folder.
 
     Raises:
-        DataError: There are none.
+        DataError: There are none, or they cannot be read.
     """
     try:
         lines = (out / FILE).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
     except OSError:
         raise DataError(f"{out / FILE}: there are no lines; run `byorn bench speed` without --table first") from None
-    return [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise DataError(f"{out / FILE}: a line of it is damaged ({first_line(error)}); delete it") from None
 
 
-def _lines(asked: Question) -> Iterator[Line]:
+def _lines(asked: Question, out: Path) -> Iterator[Line]:
     speed = asked.speed
     machine = None
     for images, tokens in product(speed.images_per_row, speed.response_tokens or (0,)):
         with TemporaryDirectory() as folder:
             model, processor = _load(asked)
             machine = machine or _machine(asked, model)
-            rows = _rows(asked, processor, images, tokens, Path(folder))
-            arguments = asked.arguments | ({"max_response_tokens": tokens} if tokens else {})
+            rows = training_rows(_rows(asked, processor, images, tokens, Path(folder), out), processor)
+            arguments = ({"max_response_tokens": tokens} if tokens else {}) | asked.arguments
             work = workload(asked, model, processor, rows, machine, arguments)
             del model
-            told = {"model": speed.shape or asked.model.name, "rows": len(rows), "images": images}
+            told = {"model": speed.shape or asked.model.name, "rows": len(rows)}
+            told |= {"images": round(mean(len(row.images) for row in rows), 1)}
             told |= {"response_tokens": round(work.response_tokens, 1), "ranks": current_shard().num_shards}
+            told |= {"options": _options(asked) | ({"image_side": str(speed.image_side)} if tokens else {})}
             told |= {"arguments": arguments, "machine": asdict(machine), "versions": versions()}
             yield from ({**told, **line} for line in turns(work, speed))
+
+
+def _options(asked: Question) -> dict[str, str]:
+    """What was given beside the arguments of training, by option: lines of other options stand in one file."""
+    specs = [asked.model, asked.lora, *([asked.data] if asked.data else [])]
+    return {
+        option: str(getattr(spec, item.name))
+        for spec in specs
+        for option, item, _ in settings_of(type(spec))
+        if option != "model" and getattr(spec, item.name) != item.default
+    }
 
 
 def workload(
@@ -120,12 +137,13 @@ def turns(work: Workload, speed: SpeedSpec) -> Iterator[Line]:
     arms = [Arm(PLAIN), Arm(MIXED), *(Arm(f"byorn, K = {block}", block=block) for block in speed.blocks)]
     scans = [] if speed.no_scan else [Arm(f"scan, {rule}", rule=rule) for rule in ("paper", "evidence")]
     for turn, share in product(range(speed.repeats), speed.shares):
-        first = share == speed.shares[0]
-        found = [(arm, measure(arm, work, share)) for arm in [*arms, *(scans if first else [])]]
-        plain = whole(phases(*found[0][1]), work.machine.device)
-        for arm, parts in ((arm, phases(*result)) for arm, result in found):
-            ratio = whole(parts, work.machine.device) / plain
-            say(f"  turn {turn + 1}, {share:.0%} flagged, {arm.name}: {ratio:.2f}")
+        plain = 0.0
+        for arm in [*arms, *(scans if share == speed.shares[0] else [])]:
+            parts = phases(*measure(arm, work, share))
+            spent = whole(parts, work.machine.device)
+            plain = plain or spent  # SFTTrainer comes first
+            ratio = spent / plain
+            say(f"  turn {turn + 1}, {share:.0%} flagged, {arm.name}: {seconds(spent)}, {ratio:.2f} of {PLAIN}")
             yield {"turn": turn, "share": None if arm.rule else share, "arm": arm.name, "ratio": ratio, "phases": parts}
 
 
@@ -166,14 +184,11 @@ def _machine(asked: Question, model: Any) -> Machine:
     return machine
 
 
-def _rows(asked: Question, processor: Any, images: int, tokens: int, folder: Path) -> Sequence[Row]:
-    speed = asked.speed
-    seed = asked.arguments.get("seed") or 0
+def _rows(asked: Question, processor: Any, images: int, tokens: int, folder: Path, out: Path) -> Sequence[Row]:
+    """`folder` gets what is drawn, `out` the list of what cannot be used."""
     if asked.data is not None:
-        rows: Sequence[Row] = read_rows(asked.data, processor, folder).rows
-    elif tokens:
-        side = speed.image_side
-        rows = made_rows(speed.rows, seed, processor.tokenizer, tokens=tokens, images=images, side=side)
-    else:
-        rows = drawn_rows(speed.rows, seed, folder)
-    return training_rows(rows, processor)
+        return read_rows(asked.data, processor, out).rows
+    speed, seed = asked.speed, asked.arguments.get("seed") or 0
+    if not tokens:
+        return drawn_rows(speed.rows, seed, folder)
+    return made_rows(speed.rows, seed, processor.tokenizer, tokens=tokens, images=images, side=speed.image_side)
