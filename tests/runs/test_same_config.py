@@ -1,11 +1,13 @@
 """A run goes on with the settings that it was started with, and says which others it was given."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from byorn.errors import MismatchError
+from byorn.models.spec import ModelSpec
 from byorn.runs.folder import same_config, write_config
 
 SETTINGS: dict[str, Any] = {
@@ -41,6 +43,11 @@ def test_the_difference_is_told_and_nothing_else(tmp_path: Path, given: dict[str
     with pytest.raises(MismatchError) as refusal:
         same_config(tmp_path, other(**given))
     assert f"started with other settings ({difference}); use another --out" in str(refusal.value)
+
+
+def test_a_larger_feature_store_is_no_other_run(tmp_path: Path) -> None:
+    write_config(tmp_path, {**SETTINGS, "model": asdict(ModelSpec(name="embedded"))})
+    same_config(tmp_path, {**SETTINGS, "model": asdict(ModelSpec(name="embedded", feature_store_size=50.0))})
 
 
 def test_of_many_differences_some_are_told(tmp_path: Path) -> None:

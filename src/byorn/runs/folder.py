@@ -23,6 +23,8 @@ from byorn.text import shown
 PACKAGES = ("byorn", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "pillow", "numpy")
 
 
+FREE = ("model.feature_store_size",)
+"""Settings that no result depends on, by dotted name: a resumed run may have others."""
 SHOWN = 5
 """How many settings that differ are listed."""
 
@@ -137,7 +139,7 @@ def same_config(folder: Path, settings: dict[str, Any]) -> None:
     changed = [
         f"{name.rpartition('arguments.')[2]}: {_spoken(then, name)} then, {_spoken(now, name)} now"
         for name in dict.fromkeys([*then, *now])
-        if name not in then or name not in now or then[name] != now[name]
+        if name not in FREE and (name not in then or name not in now or then[name] != now[name])
     ]
     if changed:
         more = f", and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
