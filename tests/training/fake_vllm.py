@@ -60,8 +60,7 @@ class LLM:
     def __init__(self, model, **options):
         if error := self.breaks.get("start"):
             raise error
-        assert options["enable_lora"]
-        assert options["max_lora_rank"] in RANKS
+        assert not options.get("enable_lora") or options["max_lora_rank"] in RANKS
         assert options["dtype"] in ("bfloat16", "float16")
         self.options = {"model": model, **options}
         self.base = AutoModelForImageTextToText.from_pretrained(model).eval()
@@ -79,9 +78,12 @@ class LLM:
         if error := self.breaks.get("generate"):
             raise error
         assert len(prompts) == len(sampling_params)
+        self.calls.append(list(zip(prompts, sampling_params, strict=True)))
+        if lora_request is None:
+            return [self._answer(self.base, *asked) for asked in self.calls[-1]]
+        assert self.options["enable_lora"]
         self.requests.append(lora_request)
         self.loaded.append(load_file(lora_request.path / "adapter_model.safetensors"))
-        self.calls.append(list(zip(prompts, sampling_params, strict=True)))
         with torch.random.fork_rng():
             model = PeftModel.from_pretrained(self.base, str(lora_request.path)).eval()
         try:
@@ -139,7 +141,7 @@ def install(monkeypatch: Any) -> type[LLM]:
     lora.LoRARequest = LoRARequest
     for name, module in (("vllm", package), ("vllm.lora", ModuleType("vllm.lora")), ("vllm.lora.request", lora)):
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr("byorn.training.engine.checks.has_gpu", lambda args: True)
+    monkeypatch.setattr("byorn.training.engine.checks.has_gpu", lambda on_cpu: True)
     for name in ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_NO_USAGE_STATS", "VLLM_LOGGING_LEVEL"):
         monkeypatch.setenv(name, "set by the test")  # so that what is set meanwhile goes with it
         monkeypatch.delenv(name)

@@ -50,7 +50,7 @@ def test_where_nothing_is_sampled_nothing_is_asked_of_vllm(tmp_path):
 
 
 def test_no_gpu(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr("byorn.training.engine.checks.has_gpu", lambda args: False)
+    monkeypatch.setattr("byorn.training.engine.checks.has_gpu", lambda on_cpu: False)
     with pytest.raises(ConfigError, match=f"CUDA device.*{WAY_OUT}"):
         config(tmp_path)
 

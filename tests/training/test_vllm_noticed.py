@@ -21,7 +21,7 @@ def test_an_engine_that_answers_with_the_base_model_is_noticed(engine, sharp_mod
     engine.ignores_adapters = True
     trainer.source(trainer.model, rows_of(trainer), 0)  # the average still is the base model
     part(trainer)
-    said = r"^step 8: vLLM does not sample the averaged model: .*by 0\.0\d from those of the base model"
+    said = r"^step 8: vLLM does not sample the model that it should: .*by 0\.0\d from those of the base model"
     with pytest.raises(TrainingError, match=said) as error:
         trainer.source(trainer.model, rows_of(trainer), 7)
     assert "response_engine='transformers'" in str(error.value)

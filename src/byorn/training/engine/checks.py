@@ -9,8 +9,6 @@ from byorn.models.parts import inside, language_prefix, without_adapter
 from byorn.runs.ranks import current_shard
 
 if TYPE_CHECKING:
-    from peft import PeftModel
-
     from byorn.training.config import ByornConfig
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -30,34 +28,43 @@ def wants_engine(args: "ByornConfig") -> bool:
 
 
 def require_engine(args: "ByornConfig") -> None:
+    """Refuse vLLM where a training wants it and cannot have it, see `require_vllm`."""
+    if wants_engine(args):
+        require_vllm(args.response_temperature, on_cpu=args.use_cpu, sharded=bool(args.fsdp))
+
+
+def require_vllm(temperature: float, *, on_cpu: bool, sharded: bool = False) -> None:
     """Refuse vLLM where it is not installed, has no GPU of its own process, or does not take the arguments.
+
+    Args:
+        temperature: To sample at.
+        on_cpu: Whether the CPU is to be used whatever there is.
+        sharded: Whether the model's weights are.
 
     Raises:
         ConfigError: Naming the reason, and what to do.
     """
-    if not wants_engine(args):
-        return
     processes = current_shard().num_shards
     for wrong, why in (
         (find_spec("vllm") is None, "vllm is not installed: pip install 'byorn[vllm]'"),
         (processes > 1, f"vllm wants a single process (no DDP, no FSDP), and {processes} were started"),
-        (bool(args.fsdp), "vllm does not read weights that are sharded (FSDP)"),
-        (not has_gpu(args), "vllm wants a CUDA device, and there is none, or use_cpu is set"),
-        (args.response_temperature > MOST_TEMPERATURE, f"vllm takes temperatures up to {MOST_TEMPERATURE:g}"),
+        (sharded, "vllm does not read weights that are sharded (FSDP)"),
+        (not has_gpu(on_cpu), "vllm wants a CUDA device, and there is none, or the CPU is asked for"),
+        (temperature > MOST_TEMPERATURE, f"vllm takes temperatures up to {MOST_TEMPERATURE:g}"),
     ):
         if wrong:
             raise _refusal(why)
 
 
-def has_gpu(args: "ByornConfig") -> bool:
-    """Whether this training has a CUDA device."""
+def has_gpu(on_cpu: bool) -> bool:
+    """Whether there is a CUDA device, and the CPU is not asked for."""
     import torch
 
-    return torch.cuda.is_available() and not args.use_cpu
+    return torch.cuda.is_available() and not on_cpu
 
 
-def require_engine_model(model: "PeftModel") -> None:
-    """Refuse a model with an adapter of which vLLM would sample another one.
+def require_engine_model(model: Any) -> None:
+    """Refuse a model, with adapters or without, of which vLLM would sample another one.
 
     Raises:
         ConfigError: The adapter is no plain LoRA on the language model, or the base model is not what lies in its
@@ -67,7 +74,7 @@ def require_engine_model(model: "PeftModel") -> None:
 
     modules = without_adapter(model).named_modules()
     require_engine_layers(model, [name for name, module in modules if isinstance(module, BaseTunerLayer)])
-    for lora in model.peft_config.values():
+    for lora in getattr(model, "peft_config", {}).values():
         _require_plain_lora(lora)
 
 
@@ -86,7 +93,8 @@ def require_engine_layers(model: Any, adapted: Iterable[str]) -> None:
         raise _refusal("vllm would sample the full weights of a model that is quantized here; leave quantize out")
     if not base.config._name_or_path:
         raise _refusal("vllm loads the model itself, and one made in memory has no folder or name")
-    language = language_prefix(base)
+    adapted = list(adapted)
+    language = language_prefix(base) if adapted else ""
     outside = [name for name in adapted if not inside(language, name)]
     if outside:
         raise _refusal(

@@ -16,10 +16,9 @@ from byorn.errors import TrainingError
 from byorn.models.generate import encode_prompts
 from byorn.models.placement import place_inputs
 from byorn.training.collator import Record
-from byorn.training.ema import acting_as_ema
+from byorn.training.engine.adapter import acting_adapter
 
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import ProcessorMixin
 
 TOLERANCE = 0.25
@@ -56,9 +55,7 @@ def read_output(output: Any) -> EngineResponse:
     )
 
 
-def require_obeyed(
-    rows: Sequence[Record], responses: Sequence[Sequence[int]], never: Collection[int], step: int
-) -> None:
+def require_obeyed(rows: Sequence[Record], responses: Sequence[Sequence[int]], never: Collection[int]) -> None:
     """Refuse special tokens that were sampled all the same: without its image, an image token stops any forward pass.
 
     Raises:
@@ -67,15 +64,14 @@ def require_obeyed(
     for row, ids in zip(rows, responses, strict=True):
         if not set(never).isdisjoint(ids):
             raise TrainingError(
-                f"step {step + 1}: vLLM samples special tokens that it was told not to, first for row "
-                f"{row.get('id')!r}; use response_engine='transformers'"
+                f"vLLM samples special tokens that it was told not to, first for row {row.get('id')!r}; "
+                "use response_engine='transformers'"
             )
 
 
-def require_same_model(
-    model: "PeftModel", processor: "ProcessorMixin", row: Record, response: EngineResponse, step: int
-) -> float:
-    """The mean absolute difference of log-probabilities in nats a token, between the engine and the average.
+def require_same_model(model: Any, processor: "ProcessorMixin", row: Record, response: EngineResponse) -> float:
+    """The mean absolute difference of log-probabilities in nats a token, between the engine and the model as it acts
+    here, which must be in eval mode.
 
     Raises:
         TrainingError: It is above `TOLERANCE`, or the two did not even read the same prompt.
@@ -83,28 +79,24 @@ def require_same_model(
     inputs = encode_prompts(processor, [row])
     own = inputs["input_ids"].shape[1]
     if own != response.prompt:
-        raise _refusal(step, f"it reads row {row.get('id')!r} as {response.prompt} tokens, transformers as {own}")
-    with acting_as_ema(model):
-        difference = _difference(model, inputs, response)
-        if difference <= TOLERANCE:
-            return difference
+        raise _refusal(f"it reads row {row.get('id')!r} as {response.prompt} tokens, transformers as {own}")
+    difference = _difference(model, inputs, response)
+    if difference <= TOLERANCE:
+        return difference
+    said = f"its log-probabilities are off by {difference:.2f} nats a token from those of transformers"
+    if acting_adapter(model):
         with model.disable_adapter():
-            bare = _difference(model, inputs, response)
-    raise _refusal(
-        step,
-        f"its log-probabilities are off by {difference:.2f} nats a token from those of the average, by {bare:.2f} from "
-        f"those of the base model; {TOLERANCE} is rounding",
-    )
+            said += f", by {_difference(model, inputs, response):.2f} from those of the base model"
+    raise _refusal(f"{said}; {TOLERANCE} is rounding")
 
 
-def _refusal(step: int, what: str) -> TrainingError:
+def _refusal(what: str) -> TrainingError:
     return TrainingError(
-        f"step {step + 1}: vLLM does not sample the averaged model: {what}; use response_engine='transformers' "
-        "(docs/scale.md)"
+        f"vLLM does not sample the model that it should: {what}; use response_engine='transformers' (docs/scale.md)"
     )
 
 
-def _difference(model: "PeftModel", inputs: Any, response: EngineResponse) -> float:
+def _difference(model: Any, inputs: Any, response: EngineResponse) -> float:
     """In nats a token; infinite where a number is missing."""
     theirs = torch.tensor(response.log_probabilities)
     difference = (log_probabilities(model, inputs, response.tokens).cpu() - theirs).abs().mean()
@@ -112,7 +104,7 @@ def _difference(model: "PeftModel", inputs: Any, response: EngineResponse) -> fl
 
 
 @torch.no_grad()
-def log_probabilities(model: "PeftModel", inputs: Any, tokens: Sequence[int]) -> torch.Tensor:
+def log_probabilities(model: Any, inputs: Any, tokens: Sequence[int]) -> torch.Tensor:
     """Log-probabilities of response tokens after one prompt, in one forward pass; float32 tensor [tokens].
 
     Args:
@@ -126,7 +118,7 @@ def log_probabilities(model: "PeftModel", inputs: Any, tokens: Sequence[int]) ->
     longer = {key: _lengthened(value, prompt, len(tokens), kind) for key, value in inputs.items() if key != "labels"}
     longer["input_ids"] = torch.cat([prompt, response], dim=1)
     longer["attention_mask"] = torch.ones_like(longer["input_ids"])
-    placed = place_inputs(longer, model)  # type: ignore[arg-type]  # a PEFT model has the same device and dtype
+    placed = place_inputs(longer, model)
     logits: torch.Tensor = model(**placed, use_cache=False, logits_to_keep=len(tokens) + 1).logits[0, :-1]
     return logits.float().log_softmax(-1).gather(-1, response[0, :, None].to(logits.device))[:, 0]
 

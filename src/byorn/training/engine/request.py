@@ -12,7 +12,6 @@ from byorn.training.collator import Record
 from byorn.training.sampling import Sampling
 
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import ProcessorMixin
 
 NEVER = -100.0
@@ -36,7 +35,7 @@ class Vocabulary:
     lead: str
 
 
-def vocabulary(model: "PeftModel", processor: "ProcessorMixin") -> Vocabulary:
+def vocabulary(model: Any, processor: "ProcessorMixin") -> Vocabulary:
     """Of a model and its processor. Where more tokens are special than vLLM can be told of, those that stand for an
     image come first; what is left out may be sampled, and is no part of the text.
     """

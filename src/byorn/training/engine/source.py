@@ -1,9 +1,10 @@
-"""Responses that vLLM samples, in this process and on the GPU that trains.
+"""Responses that vLLM samples, in this process and on the GPU that the model is on.
 
-vLLM has a copy of the base model of its own. At each call it gets the average as an adapter, and a probe compares its
-log-probabilities with those of the model here. Written for vLLM 0.33 by its source, and tested with a stand-in: nobody
-has run it on a GPU. Other kernels and batches round differently, so a resumed run is not the straight one to the last
-bit; with `EmaResponses` it is.
+vLLM has a copy of the base model of its own. At each call it gets the adapter that the model here acts with (in
+training the average, in a rewriting the given one or none), and a probe compares its log-probabilities with those of
+the model here. Written for vLLM 0.33 by its source, and tested with a stand-in: nobody has run it on a GPU. Other
+kernels and batches round differently, so a resumed run is not the straight one to the last bit; with `EmaResponses` it
+is.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,8 @@ from byorn.errors import TrainingError
 from byorn.models.generate import Generated, read_response
 from byorn.text import first_line
 from byorn.training.collator import Record
-from byorn.training.engine.adapter import Versions
+from byorn.training.ema import acting_as_ema
+from byorn.training.engine.adapter import Versions, acting_adapter
 from byorn.training.engine.checks import wants_engine
 from byorn.training.engine.probe import read_output, require_obeyed, require_same_model
 from byorn.training.engine.request import Vocabulary, prompt_of, request, vocabulary
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
     from byorn.training.trainer import ByornTrainer
 
 
-class VllmResponses:
-    """Ancestral samples t^ ~ p_ema(. | x, q) by vLLM, one a row and visit. It starts at the first call.
+class VllmSampledResponses:
+    """Ancestral samples t^ ~ p(. | x, q) of a model as it is, in eval mode, by vLLM, one a row and visit. It starts at
+    the first call, and later ones must be about the same base model, with an adapter as the first had one.
 
     Args:
         processor: Of the model.
@@ -65,7 +68,7 @@ class VllmResponses:
         self.log = log
         self._engine: Any = None
 
-    def __call__(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
+    def __call__(self, model: Any, rows: Sequence[Record], step: int) -> list[Generated]:
         if not rows:
             return []
         if self._engine is None:
@@ -73,11 +76,11 @@ class VllmResponses:
         words = vocabulary(model, self.processor)
         outputs = self._sample(model, rows, step, words)
         responses = [output.outputs[0].token_ids for output in outputs]
-        require_obeyed(rows, responses, words.never, step)
-        self.log(require_same_model(model, self.processor, rows[0], read_output(outputs[0]), step))
+        require_obeyed(rows, responses, words.never)
+        self.log(require_same_model(model, self.processor, rows[0], read_output(outputs[0])))
         return [read_response(self.processor.tokenizer, ids, words.ends, words.lead) for ids in responses]
 
-    def _start(self, model: "PeftModel") -> None:
+    def _start(self, model: Any) -> None:
         self._versions = Versions(engine_dtype(model))
         self._engine = start_engine(
             model,
@@ -88,23 +91,39 @@ class VllmResponses:
             trust_remote_code=self.trust_remote_code,
         )
 
-    def _sample(self, model: "PeftModel", rows: Sequence[Record], step: int, words: Vocabulary) -> list[Any]:
+    def _sample(self, model: Any, rows: Sequence[Record], step: int, words: Vocabulary) -> list[Any]:
         """A `vllm.RequestOutput` a row, in order; the first has log-probabilities."""
-        from vllm.lora.request import LoRARequest
-
-        version = self._versions.write(model)
+        adapter = self._adapter(model)
         try:
             outputs: list[Any] = self._engine.generate(
                 [prompt_of(self.processor, row) for row in rows],
                 [request(words, self.sampling, row, step, probed=not place) for place, row in enumerate(rows)],
-                lora_request=LoRARequest(version.name, version.number, str(version.folder)),
+                lora_request=adapter,
                 use_tqdm=self.sampling.progress,
             )
         except Exception as error:  # a foreign stack fails in every way there is
-            raise TrainingError(
-                f"step {step + 1}: vLLM fails: {first_line(error)}; use response_engine='transformers'"
-            ) from error
+            raise TrainingError(f"vLLM fails: {first_line(error)}; use response_engine='transformers'") from error
         return outputs
+
+    def _adapter(self, model: Any) -> Any:
+        """A `LoRARequest` of the adapter that the model acts with; None for a model without any."""
+        if acting_adapter(model) is None:
+            return None
+        from vllm.lora.request import LoRARequest
+
+        version = self._versions.write(model)
+        return LoRARequest(version.name, version.number, str(version.folder))
+
+
+class VllmResponses(VllmSampledResponses):
+    """Ancestral samples t^ ~ p_ema(. | x, q) by vLLM: those of the averaged model. An error names the step."""
+
+    def __call__(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
+        try:
+            with acting_as_ema(model):
+                return super().__call__(model, rows, step)
+        except TrainingError as error:
+            raise TrainingError(f"step {step + 1}: {error}") from error
 
 
 def averaged_source(trainer: "ByornTrainer") -> ResponseSource:

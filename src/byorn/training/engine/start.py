@@ -1,4 +1,4 @@
-"""Starts vLLM in this process, beside the model that is trained, and leaves everything else as it was."""
+"""Starts vLLM in this process, beside the model that it is compared with, and leaves everything else as it was."""
 
 import os
 import random
@@ -14,11 +14,10 @@ from byorn.errors import ModelError
 from byorn.models.parts import without_adapter
 from byorn.runs.narrate import say
 from byorn.text import first_line
-from byorn.training.ema import EMA
+from byorn.training.engine.adapter import acting_adapter
 from byorn.training.engine.checks import RANKS, largest_rank
 
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import ProcessorMixin
 
 ENVIRONMENT = {
@@ -29,19 +28,19 @@ ENVIRONMENT = {
 """What vLLM reads when it is imported, where the user says nothing else."""
 
 
-def engine_dtype(model: "PeftModel") -> torch.dtype:
+def engine_dtype(model: Any) -> torch.dtype:
     """The number type that vLLM computes in: the model's, and bfloat16 for float32, which its LoRA does not take."""
     kind: torch.dtype = model.dtype
     return kind if kind in (torch.float16, torch.bfloat16) else torch.bfloat16
 
 
 def start_engine(
-    model: "PeftModel", processor: "ProcessorMixin", *, images: int, memory: float, seed: int, trust_remote_code: bool
+    model: Any, processor: "ProcessorMixin", *, images: int, memory: float, seed: int, trust_remote_code: bool
 ) -> Any:
-    """A `vllm.LLM` of the base model that takes the average as an adapter.
+    """A `vllm.LLM` of the base model, which takes an adapter if the model acts with one.
 
     Args:
-        model: That is trained; vLLM reads the base model again, from where it came.
+        model: With or without an adapter; vLLM reads the base model again, from where it came.
         processor: Of the model, with the user's limit of pixels.
         images: The most that a prompt has.
         memory: Share of the GPU's memory.
@@ -51,11 +50,9 @@ def start_engine(
     Raises:
         ModelError: vLLM does not start.
     """
-    options = _base(model) | {
+    options = _base(model) | _lora(model) | {
         "dtype": str(engine_dtype(model)).removeprefix("torch."), "seed": seed, "trust_remote_code": trust_remote_code,
         "gpu_memory_utilization": memory, "max_model_len": -1,  # as long as memory allows
-        "enable_lora": True, "max_loras": 1,
-        "max_lora_rank": next(rank for rank in RANKS if rank >= largest_rank(model.peft_config[EMA])),
         "limit_mm_per_prompt": {"image": images, "video": 0}, "mm_processor_kwargs": _pixels(processor),
         # no two calls have weights in common, so nothing that is kept could be used again
         "enable_prefix_caching": False, "logprobs_mode": "raw_logprobs",
@@ -75,7 +72,16 @@ def start_engine(
             ) from error
 
 
-def _base(model: "PeftModel") -> dict[str, str | None]:
+def _lora(model: Any) -> dict[str, Any]:
+    """Room for the adapter that the model acts with."""
+    name = acting_adapter(model)
+    if name is None:
+        return {}
+    wanted = largest_rank(model.peft_config[name])
+    return {"enable_lora": True, "max_loras": 1, "max_lora_rank": next(rank for rank in RANKS if rank >= wanted)}
+
+
+def _base(model: Any) -> dict[str, str | None]:
     """Where the base model came from, at the same revision."""
     config = without_adapter(model).config
     name = config._name_or_path
