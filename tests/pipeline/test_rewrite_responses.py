@@ -92,4 +92,4 @@ def test_a_blank_draw_is_drawn_again_and_a_row_without_words_leaves_the_set(plac
 
 
 def test_an_empty_list_needs_no_second_draw():
-    assert _not_empty([{"id": "a"}], None, lambda model, rows, step: [Generated("x", 1, False)])[0].text == "x"  # type: ignore[arg-type]
+    assert _not_empty([{"id": "a"}], None, lambda model, rows, step: [Generated("x", 1, False)])[0].text == "x"

@@ -1,7 +1,7 @@
 """New responses for the flagged rows of a scan: samples of the pretrained model, or of one with an adapter.
 
-Each is drawn as training draws its replacements, from the same noise: what `byorn train` would sample for the row at
-its first step. Finished ones are on disk at once, so a killed run goes on where it stopped.
+Each is drawn as training draws its replacements, by the same engines and from the same noise: what `byorn train` would
+sample for the row at its first step. Finished ones are on disk at once, so a killed run goes on where it stopped.
 
 In a conversation with several flagged turns the first one is answered first, and the next with that answer before it:
 what an attacker wrote must not be repeated because it stands in the context.
@@ -24,7 +24,8 @@ from byorn.runs.stage import Record, fill, finished, open_journal, read_records
 
 if TYPE_CHECKING:
     from byorn.models.generate import Generated
-    from byorn.training.responses import SampledResponses
+    from byorn.training.engine.source import VllmSampledResponses
+    from byorn.training.responses import ResponseSource, SampledResponses
 
 FIELDS = frozenset({"id", "turn", "text", "tokens", "truncated"})
 TRIES = 5
@@ -37,7 +38,8 @@ def resample(
     rows: Sequence[Row],
     chosen: Sequence[int],
     model: Any,
-    source: "SampledResponses",
+    source: "SampledResponses | VllmSampledResponses",
+    together: int,
 ) -> dict[int, Record]:
     """Row number -> its new response (`text`, `tokens`, `truncated`); kept in `path`.
 
@@ -48,6 +50,7 @@ def resample(
         chosen: The numbers of those that get a new response.
         model: What is sampled from, in eval mode.
         source: How.
+        together: Rows that it is asked for at once, and whose responses are then on disk.
 
     Raises:
         MismatchError: What is there belongs to other data or another model.
@@ -61,7 +64,7 @@ def resample(
             prompts = {number: _asked(rows[number], answered) for number in turn}
             order = sorted(turn, key=lambda number: -_length(prompts[number]))
             compute = partial(_answer, asked=prompts, model=model, source=source)
-            fill(log, order, source.batch_size, compute, phase="sampling", wanted=True)
+            fill(log, order, together, compute, phase="sampling", wanted=True)
         records = [log.finished[number] for number in chosen]
         write_table(path, pa.Table.from_pylist(records, schema=_schema()), identity)
     log.discard()
@@ -107,7 +110,7 @@ def _length(row: Row) -> int:
 
 
 def _answer(
-    batch: Sequence[int], asked: Mapping[int, Row], model: Any, source: "SampledResponses"
+    batch: Sequence[int], asked: Mapping[int, Row], model: Any, source: "SampledResponses | VllmSampledResponses"
 ) -> list[tuple[int, Record]]:
     from byorn.data.dataset import to_dataset
     from byorn.models.template import special_tokens
@@ -128,7 +131,7 @@ def _answer(
     return list(zip(batch, records, strict=True))
 
 
-def _not_empty(samples: Sequence[Record], model: Any, source: "SampledResponses") -> "list[Generated]":
+def _not_empty(samples: Sequence[Record], model: Any, source: "ResponseSource") -> "list[Generated]":
     """One draw for each; again where it is blank, which no data format takes, up to `TRIES` times."""
     drawn = source(model, samples, 0)
     for attempt in range(1, TRIES):

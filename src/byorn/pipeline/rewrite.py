@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,9 +22,9 @@ from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError, DataError
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.read_back import read_back
-from byorn.pipeline.resample import resample
+from byorn.pipeline.replacements import require_sampler, sample_replacements
 from byorn.pipeline.rewritten import DATA, QUARANTINE, Rewritten, tell
-from byorn.pipeline.scanned import Scanned, open_recorded, open_scanned, require_files, require_scanned
+from byorn.pipeline.scanned import Scanned, open_recorded, open_scanned, require_files
 from byorn.pipeline.settings import RewriteSpec
 from byorn.rewriting.edit import Edit, Job
 from byorn.rewriting.files import rewrite as rewrite_file
@@ -39,7 +38,6 @@ from byorn.text import shown
 from byorn.training.settings import ResponseSettings
 
 SUMMARY = "rewrite.json"
-RESPONSES = "responses.parquet"
 HUB = "hub"
 """Where records of the Hub lie while they are written again."""
 FLAGGED = "byorn_flagged"
@@ -61,13 +59,15 @@ def rewrite(
         data, model: What was scanned (`values_of_run`); only `replace` asks the model.
         out: Folder to write, new or of the same call.
         spec: What becomes of flagged rows.
-        responses: How new ones are sampled.
+        responses: How new ones are sampled, and by what.
 
     Raises:
-        ByornError: Data or model are not those of the scan, `out` is in use, or nothing would be left.
+        ByornError: Data or model are not those of the scan, `out` is in use, the engine cannot be had, or nothing would
+            be left.
     """
     responses = responses or ResponseSettings()
     _require_room(run, data, out)
+    require_sampler(spec, model, responses)
     make_folder(out)
     begun = (out / "config.yaml").exists()
     scanned = (open_scanned if spec.mode == "replace" else open_recorded)(run, data, model, out)
@@ -87,7 +87,7 @@ def rewrite(
             say(f"finished before: {out / DATA}; nothing to do (another rewriting wants another --out)")
             return Rewritten(**found["counts"])
     write_config(out, settings)
-    new = _sampled(scanned, model, out, spec, responses) if spec.mode == "replace" else {}
+    new = sample_replacements(scanned, model, out, spec, responses) if spec.mode == "replace" else {}
     edits = edits_of(scanned, spec.mode, new)
     staged = out / HUB
     try:
@@ -150,37 +150,6 @@ def _by_record(rows: Sequence[Row]) -> dict[Origin, list[int]]:
     for number, row in enumerate(rows):
         found.setdefault(row.origin, []).append(number)
     return found
-
-
-def _sampled(
-    scanned: Scanned, model: ModelSpec, out: Path, spec: RewriteSpec, responses: ResponseSettings
-) -> dict[int, Record]:
-    """New responses for the rows whose own are not used."""
-    chosen = [int(number) for number in np.flatnonzero(scanned.flags.replaced)]
-    if not chosen:
-        return {}
-    from byorn.models.digest import adapter_digest, model_digest
-    from byorn.models.load import load_adapter, load_spec
-    from byorn.training.responses import SampledResponses
-    from byorn.training.sampling import Sampling, learned_length_limit
-
-    say(f"loading {model.name}")
-    loaded: Any = load_spec(model)
-    require_scanned(scanned.scores, {"model_digest": model_digest(loaded)}, scanned.folder)
-    if spec.adapter:
-        loaded = load_adapter(loaded, spec.adapter)
-    unused = scanned.flags.replaced | scanned.flags.dropped
-    trusted = [row.response for row, skip in zip(scanned.rows, unused, strict=True) if not skip]
-    limit = responses.max_response_tokens or learned_length_limit(scanned.processor, trusted)
-    sampling = Sampling(
-        seed=spec.seed, max_new_tokens=limit, temperature=responses.response_temperature,
-        top_p=responses.response_top_p,
-    )  # fmt: skip
-    source = SampledResponses(scanned.processor, sampling, batch_size=responses.response_batch_size or 8)
-    identity = {name: scanned.scores.metadata[name] for name in ("data", "model_digest", "processor_digest")}
-    identity |= {"adapter_digest": adapter_digest(loaded), "max_new_tokens": str(limit)}
-    say(f"sampling {len(chosen)} responses of at most {limit} tokens")
-    return resample(out / RESPONSES, identity, scanned.rows, chosen, loaded, source)
 
 
 def _write(

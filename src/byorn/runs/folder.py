@@ -23,7 +23,7 @@ from byorn.text import shown
 PACKAGES = ("byorn", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "pillow", "numpy")
 
 
-FREE = ("model.feature_store_size",)
+FREE = ("model.feature_store_size", "responses.response_engine_memory")
 """Settings that no result depends on, by dotted name: a resumed run may have others."""
 SHOWN = 5
 """How many settings that differ are listed."""

@@ -46,7 +46,16 @@ class ResponseSettings:
         None,
         help="rows sampled at once; it changes speed and memory only",
         check=positive,
-        shown="4, or the training batch times the block if that is larger",
+        shown="4, or the training batch times the block if that is larger; of a rewriting 8, or 256 by vllm",
+    )
+    response_engine: Engine = setting(
+        "transformers",
+        help="what samples the replacement responses; vllm (byorn[vllm]) wants one GPU, and has not been tried on one",
+    )
+    response_engine_memory: float = setting(
+        0.3,
+        help="share of the GPU's memory that the engine vllm takes: a copy of the model, keys and values",
+        check=_part,
     )
 
 
@@ -68,15 +77,6 @@ class ByornSettings(ResponseSettings, FlagSettings):
         help="flagged steps of an epoch whose responses are sampled together, from the average at the first of them: "
         "faster, and older; 1 is the paper's",
         check=positive,
-    )
-    response_engine: Engine = setting(
-        "transformers",
-        help="what samples the replacement responses; vllm (byorn[vllm]) wants one GPU, and has not been tried on one",
-    )
-    response_engine_memory: float = setting(
-        0.3,
-        help="share of the GPU's memory that the engine vllm takes: a copy of the model, keys and values",
-        check=_part,
     )
     soft_targets: bool = setting(
         False,

@@ -1,0 +1,128 @@
+"""`byorn rewrite --mode replace --response-engine vllm`, with a stand-in that runs the tiny model."""
+
+import pytest
+
+from byorn.cli.main import main
+from byorn.data.files import write_rows
+from byorn.data.load import load_rows
+from byorn.flagging.table import read_flags
+from byorn.testing import tiny_rows
+
+
+@pytest.fixture(scope="module")
+def place(sharp_model, tmp_path_factory):
+    """A folder with twelve rows and a scan that flags five of them."""
+    folder = tmp_path_factory.mktemp("place")
+    write_rows(tiny_rows(12), folder / "data")
+    scan = ["--model", str(sharp_model), "--device", "cpu", "--show", "0", "--rule", "paper", "--no-report"]
+    assert main(["scan", "--data", str(folder / "data"), "--out", str(folder / "scan"), *scan]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapters(sharp_model, tmp_path_factory):
+    """Folders of LoRA adapters that change what the model says: `plain`, and `vision`, on the vision tower as well."""
+    import torch
+    from peft import get_peft_model
+    from transformers import AutoModelForImageTextToText
+
+    from byorn.models.lora import default_lora
+
+    folder = tmp_path_factory.mktemp("adapters")
+    for name, vision in (("plain", False), ("vision", True)):
+        model = AutoModelForImageTextToText.from_pretrained(sharp_model)
+        tuned = get_peft_model(model, default_lora(model, vision=vision))
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for key, parameter in tuned.named_parameters():
+                if "lora_" in key:
+                    parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
+        tuned.save_pretrained(folder / name)
+    return folder
+
+
+def rewrite(place, out, *more, engine="vllm", mode="replace"):
+    command = ["rewrite", str(place / "scan"), "--out", str(place / out), "--mode", mode, "--response-engine", engine]
+    return main([*command, "--max-response-tokens", "6", *more])
+
+
+def responses(place, out):
+    return {row.id: row.response for row in load_rows(place / out / "data").rows}
+
+
+def asked(engine):
+    """How many rows each call of the engines of this test was about."""
+    return [len(call) for made in engine.made for call in made.calls]
+
+
+def test_flagged_rows_get_what_vllm_samples_of_the_pretrained_model(engine, place, capsys):
+    assert rewrite(place, "whole") == 0
+    assert "at most 0.00" in capsys.readouterr().err
+    (made,) = engine.made
+    assert "enable_lora" not in made.options
+    assert made.requests == []
+    assert made.options["limit_mm_per_prompt"]["image"] == 1
+    flags = read_flags(place / "scan/flags.parquet")
+    flagged = {name for name, flag in zip(flags.ids, flags.flagged, strict=True) if flag}
+    before, after = {row.id: row.response for row in tiny_rows(12)}, responses(place, "whole")
+    assert asked(engine)[0] == len(flagged) == 5
+    assert {name for name in before if after[name] != before[name]} == flagged
+    said = {made.processor.tokenizer.decode(ids, skip_special_tokens=True) for ids in made.sampled}
+    assert {after[name] for name in flagged} <= said
+
+
+def test_a_killed_sampling_goes_on_and_another_share_of_memory_is_no_other_run(engine, place, monkeypatch):
+    assert rewrite(place, "straight", "--response-batch-size", "2") == 0
+    assert asked(engine) == [2, 2, 1]
+    plain = engine.generate
+
+    def killed(self, prompts, sampling_params, **options):
+        if self.calls:
+            raise KeyboardInterrupt
+        return plain(self, prompts, sampling_params, **options)
+
+    monkeypatch.setattr(engine, "generate", killed)
+    assert rewrite(place, "killed", "--response-batch-size", "2") == 130
+    assert not (place / "killed/data").exists()
+    monkeypatch.setattr(engine, "generate", plain)
+    assert rewrite(place, "killed", "--response-batch-size", "2", "--response-engine-memory", "0.5") == 0
+    assert asked(engine) == [2, 2, 1, 2, 2, 1]
+    assert engine.made[-1].options["gpu_memory_utilization"] == 0.5
+    assert responses(place, "killed") == responses(place, "straight")
+    assert rewrite(place, "killed", "--response-batch-size", "2", engine="transformers") == 2
+
+
+def test_an_adapter_answers_and_one_that_gets_lost_is_noticed(engine, place, adapters, capsys):
+    given = ["--adapter", str(adapters / "plain")]
+    assert rewrite(place, "adapted", *given) == 0
+    assert engine.made[0].options["enable_lora"]
+    assert len(engine.made[0].loaded[0]) > 0
+    assert rewrite(place, "pretrained") == 0
+    assert responses(place, "adapted") != responses(place, "pretrained")
+    engine.ignores_adapters = True
+    capsys.readouterr()
+    assert rewrite(place, "lost", *given) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "error: vLLM does not sample the model that it should: " in said
+    assert "by 0.00 from those of the base model" in said
+    assert not (place / "lost/data").exists()
+
+
+def test_adapters_that_vllm_does_not_load(engine, place, adapters, capsys):
+    assert rewrite(place, "vision", "--adapter", str(adapters / "vision")) == 2
+    assert "vllm has LoRA on the language model alone" in capsys.readouterr().err
+    assert engine.made == []
+
+
+def test_what_vllm_does_not_take_is_refused_before_a_model_is_loaded(engine, place, no_model, monkeypatch, capsys):
+    assert rewrite(place, "hot", "--response-temperature", "2.5") == 2
+    assert "vllm takes temperatures up to 2" in capsys.readouterr().err
+    monkeypatch.setattr("byorn.training.engine.checks.has_gpu", lambda on_cpu: not on_cpu)
+    assert rewrite(place, "cpu") == 2  # the device of the scan
+    assert "vllm wants a CUDA device" in capsys.readouterr().err
+    monkeypatch.setattr("byorn.training.engine.checks.find_spec", lambda name: None)
+    assert rewrite(place, "missing") == 2
+    assert "vllm is not installed: pip install 'byorn[vllm]'" in capsys.readouterr().err
+    assert not any((place / name).exists() for name in ("hot", "cpu", "missing"))
+    assert rewrite(place, "dropped", mode="drop") == 0
+    assert engine.made == []
