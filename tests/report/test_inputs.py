@@ -56,6 +56,11 @@ def blend(pixels, at):
     return np.clip(pixels + 25 * across, 0, 255)
 
 
+def test_gray_pixels_are_the_mean_of_the_colors_to_the_last_bit():
+    pictures = Album(clean_rows(20)).of(np.arange(20))
+    np.testing.assert_array_equal(pictures.gray, pictures.pixels.mean(axis=3))
+
+
 def test_the_place_of_a_patch_is_found():
     found = shared_pattern(Album(with_pixels(clean_rows(200), patch)), CLUSTER, OTHERS)[0]
     assert found.kind == "region"

@@ -1,6 +1,7 @@
 """A short adaptation to either half: it leaves nothing behind, comes out the same each time, and knows when to stop."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,18 @@ def test_the_students_adapter_plays_no_part(model: Any) -> None:
                 weight.fill_(0.3)
     after = with_evidence(model)
     np.testing.assert_array_equal(before.values["adapted"], after.values["adapted"])
+
+
+def test_a_pass_takes_whole_batches_of_one_fold_after_those_of_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of both folds would go through the model twice, once with each adapter."""
+    shorten_scans(monkeypatch.setattr)
+    rows, processor, used = tiny_rows(32), tiny_processor(), []
+    monkeypatch.setattr(adaptation.CrossFitted, "use", lambda fitted, fold: used.append(fold))
+    model, dataset = tiny_model(seed=1), to_dataset(rows)
+    evidence_together(score_dataset(model, processor, dataset), model, processor, dataset, rows, WHOLE, batch_size=4)
+    halves = np.bincount(content_folds(rows).astype(int))
+    assert len(used) <= 2 * (sum(-(-size // 4) for size in halves) + 1)  # own images, then another row's
+    assert sum(before != after for before, after in pairwise(used)) <= 3
 
 
 def test_it_comes_out_the_same_whatever_was_drawn_before(model: Any) -> None:

@@ -172,6 +172,11 @@ def hypotheses_of(inside: Pictures, outside: Pictures) -> list[Hypothesis]:
     ]
 
 
+def region_of(inside: Pictures, outside: Pictures) -> Hypothesis:
+    """The place where a cluster differs most from others, alone."""
+    return _region(_moments(inside.pixels), _moments(outside.pixels), outside.pixels, len(inside.pixels))
+
+
 def _moments(features: np.ndarray, floor: float = LEAST_SPREAD) -> _Moments:
     mean = features.mean(axis=0, keepdims=True)
     return _Moments(mean[0], np.maximum(floor, features.std(axis=0, mean=mean)))

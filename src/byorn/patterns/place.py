@@ -17,7 +17,7 @@ import numpy as np
 
 from byorn.patterns.album import SIDE, Album, Pictures
 from byorn.patterns.halves import Halves
-from byorn.patterns.images import LEAST_SPREAD, Box, Pattern, halves_of, hypotheses_of, steps_of
+from byorn.patterns.images import LEAST_SPREAD, Box, Pattern, halves_of, region_of, steps_of
 
 LEAST_SHARE = 0.3
 
@@ -46,7 +46,7 @@ def _all(album: Album, halves: Halves) -> tuple[Pictures, Pictures]:
 
 def _place(inside: Pictures, outside: Pictures) -> Box | None:
     """The region where they differ most; None where most of the difference lies elsewhere."""
-    box = hypotheses_of(inside, outside)[0].box
+    box = region_of(inside, outside).box
     if box is None:
         return None
     energy = _energy(steps_of(inside), steps_of(outside))
