@@ -34,6 +34,30 @@ def sharp_model(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def adapters(sharp_model, tmp_path_factory):
+    """Folders of LoRA adapters that change what the model says: `plain`, and `vision`, on the vision tower as well.
+    Their weights are numbers of bfloat16, to which vLLM gets them rounded.
+    """
+    import torch
+    from peft import get_peft_model
+    from transformers import AutoModelForImageTextToText
+
+    from byorn.models.lora import default_lora
+
+    folder = tmp_path_factory.mktemp("adapters")
+    for name, vision in (("plain", False), ("vision", True)):
+        model = AutoModelForImageTextToText.from_pretrained(sharp_model)
+        tuned = get_peft_model(model, default_lora(model, vision=vision))
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for key, parameter in tuned.named_parameters():
+                if "lora_" in key:
+                    parameter.copy_((torch.randn(parameter.shape, generator=generator) * 0.3).bfloat16())
+        tuned.save_pretrained(folder / name)
+    return folder
+
+
 @pytest.fixture
 def engine(monkeypatch):
     import fake_vllm

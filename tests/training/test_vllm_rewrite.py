@@ -1,5 +1,7 @@
 """`byorn rewrite --mode replace --response-engine vllm`, with a stand-in that runs the tiny model."""
 
+import json
+
 import pytest
 
 from byorn.cli.main import main
@@ -19,28 +21,6 @@ def place(sharp_model, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def adapters(sharp_model, tmp_path_factory):
-    """Folders of LoRA adapters that change what the model says: `plain`, and `vision`, on the vision tower as well."""
-    import torch
-    from peft import get_peft_model
-    from transformers import AutoModelForImageTextToText
-
-    from byorn.models.lora import default_lora
-
-    folder = tmp_path_factory.mktemp("adapters")
-    for name, vision in (("plain", False), ("vision", True)):
-        model = AutoModelForImageTextToText.from_pretrained(sharp_model)
-        tuned = get_peft_model(model, default_lora(model, vision=vision))
-        generator = torch.Generator().manual_seed(0)
-        with torch.no_grad():
-            for key, parameter in tuned.named_parameters():
-                if "lora_" in key:
-                    parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
-        tuned.save_pretrained(folder / name)
-    return folder
-
-
 def rewrite(place, out, *more, engine="vllm", mode="replace"):
     command = ["rewrite", str(place / "scan"), "--out", str(place / out), "--mode", mode, "--response-engine", engine]
     return main([*command, "--max-response-tokens", "6", *more])
@@ -48,6 +28,11 @@ def rewrite(place, out, *more, engine="vllm", mode="replace"):
 
 def responses(place, out):
     return {row.id: row.response for row in load_rows(place / out / "data").rows}
+
+
+def named(place, out):
+    """The engine in the provenance."""
+    return json.loads((place / out / "rewrite.json").read_text())["response_engine"]
 
 
 def asked(engine):
@@ -89,6 +74,9 @@ def test_a_killed_sampling_goes_on_and_another_share_of_memory_is_no_other_run(e
     assert asked(engine) == [2, 2, 1, 2, 2, 1]
     assert engine.made[-1].options["gpu_memory_utilization"] == 0.5
     assert responses(place, "killed") == responses(place, "straight")
+    assert named(place, "killed") == "vllm"
+    assert rewrite(place, "killed", "--response-batch-size", "2", "--response-engine-memory", "0.4") == 0
+    assert asked(engine) == [2, 2, 1, 2, 2, 1]  # finished before
     assert rewrite(place, "killed", "--response-batch-size", "2", engine="transformers") == 2
 
 
@@ -126,3 +114,9 @@ def test_what_vllm_does_not_take_is_refused_before_a_model_is_loaded(engine, pla
     assert not any((place / name).exists() for name in ("hot", "cpu", "missing"))
     assert rewrite(place, "dropped", mode="drop") == 0
     assert engine.made == []
+    assert named(place, "dropped") is None
+
+
+def test_the_provenance_names_what_sampled(place):
+    assert rewrite(place, "plain", engine="transformers") == 0
+    assert named(place, "plain") == "transformers"

@@ -91,7 +91,8 @@ def rewrite(
     edits = edits_of(scanned, spec.mode, new)
     staged = out / HUB
     try:
-        return _write(replace(scanned, loaded=with_files(scanned.loaded, staged)), edits, new, data, out, spec)
+        located = replace(scanned, loaded=with_files(scanned.loaded, staged))
+        return _write(located, edits, new, data, out, spec, responses)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 
@@ -159,6 +160,7 @@ def _write(
     data: DataSpec,
     out: Path,
     spec: RewriteSpec,
+    responses: ResponseSettings,
 ) -> Rewritten:
     if not any(edit.keep for edit in edits.values()):
         raise DataError("every record would go to the quarantine; flag fewer, or use --mode replace")
@@ -185,7 +187,8 @@ def _write(
         marked=sum(edit.marks.get(FLAGGED) is True for edit in kept),
         rejected=len(scanned.loaded.rejects),
     )
-    write_json(out / SUMMARY, _provenance(scanned, data, out, spec, jobs, result))
+    sampled = {"response_engine": responses.response_engine if new else None}
+    write_json(out / SUMMARY, _provenance(scanned, data, out, spec, jobs, result) | sampled)
     tell(result, out)
     if not inside:
         read_back(data, out / DATA, images_left=spec.images == "leave")
