@@ -18,7 +18,7 @@ from byorn.models.spec import LoraSpec, ModelSpec
 from byorn.pipeline.settings import Answering, EvaluateSpec
 from byorn.settings import settings_of
 from byorn.testing import save_tiny, tiny_rows
-from byorn.training.settings import ByornSettings, ResponseSettings, TrainerOptions
+from byorn.training.settings import ByornSettings, EngineSettings, ResponseSettings, TrainerOptions
 
 SOURCE = Path(str(import_module("byorn").__file__)).parent
 DEMO = "DemoSpec"
@@ -58,7 +58,8 @@ ELSEWHERE = {
 
 
 KINDS = (
-    FlagSettings, ResponseSettings, ByornSettings, TrainerOptions, ModelSpec, LoraSpec, EvaluateSpec, Answering
+    FlagSettings, EngineSettings, ResponseSettings, ByornSettings, TrainerOptions, ModelSpec, LoraSpec, EvaluateSpec,
+    Answering,
 )  # fmt: skip
 
 

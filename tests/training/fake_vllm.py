@@ -108,7 +108,8 @@ class LLM:
             raw = logits.log_softmax(-1)
             for token, bias in params.logit_bias.items():
                 logits[token] += 100 if self.ignores_bias else bias  # raises for a token that the model does not have
-            chosen = int(torch.multinomial((logits / params.temperature).softmax(-1), 1, generator=generator))
+            likely = (logits / params.temperature).softmax(-1) if params.temperature else None
+            chosen = int(logits.argmax() if likely is None else torch.multinomial(likely, 1, generator=generator))
             ids.append(chosen)
             found.append({chosen: SimpleNamespace(logprob=float(raw[chosen]))})
         self.sampled.append(ids)

@@ -11,12 +11,14 @@ from byorn.models.spec import ModelSpec
 from byorn.pipeline.settings import EvaluateSpec, TriggeredSpec
 from byorn.runs.settings import Common, Output
 from byorn.settings import build
+from byorn.training.settings import EngineSettings
 
 
 def run(values: Values) -> None:
     data = build(DataSpec, values)
     model = build(ModelSpec, values)
     spec = build(EvaluateSpec, values)
+    engine = build(EngineSettings, values)
     out = build(Output, values).out
     attacked = build(TriggeredSpec, values)
     triggered = _triggered(data, attacked.triggered) if attacked.triggered else None
@@ -26,7 +28,7 @@ def run(values: Values) -> None:
     from byorn.pipeline.evaluate import Attack, evaluate
 
     attack = Attack(*_success_rule(goal, attacked)) if goal.target else None
-    results = evaluate(data, model, out, spec, triggered=triggered, attack=attack)
+    results = evaluate(data, model, out, spec, triggered=triggered, attack=attack, engine=engine)
     if results is None:  # not the first process
         return
     for part, utility in (("clean", results.clean), ("triggered", results.triggered)):
@@ -73,7 +75,7 @@ def _success_rule(goal: Goal, attacked: TriggeredSpec) -> tuple[Goal, str]:
 
 COMMAND = Command(
     run=run,
-    settings=(Output, DataSpec, ModelSpec, EvaluateSpec, TriggeredSpec, Goal, Common),
+    settings=(Output, DataSpec, ModelSpec, EvaluateSpec, TriggeredSpec, Goal, EngineSettings, Common),
     example="byorn evaluate --model NAME --adapter runs/safe/adapter --data data/test.json --triggered "
     "data/test_triggered --target banana",
     defaults={"out": Path("runs/evaluate")},

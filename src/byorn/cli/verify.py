@@ -12,6 +12,7 @@ from byorn.models.spec import ModelSpec
 from byorn.pipeline.settings import VerifySpec
 from byorn.runs.settings import Common, Output
 from byorn.settings import build
+from byorn.training.settings import EngineSettings
 
 if TYPE_CHECKING:
     from byorn.pipeline.verify import Verified
@@ -30,6 +31,7 @@ def run(values: Values) -> None:
     if "run" not in values:
         raise ConfigError("verify: give the folder of a scan: byorn verify runs/scan --adapter runs/safe/adapter")
     spec = build(VerifySpec, values)
+    engine = build(EngineSettings, values)
     folder = Path(str(values["run"]))
     out = folder / "verify" / name_of(spec.adapter) if values["out"] == IN_RUN else build(Output, values).out
     values = with_those_of_the_run(values)
@@ -37,7 +39,7 @@ def run(values: Values) -> None:
     from byorn.pipeline.verify import verify
 
     data, model = build(DataSpec, values), build(ModelSpec, values)
-    found = verify(folder, data, model, out, spec)
+    found = verify(folder, data, model, out, spec, engine)
     print(side_by_side(found))
     print(figures(found))
     print("\n".join(str(out / name) for name in ("verify.json", "verify.jsonl", "grafted.jsonl")))
@@ -142,7 +144,7 @@ def verdict_line(found: "Verified") -> str:
 
 COMMAND = Command(
     run=run,
-    settings=(Output, VerifySpec, DataSpec, ModelSpec, Common),
+    settings=(Output, VerifySpec, EngineSettings, DataSpec, ModelSpec, Common),
     example="byorn verify runs/scan --adapter runs/safe/adapter",
     defaults={"out": IN_RUN, **DATA_AND_MODEL},
     positionals=(RUN,),

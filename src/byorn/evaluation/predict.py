@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from byorn.data.fingerprint import fingerprint
 from byorn.data.row import Row
@@ -17,6 +17,9 @@ from byorn.runs.atomic import atomic_path
 from byorn.runs.batches import length_order
 from byorn.runs.sealed import opened_line, sealed_line
 from byorn.runs.stage import Compute, Record
+
+if TYPE_CHECKING:
+    from byorn.training.responses import ResponseSource
 
 MADE_BY = "made_by"
 PREDICTION = frozenset({"id", "turn", "instruction", "prediction", "references", "tokens", "truncated"})
@@ -30,9 +33,11 @@ def references_of(row: Row) -> list[str]:
     return [row.response]
 
 
-def answering(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: int) -> tuple[list[int], Compute]:
+def answering(
+    model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: int, source: "ResponseSource | None" = None
+) -> tuple[list[int], Compute]:
     """The order in which to answer rows, and the stage's function that gives the greedy responses to a batch of
-    them, see `PREDICTION`.
+    them, see `PREDICTION`: those of `source`, of transformers without one.
     """
     from byorn.data.dataset import to_dataset
 
@@ -40,7 +45,10 @@ def answering(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: i
 
     def compute(batch: Sequence[int]) -> list[tuple[int, Record]]:
         samples = [dataset[index] for index in batch]
-        responses = generate_bounded(model, processor, samples, max_new_tokens=max_new_tokens)
+        if source is None:
+            responses = generate_bounded(model, processor, samples, max_new_tokens=max_new_tokens)
+        else:
+            responses = source(model, samples, 0)
         return [(index, _record(rows[index], response)) for index, response in zip(batch, responses, strict=True)]
 
     return length_order(dataset), compute
@@ -58,8 +66,8 @@ def _record(row: Row, response: Generated) -> Record:
     }
 
 
-def identity(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: int) -> dict[str, str]:
-    """What predictions depend on: rows and their references, model, adapter, processor, length limit."""
+def identity(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: int, engine: str) -> dict[str, str]:
+    """What predictions depend on: rows and their references, model, adapter, processor, length limit, engine."""
     references = json.dumps([references_of(row) for row in rows])
     return {
         "data": _digest(fingerprint(rows) + references),
@@ -67,6 +75,7 @@ def identity(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: in
         "adapter_digest": adapter_digest(model),
         "processor_digest": processor_digest(processor),
         "max_new_tokens": str(max_new_tokens),
+        "response_engine": engine,
     }
 
 
@@ -82,13 +91,14 @@ def read_predictions(path: Path, rows: Sequence[Row], made_from: dict[str, str])
     """The predictions of an earlier run.
 
     Raises:
-        MismatchError: They are of another model or adapter, or about other rows, or not as they were written.
+        MismatchError: They are of another model, adapter or engine, or about other rows, or not as they were written.
     """
     made_by = _digest(json.dumps(made_from, sort_keys=True))
     records = [_opened(line, number, path) for number, line in enumerate(path.read_bytes().splitlines(), start=1)]
     if [(record["id"], record["turn"], record[MADE_BY]) for record in records] != [(*row.key, made_by) for row in rows]:
         raise MismatchError(
-            f"{path}: made from another model, adapter, data set or length limit; delete it or use another --out"
+            f"{path}: made from another model, adapter, data set or length limit, or by another engine; delete it or "
+            "use another --out"
         )
     return records
 

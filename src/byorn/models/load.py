@@ -233,8 +233,7 @@ def load_adapter(model: Any, adapter: str | Path) -> Any:
     """
     from peft import PeftModel
 
-    if not (Path(adapter) / "adapter_config.json").is_file():  # of the Hub nothing is asked
-        raise ModelError(f"adapter: no adapter_config.json in {str(adapter)!r}; give the folder that training exported")
+    _require_adapter(Path(adapter))
     mismatch = _other_base(Path(adapter), model)
     try:
         with warnings.catch_warnings():
@@ -249,6 +248,26 @@ def load_adapter(model: Any, adapter: str | Path) -> Any:
     if mismatch:
         say(f"  warning: adapter {str(adapter)!r} {mismatch}; it fits, but its figures mean little there")
     return adapted
+
+
+def load_adapter_config(adapter: str | Path) -> Any:
+    """The `PeftConfig` of an adapter, without its weights.
+
+    Raises:
+        ModelError: There is none, or it is damaged.
+    """
+    from peft import PeftConfig
+
+    _require_adapter(Path(adapter))
+    try:
+        return PeftConfig.from_pretrained(str(adapter))
+    except Exception as error:  # a foreign folder fails in every way there is
+        raise ModelError(f"adapter {str(adapter)!r}: adapter_config.json: {first_line(error)}") from error
+
+
+def _require_adapter(adapter: Path) -> None:
+    if not (adapter / "adapter_config.json").is_file():  # of the Hub nothing is asked
+        raise ModelError(f"adapter: no adapter_config.json in {str(adapter)!r}; give the folder that training exported")
 
 
 def _saved_weights(adapter: Path) -> int:

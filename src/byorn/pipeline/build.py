@@ -63,10 +63,10 @@ def build_lora(model: "PreTrainedModel", spec: LoraSpec) -> "LoraConfig":
 
 def adapter_weights(model: "PreTrainedModel", lora: "LoraConfig") -> int:
     """How many weights the adapter has: rank x (inputs + outputs) of each layer that it covers."""
-    return sum(lora.r * (layer.in_features + layer.out_features) for layer in _covered(model, lora).values())
+    return sum(lora.r * (layer.in_features + layer.out_features) for layer in covered(model, lora).values())
 
 
-def _covered(model: "PreTrainedModel", lora: "LoraConfig") -> dict[str, Any]:
+def covered(model: "PreTrainedModel", lora: "LoraConfig") -> dict[str, Any]:
     """The linear layers that get LoRA, by name."""
     targets = _targets(lora)
     pattern = ".*" if targets == "all-linear" else targets
@@ -116,4 +116,4 @@ def require_engine_fits(model: "PreTrainedModel", config: "ByornConfig", spec: L
     from byorn.training.engine.checks import require_engine_layers, wants_engine
 
     if wants_engine(config):
-        require_engine_layers(model, _covered(model, build_lora(model, spec)))
+        require_engine_layers(model, covered(model, build_lora(model, spec)))

@@ -4,6 +4,7 @@ interval.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,22 @@ from byorn.models.inputs import read_rows, require_source
 from byorn.models.length import context_length
 from byorn.models.load import load_adapter, load_config, load_spec, load_spec_processor
 from byorn.models.spec import ModelSpec
+from byorn.pipeline.engine import greedy_source, require_available, require_taken, rows_at_once
 from byorn.pipeline.settings import EvaluateSpec
 from byorn.runs.folder import make_folder, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
 from byorn.runs.rejects import list_rejects
 from byorn.runs.stage import Record, finished, run_stage
+from byorn.training.settings import EngineSettings
 
 if TYPE_CHECKING:
     from transformers import ProcessorMixin
 
+    from byorn.training.responses import ResponseSource
+
+AT_ONCE = 16
+"""Rows that transformers answers together by default."""
 ATTACK_METRICS = ("asr", "false_asr")
 REJECTS_TRIGGERED = "rejects_triggered.jsonl"
 
@@ -50,10 +57,11 @@ def evaluate(
     *,
     triggered: DataSpec | None = None,
     attack: Attack | None = None,
+    engine: EngineSettings | None = None,
 ) -> Evaluation | None:
     """Write `predictions.jsonl` (and `predictions_triggered.jsonl`) and `metrics.json` into `out`; return the metrics.
 
-    Finished predictions in `out` are used again if they belong to these rows, this model and this adapter. Under
+    Finished predictions in `out` are used again if they are of these rows, this model, adapter and engine. Under
     torchrun each process answers its shard of the rows; the first one computes the metrics over all of them, the others
     return None.
 
@@ -63,35 +71,47 @@ def evaluate(
             --keep-responses`).
         attack: The target; then the ASR is measured on `triggered` and the false ASR on `data`.
         spec: The adapter, metrics and limits.
+        engine: What answers.
 
     Raises:
-        ConfigError: A metric is unknown, or `triggered` and `attack` do not come together.
+        ConfigError: A metric is unknown, `triggered` and `attack` do not come together, or the engine cannot be had.
     """
-    spec = spec or EvaluateSpec()
+    spec, engine = spec or EvaluateSpec(), engine or EngineSettings()
     check_metrics(spec.metrics)
     if (triggered is None) != (attack is None):
         raise ConfigError(
             "ASR: give both --triggered (inputs that carry the trigger) and --target (the attacker's text)"
         )
+    require_available(engine, model)
     make_folder(out)
     require_source(data)
     if triggered:
         require_source(triggered)
     settings = {"data": data, "model": model, "evaluate": spec, "triggered": triggered, "attack": attack}
-    write_config(out, {"command": "evaluate", **settings})
+    write_config(out, {"command": "evaluate", **settings, "engine": engine})
     processor = load_spec_processor(model)
     limit = context_length(load_config(model))
     rows = read_rows(data, processor, out, limit, room=spec.max_new_tokens).rows
     list_rejects(out / REJECTS_TRIGGERED, [])  # of an earlier run; reading lists this one's
     marked = _triggered_rows(triggered, processor, out, limit, spec.max_new_tokens) if triggered else None
-    loaded = load_spec(model)
-    if spec.adapter:
-        loaded = load_adapter(loaded, spec.adapter)
-    results = measure(loaded, processor, rows, marked, out, attack, spec.metrics, spec.batch_size, spec.max_new_tokens)
+    loaded = _load(model, spec, engine)
+    together = rows_at_once(engine, spec.batch_size, AT_ONCE)
+    with greedy_source(processor, spec.max_new_tokens, engine, model, chain(rows, marked or ())) as source:
+        results = measure(
+            loaded, processor, rows, marked, out, attack, spec.metrics, together, spec.max_new_tokens, source=source
+        )
     if results is not None:
         write_json(out / "metrics.json", results.as_dict())
     write_environment(out, model=model.name, adapter=spec.adapter)
     return results
+
+
+def _load(model: ModelSpec, spec: EvaluateSpec, engine: EngineSettings) -> Any:
+    loaded: Any = load_spec(model)
+    if spec.adapter:
+        loaded = load_adapter(loaded, spec.adapter)
+    require_taken(engine, loaded)
+    return loaded
 
 
 def _triggered_rows(
@@ -104,9 +124,12 @@ def _triggered_rows(
 def measure(
     model: Any, processor: Any, rows: Sequence[Row], triggered: Sequence[Row] | None, out: Path, attack: Attack | None,
     metrics: Sequence[str], batch_size: int, max_new_tokens: int, progress: bool = True,
+    source: "ResponseSource | None" = None,
 ) -> Evaluation | None:  # fmt: skip
-    """The metrics of a model that is in memory; None in every process but the first."""
-    options: dict[str, Any] = {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "progress": progress}
+    """The metrics of a model that is in memory; None in every process but the first. See `answers`."""
+    options: dict[str, Any] = {
+        "batch_size": batch_size, "max_new_tokens": max_new_tokens, "progress": progress, "source": source,
+    }  # fmt: skip
     clean = answers(model, processor, rows, out / "predictions.jsonl", **options)
     marked = None
     if triggered is not None and attack is not None:
@@ -137,14 +160,17 @@ def _with_truncated(rate: Metric, records: Sequence[Record], limit: int) -> Metr
 
 
 def answers(
-    model: Any, processor: Any, rows: Sequence[Row], path: Path, *, batch_size: int, max_new_tokens: int, progress: bool
-) -> list[Record]:
-    """Answer this process's shard; in the first process the predictions of all rows, in their order."""
-    made_from = identity(model, processor, rows, max_new_tokens)
+    model: Any, processor: Any, rows: Sequence[Row], path: Path, *, batch_size: int, max_new_tokens: int,
+    progress: bool, source: "ResponseSource | None" = None,
+) -> list[Record]:  # fmt: skip
+    """Answer this process's shard; in the first process the predictions of all rows, in their order. `source` is vLLM
+    with the same length limit, see `byorn.pipeline.engine.greedy_source`; without it transformers answers.
+    """
+    made_from = identity(model, processor, rows, max_new_tokens, "vllm" if source else "transformers")
     if finished(path):
         say(f"using the predictions in {path}")
         return read_predictions(path, rows, made_from)
-    order, compute = answering(model, processor, rows, max_new_tokens)
+    order, compute = answering(model, processor, rows, max_new_tokens, source)
     run_stage(
         path, made_from, PREDICTION, order, batch_size, compute,
         lambda records: write_predictions(path, records, made_from),

@@ -1,11 +1,13 @@
 """What `byorn rewrite --mode replace` samples from, and by what engine; `resample` keeps what comes of it."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from byorn.models.spec import ModelSpec
+from byorn.pipeline.engine import require_available, require_taken, rows_at_once, vllm_source
 from byorn.pipeline.resample import resample
 from byorn.pipeline.scanned import Scanned, require_scanned
 from byorn.pipeline.settings import RewriteSpec
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from byorn.training.sampling import Sampling
 
 RESPONSES = "responses.parquet"
-AT_ONCE = {"transformers": 8, "vllm": 256}
-"""Rows sampled together by default; vLLM makes batches of its own, and what is finished is on disk after so many."""
+AT_ONCE = 8
+"""Rows that transformers samples together by default."""
 
 
 def require_sampler(spec: RewriteSpec, model: ModelSpec, responses: ResponseSettings) -> None:
@@ -29,10 +31,8 @@ def require_sampler(spec: RewriteSpec, model: ModelSpec, responses: ResponseSett
     Raises:
         ConfigError: Naming the reason.
     """
-    if spec.mode == "replace" and responses.response_engine == "vllm":
-        from byorn.training.engine.checks import require_vllm
-
-        require_vllm(responses.response_temperature, on_cpu=model.device == "cpu")
+    if spec.mode == "replace":
+        require_available(responses, model, responses.response_temperature)
 
 
 def sample_replacements(
@@ -52,28 +52,22 @@ def sample_replacements(
     sampling = _sampling(scanned, spec, responses)
     identity = {name: scanned.scores.metadata[name] for name in ("data", "model_digest", "processor_digest")}
     identity |= {"adapter_digest": adapter_digest(loaded), "max_new_tokens": str(sampling.max_new_tokens)}
-    together = responses.response_batch_size or AT_ONCE[responses.response_engine]
+    together = rows_at_once(responses, responses.response_batch_size, AT_ONCE)
     say(f"sampling {len(chosen)} responses of at most {sampling.max_new_tokens} tokens")
-    differences: list[float] = []
-    source = _source(scanned, model, sampling, responses, together, chosen, differences)
-    found = resample(out / RESPONSES, identity, scanned.rows, chosen, loaded, source, together)
-    if differences:
-        say(f"  vLLM is at most {max(differences):.3f} nats a token off transformers, in {len(differences)} probe(s)")
-    return found
+    with _source(scanned, model, sampling, responses, together, chosen) as source:
+        return resample(out / RESPONSES, identity, scanned.rows, chosen, loaded, source, together)
 
 
 def _load(scanned: Scanned, model: ModelSpec, spec: RewriteSpec, responses: ResponseSettings) -> Any:
     from byorn.models.digest import model_digest
     from byorn.models.load import load_adapter, load_spec
-    from byorn.training.engine.checks import require_engine_model
 
     say(f"loading {model.name}")
     loaded: Any = load_spec(model)
     require_scanned(scanned.scores, {"model_digest": model_digest(loaded)}, scanned.folder)
     if spec.adapter:
         loaded = load_adapter(loaded, spec.adapter)
-    if responses.response_engine == "vllm":
-        require_engine_model(loaded)
+    require_taken(responses, loaded)
     return loaded
 
 
@@ -97,19 +91,9 @@ def _source(
     responses: ResponseSettings,
     together: int,
     chosen: list[int],
-    differences: list[float],
-) -> "SampledResponses | VllmSampledResponses":
+) -> "AbstractContextManager[SampledResponses | VllmSampledResponses]":
     if responses.response_engine == "vllm":
-        from byorn.training.engine.source import VllmSampledResponses
-
-        return VllmSampledResponses(
-            scanned.processor,
-            sampling,
-            images=max(len(scanned.rows[number].images) for number in chosen),
-            memory=responses.response_engine_memory,
-            trust_remote_code=model.trust_remote_code,
-            log=differences.append,
-        )
+        return vllm_source(scanned.processor, sampling, responses, model, (scanned.rows[number] for number in chosen))
     from byorn.training.responses import SampledResponses
 
-    return SampledResponses(scanned.processor, sampling, batch_size=together)
+    return nullcontext(SampledResponses(scanned.processor, sampling, batch_size=together))

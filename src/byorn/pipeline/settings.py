@@ -27,7 +27,7 @@ class DryRun:
 class Answering:
     """For commands whose models answer."""
 
-    batch_size: int = setting(16, help="rows generated together", check=positive)
+    batch_size: int | None = setting(None, help="rows generated together", check=positive, shown="16, or 256 by vllm")
     max_new_tokens: int = setting(64, help="longest response", check=positive)
 
 

@@ -4,10 +4,11 @@ ones, and asked again. Who is asked: `byorn.pipeline.sampled`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from byorn.attacks.manifest import attacked
 from byorn.attacks.poison import poison_dataset
@@ -22,13 +23,18 @@ from byorn.models.length import context_length
 from byorn.models.load import load_adapter, load_config, load_spec
 from byorn.models.spec import ModelSpec
 from byorn.phrases.words import says
-from byorn.pipeline.evaluate import answers
+from byorn.pipeline.engine import greedy_source, require_available, require_taken, room_for, rows_at_once
+from byorn.pipeline.evaluate import AT_ONCE, answers
 from byorn.pipeline.sampled import Sampled, Tried, sample
 from byorn.pipeline.scanned import Scanned, open_scanned, require_scanned
 from byorn.pipeline.settings import VerifySpec
 from byorn.runs.atomic import atomic_path
 from byorn.runs.folder import make_folder, write_config, write_environment, write_json
 from byorn.runs.narrate import say
+from byorn.training.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from byorn.training.responses import ResponseSource
 
 Texts = list[str]
 
@@ -58,35 +64,44 @@ class Verified:
     planted: Planted | None
 
 
-def verify(run: Path, data: DataSpec, model: ModelSpec, out: Path, spec: VerifySpec | None = None) -> Verified:
+def verify(
+    run: Path,
+    data: DataSpec,
+    model: ModelSpec,
+    out: Path,
+    spec: VerifySpec | None = None,
+    engine: EngineSettings | None = None,
+) -> Verified:
     """Write `verify.json` and `verify.jsonl` (the answers side by side) into `out`; return the verdict.
 
     Answers are kept as they come (`pretrained/`, and in `tuned/` a folder for each adapter), and used again if they
-    belong to these rows, this model and this adapter.
+    belong to these rows, this model, adapter and engine.
 
     Args:
         run: Folder of a scan, or of a training that scanned.
         data, model: What was scanned, and by what.
         out: The folder of the answers.
         spec: The adapter, sample and limits.
+        engine: What answers, for both models.
 
     Raises:
-        ByornError: Files do not belong together or cannot be used, or there are too few rows to compare.
+        ByornError: Files do not belong together or cannot be used, there are too few rows to compare, or the engine
+            cannot be had.
     """
-    spec = spec or VerifySpec()
+    spec, engine = spec or VerifySpec(), engine or EngineSettings()
+    require_available(engine, model)
     adapter = _adapter(run, spec)
     make_folder(out)
     scanned = open_scanned(run, data, model, out)
     sampled = sample(scanned, spec, data.max_length or context_length(load_config(model)))
-    write_config(out, {"command": "verify", "run": str(run), "data": data, "model": model, "verify": spec})
+    settings = {"run": str(run), "data": data, "model": model, "verify": spec, "engine": engine}
+    write_config(out, {"command": "verify", **settings})
     triggered = _with_trigger(sampled, spec, out) if spec.try_trigger else []
     say(f"loading {model.name}")
     pretrained = load_spec(model)
     _require_model(pretrained, scanned, run)
-    questions = _Questions(processor=scanned.processor, sampled=sampled, triggered=triggered, spec=spec)
-    before = questions.put_to(pretrained, out / "pretrained")
-    tuned = load_adapter(pretrained, adapter)
-    after = questions.put_to(tuned, out / "tuned" / adapter_digest(tuned)[:12])
+    questions = _Questions(processor=scanned.processor, sampled=sampled, triggered=triggered, spec=spec, engine=engine)
+    before, after = _answered(questions, model, pretrained, adapter, out)
     asked = _side_by_side(sampled, before.plain, after.plain)
     grafted = [_grafted(tried, sampled, before, after, number) for number, tried in enumerate(sampled.tried)]
     verdict = judge_answers(asked, sampled.phrases, sampled.distinct, spec.level, grafted)
@@ -110,6 +125,19 @@ def _require_model(model: Any, scanned: Scanned, run: Path) -> None:
     from byorn.models.digest import model_digest
 
     require_scanned(scanned.scores, {"model_digest": model_digest(model)}, run)
+
+
+def _answered(
+    questions: "_Questions", model: ModelSpec, pretrained: Any, adapter: Path, out: Path
+) -> tuple["_Answers", "_Answers"]:
+    """The answers of the pretrained model, then those of the tuned one, by one engine."""
+    engine, limit = questions.engine, questions.spec.max_new_tokens
+    room = room_for(engine, pretrained, adapter)
+    with greedy_source(questions.processor, limit, engine, model, questions.rows, room) as source:
+        before = questions.put_to(pretrained, out / "pretrained", source)
+        tuned = load_adapter(pretrained, adapter)
+        require_taken(engine, tuned)
+        return before, questions.put_to(tuned, out / "tuned" / adapter_digest(tuned)[:12], source)
 
 
 def _with_trigger(sampled: Sampled, spec: VerifySpec, out: Path) -> list[Row]:
@@ -145,25 +173,33 @@ class _Questions:
     sampled: Sampled
     triggered: Sequence[Row]
     spec: VerifySpec
+    engine: EngineSettings
 
-    def put_to(self, model: Any, folder: Path) -> _Answers:
-        """The answers of a model, kept in `folder`."""
+    @property
+    def rows(self) -> Iterator[Row]:
+        """Whatever is asked."""
+        return chain(self.sampled.rows, self.triggered, *(one.rows for one in self.sampled.tried))
+
+    def put_to(self, model: Any, folder: Path, source: "ResponseSource | None") -> _Answers:
+        """The answers of a model by `source` (see `answers`), kept in `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
+
+        def said(rows: Sequence[Row], name: str) -> Texts:
+            return self._answers(model, rows, folder / f"{name}.jsonl", source)
+
         tried = enumerate(self.sampled.tried, start=1)
         return _Answers(
-            plain=self._answers(model, self.sampled.rows, folder / "predictions.jsonl"),
-            triggered=self._answers(model, self.triggered, folder / "predictions_triggered.jsonl"),
-            grafted=[
-                self._answers(model, one.rows, folder / f"predictions_grafted_{number}.jsonl") for number, one in tried
-            ],
+            plain=said(self.sampled.rows, "predictions"),
+            triggered=said(self.triggered, "predictions_triggered"),
+            grafted=[said(one.rows, f"predictions_grafted_{number}") for number, one in tried],
         )
 
-    def _answers(self, model: Any, rows: Sequence[Row], path: Path) -> Texts:
+    def _answers(self, model: Any, rows: Sequence[Row], path: Path, source: "ResponseSource | None") -> Texts:
         if not rows:
             return []
         made = answers(
-            model, self.processor, rows, path, batch_size=self.spec.batch_size,
-            max_new_tokens=self.spec.max_new_tokens, progress=True,
+            model, self.processor, rows, path, batch_size=rows_at_once(self.engine, self.spec.batch_size, AT_ONCE),
+            max_new_tokens=self.spec.max_new_tokens, progress=True, source=source,
         )  # fmt: skip
         return [record["prediction"] for record in made]
 

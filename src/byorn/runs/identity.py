@@ -10,6 +10,7 @@ IDENTITY = {
     "processor_digest": "the chat template or processor",
     "adapter_digest": "the adapter",
     "max_new_tokens": "the length limit of responses",
+    "response_engine": "the engine that answers",
 }
 
 

@@ -19,7 +19,8 @@ class Sampling:
     Attributes:
         seed: Of the run.
         max_new_tokens: Length limit.
-        temperature: 1 is what the bound wants; lower is safer text and a biased surrogate.
+        temperature: 1 is what the bound wants; lower is safer text and a biased surrogate; 0, which vLLM alone takes
+            here, is the most likely token at each step.
         top_p: Nucleus; 1 keeps everything.
         progress: Show a bar while sampling, beside that of training.
     """

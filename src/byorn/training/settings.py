@@ -28,7 +28,22 @@ def _step_count(value: int) -> str | None:
 
 
 @dataclass(kw_only=True)
-class ResponseSettings:
+class EngineSettings:
+    """What generates responses."""
+
+    response_engine: Engine = setting(
+        "transformers",
+        help="what generates responses; vllm (byorn[vllm]) wants one GPU, and has not been tried on one",
+    )
+    response_engine_memory: float = setting(
+        0.3,
+        help="share of the GPU's memory that the engine vllm takes: a copy of the model, keys and values",
+        check=_part,
+    )
+
+
+@dataclass(kw_only=True)
+class ResponseSettings(EngineSettings):
     """How replacement responses are sampled."""
 
     response_temperature: float = setting(
@@ -47,15 +62,6 @@ class ResponseSettings:
         help="rows sampled at once; it changes speed and memory only",
         check=positive,
         shown="4, or the training batch times the block if that is larger; of a rewriting 8, or 256 by vllm",
-    )
-    response_engine: Engine = setting(
-        "transformers",
-        help="what samples the replacement responses; vllm (byorn[vllm]) wants one GPU, and has not been tried on one",
-    )
-    response_engine_memory: float = setting(
-        0.3,
-        help="share of the GPU's memory that the engine vllm takes: a copy of the model, keys and values",
-        check=_part,
     )
 
 

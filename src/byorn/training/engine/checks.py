@@ -75,7 +75,7 @@ def require_engine_model(model: Any) -> None:
     modules = without_adapter(model).named_modules()
     require_engine_layers(model, [name for name, module in modules if isinstance(module, BaseTunerLayer)])
     for lora in getattr(model, "peft_config", {}).values():
-        _require_plain_lora(lora)
+        require_plain_lora(lora)
 
 
 def require_engine_layers(model: Any, adapted: Iterable[str]) -> None:
@@ -103,7 +103,12 @@ def require_engine_layers(model: Any, adapted: Iterable[str]) -> None:
         )
 
 
-def _require_plain_lora(lora: Any) -> None:
+def require_plain_lora(lora: Any) -> None:
+    """Refuse a `PeftConfig` that vLLM does not load.
+
+    Raises:
+        ConfigError: Naming the first field of it.
+    """
     if lora.peft_type != "LORA":
         raise _refusal(f"vllm loads LoRA alone, and the adapter is {lora.peft_type}")
     for name in UNSUPPORTED:

@@ -1,7 +1,7 @@
 """Responses that vLLM samples, in this process and on the GPU that the model is on.
 
 vLLM has a copy of the base model of its own. At each call it gets the adapter that the model here acts with (in
-training the average, in a rewriting the given one or none), and a probe compares its log-probabilities with those of
+training the average, elsewhere the given one or none), and a probe compares its log-probabilities with those of
 the model here. Written for vLLM 0.33 by its source, and tested with a stand-in: nobody has run it on a GPU. Other
 kernels and batches round differently, so a resumed run is not the straight one to the last bit; with `EmaResponses` it
 is.
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 
 class VllmSampledResponses:
-    """Ancestral samples t^ ~ p(. | x, q) of a model as it is, in eval mode, by vLLM, one a row and visit. It starts at
-    the first call, and later ones must be about the same base model, with an adapter as the first had one.
+    """Ancestral samples t^ ~ p(. | x, q) of a model as it is, in eval mode, by vLLM, one a row and visit; greedy
+    responses at temperature 0. It starts at the first call, and later ones must be about the same base model, with an
+    adapter only where there is room for one.
 
     Args:
         processor: Of the model.
@@ -43,6 +44,7 @@ class VllmSampledResponses:
         images: The most that a row has.
         memory: Share of the GPU's memory that vLLM takes, in (0, 1].
         trust_remote_code: Whether vLLM may run code in the model's folder.
+        room: The largest rank of an adapter to come; that of the first model's adapter by default, and none without it.
         log: Takes what the probe finds, in nats a token.
 
     Raises:
@@ -58,6 +60,7 @@ class VllmSampledResponses:
         images: int,
         memory: float,
         trust_remote_code: bool = False,
+        room: int | None = None,
         log: Callable[[float], None] = lambda difference: None,
     ) -> None:
         self.processor = processor
@@ -65,6 +68,7 @@ class VllmSampledResponses:
         self.images = images
         self.memory = memory
         self.trust_remote_code = trust_remote_code
+        self.room = room
         self.log = log
         self._engine: Any = None
 
@@ -89,6 +93,7 @@ class VllmSampledResponses:
             memory=self.memory,
             seed=self.sampling.seed,
             trust_remote_code=self.trust_remote_code,
+            room=self.room,
         )
 
     def _sample(self, model: Any, rows: Sequence[Record], step: int, words: Vocabulary) -> list[Any]:

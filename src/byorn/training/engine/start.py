@@ -35,9 +35,16 @@ def engine_dtype(model: Any) -> torch.dtype:
 
 
 def start_engine(
-    model: Any, processor: "ProcessorMixin", *, images: int, memory: float, seed: int, trust_remote_code: bool
+    model: Any,
+    processor: "ProcessorMixin",
+    *,
+    images: int,
+    memory: float,
+    seed: int,
+    trust_remote_code: bool,
+    room: int | None = None,
 ) -> Any:
-    """A `vllm.LLM` of the base model, which takes an adapter if the model acts with one.
+    """A `vllm.LLM` of the base model, which takes an adapter if the model acts with one, or there is to be room.
 
     Args:
         model: With or without an adapter; vLLM reads the base model again, from where it came.
@@ -46,11 +53,12 @@ def start_engine(
         memory: Share of the GPU's memory.
         seed: Of what has none of its own.
         trust_remote_code: Whether code in the model's folder may run.
+        room: Rank of an adapter to come; by default that of the model's.
 
     Raises:
         ModelError: vLLM does not start.
     """
-    options = _base(model) | _lora(model) | {
+    options = _base(model) | _lora(model, room) | {
         "dtype": str(engine_dtype(model)).removeprefix("torch."), "seed": seed, "trust_remote_code": trust_remote_code,
         "gpu_memory_utilization": memory, "max_model_len": -1,  # as long as memory allows
         "limit_mm_per_prompt": {"image": images, "video": 0}, "mm_processor_kwargs": _pixels(processor),
@@ -72,12 +80,12 @@ def start_engine(
             ) from error
 
 
-def _lora(model: Any) -> dict[str, Any]:
-    """Room for the adapter that the model acts with."""
+def _lora(model: Any, room: int | None) -> dict[str, Any]:
+    """Room for an adapter of this rank, or for the one that the model acts with."""
     name = acting_adapter(model)
-    if name is None:
+    wanted = room or (largest_rank(model.peft_config[name]) if name else 0)
+    if not wanted:
         return {}
-    wanted = largest_rank(model.peft_config[name])
     return {"enable_lora": True, "max_loras": 1, "max_lora_rank": next(rank for rank in RANKS if rank >= wanted)}
 
 
