@@ -45,9 +45,20 @@ def test_the_difference_is_told_and_nothing_else(tmp_path: Path, given: dict[str
     assert f"started with other settings ({difference}); use another --out" in str(refusal.value)
 
 
-def test_a_larger_feature_store_is_no_other_run(tmp_path: Path) -> None:
-    write_config(tmp_path, {**SETTINGS, "model": asdict(ModelSpec(name="embedded"))})
-    same_config(tmp_path, {**SETTINGS, "model": asdict(ModelSpec(name="embedded", feature_store_size=50.0))})
+def with_model(**options: Any) -> dict[str, Any]:
+    return {**SETTINGS, "model": asdict(ModelSpec(name="embedded", **options))}
+
+
+def test_where_features_are_kept_and_how_many_is_no_other_run(tmp_path: Path) -> None:
+    write_config(tmp_path, with_model(feature_store=Path("here"), feature_cache=1.0))
+    same_config(tmp_path, with_model(feature_store=Path("there"), feature_cache=2.0, feature_store_size=50.0))
+
+
+@pytest.mark.parametrize("options", [{"feature_store": Path("here")}, {"feature_cache": 1.0}])
+def test_whether_features_are_kept_changes_the_last_digits(tmp_path: Path, options: dict[str, Any]) -> None:
+    write_config(tmp_path, with_model())
+    with pytest.raises(MismatchError, match=next(iter(options))):
+        same_config(tmp_path, with_model(**options))
 
 
 def test_of_many_differences_some_are_told(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 silence.
 """
 
+import os
 import shutil
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,13 +15,16 @@ import pyarrow.parquet as pq
 from byorn.errors import ByornError, ConfigError, DataError, MismatchError
 from byorn.flagging.table import read_flags
 from byorn.models.inputs import Inputs
+from byorn.models.spec import ModelSpec
 from byorn.review.log import LOG
 from byorn.runs.atomic import atomic_path
+from byorn.runs.folder import read_config
 from byorn.runs.identity import IDENTITY, require_same
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
 from byorn.runs.stage import POLL
 from byorn.scoring.table import read_scores
+from byorn.text import clip
 
 NONE = "none"
 SCORES = "scores.parquet"
@@ -34,6 +40,18 @@ def require_scan(scan: str | None) -> None:
     """
     if scan and scan != NONE and not (Path(scan) / SCORES).is_file():
         raise ConfigError(f"--scan {scan}: it holds no {SCORES}; give the folder of a byorn scan, or none")
+
+
+def with_its_store(model: ModelSpec, scan: str | None) -> ModelSpec:
+    """The settings of the model, with the feature store of the scan where they name none and it is still there."""
+    if model.feature_store is not None or not scan or scan == NONE:
+        return model
+    scanned = (read_config(Path(scan)) or {}).get("model")
+    store = scanned.get("feature_store") if isinstance(scanned, Mapping) else None
+    if not isinstance(store, str) or not os.path.isdir(store):
+        return model
+    say(f"using the image features that the scan left in {clip(store, 400)}")
+    return replace(model, feature_store=Path(store))
 
 
 def find_scan(inputs: Inputs, out: Path, scan: str | None) -> Path | None:

@@ -31,7 +31,7 @@ from byorn.pipeline.build import (
 )
 from byorn.pipeline.estimate import LONG, estimate_training, measure
 from byorn.pipeline.held_out import split, with_evaluation, without_evaluation
-from byorn.pipeline.reuse import NONE, SCORES, adopt_scan, find_scan, require_scan
+from byorn.pipeline.reuse import NONE, SCORES, adopt_scan, find_scan, require_scan, with_its_store
 from byorn.pipeline.scan import score_and_flag
 from byorn.pipeline.scores import require_room
 from byorn.pipeline.settings import FLAGGING, SAMPLING, SHARDABLE, TrainSpec
@@ -64,6 +64,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     """
     defend = defense_named(spec.defense, spec.defense_options)
     require_scan(spec.scan)
+    model = with_its_store(model, spec.scan)
     spec = with_evaluation(spec, data)
     config = build_config(spec, out / "checkpoints")
     layout = _layout(config, spec)

@@ -25,6 +25,8 @@ PACKAGES = ("byorn", "torch", "transformers", "trl", "peft", "datasets", "accele
 
 FREE = ("model.feature_store_size", "responses.response_engine_memory")
 """Settings that no result depends on, by dotted name: a resumed run may have others."""
+SWITCHES = ("model.feature_store", "model.feature_cache")
+"""Settings of which results depend only on whether they are given: where features are kept, and how many."""
 SHOWN = 5
 """How many settings that differ are listed."""
 
@@ -139,7 +141,7 @@ def same_config(folder: Path, settings: dict[str, Any]) -> None:
     changed = [
         f"{name.rpartition('arguments.')[2]}: {_spoken(then, name)} then, {_spoken(now, name)} now"
         for name in dict.fromkeys([*then, *now])
-        if name not in FREE and (name not in then or name not in now or then[name] != now[name])
+        if name not in FREE and (name not in then or name not in now or _other(name, then[name], now[name]))
     ]
     if changed:
         more = f", and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
@@ -147,6 +149,10 @@ def same_config(folder: Path, settings: dict[str, Any]) -> None:
             f"{folder}: it was started with other settings ({'; '.join(changed[:SHOWN])}{more}); "
             "use another --out, or those settings again"
         )
+
+
+def _other(name: str, then: object, now: object) -> bool:
+    return bool(then) != bool(now) if name in SWITCHES else then != now
 
 
 def _flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
