@@ -5,7 +5,8 @@ them, mapped into memory.
 
 A file appears whole or not at all, and is never changed; so any number of processes read and write at once, and one
 that is killed loses what it had not written yet. Features have a checksum: those that do not match it, and files that
-are no such files, are left alone, and their images are computed again. Once the folder is full nothing is added.
+are no such files, or that somebody cut short, are left alone, and their images are computed again. Once the folder is
+full nothing is added.
 """
 
 from collections.abc import Iterator
@@ -36,10 +37,12 @@ class FeatureStore:
     Attributes:
         folder: Where they are. It need not exist.
         gigabytes: What it may hold, towers and all; each process that writes may exceed it by `FILE`.
+        read_only: Nothing is added, as where a team shares the folder of one of them.
     """
 
     folder: Path
     gigabytes: float
+    read_only: bool = False
 
     def of_tower(self, tower: str) -> "Shelf":
         """What there is of one tower, see `tower_digest`."""
@@ -53,10 +56,11 @@ class FeatureStore:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the features of an image are: an open file, how many tensors, their checksum."""
+    """Where the features of an image are: an open file, its bytes then, how many tensors, their checksum."""
 
     path: Path
     file: Any
+    size: int
     count: int
     checksum: str
 
@@ -72,7 +76,7 @@ class Shelf:
         self._waiting: dict[str, Features] = {}
         self._bytes = 0
         self._room = store.room()
-        self._open = True
+        self._open = not store.read_only
         for path in sorted((store.folder / tower).glob(f"*{SUFFIX}")):
             if path.is_file():  # a pipe would never be opened
                 self._read_index(path)
@@ -86,7 +90,10 @@ class Shelf:
         if place is None:
             return None
         try:
-            features = tuple(place.file.get_tensor(f"{key}.{number}") for number in range(place.count))
+            if _cut(place):
+                raise ValueError("it was cut short")
+            # copies: pages of a file that is cut short while they are used would end the process
+            features = tuple(place.file.get_tensor(f"{key}.{number}").clone() for number in range(place.count))
             if key not in self._checked and _checksum(self._tower, key, features) != place.checksum:
                 raise ValueError("it changed since it was written")
         except Exception as error:  # of a foreign file: what it lacks shows in every way there is
@@ -128,10 +135,11 @@ class Shelf:
         from safetensors import safe_open
 
         try:
+            size = path.stat().st_size  # before safetensors compares it with the header
             file: Any = safe_open(path, "pt")
             for key, value in (file.metadata() or {}).items():
                 count, checksum = value.split()
-                self._places[key] = _Place(path, file, int(count), checksum)
+                self._places[key] = _Place(path, file, size, int(count), checksum)
         except Exception as error:
             self._tell_damage(path, first_line(error))
 
@@ -170,6 +178,14 @@ def _checksum(tower: str, key: str, features: Features) -> str:
         digest.update(f" {part.dtype} {tuple(part.shape)} ".encode())
         digest.update(part.contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _cut(place: _Place) -> bool:
+    """Whether a file lost some of its bytes since it was opened; of one that was deleted the pages are still there."""
+    try:
+        return place.path.stat().st_size < place.size
+    except OSError:
+        return False
 
 
 def _size(path: Path) -> int:

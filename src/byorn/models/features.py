@@ -29,6 +29,10 @@ from byorn.runs.narrate import say
 def keep_features(model: Any, gigabytes: float, store: FeatureStore | None = None) -> None:
     """Let the model keep features of images in so much memory, and in a store; 0 and None leave it as it is. Where it
     cannot be done, that is said, and the model is left as it is.
+
+    Features are forgotten when a weight of the tower changes, as PyTorch counts changes. It does not count those made
+    through `weight.data` (`weight.data.mul_(2)`), after which features of the old weights are used: change weights
+    under `torch.no_grad()`, as optimizers do.
     """
     if not gigabytes and store is None:
         return
@@ -80,6 +84,9 @@ class Kept:
     def usable(self, inner: Any) -> bool:
         """Whether features are constants, made by the weights that there were at first. What those made in another
         state, or on another device, is forgotten.
+
+        Versions miss what is written through `weight.data`. To look at values instead would cost a wait for the device
+        in every pass, and see a part of the changes at most.
         """
         import torch
 

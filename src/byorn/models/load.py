@@ -173,10 +173,17 @@ def load_spec(spec: ModelSpec, layout: Layout | None = None) -> Any:
 
 
 def _open_store(spec: ModelSpec) -> FeatureStore | None:
-    if spec.feature_store is None:
+    folder = spec.feature_store
+    if folder is None:
         return None
-    make_folder(spec.feature_store, "--feature-store")
-    return FeatureStore(spec.feature_store, spec.feature_store_size)
+    try:
+        make_folder(folder, "--feature-store")
+    except ConfigError:
+        if not os.path.isdir(folder) or not os.access(folder, os.R_OK | os.X_OK):
+            raise
+        say(f"  feature_store: {folder} cannot be written; it is read, and nothing is added")
+        return FeatureStore(folder, spec.feature_store_size, read_only=True)
+    return FeatureStore(folder, spec.feature_store_size)
 
 
 def _require_all(model: str, missing: list[str]) -> None:
