@@ -1,6 +1,7 @@
 """What a scan wrote down is enough to go on from it: leaving flagged rows out asks no model, and loads no torch."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ assert main(sys.argv[1:]) == 0
 loaded = {"torch", "transformers", "trl", "peft"} & set(sys.modules)
 assert not loaded, loaded
 """
+SOUND = json.dumps({"prompt": "whole?", "completion": "whole"})
 SPECIAL = {"id": "said", "prompt": "say <|user|> please", "completion": "well <|user|>"}
 UNREAD = [
     "{broken",
@@ -71,6 +73,30 @@ def test_a_record_that_came_after_the_scan_is_not_left_out_in_silence(place, cap
         path.write_bytes(before)
     assert "the data set changed since it was written" in capsys.readouterr().err
     assert not (place / "grown/data").exists()
+
+
+@pytest.mark.parametrize("repair", ["shortened", "image added", "made whole"])
+def test_a_record_that_was_repaired_after_the_scan_is_not_left_out_for_its_old_reason(place, repair, capsys):
+    path, image = place / "data/rows.jsonl", place / "data/images/none.png"
+    before, listed = path.read_bytes(), (place / "hard/rejects.jsonl").read_text()
+    repaired = {"shortened": ("long " * 400, "short"), "made whole": ("{broken", SOUND)}
+    if repair == "image added":
+        image.write_bytes((place / "data" / first_image(place)).read_bytes())
+        os.utime(image, (0, 0))  # as what was moved here keeps its date
+    else:
+        path.write_text(before.decode().replace(*repaired[repair]))
+    try:
+        assert rewrite(place, "hard", f"after {repair}", "drop") == 2
+    finally:
+        path.write_bytes(before)
+        image.unlink(missing_ok=True)
+    assert "the data set changed since it was written" in capsys.readouterr().err
+    assert not (place / f"after {repair}/data").exists()
+    assert (place / "hard/rejects.jsonl").read_text() == listed
+
+
+def first_image(place):
+    return next(image for line in lines(place / "data/rows.jsonl")[4:] for image in json.loads(line).get("images", []))
 
 
 def test_the_folder_of_a_training_remembers_the_special_tokens_too(place):

@@ -23,7 +23,7 @@ from byorn.errors import ConfigError, DataError
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.read_back import read_back
 from byorn.pipeline.replacements import require_sampler, sample_replacements
-from byorn.pipeline.rewritten import DATA, QUARANTINE, Rewritten, tell
+from byorn.pipeline.rewritten import DATA, QUARANTINE, Rewritten, tell, warn_of_split
 from byorn.pipeline.scanned import Scanned, open_recorded, open_scanned, require_files
 from byorn.pipeline.settings import RewriteSpec
 from byorn.rewriting.edit import Edit, Job
@@ -72,6 +72,7 @@ def rewrite(
     begun = (out / "config.yaml").exists()
     scanned = (open_scanned if spec.mode == "replace" else open_recorded)(run, data, model, out)
     require_files(scanned.loaded)
+    warn_of_split(data, list(_files(scanned)))
     settings = {
         "command": "rewrite",
         "run": str(run),

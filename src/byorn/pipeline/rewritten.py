@@ -1,9 +1,14 @@
 """What `byorn rewrite` did, and how it is told."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from byorn.data.layout import split_called, split_of_folder
+from byorn.data.sources import DataFile
+from byorn.data.spec import DataSpec
 from byorn.runs.narrate import say
+from byorn.text import shown
 
 DATA = "data"
 QUARANTINE = "quarantine"
@@ -38,6 +43,18 @@ class Rewritten:
     blank: int = 0
     marked: int = 0
     rejected: int = 0
+
+
+def warn_of_split(data: DataSpec, files: Sequence[DataFile]) -> None:
+    """Say if the split, or else the names of files and folder, are those of data that nobody should train on."""
+    inside = [part for file in files for part in Path(file.name).parts]
+    names = [Path(data.source).resolve().name, *inside] if files else []  # the name of a data set on the Hub is none
+    said = {split: name for name in names if (split := split_of_folder(name))}
+    if split_called(data.split) in ("validation", "test"):
+        said = {split_called(data.split): data.split}
+    if said and "train" not in said:
+        split, name = next(iter(said.items()))
+        say(f"  warning: {shown(name)} is the name of a {split} split; scan and rewrite the one that is trained on")
 
 
 def tell(result: Rewritten, out: Path) -> None:
