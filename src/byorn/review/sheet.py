@@ -31,6 +31,8 @@ COLUMNS = (
 )
 LONGEST = 2000
 """Characters of an instruction or response; a spreadsheet takes 32,767 in a cell, and shows far fewer."""
+MOST_DIGITS = 9
+"""Of the number of a turn; int() refuses a text of thousands."""
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _NEXT_CELL = r"([;|\t\r\n]\s*)"
 _FORMULA = r"(?=['=+\-@])"
@@ -124,14 +126,15 @@ def import_sheet(path: Path, decisions: Decisions) -> Imported:
     """Take over the words of a sheet, all of them or none.
 
     Raises:
-        DataError: It cannot be read, holds an unknown word, a row that the run has not, or two words about one row.
+        DataError: It cannot be read, holds an unknown word, a turn that is no number, a row that the run has not, or
+            two words about one row.
     """
     verdicts: dict[int, Verdict] = {}
     empty = 0
     known = {key_of(key): place for place, key in enumerate(decisions.flags.keys)}
     for line, cells in _lines(path):
         word = unguarded(cells["review"].strip()).lower()
-        place = _place(cells, known, decisions)
+        place = _place(cells, known, decisions, f"{path}: line {line}")
         if place is None:
             name = shown(unguarded(cells.get("id") or cells.get("key") or ""))
             raise DataError(f"{path}: line {line}: row {name} is none of this run; import the sheet of this run")
@@ -147,12 +150,14 @@ def import_sheet(path: Path, decisions: Decisions) -> Imported:
     return Imported(Counter(decision.review for decision in made), len(verdicts) - len(made), empty)
 
 
-def _place(cells: Mapping[str, str], known: Mapping[str, int], decisions: Decisions) -> int | None:
+def _place(cells: Mapping[str, str], known: Mapping[str, int], decisions: Decisions, where: str) -> int | None:
     """The row that a line is about: by its key, else by id and turn."""
     if key := (cells.get("key") or "").strip():
         return known.get(key)
-    turn = (cells.get("turn") or "0").strip()
-    return decisions.place((unguarded(cells.get("id") or ""), int(turn))) if turn.isdecimal() else None
+    turn = (cells.get("turn") or "").strip() or "0"
+    if not turn.isdecimal() or len(turn) > MOST_DIGITS:
+        raise DataError(f"{where}: turn holds {shown(turn)}; write the number of the turn, from 0, or leave it empty")
+    return decisions.place((unguarded(cells.get("id") or ""), int(turn)))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
