@@ -12,9 +12,11 @@ import byorn.report
 from byorn.data.row import user_message
 from byorn.report.document import as_document
 from byorn.report.evidence import gather
+from byorn.report.gates import check_gates, parse_gates
 from byorn.report.html import as_html
 from byorn.report.kinds import kinds_in, unexplained
 from byorn.report.run import Run
+from byorn.report.verdict import judge
 from byorn.scoring.kinds import kinds_of
 
 APART = "Tell me about <b>this one</b>, please."
@@ -60,6 +62,22 @@ def test_the_page_and_the_document_name_the_instruction_that_the_images_do_not_e
     document = as_document(evidence)
     assert document["kinds"][1]["explained"] == 0.0
     jsonschema.validate(document, json.loads((Path(byorn.report.__path__[0]) / "report.schema.json").read_text()))
+
+
+def test_the_headline_points_to_what_the_images_do_not_explain_and_accuses_nobody() -> None:
+    evidence = gather(scanned(0.0))
+    verdict = judge(evidence)
+    assert verdict.sentence == (
+        "Nothing stands out: the least plausible of 200 responses share no phrase; yet the images explain hardly "
+        "anything of what 30 rows answer to “Tell me about <b>this one</b>, please.”, so read some of these."
+    )
+    assert not verdict.stands_out
+    check_gates(parse_gates(["cluster", "source", "share>0"]), evidence)
+    assert 'class="calm"' in as_html(evidence)
+    first, second = unexplained(evidence.kinds) * 2
+    several = judge(replace(evidence, kinds=[evidence.kinds[0], first, second])).sentence
+    assert "hardly anything of the answers to 2 kinds of input (60 rows), so read" in several
+    assert judge(gather(scanned(0.4))).sentence.endswith("share no phrase.")
 
 
 def test_a_scan_by_another_rule_knows_no_kinds() -> None:
