@@ -1,8 +1,7 @@
-"""YAML files for `trl sft` and LLaMA-Factory drive `byorn train`: keys are read under their own names, ignored with
-a reason, or refused.
+"""YAML files for `trl sft` drive `byorn train`: keys are read under their own names, ignored with a reason, or
+refused.
 """
 
-import shlex
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from parsing import values_of, values_with
 from byorn.cli.foreign_keys import HARMLESS, IGNORED, ONLY, REFUSED, RENAMED, translate
 from byorn.cli.main import main
 from byorn.cli.train import COMMAND, training_arguments
-from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.models.spec import LoraSpec, ModelSpec
 from byorn.settings import build
@@ -78,87 +76,6 @@ def test_a_realistic_file_becomes_the_options_of_byorn(tmp_path, capsys):
     assert "dataset_test_split is ignored: give the rows as eval_data" in said[0]
 
 
-LLAMAFACTORY = """
-model_name_or_path: Qwen/Qwen2.5-VL-7B-Instruct
-image_max_pixels: 262144
-video_max_pixels: 16384
-trust_remote_code: true
-stage: sft
-do_train: true
-finetuning_type: lora
-lora_rank: 8
-lora_target: all
-dataset: mllm_demo,identity
-dataset_dir: LLaMA-Factory/data
-template: qwen2_vl
-cutoff_len: 2048
-max_samples: 1000
-overwrite_cache: true
-preprocessing_num_workers: 16
-dataloader_num_workers: 4
-output_dir: saves/qwen2_5vl-7b/lora/sft
-logging_steps: 10
-save_steps: 500
-plot_loss: true
-overwrite_output_dir: true
-save_only_model: false
-report_to: none
-per_device_train_batch_size: 1
-gradient_accumulation_steps: 8
-learning_rate: 1.0e-4
-num_train_epochs: 3.0
-lr_scheduler_type: cosine
-warmup_ratio: 0.1
-bf16: true
-ddp_timeout: 180000000
-resume_from_checkpoint: null
-flash_attn: fa2
-quantization_bit: 4
-val_size: 0.1
-eval_strategy: steps
-"""
-
-
-def test_a_file_for_llamafactory_becomes_the_options_of_byorn(tmp_path, capsys):
-    values = values_with(tmp_path, "train", LLAMAFACTORY)
-    data, model = build(DataSpec, values), build(ModelSpec, values)
-    assert (data.source, data.name, data.max_length, data.limit) == (
-        "LLaMA-Factory/data",
-        "mllm_demo,identity",
-        2048,
-        1000,
-    )
-    assert (model.trust_remote_code, model.quantize, model.attention) == (True, "4bit", "flash_attention_2")
-    assert build(LoraSpec, values) == LoraSpec(rank=8)
-    assert (values["out"], values["val_size"]) == (Path("saves/qwen2_5vl-7b/lora/sft"), 0.1)
-    assert training_arguments(values) == {
-        "dataloader_num_workers": 4, "logging_steps": 10, "save_steps": 500, "report_to": "none",
-        "per_device_train_batch_size": 1,
-        "gradient_accumulation_steps": 8, "learning_rate": 1e-4, "num_train_epochs": 3.0, "lr_scheduler_type": "cosine",
-        "warmup_steps": 0.1,
-        "bf16": True, "ddp_timeout": 180000000, "eval_strategy": "steps", "save_only_model": False,
-    }  # fmt: skip
-    said = " ".join(capsys.readouterr().err.split())
-    assert "template is ignored: the chat template is the model's own" in said
-    assert "image_max_pixels is ignored: the model's own processor says how large images are; max_pixels" in said
-
-
-def test_the_file_of_a_training_is_that_of_its_scan_too(tmp_path, capsys):
-    values = values_with(tmp_path, "scan", LLAMAFACTORY)
-    data, model = build(DataSpec, values), build(ModelSpec, values)
-    assert (data.source, data.name, data.limit) == ("LLaMA-Factory/data", "mllm_demo,identity", 1000)
-    assert (model.name, model.trust_remote_code, values["out"]) == (
-        "Qwen/Qwen2.5-VL-7B-Instruct",
-        True,
-        Path("runs/scan"),
-    )
-    training = values_with(tmp_path, "train", LLAMAFACTORY)
-    assert (data, model) == (build(DataSpec, training), build(ModelSpec, training))
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "left out here" in line]
-    assert "left out here: lora_rank, dataloader_num_workers, output_dir, " in line
-    assert line.endswith(" more")
-
-
 def test_a_file_of_byorns_own_training_serves_its_scan_and_misspelled_keys_do_not(tmp_path, capsys):
     yaml = "model: embedded\ndata: rows.json\nrule: paper\npercentile: 0.5\nout: runs/safe\nbatch_size: 2\n"
     assert values_with(tmp_path, "scan", yaml)["out"] == Path("runs/safe")  # nothing in it is of a training alone
@@ -177,42 +94,6 @@ def test_a_file_of_byorns_own_training_serves_its_scan_and_misspelled_keys_do_no
 def test_a_key_in_two_spellings_is_refused(command, tmp_path):
     with pytest.raises(ConfigError, match="max_length: it is given twice"):
         values_with(tmp_path, command, "model_name_or_path: m\nmax-length: 5\nmax_length: 9\n")
-
-
-def test_other_commands_say_which_options_they_need_of_a_file_for_another_trainer(tmp_path):
-    with pytest.raises(ConfigError) as refused:
-        values_with(tmp_path, "evaluate", LLAMAFACTORY)
-    before, _, options = str(refused.value).partition("; here write ")
-    assert before.endswith("model_name_or_path: files for `trl sft` and LLaMA-Factory are for byorn train and scan")
-    assert values_of("evaluate", *shlex.split(options))["name"] == "mllm_demo,identity"
-
-
-def test_what_llamafactory_spells_in_two_ways_means_the_same(tmp_path):
-    values = values_with(tmp_path, "train", "dataset: [a, b]\nval_size: 0.0\nlora_target: q_proj, v_proj\n")
-    assert (values["name"], values["data"], "val_size" in values) == ("a,b", "data", False)
-    assert values["lora_targets"] == r"(.*\.)?(q_proj|v_proj)"
-    turns = [values_with(tmp_path, "train", f"mask_history: {word}\n")["turns"] for word in ("true", "false")]
-    assert turns == ["last", "all"]
-
-
-@pytest.mark.parametrize(
-    ("yaml", "message"),
-    [
-        ("stage: dpo\n", "stage: byorn train is supervised fine-tuning; use sft"),
-        ("finetuning_type: full\n", "finetuning_type: byorn trains LoRA adapters only"),
-        ("freeze_vision_tower: false\n", "freeze_vision_tower: .*write lora_vision: true"),
-        ("flash_attn: fa9\n", "flash_attn: 'fa9' is unknown; use one of auto"),
-        ("flash_attn: [fa2]\n", "flash_attn: .* is unknown; use one of auto"),
-        ("freeze_language_model: true\n", "freeze_language_model: byorn adapts the language model"),
-        ("train_on_prompt: true\n", "train_on_prompt: responses alone are scored and learned"),
-        ("trust_remote_code: 'false'\n", "trust_remote_code: 'false' is not true or false"),
-        ("adapter_name_or_path: saves/x\n", "adapter_name_or_path: .*remove it"),
-        ("quantization_bit: 3\n", "quantize: '3bit' is not one of none, 4bit, 8bit"),
-    ],
-)
-def test_what_llamafactory_can_and_byorn_cannot_is_refused_with_the_way_out(yaml, message, tmp_path):
-    with pytest.raises(ConfigError, match=message):
-        values_with(tmp_path, "train", yaml)
 
 
 def test_every_key_that_trl_sft_takes_has_an_answer():

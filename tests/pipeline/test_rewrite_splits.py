@@ -6,7 +6,7 @@ import pytest
 from scan_and_rewrite import rewrite, scan, scanned
 
 from byorn.data.files import write_rows
-from byorn.data.sources import DataFile
+from byorn.data.opened import DataFile
 from byorn.data.spec import DataSpec
 from byorn.pipeline.rewritten import warn_of_split
 from byorn.testing import tiny_rows

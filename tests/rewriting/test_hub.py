@@ -34,7 +34,7 @@ def hub(tmp_path, monkeypatch):
         return real(str(folder), *more, cache_dir=str(tmp_path / "arrow"), **options)
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    monkeypatch.setattr("byorn.data.sources.hub_roots", lambda: [tmp_path / "hub"])
+    monkeypatch.setattr("byorn.data.opened.hub_roots", lambda: [tmp_path / "hub"])
     return tmp_path / "hub"
 
 

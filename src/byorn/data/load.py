@@ -13,13 +13,14 @@ from byorn.data.checks import TokenGuard
 from byorn.data.conversation import Conversation
 from byorn.data.fingerprint import Fingerprint
 from byorn.data.images import VERIFY_MODES, Verifier
+from byorn.data.opened import Source
 from byorn.data.problem import RowProblem
 from byorn.data.readers import READERS
 from byorn.data.readers.columns import Record, image_column, images_in
 from byorn.data.readers.reader import Reader
 from byorn.data.rejects import NothingUsable, Reject, write_rejects
 from byorn.data.row import ImageFile, Origin, Row
-from byorn.data.sources import CONTAINERS, Source, open_source
+from byorn.data.sources import CONTAINERS, open_source
 from byorn.data.spec import DataSpec
 from byorn.data.stored import BYTES, ROWS, RowWriter, size_of
 from byorn.errors import ConfigError, DataError, one_line

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from byorn.data.opened import DataFile
 from byorn.data.row import Origin, Row
-from byorn.data.sources import DataFile
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError, DataError
 from byorn.models.spec import ModelSpec

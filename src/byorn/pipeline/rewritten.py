@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from byorn.data.layout import split_called, split_of_folder
-from byorn.data.sources import DataFile
+from byorn.data.opened import DataFile
 from byorn.data.spec import DataSpec
 from byorn.runs.narrate import say
 from byorn.text import shown

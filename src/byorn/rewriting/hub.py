@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from byorn.data.load import LoadedRows, Part
-from byorn.data.sources import DataFile
+from byorn.data.opened import DataFile
 from byorn.data.tables import HubSplit
 from byorn.runs.atomic import atomic_path
 

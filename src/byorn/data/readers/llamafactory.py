@@ -1,6 +1,6 @@
 """An entry of LLaMA-Factory's `dataset_info.json` -> the reader for its file.
 
-Honored: `formatting`, `columns`, `tags`; where the records come from is up to `byorn.data.sources`. Preference data
+Honored: `formatting`, `columns`, `tags`; where the records come from is up to `byorn.data.entries`. Preference data
 has no single response, pre-training text no response at all: both are refused.
 """
 
