@@ -87,10 +87,11 @@ def test_a_record_that_was_repaired_after_the_scan_is_not_left_out_for_its_old_r
         path.write_text(before.decode().replace(*repaired[repair]))
     try:
         assert rewrite(place, "hard", f"after {repair}", "drop") == 2
+        assert main(["review", str(place / "hard"), "--export", str(place / f"after {repair}.csv")]) == 2
     finally:
         path.write_bytes(before)
         image.unlink(missing_ok=True)
-    assert "the data set changed since it was written" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("the data set changed since it was written") == 2
     assert not (place / f"after {repair}/data").exists()
     assert (place / "hard/rejects.jsonl").read_text() == listed
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
+from byorn.models.inputs import REJECTS
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.scanned import as_run, open_recorded
 from byorn.pipeline.settings import ReviewSpec
@@ -13,6 +14,7 @@ from byorn.review.decisions import Decisions
 from byorn.review.desk import Desk
 from byorn.review.sheet import export_sheet, import_sheet
 from byorn.runs.narrate import say
+from byorn.runs.rejects import put_back_if_refused
 
 
 def review(run: Path, data: DataSpec, model: ModelSpec, spec: ReviewSpec) -> None:
@@ -36,7 +38,8 @@ def review(run: Path, data: DataSpec, model: ModelSpec, spec: ReviewSpec) -> Non
         say(f"{spec.import_from}: {import_sheet(spec.import_from, decisions)}")
         _tell(decisions)
         return
-    scanned = open_recorded(run, data, model, run)
+    with put_back_if_refused(run / REJECTS):
+        scanned = open_recorded(run, data, model, run)
     decisions = Decisions(run, spec.who)
     scores = scanned.scores.values[scanned.statistic]
     if spec.export_to:
