@@ -15,6 +15,8 @@ from byorn.errors import MismatchError
 from byorn.evaluation import predict
 from byorn.models.lora import default_lora
 from byorn.pipeline.evaluate import measure
+from byorn.runs.journal import require_journal_of
+from byorn.runs.sealed import sealed_line
 from byorn.testing import tiny_model, tiny_rows
 
 ROWS = tiny_rows(9)
@@ -127,3 +129,21 @@ def test_a_damaged_file_is_refused_in_one_line(model: Any, processor: Any, tmp_p
     with pytest.raises(MismatchError) as refusal:
         run(model, processor, tmp_path)
     assert "\n" not in str(refusal.value)
+
+
+def test_answers_of_a_version_that_named_no_engine_are_those_of_transformers(tmp_path: Path) -> None:
+    """Hours of answers survive an upgrade, and are still none of vLLM's."""
+    record = {"id": "a", "turn": 0, "instruction": "", "prediction": "red", "references": ["red"], "tokens": 1}
+    whole, begun = tmp_path / "predictions.jsonl", tmp_path / "predictions.partial.0.jsonl"
+    made_by = "3560348ede8c79cc6d208219"  # BLAKE2b-96 of {"data": "rows", "model_digest": "weights"}
+    whole.write_text(sealed_line({**record, "truncated": False, "made_by": made_by}))
+    begun.write_text(sealed_line({"data": "rows", "model_digest": "weights"}))
+    now = {"data": "rows", "model_digest": "weights", "response_engine": "transformers"}
+    rows = [replace(ROWS[0], id="a", turn=0)]
+    (found,) = predict.read_predictions(whole, rows, now)
+    assert found["prediction"] == "red"
+    require_journal_of(begun, now)
+    with pytest.raises(MismatchError, match="by another engine"):
+        predict.read_predictions(whole, rows, now | {"response_engine": "vllm"})
+    with pytest.raises(MismatchError, match="the engine that answers"):
+        require_journal_of(begun, now | {"response_engine": "vllm"})

@@ -15,6 +15,7 @@ from byorn.models.digest import adapter_digest, model_digest, processor_digest
 from byorn.models.generate import Generated, generate_bounded
 from byorn.runs.atomic import atomic_path
 from byorn.runs.batches import length_order
+from byorn.runs.identity import UNSAID
 from byorn.runs.sealed import opened_line, sealed_line
 from byorn.runs.stage import Compute, Record
 
@@ -81,7 +82,7 @@ def identity(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: in
 
 def write_predictions(path: Path, records: Sequence[Record], made_from: dict[str, str]) -> None:
     """One line a row, each with a digest of its identity and a checksum; the file appears whole or not at all."""
-    made_by = _digest(json.dumps(made_from, sort_keys=True))
+    made_by = _made_by(made_from)
     lines = [sealed_line({**record, MADE_BY: made_by}) for record in records]
     with atomic_path(path) as partial:
         partial.write_text("".join(lines), encoding="utf-8")
@@ -93,7 +94,7 @@ def read_predictions(path: Path, rows: Sequence[Row], made_from: dict[str, str])
     Raises:
         MismatchError: They are of another model, adapter or engine, or about other rows, or not as they were written.
     """
-    made_by = _digest(json.dumps(made_from, sort_keys=True))
+    made_by = _made_by(made_from)
     records = [_opened(line, number, path) for number, line in enumerate(path.read_bytes().splitlines(), start=1)]
     if [(record["id"], record["turn"], record[MADE_BY]) for record in records] != [(*row.key, made_by) for row in rows]:
         raise MismatchError(
@@ -101,6 +102,12 @@ def read_predictions(path: Path, rows: Sequence[Row], made_from: dict[str, str])
             "use another --out"
         )
     return records
+
+
+def _made_by(made_from: dict[str, str]) -> str:
+    """A digest of an identity; answers of versions that named no engine have that of the one there was."""
+    said = {name: value for name, value in made_from.items() if UNSAID.get(name) != value}
+    return _digest(json.dumps(said, sort_keys=True))
 
 
 def _opened(line: bytes, number: int, path: Path) -> Record:
