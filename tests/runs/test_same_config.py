@@ -65,3 +65,10 @@ def test_of_many_differences_some_are_told(tmp_path: Path) -> None:
     write_config(tmp_path, SETTINGS)
     with pytest.raises(MismatchError, match=", and 5 more"):
         same_config(tmp_path, other(arguments={**SETTINGS["train"]["arguments"], **dict.fromkeys("abcdefghij", 0)}))
+
+
+def test_a_training_that_ran_out_of_memory_goes_on_with_another_share_for_its_engine(tmp_path: Path) -> None:
+    arguments = SETTINGS["train"]["arguments"]
+    write_config(tmp_path, other(arguments={**arguments, "response_engine_memory": 0.3}))
+    same_config(tmp_path, other(arguments={**arguments, "response_engine_memory": 0.2}))
+    same_config(tmp_path, SETTINGS)

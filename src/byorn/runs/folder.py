@@ -23,7 +23,11 @@ from byorn.text import shown
 PACKAGES = ("byorn", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "pillow", "numpy")
 
 
-FREE = ("model.feature_store_size", "responses.response_engine_memory")
+FREE = (
+    "model.feature_store_size",
+    "responses.response_engine_memory",
+    "train.arguments.response_engine_memory",
+)
 """Settings that no result depends on, by dotted name: a resumed run may have others."""
 SWITCHES = ("model.feature_store", "model.feature_cache")
 """Settings of which results depend only on whether they are given: where features are kept, and how many."""
