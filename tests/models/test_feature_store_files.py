@@ -175,3 +175,29 @@ def test_a_folder_that_may_only_be_read_is_read_and_left_as_it_is(tmp_path, monk
 
 def loaded(place, **options):
     return load_model(str(place / "model"), device="cpu", **options)
+
+
+def test_a_file_is_for_whom_the_umask_lets_read(tmp_path):
+    """A team's folder is of no use if each file is its writer's alone."""
+    before = os.umask(0o027)
+    try:
+        run = Run(tmp_path)
+        run.look(1)
+        run.end()
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in files(tmp_path)] == [0o640]
+
+
+def test_a_file_that_may_not_be_read_is_no_damage_that_anybody_should_delete(stored, monkeypatch, capsys):
+    folder, features = stored
+
+    def refuse(path, framework):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("safetensors.safe_open", refuse)
+    run = Run(folder)
+    assert torch.equal(run.look(1, 2, 3), features)
+    said = capsys.readouterr().err
+    assert f"{files(folder)[0]} cannot be read (Permission denied), and its images are computed again" in said
+    assert "delete" not in said

@@ -140,6 +140,9 @@ class Shelf:
             for key, value in (file.metadata() or {}).items():
                 count, checksum = value.split()
                 self._places[key] = _Place(path, file, size, int(count), checksum)
+        except OSError as error:  # another user's, or gone by now: nothing that anybody should delete
+            why = error.strerror or first_line(error)
+            say(f"  feature_store: {clip(str(path), 400)} cannot be read ({why}), and its images are computed again")
         except Exception as error:
             self._tell_damage(path, first_line(error))
 
@@ -161,7 +164,10 @@ def _write(path: Path, tower: str, features: dict[str, Features]) -> None:
 
     sums = {key: f"{len(parts)} {_checksum(tower, key, parts)}" for key, parts in features.items()}
     with atomic_path(path) as partial:
+        partial.touch()
+        mode = partial.stat().st_mode  # by the umask, as of any file; safetensors makes it its writer's alone
         save_file(dict(_named(features)), partial, metadata=sums)
+        partial.chmod(mode)
 
 
 def _named(features: dict[str, Features]) -> Iterator[tuple[str, Any]]:
