@@ -8,7 +8,7 @@ from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.reuse import with_its_store
-from byorn.runs.folder import read_config
+from byorn.runs.folder import read_config, write_config
 from byorn.testing import save_tiny, tiny_rows
 
 ROWS = 8
@@ -55,3 +55,24 @@ def test_the_store_that_is_given_wins_and_one_that_is_gone_is_not_made_again(pla
     assert with_its_store(given, str(place / "scan")) == given
     (tmp_path / "config.yaml").write_text(f"model: {{feature_store: {tmp_path / 'gone'}}}\n")
     assert with_its_store(ModelSpec(name="embedded"), str(tmp_path)).feature_store is None
+
+
+def test_a_run_that_has_begun_keeps_the_store_that_it_has_or_none(place, tmp_path):
+    """A store is a cache: it may be deleted, or come into being, between two sessions of a run."""
+    model, scan = ModelSpec(name="embedded"), str(place / "scan")
+    write_config(tmp_path, {"command": "train", "model": model})
+    assert with_its_store(model, scan, begun=tmp_path) == model
+    gone = ModelSpec(name="embedded", feature_store=tmp_path / "gone")
+    write_config(tmp_path, {"command": "train", "model": gone})
+    assert with_its_store(model, scan, begun=tmp_path) == gone
+
+
+def test_a_finished_training_is_finished_whatever_became_of_the_store(place, capsys):
+    shutil.copytree(place / "features", place / "cleared")
+    options = ["--rule", "paper", "--show", "0", "--no-report", "--feature-store", str(place / "cleared")]
+    assert main(["scan", *of_data(place), *options, "--out", str(place / "of-cleared")]) == 0
+    command = ["train", *of_data(place), "--scan", str(place / "of-cleared"), "--out", str(place / "again"), *FEW_STEPS]
+    assert main([*command, "--rule", "paper"]) == 0
+    shutil.rmtree(place / "cleared")
+    assert main([*command, "--rule", "paper"]) == 0
+    assert "finished before" in capsys.readouterr().err

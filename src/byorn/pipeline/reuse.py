@@ -42,13 +42,15 @@ def require_scan(scan: str | None) -> None:
         raise ConfigError(f"--scan {scan}: it holds no {SCORES}; give the folder of a byorn scan, or none")
 
 
-def with_its_store(model: ModelSpec, scan: str | None) -> ModelSpec:
-    """The settings of the model, with the feature store of the scan where they name none and it is still there."""
+def with_its_store(model: ModelSpec, scan: str | None, begun: Path | None = None) -> ModelSpec:
+    """The settings of the model, with the feature store of the scan where they name none and it is still there; a run
+    that has begun in the folder `begun` keeps the one that it has, or none.
+    """
     if model.feature_store is not None or not scan or scan == NONE:
         return model
-    scanned = (read_config(Path(scan)) or {}).get("model")
-    store = scanned.get("feature_store") if isinstance(scanned, Mapping) else None
-    if not isinstance(store, str) or not os.path.isdir(store):
+    held = (read_config(begun or Path(scan)) or {}).get("model")
+    store = held.get("feature_store") if isinstance(held, Mapping) else None
+    if not isinstance(store, str) or not (begun or os.path.isdir(store)):
         return model
     say(f"using the image features that the scan left in {clip(store, 400)}")
     return replace(model, feature_store=Path(store))

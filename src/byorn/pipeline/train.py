@@ -64,7 +64,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     """
     defend = defense_named(spec.defense, spec.defense_options)
     require_scan(spec.scan)
-    model = with_its_store(model, spec.scan)
+    model = with_its_store(model, spec.scan, out if _begun(out, spec) else None)
     spec = with_evaluation(spec, data)
     config = build_config(spec, out / "checkpoints")
     layout = _layout(config, spec)
@@ -277,7 +277,12 @@ def _fine_tune(inputs: Inputs, spec: TrainSpec, folder: Path) -> "tuple[PeftMode
 
 
 def _check_config(out: Path, settings: Mapping[str, Any], spec: TrainSpec) -> None:
-    """Refuse other settings where something of an earlier run would be used again."""
-    begun = any_checkpoint(out / "checkpoints") or (out / "training.json").exists()
-    if begun or (out / spec.defense).is_dir():
+    """Refuse other settings than those of a run that has begun."""
+    if _begun(out, spec):
         same_config(out, {key: value if isinstance(value, str) else asdict(value) for key, value in settings.items()})
+
+
+def _begun(out: Path, spec: TrainSpec) -> bool:
+    """Whether something of an earlier run in `out` would be used again."""
+    finished = (out / "training.json").exists()
+    return finished or any_checkpoint(out / "checkpoints") or (out / spec.defense).is_dir()
