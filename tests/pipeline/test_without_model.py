@@ -105,3 +105,22 @@ def test_the_folder_of_a_training_remembers_the_special_tokens_too(place):
     step = ["--max-steps", "1", "--batch-size", "4", "--set", "max_response_tokens=3", "--max-length", "300"]
     assert main(["train", *options, *step, "--device", "cpu", "--rule", "paper", "--scan", "none"]) == 0
     assert main(["report", str(place / "trained")]) == 0
+
+
+def test_a_refused_review_does_not_make_the_next_one_believe_the_old_reasons(place, capsys):
+    """Repaired while the scan ran: after it had listed its rejects, before it wrote its scores."""
+    path, rejects, scores = place / "data/rows.jsonl", place / "hard/rejects.jsonl", place / "hard/scores.parquet"
+    before, listed, scored = path.read_bytes(), rejects.stat(), scores.stat()
+    path.write_text(before.decode().replace("{broken", SOUND))
+    later = path.stat().st_ctime_ns + 10**9
+    os.utime(scores, ns=(later, later))
+    try:
+        for name in ("first", "second"):
+            assert main(["review", str(place / "hard"), "--export", str(place / f"{name}.csv")]) == 2
+        os.utime(rejects, ns=(path.stat().st_ctime_ns,) * 2)  # in the same tick of a coarse clock
+        assert main(["review", str(place / "hard"), "--export", str(place / "third.csv")]) == 2
+    finally:
+        path.write_bytes(before)
+        os.utime(rejects, ns=(listed.st_atime_ns, listed.st_mtime_ns))
+        os.utime(scores, ns=(scored.st_atime_ns, scored.st_mtime_ns))
+    assert capsys.readouterr().err.count("the data set changed since it was written") == 3

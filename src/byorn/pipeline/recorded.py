@@ -60,7 +60,7 @@ def _repaired(folder: Path, loaded: LoadedRows, unused: Iterable[Row]) -> bool:
     inside = [path for file in files if file.is_dir() for path in file.rglob("*")]
     images = [Path(image.path) for row in unused for image in row.images if image.path]
     listed = min((folder / name).stat().st_mtime_ns for name in (REJECTS, SCORES))
-    return any(_last_change(path) > listed for path in (*files, *inside, *images))
+    return any(_last_change(path) >= listed for path in (*files, *inside, *images))
 
 
 def _last_change(path: Path) -> int:
