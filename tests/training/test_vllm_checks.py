@@ -115,7 +115,7 @@ def test_a_model_made_in_memory(engine, tmp_path):
 def test_the_command_refuses_before_it_scores(engine, place, tmp_path):
     args = config(tmp_path)
     require_engine_fits(model_of(place), args, LoraSpec())
-    with pytest.raises(ConfigError, match="leave lora_vision out"):
+    with pytest.raises(ConfigError, match="train without lora_vision"):
         require_engine_fits(model_of(place), args, LoraSpec(vision=True))
     quantized: Any = model_of(place)
     quantized.is_quantized = True

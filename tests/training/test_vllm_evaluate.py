@@ -1,8 +1,10 @@
 """`byorn evaluate` and `byorn verify` with `--response-engine vllm`, with a stand-in that runs the tiny model."""
 
 import json
+import shutil
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
@@ -108,6 +110,11 @@ def test_what_vllm_does_not_take_is_refused_before_a_model_is_loaded(engine, eva
     monkeypatch.setattr("byorn.training.engine.checks.has_gpu", lambda on_cpu: not on_cpu)
     assert evaluate("cpu") == 2
     assert "vllm wants a CUDA device" in capsys.readouterr().err
+    assert evaluate("second", "--device", "cuda:1") == 2
+    assert (
+        "runs on the first GPU that it sees, and --device is cuda:1; set CUDA_VISIBLE_DEVICES=1"
+        in capsys.readouterr().err
+    )
     monkeypatch.setattr("byorn.training.engine.checks.find_spec", lambda name: None)
     assert evaluate("missing") == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -141,3 +148,19 @@ def test_verify_refuses_an_adapter_before_the_pretrained_model_answers(engine, p
     assert verify(place, tmp_path / "vision", adapters / "vision", "vllm") == 2
     assert "vllm has LoRA on the language model alone" in capsys.readouterr().err
     assert engine.made == []
+
+
+def test_an_adapter_that_leaves_the_vision_tower_out_by_name_is_taken(engine, place, adapters, tmp_path):
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(adapters / "plain", folder)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    names = {"target_modules": ["q_proj", "v_proj"], "exclude_modules": ".*vision_tower.*"}
+    (folder / "adapter_config.json").write_text(json.dumps(config | names))
+    kept = {
+        key: w
+        for key, w in load_file(adapters / "plain/adapter_model.safetensors").items()
+        if "q_proj" in key or "v_proj" in key
+    }
+    save_file(kept, folder / "adapter_model.safetensors")
+    assert verify(place, tmp_path / "out", folder, "vllm") in (0, 1, 3)
+    assert len(engine.made[0].requests) == 1

@@ -68,9 +68,10 @@ def adapter_weights(model: "PreTrainedModel", lora: "LoraConfig") -> int:
 
 def covered(model: "PreTrainedModel", lora: "LoraConfig") -> dict[str, Any]:
     """The linear layers that get LoRA, by name."""
-    targets = _targets(lora)
-    pattern = ".*" if targets == "all-linear" else targets
-    return {name: layer for name, layer in linears(model) if re.fullmatch(pattern, name)}
+    from peft.tuners.tuners_utils import check_target_module_exists
+
+    every = lora.target_modules == "all-linear"
+    return {name: layer for name, layer in linears(model) if every or check_target_module_exists(lora, name)}
 
 
 def _targets(lora: "LoraConfig") -> str:

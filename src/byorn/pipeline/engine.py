@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byorn.data.row import Row
+from byorn.errors import ConfigError
 from byorn.models.spec import ModelSpec
 from byorn.runs.narrate import say
 from byorn.training.settings import EngineSettings
@@ -37,6 +38,16 @@ def require_available(engine: EngineSettings, model: ModelSpec, temperature: flo
         from byorn.training.engine.checks import require_vllm
 
         require_vllm(temperature, on_cpu=model.device == "cpu")
+        _require_first_gpu(model.device)
+
+
+def _require_first_gpu(device: str | None) -> None:
+    number = (device or "").partition(":")[2]
+    if number not in ("", "0"):
+        raise ConfigError(
+            f"response_engine: vllm runs on the first GPU that it sees, and --device is {device}; set "
+            f"CUDA_VISIBLE_DEVICES={number} instead"
+        )
 
 
 def require_taken(engine: EngineSettings, model: Any) -> None:

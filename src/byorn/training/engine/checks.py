@@ -99,7 +99,7 @@ def require_engine_layers(model: Any, adapted: Iterable[str]) -> None:
     if outside:
         raise _refusal(
             f"vllm has LoRA on the language model alone, and {len(outside)} layers elsewhere have it, first "
-            f"{outside[0]}; leave lora_vision out"
+            f"{outside[0]}; train without lora_vision"
         )
 
 
