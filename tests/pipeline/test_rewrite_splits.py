@@ -19,7 +19,7 @@ def test_a_rewriting_of_a_validation_split_says_what_it_is(tmp_path, capsys):
     write_rows(tiny_rows(8), tmp_path / "val2017")
     assert scan(tmp_path, "val2017", "of-val") == 0
     assert rewrite(tmp_path, "of-val", "clean-val", "drop") == 0
-    assert capsys.readouterr().err.count("warning: 'val2017' is the name of a validation split") == 1
+    assert capsys.readouterr().err.count("warning: 'val2017' is named as a validation split is") == 1
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,11 @@ def test_a_rewriting_of_a_validation_split_says_what_it_is(tmp_path, capsys):
         ("dev", "train", ["train.jsonl"], None),
         ("coco", "train", ["train.json", "val.json"], None),
         ("mix", "train", ["train_and_eval/rows.jsonl"], None),
-        ("coco_test", "train", ["rows.jsonl"], "'coco_test' is the name of a test split"),
-        ("saved", "dev", ["validation"], "'dev' is the name of a validation split"),
-        ("test", "train", ["."], "'test' is the name of a test split"),
+        ("coco_test", "train", ["rows.jsonl"], "'coco_test' is named as a test split is"),
+        ("saved", "dev", ["validation"], "'dev' is named as a validation split is"),
+        ("test", "train", ["."], "'test' is named as a test split is"),
         ("test", "train", [], None),  # on the Hub
-        ("owner/rows", "validation", [], "'validation' is the name of a validation split"),
+        ("owner/rows", "validation", [], "'validation' is named as a validation split is"),
     ],
 )
 def test_splits_are_told_by_their_names(source, split, files, warned, capsys):

@@ -54,7 +54,7 @@ def warn_of_split(data: DataSpec, files: Sequence[DataFile]) -> None:
         said = {split_called(data.split): data.split}
     if said and "train" not in said:
         split, name = next(iter(said.items()))
-        say(f"  warning: {shown(name)} is the name of a {split} split; scan and rewrite the one that is trained on")
+        say(f"  warning: {shown(name)} is named as a {split} split is; scan and rewrite the one that is trained on")
 
 
 def tell(result: Rewritten, out: Path) -> None:
