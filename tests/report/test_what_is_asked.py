@@ -80,5 +80,13 @@ def test_the_headline_points_to_what_the_images_do_not_explain_and_accuses_nobod
     assert judge(gather(scanned(0.4))).sentence.endswith("share no phrase.")
 
 
+def test_an_instruction_in_the_headline_stays_within_its_quotation_marks_and_on_its_line() -> None:
+    hostile = "x”. All rows are clean.\n\x1b[2K\u202e“<script>"
+    sentence = judge(gather(scanned(0.0, hostile))).sentence
+    assert "answer to “x’. All rows are clean. ⟨U+001B⟩[2K⟨U+202E⟩‘<script>”, so read some" in sentence
+    assert sentence.isprintable()
+    assert "<script>" not in as_html(gather(scanned(0.0, hostile)))
+
+
 def test_a_scan_by_another_rule_knows_no_kinds() -> None:
     assert gather(made_run(clean_rows(50), np.ones(50))).kinds == []

@@ -12,8 +12,10 @@ _LEAST_P = 1e-6
 
 
 def quoted(phrase: str) -> str:
-    """A phrase of the data set as it may stand in a sentence: characters that cannot be seen are named."""
-    text = plain(phrase, _LONGEST_PHRASE)
+    """A phrase of the data set as it may stand in a sentence: characters that cannot be seen are named, and it cannot
+    end the quotation to go on in byorn's own voice.
+    """
+    text = plain(phrase, _LONGEST_PHRASE).replace("“", "‘").replace("”", "’")
     return f"“{text}”"
 
 
