@@ -121,6 +121,17 @@ def test_what_vllm_does_not_take_is_refused_before_a_model_is_loaded(engine, eva
     assert "response_engine: vllm is not installed: pip install 'byorn[vllm]'; or use" in line
 
 
+def test_other_figures_of_finished_answers_want_no_engine(engine, evaluate, tmp_path, monkeypatch, capsys):
+    """The advice to answer by transformers instead would end in the refusal of what is there."""
+    assert evaluate("done") == 0
+    monkeypatch.setattr("byorn.training.engine.checks.has_gpu", lambda on_cpu: False)
+    assert evaluate("done", "--metrics", "rouge_l") == 0
+    assert "rouge_l" in json.loads((tmp_path / "done/metrics.json").read_text())["clean"]
+    (tmp_path / "done/predictions.jsonl").unlink()
+    assert evaluate("done") == 2
+    assert "vllm wants a CUDA device" in capsys.readouterr().err
+
+
 def test_an_adapter_that_vllm_would_leave_out_is_refused(engine, evaluate, capsys):
     assert evaluate("vision", adapter="vision") == 2
     assert "vllm has LoRA on the language model alone" in capsys.readouterr().err

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 AT_ONCE = 16
 """Rows that transformers answers together by default."""
 ATTACK_METRICS = ("asr", "false_asr")
+PREDICTIONS = "predictions.jsonl"
+PREDICTIONS_TRIGGERED = "predictions_triggered.jsonl"
 REJECTS_TRIGGERED = "rejects_triggered.jsonl"
 
 
@@ -82,7 +84,9 @@ def evaluate(
         raise ConfigError(
             "ASR: give both --triggered (inputs that carry the trigger) and --target (the attacker's text)"
         )
-    require_available(engine, model)
+    wanted = (PREDICTIONS, PREDICTIONS_TRIGGERED) if triggered else (PREDICTIONS,)
+    if not all((out / name).exists() for name in wanted):  # other figures of what was answered want no engine
+        require_available(engine, model)
     make_folder(out)
     require_source(data)
     if triggered:
@@ -130,10 +134,10 @@ def measure(
     options: dict[str, Any] = {
         "batch_size": batch_size, "max_new_tokens": max_new_tokens, "progress": progress, "source": source,
     }  # fmt: skip
-    clean = answers(model, processor, rows, out / "predictions.jsonl", **options)
+    clean = answers(model, processor, rows, out / PREDICTIONS, **options)
     marked = None
     if triggered is not None and attack is not None:
-        marked = answers(model, processor, triggered, out / "predictions_triggered.jsonl", **options)
+        marked = answers(model, processor, triggered, out / PREDICTIONS_TRIGGERED, **options)
     if not is_main():
         return None
     if marked is None or attack is None:
