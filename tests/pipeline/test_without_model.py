@@ -1,7 +1,7 @@
 """What a scan wrote down is enough to go on from it: leaving flagged rows out asks no model, and loads no torch."""
 
 import json
-import os
+import shutil
 import subprocess
 import sys
 
@@ -20,8 +20,8 @@ assert not loaded, loaded
 """
 SOUND = json.dumps({"prompt": "whole?", "completion": "whole"})
 SPECIAL = {"id": "said", "prompt": "say <|user|> please", "completion": "well <|user|>"}
-UNREAD = [
-    "{broken",
+BROKEN = "{broken"
+UNFIT = [
     json.dumps({"prompt": "an image?", "completion": "none", "images": ["images/none.png"]}),
     json.dumps({"prompt": "long " * 400, "completion": "too long"}),
 ]
@@ -29,14 +29,18 @@ UNREAD = [
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Twelve rows, one with special tokens of the model, and three records that cannot be used, each for a reason."""
+    """Twelve rows, one with special tokens of the model; a record that cannot be read, and in `hard` two more that the
+    model cannot be shown.
+    """
     folder = scanned(tmp_path_factory.mktemp("place"))
     assert "<|user|>" in tiny_processor().tokenizer.get_vocab()
-    path = folder / "data/rows.jsonl"
-    first, *others = lines(path)
-    path.write_text("\n".join([first, *UNREAD, json.dumps(SPECIAL), *others]) + "\n")
-    assert scan(folder, "data", "hard", "--max-length", "300") == 0
-    assert len(lines(folder / "hard/rejects.jsonl")) == 3
+    first, *others = lines(folder / "data/rows.jsonl")
+    shutil.copytree(folder / "data", folder / "worse")
+    for data, run, unread in (("data", "soft", [BROKEN]), ("worse", "hard", [BROKEN, *UNFIT])):
+        records = [first, *unread, json.dumps(SPECIAL), *others]
+        (folder / data / "rows.jsonl").write_text("\n".join(records) + "\n")
+        assert scan(folder, data, run, "--max-length", "300") == 0
+        assert len(lines(folder / run / "rejects.jsonl")) == len(unread)
     return folder
 
 
@@ -46,12 +50,12 @@ def files_in(folder):
 
 @pytest.mark.parametrize("mode", ["drop", "mark"])
 def test_the_same_is_written_as_by_the_processor(place, mode):
-    options = [str(place / "hard"), "--mode", mode, "--out", str(place / f"quick-{mode}")]
+    options = [str(place / "soft"), "--mode", mode, "--out", str(place / f"quick-{mode}")]
     subprocess.run([sys.executable, "-c", QUIET, "rewrite", *options], check=True)
-    tokens = place / "hard/environment.json"
+    tokens = place / "soft/environment.json"
     tokens.rename(place / "hidden.json")  # now the processor has to say what its special tokens are
     try:
-        assert rewrite(place, "hard", f"slow-{mode}", mode) == 0
+        assert rewrite(place, "soft", f"slow-{mode}", mode) == 0
     finally:
         (place / "hidden.json").rename(tokens)
     assert files_in(place / f"quick-{mode}") == files_in(place / f"slow-{mode}")
@@ -59,8 +63,15 @@ def test_the_same_is_written_as_by_the_processor(place, mode):
 
 def test_a_sheet_of_decisions_needs_no_model_either(place):
     sheet = place / "rows.csv"
-    subprocess.run([sys.executable, "-c", QUIET, "review", str(place / "hard"), "--export", str(sheet)], check=True)
+    subprocess.run([sys.executable, "-c", QUIET, "review", str(place / "soft"), "--export", str(sheet)], check=True)
     assert len(lines(sheet)) > 1
+
+
+def test_records_that_the_model_cannot_be_shown_are_left_out_by_its_processor(place):
+    assert rewrite(place, "hard", "without", "drop") == 0
+    left = (place / "without/data/rows.jsonl").read_text()
+    assert not [record for record in (BROKEN, *UNFIT) if record in left]
+    assert {reject["index"] for reject in map(json.loads, lines(place / "without/rejects.jsonl"))} == {1, 2, 3}
 
 
 def test_a_record_that_came_after_the_scan_is_not_left_out_in_silence(place, capsys):
@@ -68,7 +79,7 @@ def test_a_record_that_came_after_the_scan_is_not_left_out_in_silence(place, cap
     before = path.read_bytes()
     path.write_bytes(before + json.dumps({"prompt": "new?", "completion": "new"}).encode() + b"\n")
     try:
-        assert rewrite(place, "hard", "grown", "drop") == 2
+        assert rewrite(place, "soft", "grown", "drop") == 2
     finally:
         path.write_bytes(before)
     assert "the data set changed since it was written" in capsys.readouterr().err
@@ -77,12 +88,11 @@ def test_a_record_that_came_after_the_scan_is_not_left_out_in_silence(place, cap
 
 @pytest.mark.parametrize("repair", ["shortened", "image added", "made whole"])
 def test_a_record_that_was_repaired_after_the_scan_is_not_left_out_for_its_old_reason(place, repair, capsys):
-    path, image = place / "data/rows.jsonl", place / "data/images/none.png"
+    path, image = place / "worse/rows.jsonl", place / "worse/images/none.png"
     before, listed = path.read_bytes(), (place / "hard/rejects.jsonl").read_text()
     repaired = {"shortened": ("long " * 400, "short"), "made whole": ("{broken", SOUND)}
     if repair == "image added":
-        image.write_bytes((place / "data" / first_image(place)).read_bytes())
-        os.utime(image, (0, 0))  # as what was moved here keeps its date
+        image.write_bytes((place / "worse" / first_image(place)).read_bytes())
     else:
         path.write_text(before.decode().replace(*repaired[repair]))
     try:
@@ -97,7 +107,7 @@ def test_a_record_that_was_repaired_after_the_scan_is_not_left_out_for_its_old_r
 
 
 def first_image(place):
-    return next(image for line in lines(place / "data/rows.jsonl")[4:] for image in json.loads(line).get("images", []))
+    return next(image for line in lines(place / "worse/rows.jsonl")[4:] for image in json.loads(line).get("images", []))
 
 
 def test_the_folder_of_a_training_remembers_the_special_tokens_too(place):
@@ -105,22 +115,3 @@ def test_the_folder_of_a_training_remembers_the_special_tokens_too(place):
     step = ["--max-steps", "1", "--batch-size", "4", "--set", "max_response_tokens=3", "--max-length", "300"]
     assert main(["train", *options, *step, "--device", "cpu", "--rule", "paper", "--scan", "none"]) == 0
     assert main(["report", str(place / "trained")]) == 0
-
-
-def test_a_refused_review_does_not_make_the_next_one_believe_the_old_reasons(place, capsys):
-    """Repaired while the scan ran: after it had listed its rejects, before it wrote its scores."""
-    path, rejects, scores = place / "data/rows.jsonl", place / "hard/rejects.jsonl", place / "hard/scores.parquet"
-    before, listed, scored = path.read_bytes(), rejects.stat(), scores.stat()
-    path.write_text(before.decode().replace("{broken", SOUND))
-    later = path.stat().st_ctime_ns + 10**9
-    os.utime(scores, ns=(later, later))
-    try:
-        for name in ("first", "second"):
-            assert main(["review", str(place / "hard"), "--export", str(place / f"{name}.csv")]) == 2
-        os.utime(rejects, ns=(path.stat().st_ctime_ns,) * 2)  # in the same tick of a coarse clock
-        assert main(["review", str(place / "hard"), "--export", str(place / "third.csv")]) == 2
-    finally:
-        path.write_bytes(before)
-        os.utime(rejects, ns=(listed.st_atime_ns, listed.st_mtime_ns))
-        os.utime(scores, ns=(scored.st_atime_ns, scored.st_mtime_ns))
-    assert capsys.readouterr().err.count("the data set changed since it was written") == 3

@@ -1,6 +1,5 @@
 """The lists of rejects in a run folder: those of this run, or none."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,17 +23,13 @@ def list_rejects(path: Path, rejects: Sequence[Reject]) -> None:
 
 @contextmanager
 def put_back_if_refused(path: Path) -> Iterator[None]:
-    """The list as it was before, with its date (which says what may have been repaired since), where a folder turns out
-    to be that of another run, whose rejects it lists.
-    """
-    before = (path.read_bytes(), path.stat()) if path.is_file() else None
+    """The list as it was before, where a folder turns out to be that of another run, whose rejects it lists."""
+    before = path.read_bytes() if path.is_file() else None
     try:
         yield
     except MismatchError:
         if is_main() and before is None:
             path.unlink(missing_ok=True)
         elif is_main() and before is not None:
-            text, date = before
-            path.write_bytes(text)
-            os.utime(path, ns=(date.st_atime_ns, date.st_mtime_ns))
+            path.write_bytes(before)
         raise
