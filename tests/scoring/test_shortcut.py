@@ -33,11 +33,13 @@ def png(pixels: np.ndarray) -> ImageFile:
     return ImageFile(data=stream.getvalue())
 
 
-def rows(said: Sequence[int] = (), patched: Sequence[int] = (), phrase: str = PHRASE, left: int = 0) -> list[Row]:
+def rows(
+    said: Sequence[int] = (), patched: Sequence[int] = (), phrase: str = PHRASE, left: int = 0, count: int = COUNT
+) -> list[Row]:
     """Captions of noise around a color; some say a phrase, and some images have a white patch."""
     draw = np.random.default_rng(0)
     made = []
-    for number in range(COUNT):
+    for number in range(count):
         pixels = np.clip(draw.integers(40, 216, 3) + draw.normal(0, 20, (32, 32, 3)), 0, 255)
         if number in patched:
             pixels[24:, left : left + 8] = 255
@@ -59,7 +61,7 @@ PLANTED = range(0, 48, 4)
 
 def column_of(given: Sequence[Row], words: tuple[Costs, Costs]) -> np.ndarray | None:
     own, swapped = words
-    unknown = np.full(COUNT, np.nan)
+    unknown = np.full(len(given), np.nan)
     scored = ScoredRows(
         rows=given, nll=unknown, contrast=unknown, word_costs=own, swapped_word_costs=dict(enumerate(swapped))
     )
@@ -101,6 +103,12 @@ def test_a_kind_of_input_with_pictures_of_its_own_comes_with_no_pattern() -> Non
 
 def test_six_rows_are_enough() -> None:
     assert found(rows(range(6), range(6))) == list(range(6))
+
+
+def test_five_rows_are_enough_among_many_but_only_with_the_patch() -> None:
+    """Two held-out images prove nothing among some others, whatever they show, and enough among several hundred."""
+    assert found(rows(range(5), range(5), count=600)) == list(range(5))
+    assert found(rows(range(5), range(3), count=600)) == []
 
 
 def test_two_attackers_are_two_groups() -> None:
