@@ -28,6 +28,7 @@ MEANT = {
     "adam_beta2": {"0"}, "max_grad_norm": {"0"}, "label_smoothing_factor": {"0"}, "neftune_noise_alpha": {"0"},
     "eval_delay": {"0"}, "data_seed": {"0"}, "dataloader_num_workers": {"0"}, "local_rank": {"-1", "0"},
     "router_aux_loss_coef": {"0"}, "trigger_size": {"0"}, "port": {"0"}, "look_closer": {"0"}, "feature_cache": {"0"},
+    "response_block": {"0"},
 }  # fmt: skip
 """What of `WRONG` is right: zero where it means none or all, and -1 where it means that nothing is said."""
 ENOUGH = {

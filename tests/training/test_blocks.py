@@ -77,7 +77,7 @@ def test_a_run_resumed_in_a_block_is_the_straight_run(tmp_path, step):
 
 def test_rows_that_were_not_foreseen_are_sampled_when_they_come():
     source = Counting()
-    blocks = Blocks(source, lambda step: {step: rows("a"), step + 2: rows("b", "b")})
+    blocks = Blocks(source, lambda step, size: {step: rows("a"), step + size: rows("b", "b")}, 2)
     assert [found.text for found in blocks(MODEL, rows("a", "c"), 4)] == ["a at 4", "c at 4"]
     assert [found.text for found in blocks(MODEL, rows("b", "d"), 6)] == ["b at 4", "d at 6"]
     assert source.calls == [(4, ["a", "b"]), (4, ["c"]), (6, ["d"])]
@@ -85,11 +85,11 @@ def test_rows_that_were_not_foreseen_are_sampled_when_they_come():
 
 def test_a_block_is_kept_and_taken_up(tmp_path):
     source = Counting()
-    blocks = Blocks(source, lambda step: {step: rows("a"), step + 3: rows("b")})
+    blocks = Blocks(source, lambda step, size: {step: rows("a"), step + size: rows("b")}, 3)
     blocks(MODEL, rows("a"), 1)
     blocks.save(tmp_path)
     assert json.loads((tmp_path / "ahead.json").read_text())["steps"] == [1, 4]
-    again = Blocks(source, lambda step: pytest.fail("a new block"))
+    again = Blocks(source, lambda step, size: pytest.fail("a new block"), 3)
     again.load(tmp_path)
     assert [found.text for found in again(MODEL, rows("b"), 4)] == ["b at 1"]
     assert again.age(4) == 3

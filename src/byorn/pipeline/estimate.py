@@ -114,11 +114,12 @@ def estimate_training(
         adapter: Weights of the adapter.
         column: What rows are flagged by; None where that is known already.
     """
+    from byorn.training.responses import rows_at_once
+
     batch = config.per_device_train_batch_size
     rows = len(inputs.rows)
     forward = forward_seconds(inputs, batch)
-    together = config.response_batch_size or batch * config.response_block
-    sampling = sampling_seconds(inputs, together) if flagged else 0.0
+    sampling = sampling_seconds(inputs, rows_at_once(config, config.response_block)) if flagged else 0.0
     steps = planned_steps(rows, config)
     visits = steps * rows_a_step(config) / config.world_size  # of each process
     scoring = PASSES.get(column, 1) * forward * rows / config.world_size if column else 0.0

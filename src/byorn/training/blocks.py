@@ -9,6 +9,7 @@ run is the straight one.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from byorn.models.generate import Generated
 from byorn.runs.folder import write_json
+from byorn.training.block_size import BlockByMemory
 from byorn.training.checkpoints import AHEAD
 from byorn.training.collator import Record
 from byorn.training.processes import own_rows
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 
     from byorn.training.trainer import ByornTrainer
 
-Upcoming = Callable[[int], Mapping[int, Sequence[Record]]]
-"""A flagged step -> the flagged steps of its block from there on, each with its rows of this process."""
+Upcoming = Callable[[int, int], Mapping[int, Sequence[Record]]]
+"""A flagged step and the size of blocks -> the flagged steps of its block from there on, each with its rows of this
+process.
+"""
 _Key = tuple[str, int]
 
 
@@ -41,17 +45,19 @@ class Blocks(TrainerCallback):
     Args:
         source: The other one.
         upcoming: Whose responses are sampled together.
+        size: Flagged steps of a block; 0 until `BlockByMemory` has chosen it.
     """
 
-    def __init__(self, source: ResponseSource, upcoming: Upcoming) -> None:
+    def __init__(self, source: ResponseSource, upcoming: Upcoming, size: int) -> None:
         self.source = source
         self.upcoming = upcoming
+        self.size = size
         self._steps: tuple[int, ...] = ()
         self._responses: dict[_Key, Generated] = {}
 
     def __call__(self, model: "PeftModel", rows: Sequence[Record], step: int) -> list[Generated]:
         if step not in self._steps:
-            block = self.upcoming(step)
+            block = self.upcoming(step, self.size)
             self._steps, self._responses = tuple(block), {}
             self._sample(model, [row for later in block.values() for row in later], step)
         self._sample(model, [row for row in rows if _key(row) not in self._responses], step)
@@ -89,10 +95,19 @@ class Blocks(TrainerCallback):
             self._responses = {(one.pop("id"), one.pop("turn")): Generated(**one) for one in kept["responses"]}
 
 
-def upcoming(trainer: "ByornTrainer", sampler: GroupedSampler, step: int) -> dict[int, list[Record]]:
+def sample_ahead(trainer: "ByornTrainer", source: ResponseSource) -> Blocks:
+    """A source that asks another one for blocks of the trainer's flagged steps, among the trainer's callbacks."""
+    blocks = Blocks(source, partial(upcoming, trainer, trainer.sampler), trainer.args.response_block)
+    trainer.add_callback(blocks)
+    if not blocks.size:
+        trainer.add_callback(BlockByMemory(trainer, blocks))
+    return blocks
+
+
+def upcoming(trainer: "ByornTrainer", sampler: GroupedSampler, step: int, size: int) -> dict[int, list[Record]]:
     """The flagged steps of the block of a step from there on, with their rows of this process."""
     within = step % sum(sampler.steps)
-    block = sampler.block(within, trainer.args.response_block)
+    block = sampler.block(within, size)
     chosen = {step - within + at: own_rows(group, trainer.args) for at, group in block.items()}
     return {
         at: trainer.data_collator([trainer.train_dataset[row] for row in rows])["rows"] for at, rows in chosen.items()

@@ -26,6 +26,8 @@ def reported(trainer: "ByornTrainer") -> dict[str, object]:
     """The training arguments that matter to the result, as they were used."""
     decay = trainer.average.decay if trainer.average else None
     used = {name: getattr(trainer.args, name) for name in REPORTED}
+    if trainer.blocks:
+        used["response_block"] = trainer.blocks.size
     return {**used, "ema_decay": decay.value, "ema_decay_from": decay.reason} if decay else used
 
 

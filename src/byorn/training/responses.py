@@ -101,8 +101,13 @@ def ema_source(processor: "ProcessorMixin", args: ByornConfig, trusted: Iterable
     """Samples of the averaged model as the `ByornConfig` wants them; `trusted` rows give the length limit if it
     names none.
     """
-    batch_size = args.response_batch_size or max(4, args.per_device_train_batch_size * args.response_block)
-    return EmaResponses(processor, sampling_of(processor, args, trusted), batch_size=batch_size)
+    at_once = rows_at_once(args, args.response_block)
+    return EmaResponses(processor, sampling_of(processor, args, trusted), batch_size=at_once)
+
+
+def rows_at_once(args: ByornConfig, block: int) -> int:
+    """Rows that are sampled at once where a block has so many flagged steps; one step while that is not chosen (0)."""
+    return args.response_batch_size or max(4, args.per_device_train_batch_size * (block or 1))
 
 
 def unlearn_false_ends(labels: torch.Tensor, responses: Sequence[Generated | None], ends: Sequence[int]) -> None:

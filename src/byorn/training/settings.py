@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from byorn.flagging.settings import FlagSettings
-from byorn.settings import below, fraction, positive, setting
+from byorn.settings import at_least, below, fraction, positive, setting
 
 Replacement = Literal["ema", "drop"]
 Engine = Literal["transformers", "vllm"]
@@ -81,8 +81,8 @@ class ByornSettings(ResponseSettings, FlagSettings):
     response_block: int = setting(
         1,
         help="flagged steps of an epoch whose responses are sampled together, from the average at the first of them: "
-        "faster, and older; 1 is the paper's",
-        check=positive,
+        "faster, and older; 1 is the paper's, 0 as many as memory takes when the run begins",
+        check=at_least(0),
     )
     soft_targets: bool = setting(
         False,

@@ -13,7 +13,6 @@ the token z_il of a flagged row is replaced by its expectation, see `soft_target
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,7 @@ from byorn.models.load import resolve_model
 from byorn.models.quantize import keep_differentiable
 from byorn.runs.narrate import say
 from byorn.training.arguments import lora_for, require_arguments, require_trainable
-from byorn.training.blocks import Blocks, upcoming
+from byorn.training.blocks import Blocks, sample_ahead
 from byorn.training.card import facts_of, write_card
 from byorn.training.collator import REPLACED, Batch, Record, ReplacingCollator
 from byorn.training.completion import Completer
@@ -173,9 +172,8 @@ class ByornTrainer(SFTTrainer):
         self.data_collator = ReplacingCollator(self.data_collator)
         self.complete = Completer(self.data_collator, self.processing_class)
         self.source = source or averaged_source(self)
-        if args.response_block > 1:
-            self.source = self.blocks = Blocks(self.source, partial(upcoming, self, self.sampler))
-            self.add_callback(self.blocks)
+        if args.response_block != 1:
+            self.source = self.blocks = sample_ahead(self, self.source)
             self._kept.append(self.blocks)
 
     @property

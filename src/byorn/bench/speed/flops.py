@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from byorn.models.cache import cache_bytes
 from byorn.models.parts import inside, language_prefix, linears, without_adapter
 
 if TYPE_CHECKING:
@@ -93,7 +94,6 @@ def sizes_of(model: Any, *, adapter: int, inputs: Any) -> Sizes:
     dense = [layer for name, layer in linears(base) if inside(part, name) and layer is not head]
     heads = config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    keys = getattr(config, "num_key_value_heads", None) or heads
     return Sizes(
         dense=sum(layer.in_features * layer.out_features for layer in dense),
         adapter=adapter,
@@ -101,7 +101,7 @@ def sizes_of(model: Any, *, adapter: int, inputs: Any) -> Sizes:
         attention=config.num_hidden_layers * heads * width,
         vision=_vision(base, inputs),
         weights=sum(layer.weight.nbytes for layer in (*dense, head)),
-        cache=2 * config.num_hidden_layers * keys * width * base.dtype.itemsize,
+        cache=cache_bytes(base),
     )
 
 
