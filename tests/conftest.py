@@ -66,7 +66,7 @@ def pytest_collection_finish() -> None:
 
 
 LONG = (
-    "test_ranks.py", "test_two_processes.py", "test_network.py", "test_comparison.py", "test_kills.py",
+    "test_ranks.py", "test_several_processes.py", "test_network.py", "test_comparison.py", "test_kills.py",
     "test_bench_end_to_end.py", "test_families_end_to_end.py", "test_family_training.py", "test_end_to_end.py",
     "test_cell_resumed.py", "test_damaged_folders.py", "test_stopping.py", "test_workflow.py", "test_paper.py",
 )  # fmt: skip

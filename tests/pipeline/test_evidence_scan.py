@@ -95,16 +95,18 @@ def test_killed_within_or_between_passes_it_comes_out_the_same(
 
 
 @pytest.mark.slow
-def test_two_processes_find_what_one_finds(straight: Path, place: Path) -> None:
-    (place / "two.py").write_text(f"{SHORT}\nfrom byorn.__main__ import run\nrun()")
-    done = torchrun(2, "two.py", *SCAN.split(), "--out", "two", cwd=place)
+@pytest.mark.parametrize("processes", [2, 4])
+def test_several_processes_find_what_one_finds(processes: int, straight: Path, place: Path) -> None:
+    out = f"by-{processes}"
+    (place / "short.py").write_text(f"{SHORT}\nfrom byorn.__main__ import run\nrun()")
+    done = torchrun(processes, "short.py", *SCAN.split(), "--out", out, cwd=place)
     assert done.returncode == 0, done.stderr[-3000:]
-    one, two = values(straight), values(place / "two")
+    one, several = values(straight), values(place / out)
     for name in ("nll", "adapted", "adapted_contrast", "evidence"):
-        np.testing.assert_allclose(two[name], one[name], atol=1e-4)
-    assert values(place / "two", "flags.parquet")["flagged"] == values(straight, "flags.parquet")["flagged"]
+        np.testing.assert_allclose(several[name], one[name], atol=1e-4)
+    assert values(place / out, "flags.parquet")["flagged"] == values(straight, "flags.parquet")["flagged"]
     assert done.stderr.count("adapted to either half") == 1
-    assert not list((place / "two").glob("*.partial*"))
+    assert not list((place / out).glob("*.partial*"))
 
 
 @pytest.mark.parametrize("asked", [["hm?"], ["hm?", "what now?"]])

@@ -1,11 +1,11 @@
 """Small training runs that write down what every optimizer step saw; also a script, for runs in processes of their own.
 
-    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13] [--soft] [--block 2] [--fsdp]
-    [--go-on]
+    python runner.py FOLDER [--batch 4] [--kill-at 8] [--resume-at 6] [--uneven 13] [--soft] [--block 2] [--few]
+    [--fsdp] [--go-on]
 
 `--kill-at` ends the process with SIGKILL after that step; `--resume-at` runs to the end and then once more from that
 checkpoint; `--go-on` only resumes from the last one; `--uneven` then trains on so many rows without flags, with byorn
-and with TRL alone; with `--fsdp` the weights are sharded.
+and with TRL alone; with `--few` fewer rows are flagged than there are processes; with `--fsdp` the weights are sharded.
 """
 
 import argparse
@@ -35,6 +35,7 @@ ROWS = 16
 FLAGGED = [
     index % 8 in (0, 3, 5) for index in range(ROWS)
 ]  # 6 of 16: with groups of 4, 3 clean and 2 flagged steps an epoch
+FEW = [index in (3, 8) for index in range(ROWS)]  # 2 of 16: 4 clean steps and a flagged one
 EPOCH = 5  # optimizer steps
 SHARDED = {"fsdp": True, "fsdp_config": {"version": 2, "reshard_after_forward": True}}
 
@@ -181,6 +182,7 @@ def train_all(options: argparse.Namespace) -> None:
         "save_steps": 3,
         "soft_targets": options.soft,
         "response_block": options.block,
+        "flagged": FEW if options.few else FLAGGED,
     }
     if options.go_on:
         go_on(build(options.folder, **saving), str(last_checkpoint(options.folder, ["ema"])))
@@ -202,9 +204,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     for name, default in {"--batch": 4, "--kill-at": 0, "--resume-at": 0, "--uneven": 0, "--block": 1}.items():
         parser.add_argument(name, type=int, default=default)
-    parser.add_argument("--soft", action="store_true")
-    parser.add_argument("--fsdp", action="store_true")
-    parser.add_argument("--go-on", action="store_true")
+    for name in ("--soft", "--few", "--fsdp", "--go-on"):
+        parser.add_argument(name, action="store_true")
     torch.set_num_threads(1)
     sys.path.append(str(Path(__file__).parents[1]))
     from launching import shorten_scans

@@ -1,4 +1,4 @@
-"""What processes with sharded weights do unequally often, and must do equally often; a script for two of them.
+"""What processes with sharded weights do unequally often, and must do equally often; a script for them.
 
     sharing.py FOLDER
 
@@ -50,14 +50,14 @@ class OneBroken:
 
 
 def sampled(model: Any, rank: int) -> list[str]:
-    """Responses for one row in the first process and for three in the second, one at a time."""
+    """Responses for one row in the first process, for three in the second, and so on, one at a time."""
     source = SampledResponses(tiny_processor(), Sampling(seed=0, max_new_tokens=4 + 4 * rank), batch_size=1)
     dataset = to_dataset(tiny_rows(ROWS))
     return [response.text for response in source(model, [dataset[index] for index in range(1 + 2 * rank)], 0)]
 
 
 def averaged(rank: int) -> list[Any]:
-    """The gradients of three weights after averaging: all have the first, one the second, nobody the third."""
+    """The gradients of three weights after averaging: all have the first, all but one the second, nobody the third."""
     weights = [
         torch.nn.Parameter(torch.zeros(2, dtype=kind)) for kind in (torch.float32, torch.bfloat16, torch.float32)
     ]
@@ -94,7 +94,7 @@ def together(folder: Path) -> dict[str, Any]:
     model = tiny_model(processor=processor)
     shard(model, Layout())
     broken: Any = OneBroken(to_dataset(tiny_rows(ROWS)))
-    scores = score_together(model, processor, broken, Shard(rank, 2), batch_size=2)
+    scores = score_together(model, processor, broken, Shard(rank, state.num_processes), batch_size=2)
     return {
         "nll": np.nan_to_num(scores.nll, nan=-1.0).tolist(),
         "reasons": [reason for reason in scores.reasons if reason],

@@ -2,12 +2,13 @@
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from runner import adapters, build, losses, record, settings, tokens_seen
+from runner import FEW, FLAGGED, adapters, build, losses, record, settings, tokens_seen
 from safetensors.torch import load_file
 
 from byorn.data.dataset import to_dataset
@@ -20,6 +21,7 @@ from byorn.training.processes import require_processes, rows_a_step, use_one_gpu
 from launching import in_group
 
 TOLERANCE = 1e-5  # float32 rounding of a loss near 5 is 5e-7; sums over differently padded batches add a little
+RUNNER = Path(__file__).with_name("runner.py")
 GROUP, UNEVEN = 4, 13  # the flagged and the clean rows of `runner.py` do not fill their groups of 4 either
 
 
@@ -31,7 +33,11 @@ class Run:
     def __init__(self, folder: Path, processes: int, more: list[str]) -> None:
         self.folder, self.processes = folder, processes
         self.sharded = "--fsdp" in more
-        self.options = {"soft_targets": "--soft" in more, "response_block": 2 if "--block" in more else 1}
+        self.options = {
+            "soft_targets": "--soft" in more,
+            "response_block": int(more[more.index("--block") + 1]) if "--block" in more else 1,
+            "flagged": FEW if "--few" in more else FLAGGED,
+        }
 
     def read(self, name: str) -> list:
         return [json.loads((self.folder / f"{name}-{rank}.json").read_text()) for rank in range(self.processes)]
@@ -46,15 +52,14 @@ class Run:
         "2",
         "2 --soft --block 2",
         "2 --fsdp",
-        pytest.param("2 --fsdp --soft --block 2", marks=pytest.mark.slow),
-        pytest.param("4", marks=pytest.mark.slow),
-        pytest.param("4 --fsdp", marks=pytest.mark.slow),
+        pytest.param("2 --fsdp --soft --block 0", marks=pytest.mark.slow),
+        *(pytest.param(f"4{more}", marks=pytest.mark.slow) for more in ("", " --few", " --fsdp", " --fsdp --few")),
     ],
 )
 def several(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("several")
     processes, *more = request.param.split()
-    script = [str(Path(__file__).with_name("runner.py")), str(folder), "--batch", str(GROUP // int(processes)), *more]
+    script = [str(RUNNER), str(folder), "--batch", str(GROUP // int(processes)), *more]
     done = in_group(int(processes), *script, "--resume-at", "6", "--uneven", str(UNEVEN), cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     return Run(folder, int(processes), more)
@@ -78,7 +83,7 @@ def test_each_rank_holds_its_part_of_the_weights(several):
 
 def test_all_ranks_take_the_same_sequence_of_clean_and_flagged_steps(one, several):
     kinds = [step["flagged"] for step in one[1]]
-    assert kinds.count(True) == 4
+    assert kinds.count(True) == (2 if several.options["flagged"] is FEW else 4)
     for result in several.read("straight"):
         assert [step["flagged"] for step in result["steps"]] == kinds
 
@@ -93,8 +98,8 @@ def test_a_step_counts_the_tokens_of_all_ranks(one, several):
 def test_each_row_gets_the_response_that_it_gets_on_one_process(one, several):
     ranks = [[step["texts"] for step in result["steps"]] for result in several.read("straight")]
     for together, alone in zip(zip(*ranks, strict=True), [step["texts"] for step in one[1]], strict=True):
-        assert {row: text for texts in together for row, text in texts.items()} == alone
-        assert sum(map(len, together)) == len(alone)  # no row on two ranks
+        ranks_of = Counter(pair for texts in together for pair in texts.items())
+        assert ranks_of == dict.fromkeys(alone.items(), 2 if several.options["flagged"] is FEW else 1)
 
 
 def test_losses_and_weights_are_those_of_one_process_up_to_rounding(one, several):
@@ -109,6 +114,31 @@ def test_a_resume_in_a_later_epoch_is_the_straight_run_to_the_last_bit(several):
     straight, resumed = several.weights("straight"), several.weights("resumed")
     assert any(".ema." in name for name in straight)
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", [[], ["--fsdp"]], ids=["ddp", "fsdp"])
+@pytest.mark.parametrize("processes", [2, 4])
+def test_a_killed_run_goes_on_and_ends_as_one_process_does(processes, layout, tmp_path):
+    trainer = build(tmp_path / "one")
+    steps = record(trainer)
+    trainer.train()
+    folder = tmp_path / "several"
+    runner = [str(RUNNER), str(folder), "--batch", str(GROUP // processes), *layout]
+    assert in_group(processes, *runner, "--kill-at", "8", cwd=tmp_path).returncode != 0
+    assert not (folder / "straight.safetensors").exists()
+    done = in_group(processes, *runner, "--go-on", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    run = Run(folder, processes, layout)
+    assert run.read("resumed")[0]["losses"] == pytest.approx(losses(trainer), abs=TOLERANCE)
+    for together, alone in zip(
+        zip(*(result["steps"] for result in run.read("resumed")), strict=True), steps[6:], strict=True
+    ):
+        assert {row: text for step in together for row, text in step["texts"].items()} == alone["texts"]
+    resumed = run.weights("resumed")
+    assert any(".ema." in name for name in resumed)
+    for name, expected in adapters(trainer).items():
+        torch.testing.assert_close(resumed[name], expected, atol=1e-4, rtol=0)
 
 
 def test_one_process_goes_on_from_several_if_a_step_has_as_many_rows(one, several, tmp_path):
@@ -143,11 +173,18 @@ def test_all_processes_adapt_alike_and_find_the_evidence_that_one_finds(several,
             assert values == pytest.approx(alone.values[name].tolist(), abs=1e-4)
 
 
-def test_uneven_rows_without_flags_are_plain_fine_tuning_to_the_last_bit(several):
-    assert [run["losses"] for run in several.read("uneven")] == [run["losses"] for run in several.read("plain")]
+def test_uneven_rows_without_flags_are_plain_fine_tuning(several):
+    """To the last bit. Of four numbers the sum depends on their order, which depends on the place in the vector that is
+    summed: DDP has several, and beside shards there is one of all gradients.
+    """
+    exact = several.processes == 2 or not several.sharded
+    loss, weight = (0, 0) if exact else (TOLERANCE, 1e-4)
+    for ours, plain in zip(several.read("uneven"), several.read("plain"), strict=True):
+        assert ours["losses"] == pytest.approx(plain["losses"], abs=loss, rel=0)
     ours, plain = several.weights("uneven"), several.weights("plain")
     assert ours.keys() == plain.keys()
-    assert all(torch.equal(ours[name], plain[name]) for name in plain)
+    for name, expected in plain.items():
+        torch.testing.assert_close(ours[name], expected, atol=weight, rtol=0)
 
 
 def test_processes_that_would_train_apart_are_refused(tmp_path, monkeypatch):

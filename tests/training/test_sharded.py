@@ -4,7 +4,6 @@ That training comes out as on one process is shown in `test_ranks.py`, for the l
 """
 
 import json
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
-from runner import adapters, build, losses, record
 from safetensors.torch import load_file
 from sharing import BROKEN, ROWS
 
@@ -34,20 +31,28 @@ from launching import torchrun
 HERE = Path(__file__).parent
 
 
+FOUR = pytest.param(4, marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[2, FOUR])
+def processes(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Where two processes have shared a model, see `sharing.py`."""
+def folder(processes, tmp_path_factory):
+    """Where two or four processes have shared a model, see `sharing.py`."""
     place = tmp_path_factory.mktemp("sharing")
     save_tiny(place / "model")
     write_rows(tiny_rows(ROWS), place / "data")
-    done = torchrun(2, str(HERE / "sharing.py"), str(place), cwd=place)
+    done = torchrun(processes, str(HERE / "sharing.py"), str(place), cwd=place)
     assert done.returncode == 0, done.stderr[-3000:]
     return place
 
 
 @pytest.fixture(scope="module")
-def found(folder):
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+def found(folder, processes):
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
 
 
 def test_scores_are_those_of_one_process_where_batches_and_failures_are_uneven(found, model, processor):
@@ -58,7 +63,7 @@ def test_scores_are_those_of_one_process_where_batches_and_failures_are_uneven(f
         assert result["reasons"] == ["OSError: image file is truncated"]
 
 
-def test_each_process_gets_the_responses_of_its_rows_however_many_the_other_has(found, model, processor):
+def test_each_process_gets_the_responses_of_its_rows_however_many_others_have(found, model, processor):
     dataset = to_dataset(tiny_rows(ROWS))
     for rank, result in enumerate(found):
         source = SampledResponses(processor, Sampling(seed=0, max_new_tokens=4 + 4 * rank), batch_size=1)
@@ -66,13 +71,14 @@ def test_each_process_gets_the_responses_of_its_rows_however_many_the_other_has(
         assert result["sampled"] == [response.text for response in source(model, rows, 0)]
 
 
-def test_gradients_are_averaged_and_one_that_nobody_has_stays_none(found):
+def test_gradients_are_averaged_and_one_that_nobody_has_stays_none(found, processes):
+    of_all, of_some = (1 + processes) / 2, 4 * (processes - 1) / processes
     for result in found:
-        assert result["averaged"] == [[1.5, 1.5], [2.0, 2.0], None]
+        assert result["averaged"] == [[of_all] * 2, [of_some] * 2, None]
 
 
-def test_processes_agree_on_the_most_and_on_the_word_of_the_first(found):
-    assert [result["agreed"] for result in found] == [[1, 0.5], [1, 0.5]]
+def test_processes_agree_on_the_most_and_on_the_word_of_the_first(found, processes):
+    assert [result["agreed"] for result in found] == [[processes - 1, 0.5]] * processes
 
 
 def test_weights_in_bfloat16_train_beside_an_average_in_float32(found):
@@ -82,7 +88,7 @@ def test_weights_in_bfloat16_train_beside_an_average_in_float32(found):
         assert half["kinds"]["ema"] == "torch.float32"
         assert len(half["losses"]) == 4
         assert np.isfinite(half["losses"]).all()
-    assert found[0]["half"]["sums"] == found[1]["half"]["sums"]
+    assert all(result["half"]["sums"] == found[0]["half"]["sums"] for result in found)
 
 
 def test_the_export_is_the_student_alone_and_loads_on_the_whole_model(folder, found, processor):
@@ -94,32 +100,10 @@ def test_the_export_is_the_student_alone_and_loads_on_the_whole_model(folder, fo
 
 
 def test_scan_writes_one_file_of_scores_that_are_those_of_one_process(folder, found, model, processor):
-    assert [result["scan"] for result in found] == [0, 0]
+    assert not any(result["scan"] for result in found)
     scores = pq.read_table(folder / "scanned" / "scores.parquet")["nll"].to_pylist()
     assert scores == pytest.approx(score_dataset(model, processor, to_dataset(tiny_rows(ROWS))).nll.tolist(), abs=1e-5)
     assert not list((folder / "scanned").glob("*.partial*"))
-
-
-@pytest.mark.slow
-def test_a_killed_run_goes_on_and_ends_as_one_process_does(tmp_path):
-    straight = build(tmp_path / "one")
-    steps = record(straight)
-    straight.train()
-    runner = [str(HERE / "runner.py"), str(tmp_path / "two"), "--batch", "2", "--fsdp"]
-    killed = torchrun(2, *runner, "--kill-at", "8", cwd=tmp_path)
-    assert killed.returncode != 0
-    assert not (tmp_path / "two" / "straight.safetensors").exists()
-    done = torchrun(2, *runner, "--go-on", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    results = [json.loads((tmp_path / "two" / f"resumed-{rank}.json").read_text()) for rank in (0, 1)]
-    assert results[0]["losses"] == pytest.approx(losses(straight), abs=1e-5)
-    for together, alone in zip(zip(*(result["steps"] for result in results), strict=True), steps[6:], strict=True):
-        assert {row: text for step in together for row, text in step["texts"].items()} == alone["texts"]
-    resumed = load_file(tmp_path / "two" / "resumed.safetensors")
-    assert any(".ema." in name for name in resumed)
-    for name, expected in adapters(straight).items():
-        torch.testing.assert_close(resumed[name], expected, atol=1e-4, rtol=0)
-    shutil.rmtree(tmp_path / "two")
 
 
 # --- what needs no second process -------------------------------------------------------------------------------------

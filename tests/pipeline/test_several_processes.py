@@ -1,4 +1,4 @@
-"""`torchrun -m byorn ...`: two processes share one run folder, and it looks like that of one."""
+"""`torchrun -m byorn ...`: several processes share one run folder, and it looks like that of one."""
 
 import json
 import subprocess
@@ -27,24 +27,31 @@ TRAIN = (
 )
 EVALUATE = (
     "evaluate --model model --adapter run/adapter --data test --metrics cider,exact_match "
-    "--max-new-tokens 4 --batch-size 2"
+    "--max-new-tokens 4 --batch-size 4"
 )
 THEN_ONE_FAILS = f"""
 import os, sys, time
 from pathlib import Path
 from byorn.cli.main import main
 
-assert main({EVALUATE.split()} + ["--out", "two"]) == 0
-while not Path("two/metrics.json").exists():  # the first process writes what both have found
+assert main({EVALUATE.split()} + ["--out", "several"]) == 0
+while not Path("several/metrics.json").exists():  # the first process writes what all have found
     time.sleep(0.1)
-model = "model" if os.environ["RANK"] == "0" else "./gone"
+model = "./gone" if os.environ["RANK"] == "1" else "model"
 sys.exit(main(["scan", "--model", model, "--data", "data", "--out", "half"]))
 """
 
 
+@pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
+def processes(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with a tiny model, 20 rows to train on and 9 to test on."""
+def place(processes, tmp_path_factory):
+    """A folder with a tiny model, 20 rows to train on, in steps that they do not fill, and 9 to test on, which are
+    fewer batches than four processes.
+    """
     folder = tmp_path_factory.mktemp("place")
     save_tiny(folder / "model")
     write_rows(tiny_rows(ROWS), folder / "data")
@@ -54,23 +61,23 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(place):
-    result = in_group(2, "-m", "byorn", *TRAIN.split(), cwd=place)
+def trained(place, processes):
+    result = in_group(processes, "-m", "byorn", *TRAIN.split(), cwd=place)
     assert result.returncode == 0, result.stderr[-3000:]
     return result
 
 
 @pytest.fixture(scope="module")
-def half_failed(place, trained):
-    return in_group(2, "then_one_fails.py", cwd=place)
+def half_failed(place, processes, trained):
+    return in_group(processes, "then_one_fails.py", cwd=place)
 
 
-def test_training_leaves_one_adapter_and_one_set_of_scores(place, trained, model, processor):
+def test_training_leaves_one_adapter_and_one_set_of_scores(place, processes, trained, model, processor):
     run = place / "run"
     report = json.loads((run / "training.json").read_text())
     flagged = sum(pq.read_table(run / "flags.parquet")["flagged"].to_pylist())
     assert (report["steps"], report["rows"], report["flagged"]) == (3, ROWS, flagged)
-    assert report["arguments"]["world_size"] == 2
+    assert report["arguments"]["world_size"] == processes
     assert report["arguments"]["ema_decay_from"] == "a memory of 1, for a run of 3 steps"
     assert (run / "adapter" / "adapter_model.safetensors").is_file()
     assert not list(run.glob("*.partial*"))
@@ -78,18 +85,18 @@ def test_training_leaves_one_adapter_and_one_set_of_scores(place, trained, model
     assert pq.read_table(run / "scores.parquet")["nll"].to_pylist() == pytest.approx(alone.nll.tolist(), abs=1e-5)
 
 
-def test_the_report_counts_the_responses_of_both_processes(place, trained):
+def test_the_report_counts_the_responses_of_all_processes(place, processes, trained):
     report = json.loads((place / "run" / "training.json").read_text())
     flagged_steps = sum(entry.get("flagged_share", 0) for entry in report["log"])
-    assert report["responses"]["replaced"] == flagged_steps * 2 * BATCH > 0
+    assert report["responses"]["replaced"] == flagged_steps * processes * BATCH > 0
 
 
-def test_another_number_of_processes_does_not_go_on_with_the_run(place, trained, monkeypatch, capsys):
+def test_another_number_of_processes_does_not_go_on_with_the_run(place, processes, trained, monkeypatch, capsys):
     monkeypatch.chdir(place)
     (place / "run" / "training.json").rename(place / "kept.json")  # as if it had been killed before its end
     assert main(TRAIN.split()) == 2
     (place / "kept.json").rename(place / "run" / "training.json")
-    refusal = f"error: checkpoint: made with {2 * BATCH} rows an optimizer step, now {BATCH}"
+    refusal = f"error: checkpoint: made with {processes * BATCH} rows an optimizer step, now {BATCH}"
     assert refusal in capsys.readouterr().err
 
 
@@ -99,20 +106,20 @@ def test_everything_is_said_once(trained):
     assert trained.stdout.count("training.json") == 1
 
 
-def test_evaluation_by_two_is_that_by_one(place, half_failed, monkeypatch):
+def test_evaluation_by_several_is_that_by_one(place, half_failed, monkeypatch):
     monkeypatch.chdir(place)
     assert main([*EVALUATE.split(), "--out", "one"]) == 0
     for name in ("predictions.jsonl", "metrics.json"):
-        assert (place / "two" / name).read_text() == (place / "one" / name).read_text()
+        assert (place / "several" / name).read_text() == (place / "one" / name).read_text()
     assert half_failed.stdout.count("exact_match") == 1
-    assert not list((place / "two").glob("*.partial*"))
+    assert not list((place / "several").glob("*.partial*"))
 
 
-def test_an_error_of_one_process_ends_the_other_with_one_line(half_failed):
+def test_an_error_of_one_process_ends_the_others_with_one_line(half_failed, processes):
     assert half_failed.returncode != 0
     errors = [line for line in half_failed.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1
-    assert errors[0].startswith("error: process 1 of 2: model")
+    assert errors[0].startswith(f"error: process 1 of {processes}: model")
     assert "byorn/" not in half_failed.stderr.replace(errors[0], "")  # no traceback through our code
 
 
@@ -132,8 +139,8 @@ def test_what_one_process_does_is_refused_to_several(monkeypatch, capsys, tmp_pa
     assert capsys.readouterr().err == "error: byorn poison is the work of one process; start it without torchrun\n"
 
 
-def test_torchrun_says_how_many_there_are(place):
-    done = torchrun(2, "-m", "byorn", "poison", "--data", "data", "--target", "x", "--out", "poisoned", cwd=place)
+def test_torchrun_says_how_many_there_are(tmp_path):
+    done = torchrun(2, "-m", "byorn", "poison", "--data", "data", "--target", "x", "--out", "poisoned", cwd=tmp_path)
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert said[0] == "error: byorn poison is the work of one process; start it without torchrun"
