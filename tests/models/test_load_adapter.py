@@ -8,7 +8,7 @@ import pytest
 import torch
 from refused import refusal
 
-from byorn.models.load import load_adapter
+from byorn.models.adapters import load_adapter
 from byorn.models.lora import default_lora
 from byorn.testing import tiny_model
 

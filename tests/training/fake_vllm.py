@@ -4,12 +4,14 @@ that it is given, and refuses what vLLM refuses. It knows nothing of speed, kern
 
 import random
 import sys
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
@@ -147,3 +149,23 @@ def install(monkeypatch: Any) -> type[LLM]:
         monkeypatch.setenv(name, "set by the test")  # so that what is set meanwhile goes with it
         monkeypatch.delenv(name)
     return Engine
+
+
+def asked(engine):
+    """How many rows each call of the engines of this test was about."""
+    return [len(call) for made in engine.made for call in made.calls]
+
+
+@contextmanager
+def killed_when_asked_again(engine):
+    """Every engine answers one call; at the next one the process is killed."""
+    plain = engine.generate
+
+    def killed(self, prompts, sampling_params, **options):
+        if self.calls:
+            raise KeyboardInterrupt
+        return plain(self, prompts, sampling_params, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(engine, "generate", killed)
+        yield

@@ -10,8 +10,9 @@ from runner import FLAGGED, ROWS, adapters, build, settings
 from byorn.data.dataset import to_dataset
 from byorn.embedded.architecture import build_model
 from byorn.errors import ConfigError, ModelError
+from byorn.models.adapters import load_adapter
 from byorn.models.digest import model_digest
-from byorn.models.load import load_adapter, load_model
+from byorn.models.load import load_model
 from byorn.scoring.score import score_dataset
 from byorn.testing import tiny_processor, tiny_rows
 from byorn.training.trainer import ByornTrainer

@@ -18,7 +18,7 @@ from byorn.cli.main import main
 from byorn.data.dataset import to_dataset
 from byorn.data.files import write_rows
 from byorn.errors import ConfigError, ModelError
-from byorn.models.load import load_adapter
+from byorn.models.adapters import load_adapter
 from byorn.models.sharding import Layout, _layers, agreed, is_sharded, most, wanted_layout
 from byorn.scoring.alike import Alike, ForwardError, alike, never_alone
 from byorn.scoring.score import score_dataset

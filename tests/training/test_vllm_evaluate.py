@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from fake_vllm import asked, killed_when_asked_again
 from safetensors.torch import load_file, save_file
 
 from byorn.cli.main import main
@@ -43,11 +44,6 @@ def said(path):
     return [(line["id"], line["prediction"], line["tokens"], line["truncated"]) for line in lines(path)]
 
 
-def asked(engine):
-    """How many rows each call of the engines of this test was about."""
-    return [len(call) for made in engine.made for call in made.calls]
-
-
 def test_the_same_model_gives_the_figures_of_transformers(engine, place, evaluate, tmp_path, capsys):
     attack = ["--triggered", str(place / "triggered"), "--target", "red"]
     assert evaluate("plain", *attack, engine="transformers") == 0
@@ -64,19 +60,11 @@ def test_the_same_model_gives_the_figures_of_transformers(engine, place, evaluat
     assert (tmp_path / "vllm/metrics.json").read_text() == (tmp_path / "plain/metrics.json").read_text()
 
 
-def test_a_killed_evaluation_goes_on_and_asks_no_row_twice(engine, evaluate, tmp_path, monkeypatch):
+def test_a_killed_evaluation_goes_on_and_asks_no_row_twice(engine, evaluate, tmp_path):
     assert evaluate("straight", "--batch-size", "3") == 0
-    plain = engine.generate
-
-    def killed(self, prompts, sampling_params, **options):
-        if self.calls:
-            raise KeyboardInterrupt
-        return plain(self, prompts, sampling_params, **options)
-
-    monkeypatch.setattr(engine, "generate", killed)
-    assert evaluate("killed", "--batch-size", "3") == 130
+    with killed_when_asked_again(engine):
+        assert evaluate("killed", "--batch-size", "3") == 130
     assert not (tmp_path / "killed/predictions.jsonl").exists()
-    monkeypatch.setattr(engine, "generate", plain)
     assert evaluate("killed", "--batch-size", "3", "--response-engine-memory", "0.5") == 0
     assert asked(engine) == [3, 3, 1, 3, 3, 1]
     assert engine.made[-1].options["gpu_memory_utilization"] == 0.5

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fake_vllm import asked, killed_when_asked_again
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
@@ -35,11 +36,6 @@ def named(place, out):
     return json.loads((place / out / "rewrite.json").read_text())["response_engine"]
 
 
-def asked(engine):
-    """How many rows each call of the engines of this test was about."""
-    return [len(call) for made in engine.made for call in made.calls]
-
-
 def test_flagged_rows_get_what_vllm_samples_of_the_pretrained_model(engine, place, capsys):
     assert rewrite(place, "whole") == 0
     assert "at most 0.00" in capsys.readouterr().err
@@ -56,20 +52,12 @@ def test_flagged_rows_get_what_vllm_samples_of_the_pretrained_model(engine, plac
     assert {after[name] for name in flagged} <= said
 
 
-def test_a_killed_sampling_goes_on_and_another_share_of_memory_is_no_other_run(engine, place, monkeypatch):
+def test_a_killed_sampling_goes_on_and_another_share_of_memory_is_no_other_run(engine, place):
     assert rewrite(place, "straight", "--response-batch-size", "2") == 0
     assert asked(engine) == [2, 2, 1]
-    plain = engine.generate
-
-    def killed(self, prompts, sampling_params, **options):
-        if self.calls:
-            raise KeyboardInterrupt
-        return plain(self, prompts, sampling_params, **options)
-
-    monkeypatch.setattr(engine, "generate", killed)
-    assert rewrite(place, "killed", "--response-batch-size", "2") == 130
+    with killed_when_asked_again(engine):
+        assert rewrite(place, "killed", "--response-batch-size", "2") == 130
     assert not (place / "killed/data").exists()
-    monkeypatch.setattr(engine, "generate", plain)
     assert rewrite(place, "killed", "--response-batch-size", "2", "--response-engine-memory", "0.5") == 0
     assert asked(engine) == [2, 2, 1, 2, 2, 1]
     assert engine.made[-1].options["gpu_memory_utilization"] == 0.5

@@ -99,7 +99,8 @@ def judge(setup: Setup, folder: Path, name: str, test: str = "") -> Evaluation:
         name: `pretrained`, or the folder of a cell with its adapter.
         test: The name of a further test set; the task's own without one.
     """
-    from byorn.models.load import load_adapter, load_spec, load_spec_processor
+    from byorn.models.adapters import load_adapter
+    from byorn.models.load import load_spec, load_spec_processor
 
     out = folder / name
     pretrained = load_spec(setup.model)

@@ -70,7 +70,7 @@ def room_for(engine: EngineSettings, model: Any, adapter: Path) -> int | None:
     """
     if engine.response_engine != "vllm":
         return None
-    from byorn.models.load import load_adapter_config
+    from byorn.models.adapters import load_adapter_config
     from byorn.pipeline.build import covered
     from byorn.training.engine.checks import largest_rank, require_engine_layers, require_plain_lora
 

@@ -17,9 +17,10 @@ from byorn.evaluation.predict import PREDICTION, answering, identity, read_predi
 from byorn.evaluation.registry import METRICS
 from byorn.evaluation.result import Evaluation
 from byorn.goal import Goal
+from byorn.models.adapters import load_adapter
 from byorn.models.inputs import read_rows, require_source
 from byorn.models.length import context_length
-from byorn.models.load import load_adapter, load_config, load_spec, load_spec_processor
+from byorn.models.load import load_config, load_spec, load_spec_processor
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.engine import greedy_source, require_available, require_taken, rows_at_once
 from byorn.pipeline.settings import EvaluateSpec

@@ -59,8 +59,9 @@ def sample_replacements(
 
 
 def _load(scanned: Scanned, model: ModelSpec, spec: RewriteSpec, responses: ResponseSettings) -> Any:
+    from byorn.models.adapters import load_adapter
     from byorn.models.digest import model_digest
-    from byorn.models.load import load_adapter, load_spec
+    from byorn.models.load import load_spec
 
     say(f"loading {model.name}")
     loaded: Any = load_spec(model)

@@ -15,8 +15,8 @@ from byorn.errors import ConfigError, MismatchError
 from byorn.flagging.rules import flagged_by
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import Flags, read_reviews
+from byorn.models.adapters import load_adapter
 from byorn.models.inputs import REJECTS, Inputs, load_inputs, open_rows, training_rows
-from byorn.models.load import load_adapter
 from byorn.models.lora import idle_layers
 from byorn.models.sharding import Layout, wanted_layout
 from byorn.models.spec import ModelSpec

@@ -18,9 +18,10 @@ from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.evaluation.repeats import Asked, Grafted, Share, Verdict, judge_answers, judge_graft
+from byorn.models.adapters import load_adapter
 from byorn.models.digest import adapter_digest
 from byorn.models.length import context_length
-from byorn.models.load import load_adapter, load_config, load_spec
+from byorn.models.load import load_config, load_spec
 from byorn.models.spec import ModelSpec
 from byorn.phrases.words import says
 from byorn.pipeline.engine import greedy_source, require_available, require_taken, room_for, rows_at_once

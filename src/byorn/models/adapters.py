@@ -1,0 +1,90 @@
+"""LoRA adapters that somebody exported, put on a model or looked at without their weights."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from byorn.errors import ModelError
+from byorn.runs.narrate import say
+from byorn.text import first_line, shown
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def load_adapter(model: Any, adapter: str | Path) -> Any:
+    """The model with a LoRA adapter on top, in eval mode.
+
+    Raises:
+        ModelError: There is no adapter there, or it does not fit the model, or lacks weights of its layers.
+    """
+    from peft import PeftModel
+
+    _require_adapter(Path(adapter))
+    mismatch = _other_base(Path(adapter), model)
+    try:
+        with warnings.catch_warnings():
+            # PEFT warns, and leaves the layers that the file does not name as if nothing had been trained
+            warnings.filterwarnings("error", "Found missing adapter keys")
+            adapted = PeftModel.from_pretrained(model, str(adapter)).eval()
+    except Exception as error:  # a foreign folder fails in every way there is
+        reason = f"it {mismatch} ({first_line(error)})" if mismatch else first_line(error)
+        raise ModelError(f"adapter {str(adapter)!r} does not load onto this model: {reason}") from error
+    if (unused := _saved_weights(Path(adapter)) - _weights(adapted)) > 0:
+        say(f"  warning: adapter {str(adapter)!r}: {unused} of its weights belong to no layer here and are not used")
+    if mismatch:
+        say(f"  warning: adapter {str(adapter)!r} {mismatch}; it fits, but its figures mean little there")
+    return adapted
+
+
+def load_adapter_config(adapter: str | Path) -> Any:
+    """The `PeftConfig` of an adapter, without its weights.
+
+    Raises:
+        ModelError: There is none, or it is damaged.
+    """
+    from peft import PeftConfig
+
+    _require_adapter(Path(adapter))
+    try:
+        return PeftConfig.from_pretrained(str(adapter))
+    except Exception as error:  # a foreign folder fails in every way there is
+        raise ModelError(f"adapter {str(adapter)!r}: adapter_config.json: {first_line(error)}") from error
+
+
+def _require_adapter(adapter: Path) -> None:
+    if not (adapter / "adapter_config.json").is_file():  # of the Hub nothing is asked
+        raise ModelError(f"adapter: no adapter_config.json in {str(adapter)!r}; give the folder that training exported")
+
+
+def _saved_weights(adapter: Path) -> int:
+    """How many LoRA weights an adapter's file holds; 0 where it is another kind of file."""
+    from safetensors import safe_open
+
+    path = adapter / "adapter_model.safetensors"
+    if not path.is_file():
+        return 0
+    with safe_open(path, "np") as file:
+        return sum("lora_" in name for name in file.keys())  # noqa: SIM118  # it is no mapping
+
+
+def _weights(adapted: Any) -> int:
+    """How many LoRA weights a PEFT model has."""
+    return sum("lora_" in name for name, _ in adapted.named_parameters())
+
+
+def _other_base(adapter: Path, model: "PreTrainedModel") -> str:
+    """`trained on X, not Y` where an adapter in a folder names another base than `model`, else an empty string.
+
+    Only the last parts of the names are compared, since a model may come from the hub once and from a folder later.
+    """
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # a broken one, of which PEFT complains
+        return ""
+    trained = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    used = getattr(model.config, "_name_or_path", None)
+    if not isinstance(trained, str) or not trained or not used or Path(trained).name == Path(used).name:
+        return ""
+    return f"was trained on {shown(trained)}, not {shown(used)}"
