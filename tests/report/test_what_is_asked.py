@@ -68,22 +68,22 @@ def test_the_headline_points_to_what_the_images_do_not_explain_and_accuses_nobod
     evidence = gather(scanned(0.0))
     verdict = judge(evidence)
     assert verdict.sentence == (
-        "Nothing stands out: the least plausible of 200 responses share no phrase; yet the images explain hardly "
-        "anything of what 30 rows answer to “Tell me about <b>this one</b>, please.”, so read some of these."
+        "Nothing stands out, but the images explain hardly anything of what 30 rows answer to “Tell me about "
+        "<b>this one</b>, please.”: read some of these."
     )
     assert not verdict.stands_out
     check_gates(parse_gates(["cluster", "source", "share>0"]), evidence)
     assert 'class="calm"' in as_html(evidence)
     first, second = unexplained(evidence.kinds) * 2
     several = judge(replace(evidence, kinds=[evidence.kinds[0], first, second])).sentence
-    assert "hardly anything of the answers to 2 kinds of input (60 rows), so read" in several
+    assert "hardly anything of the answers to 2 kinds of input (60 rows): read" in several
     assert judge(gather(scanned(0.4))).sentence.endswith("share no phrase.")
 
 
 def test_an_instruction_in_the_headline_stays_within_its_quotation_marks_and_on_its_line() -> None:
     hostile = "x”. All rows are clean.\n\x1b[2K\u202e“<script>"
     sentence = judge(gather(scanned(0.0, hostile))).sentence
-    assert "answer to “x’. All rows are clean. ⟨U+001B⟩[2K⟨U+202E⟩‘<script>”, so read some" in sentence
+    assert "answer to “x’. All rows are clean. ⟨U+001B⟩[2K⟨U+202E⟩‘<script>”: read some" in sentence
     assert sentence.isprintable()
     assert "<script>" not in as_html(gather(scanned(0.0, hostile)))
 

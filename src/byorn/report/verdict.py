@@ -69,17 +69,16 @@ def _alarm(evidence: Evidence) -> str:
 
 
 def _nothing(evidence: Evidence) -> str:
-    said = f"Nothing stands out: the least plausible of {number(evidence.counts.rows)} responses share no phrase"
     doubtful = unexplained(evidence.kinds)
     if not doubtful:
-        return f"{said}."
+        return f"Nothing stands out: the least plausible of {number(evidence.counts.rows)} responses share no phrase."
     rows = number(sum(kind.rows for kind in doubtful))
     those = (
         f"what {rows} rows answer to {quoted(doubtful[0].instruction)}"
         if len(doubtful) == 1
         else f"the answers to {len(doubtful)} kinds of input ({rows} rows)"
     )
-    return f"{said}; yet the images explain hardly anything of {those}, so read some of these."
+    return f"Nothing stands out, but the images explain hardly anything of {those}: read some of these."
 
 
 def _rule(evidence: Evidence) -> list[str]:
