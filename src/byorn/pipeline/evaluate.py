@@ -85,10 +85,10 @@ def evaluate(
         raise ConfigError(
             "ASR: give both --triggered (inputs that carry the trigger) and --target (the attacker's text)"
         )
+    make_folder(out)
     wanted = (PREDICTIONS, PREDICTIONS_TRIGGERED) if triggered else (PREDICTIONS,)
     if not all((out / name).exists() for name in wanted):  # other figures of what was answered want no engine
         require_available(engine, model)
-    make_folder(out)
     require_source(data)
     if triggered:
         require_source(triggered)

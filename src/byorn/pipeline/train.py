@@ -64,11 +64,11 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     """
     defend = defense_named(spec.defense, spec.defense_options)
     require_scan(spec.scan)
-    model = with_its_store(model, spec.scan, out if _begun(out, spec) else None)
     spec = with_evaluation(spec, data)
     config = build_config(spec, out / "checkpoints")
     layout = _layout(config, spec)
     make_folder(out)
+    model = with_its_store(model, spec.scan, out if _begun(out, spec) else None)
     settings = {"command": "train", "data": data, "model": model, "train": spec}
     if not spec.dry_run and is_main():  # the others would read the file while the first one writes it
         _check_config(out, settings, spec)
