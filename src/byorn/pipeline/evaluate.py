@@ -86,12 +86,10 @@ def evaluate(
             "ASR: give both --triggered (inputs that carry the trigger) and --target (the attacker's text)"
         )
     make_folder(out)
-    wanted = (PREDICTIONS, PREDICTIONS_TRIGGERED) if triggered else (PREDICTIONS,)
-    if not all((out / name).exists() for name in wanted):  # other figures of what was answered want no engine
+    if not _answered(out, triggered):  # other figures of what was answered want no engine
         require_available(engine, model)
-    require_source(data)
-    if triggered:
-        require_source(triggered)
+    for source in filter(None, (data, triggered)):
+        require_source(source)
     settings = {"data": data, "model": model, "evaluate": spec, "triggered": triggered, "attack": attack}
     write_config(out, {"command": "evaluate", **settings, "engine": engine})
     processor = load_spec_processor(model)
@@ -101,14 +99,18 @@ def evaluate(
     marked = _triggered_rows(triggered, processor, out, limit, spec.max_new_tokens) if triggered else None
     loaded = _load(model, spec, engine)
     together = rows_at_once(engine, spec.batch_size, AT_ONCE)
-    with greedy_source(processor, spec.max_new_tokens, engine, model, chain(rows, marked or ())) as source:
+    with greedy_source(processor, spec.max_new_tokens, engine, model, chain(rows, marked or ())) as asked:
         results = measure(
-            loaded, processor, rows, marked, out, attack, spec.metrics, together, spec.max_new_tokens, source=source
+            loaded, processor, rows, marked, out, attack, spec.metrics, together, spec.max_new_tokens, source=asked
         )
     if results is not None:
         write_json(out / "metrics.json", results.as_dict())
     write_environment(out, model=model.name, adapter=spec.adapter)
     return results
+
+
+def _answered(out: Path, triggered: DataSpec | None) -> bool:
+    return (out / PREDICTIONS).exists() and (not triggered or (out / PREDICTIONS_TRIGGERED).exists())
 
 
 def _load(model: ModelSpec, spec: EvaluateSpec, engine: EngineSettings) -> Any:

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,11 +83,8 @@ def rewrite(
         "rewrite": asdict(spec),
         "responses": asdict(responses),
     }
-    if begun:
-        same_config(out, settings)
-        if (found := read_json(out / SUMMARY)) is not None:
-            say(f"finished before: {out / DATA}; nothing to do (another rewriting wants another --out)")
-            return Rewritten(**found["counts"])
+    if begun and (finished := _finished(out, settings)):
+        return finished
     write_config(out, settings)
     new = sample_replacements(scanned, model, out, spec, responses) if spec.mode == "replace" else {}
     edits = edits_of(scanned, spec.mode, new)
@@ -96,6 +94,19 @@ def rewrite(
         return _write(located, edits, new, data, out, spec, responses)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _finished(out: Path, settings: dict[str, Any]) -> Rewritten | None:
+    """What an earlier call came to, if it ended.
+
+    Raises:
+        MismatchError: It had other settings.
+    """
+    same_config(out, settings)
+    if (found := read_json(out / SUMMARY)) is None:
+        return None
+    say(f"finished before: {out / DATA}; nothing to do (another rewriting wants another --out)")
+    return Rewritten(**found["counts"])
 
 
 def _require_room(run: Path, data: DataSpec, out: Path) -> None:
