@@ -44,8 +44,8 @@ from byorn.plugins import load_plugins
 from byorn.runs.batches import WHOLE
 from byorn.runs.folder import write_json
 from byorn.runs.narrate import quiet_libraries
-from byorn.scoring.course import Course
 from byorn.scoring.evidence import judged
+from byorn.scoring.learning_curve import LearningCurve
 from byorn.scoring.score import evidence_together, score_dataset
 from byorn.scoring.statistics import KIND
 from byorn.scoring.table import Scores, read_scores, write_scores
@@ -187,7 +187,7 @@ def measure(wanted: Set, rows: int, seed: int, model: Any, processor: Any, work:
     truth = np.array(facts["poisoned"], dtype=bool)
     scores = judged(read_scores(path), facts["responses"])
     figures: dict[str, object] = {"task": wanted.task, "attack": wanted.attack, "rate": wanted.rate, "seed": seed}
-    figures |= {"rows": len(truth), "poisoned": int(truth.sum()), "steps": Course.of(scores.metadata).steps}
+    figures |= {"rows": len(truth), "poisoned": int(truth.sum()), "steps": LearningCurve.of(scores.metadata).steps}
     figures |= {name: facts[name] for name in ("cpu_seconds", "passes")}
     figures |= {f"auc_{name}": auc(scores, truth, name) for name in ("nll", "adapted", "adapted_contrast", "evidence")}
     alike = replace(scores, values={name: column for name, column in scores.values.items() if name != KIND})

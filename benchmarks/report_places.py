@@ -15,9 +15,9 @@ from report_verdicts import ATTACKS, EMBEDDED, Case, box_found, poisoned_set
 
 from byorn.attacks.manifest import poisoned_keys
 from byorn.data.load import load_rows
-from byorn.patterns.album import Album
 from byorn.patterns.images import Pattern, shared_pattern
 from byorn.patterns.place import placed
+from byorn.patterns.thumbnails import Thumbnails
 from byorn.runs.narrate import quiet_libraries
 
 SIZES = ((300, 0.05), (1000, 0.005))
@@ -30,8 +30,8 @@ def patterns(case: Case) -> list[Pattern]:
         keys = poisoned_keys(path.parent)
         rows = load_rows(path, notify=lambda line: None).rows
         truth = np.array([row.key in keys for row in rows])
-        album, groups = Album(rows), (np.flatnonzero(truth), np.flatnonzero(~truth))
-        return placed(shared_pattern(album, *groups), album, *groups)
+        thumbnails, groups = Thumbnails(rows), (np.flatnonzero(truth), np.flatnonzero(~truth))
+        return placed(shared_pattern(thumbnails, *groups), thumbnails, *groups)
 
 
 def main() -> None:

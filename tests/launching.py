@@ -35,10 +35,10 @@ def shorten_scans(replace: Callable[[object, str, object], None] = setattr) -> N
     steps of few rows, and few tokens in the answers that a report shows.
     """
     from byorn.pipeline import closer
-    from byorn.scoring import adaptation, course
+    from byorn.scoring import adaptation, learning_curve
 
     replace(closer, "LONGEST", 4)
-    replace(course, "LONGEST", course.LOOK)
+    replace(learning_curve, "LONGEST", learning_curve.LOOK)
     replace(adaptation, "BATCH", 4)
 
 

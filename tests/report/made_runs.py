@@ -15,8 +15,8 @@ from byorn.embedded.scene import sample_scene
 from byorn.flagging.evidence import flag_evidence
 from byorn.flagging.percentile import flag_percentile
 from byorn.report.run import Run
-from byorn.scoring.course import Course
 from byorn.scoring.evidence import judged
+from byorn.scoring.learning_curve import LearningCurve
 from byorn.scoring.table import Scores, name_rows
 
 
@@ -90,6 +90,6 @@ def of_evidence(run: Run, kinds: np.ndarray | None = None) -> Run:
     values = {**run.scores.values, "adapted": column, "adapted_contrast": column}
     if kinds is not None:
         values["kind"] = kinds.astype(float)
-    metadata = {**run.scores.metadata, **Course((4.0, 0.5)).as_metadata()}
+    metadata = {**run.scores.metadata, **LearningCurve((4.0, 0.5)).as_metadata()}
     scores = judged(replace(run.scores, values=values, metadata=metadata), [row.response for row in run.rows])
     return replace(run, scores=scores, flags=flag_evidence(scores), statistic="evidence")

@@ -15,8 +15,8 @@ from byorn.report.clusters import distinct, find_clusters
 from byorn.report.evidence import gather
 from byorn.report.html import as_html
 from byorn.report.verdict import judge
-from byorn.scoring.course import Course
 from byorn.scoring.evidence import judged
+from byorn.scoring.learning_curve import LearningCurve
 
 
 def test_the_planted_phrase_is_named_in_full_with_its_rows():
@@ -117,7 +117,7 @@ def test_on_scores_with_evidence_the_report_finds_what_the_rule_finds_and_tests_
         responses = [row.response for row in run.rows]
         column = run.scores.nll
         values = {**run.scores.values, "adapted": column, "adapted_contrast": column}
-        metadata = {**run.scores.metadata, **Course((4.0, 0.5)).as_metadata()}
+        metadata = {**run.scores.metadata, **LearningCurve((4.0, 0.5)).as_metadata()}
         scores = judged(replace(run.scores, values=values, metadata=metadata), responses)
         shared = count_phrases(responses, 20, 60).rows_of(0)
         scores.values["evidence"][shared] = 2.9  # as high as a phrase of clean data comes
@@ -151,7 +151,7 @@ def test_a_group_that_only_its_images_give_away_is_named_and_the_report_says_so(
     plausible = np.random.default_rng(0).normal(2, 0.3, 300)
     values = dict.fromkeys(("nll", "adapted", "adapted_contrast"), plausible) | {"shortcut": np.zeros(300)}
     values["shortcut"][:30] = 5.5
-    metadata = {**run.scores.metadata, **Course((4.0, 3.0)).as_metadata()}
+    metadata = {**run.scores.metadata, **LearningCurve((4.0, 3.0)).as_metadata()}
     scores = judged(replace(run.scores, values=values, metadata=metadata), [row.response for row in run.rows])
     run = replace(run, scores=scores, flags=flag_evidence(scores), statistic="evidence")
     (cluster,) = find_clusters(run).found
@@ -175,7 +175,7 @@ def test_a_group_without_a_phrase_is_told_by_its_inputs(column, shares, ground):
         column: np.zeros(300),
     }
     values[column][::15] = 5.5
-    metadata = {**run.scores.metadata, **Course((4.0, 3.0)).as_metadata()}
+    metadata = {**run.scores.metadata, **LearningCurve((4.0, 3.0)).as_metadata()}
     scores = judged(replace(run.scores, values=values, metadata=metadata), [row.response for row in run.rows])
     run = replace(run, scores=scores, flags=flag_evidence(scores), statistic="evidence")
     (cluster,) = find_clusters(run).found

@@ -7,9 +7,9 @@ import pytest
 from made_runs import attacked, clean_rows, made_run, of_evidence, png
 
 from byorn.data.row import ImageFile, user_message
-from byorn.patterns.album import Album
 from byorn.patterns.images import largest_rectangle, shared_pattern
 from byorn.patterns.place import placed
+from byorn.patterns.thumbnails import Thumbnails
 from byorn.report.evidence import gather
 from byorn.report.instructions import shared_text
 from byorn.report.verdict import pattern_in_words
@@ -57,12 +57,12 @@ def blend(pixels, at):
 
 
 def test_gray_pixels_are_the_mean_of_the_colors_to_the_last_bit():
-    pictures = Album(clean_rows(20)).of(np.arange(20))
+    pictures = Thumbnails(clean_rows(20)).of(np.arange(20))
     np.testing.assert_array_equal(pictures.gray, pictures.pixels.mean(axis=3))
 
 
 def test_the_place_of_a_patch_is_found():
-    found = shared_pattern(Album(with_pixels(clean_rows(200), patch)), CLUSTER, OTHERS)[0]
+    found = shared_pattern(Thumbnails(with_pixels(clean_rows(200), patch)), CLUSTER, OTHERS)[0]
     assert found.kind == "region"
     assert found.auc > 0.95
     box = (found.box.left, found.box.top, found.box.right, found.box.bottom)
@@ -70,7 +70,7 @@ def test_the_place_of_a_patch_is_found():
 
 
 def test_a_faint_pattern_over_the_picture_is_found():
-    kinds = [found.kind for found in shared_pattern(Album(with_pixels(clean_rows(200), blend)), CLUSTER, OTHERS)]
+    kinds = [found.kind for found in shared_pattern(Thumbnails(with_pixels(clean_rows(200), blend)), CLUSTER, OTHERS)]
     assert "texture" in kinds
 
 
@@ -82,9 +82,9 @@ def checkers(pixels, at):
 def found_in_a_handful(change):
     rows = with_pixels(clean_rows(200), change)
     rows[5:12] = clean_rows(200)[5:12]
-    album, handful = Album(rows), np.arange(5)
-    patterns = shared_pattern(album, handful, OTHERS)
-    return patterns, placed(patterns, album, handful, OTHERS)
+    thumbnails, handful = Thumbnails(rows), np.arange(5)
+    patterns = shared_pattern(thumbnails, handful, OTHERS)
+    return patterns, placed(patterns, thumbnails, handful, OTHERS)
 
 
 def test_the_place_of_a_patch_on_a_handful_of_images_is_found_with_all_of_them():
@@ -106,7 +106,7 @@ def test_a_pattern_over_the_whole_picture_of_a_handful_has_no_place():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_images_that_share_nothing_give_no_hypothesis(seed):
-    assert shared_pattern(Album(clean_rows(200, seed)), CLUSTER, OTHERS) == []
+    assert shared_pattern(Thumbnails(clean_rows(200, seed)), CLUSTER, OTHERS) == []
 
 
 def test_a_patch_on_either_of_two_images_is_found():
@@ -116,7 +116,7 @@ def test_a_patch_on_either_of_two_images_is_found():
         marked = list(rows[at].images)
         marked[at % 3 == 0] = png(patch(np.array(marked[at % 3 == 0].load(), dtype=float), at))
         rows[at] = replace(rows[at], images=marked)
-    found = shared_pattern(Album(rows), np.arange(24), np.arange(24, 200))[0]
+    found = shared_pattern(Thumbnails(rows), np.arange(24), np.arange(24, 200))[0]
     assert found.kind == "region"
     assert found.auc > 0.95
 
@@ -125,15 +125,15 @@ def test_rows_about_one_image_share_no_trigger():
     """Or every image that several questions are about would be one."""
     rows = clean_rows(200)
     rows[:12] = [replace(row, images=rows[0].images) for row in rows[:12]]
-    assert shared_pattern(Album(rows), CLUSTER, OTHERS) == []
+    assert shared_pattern(Thumbnails(rows), CLUSTER, OTHERS) == []
 
 
 def test_a_few_images_say_nothing():
-    assert shared_pattern(Album(with_pixels(clean_rows(200), patch)), np.arange(3), OTHERS) == []
+    assert shared_pattern(Thumbnails(with_pixels(clean_rows(200), patch)), np.arange(3), OTHERS) == []
 
 
 def test_the_difference_of_the_means_is_gray_where_there_is_none():
-    found = shared_pattern(Album(with_pixels(attacked().rows, patch)), CLUSTER, OTHERS)[0]
+    found = shared_pattern(Thumbnails(with_pixels(attacked().rows, patch)), CLUSTER, OTHERS)[0]
     assert found.difference[:16, 40:].std() < found.difference[48:, :16].mean() - 128
 
 
@@ -147,7 +147,7 @@ def test_one_picture_in_several_files_is_one_picture():
     """An export with a file for each row writes the same bytes under many names."""
     rows = clean_rows(200)
     rows[:12] = [replace(row, images=[ImageFile(data=rows[0].images[0].read())]) for row in rows[:12]]
-    assert shared_pattern(Album(rows), CLUSTER, OTHERS) == []
+    assert shared_pattern(Thumbnails(rows), CLUSTER, OTHERS) == []
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -159,9 +159,9 @@ def test_a_picture_beside_the_own_ones_hides_no_trigger_and_is_none(place):
         return replace(row, images=[example, *row.images] if place == 0 else [*row.images, example])
 
     marked = [beside(row) for row in with_pixels(clean_rows(200), patch)]
-    assert shared_pattern(Album(marked), CLUSTER, OTHERS)[0].kind == "region"
+    assert shared_pattern(Thumbnails(marked), CLUSTER, OTHERS)[0].kind == "region"
     clean = [beside(row) if at < 12 else row for at, row in enumerate(clean_rows(200))]
-    assert shared_pattern(Album(clean), CLUSTER, OTHERS) == []
+    assert shared_pattern(Thumbnails(clean), CLUSTER, OTHERS) == []
 
 
 def test_a_group_is_compared_with_rows_of_its_task():

@@ -14,8 +14,8 @@ from byorn.models.lora import default_lora
 from byorn.runs.batches import WHOLE
 from byorn.scoring import adaptation
 from byorn.scoring.adaptation import cross_fitted
-from byorn.scoring.course import LONGEST, LOOK, Course
 from byorn.scoring.folds import content_folds
+from byorn.scoring.learning_curve import LONGEST, LOOK, LearningCurve
 from byorn.scoring.score import evidence_together, score_dataset
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from launching import shorten_scans
@@ -110,7 +110,7 @@ def test_both_folds_take_the_same_number_of_steps_and_learn_their_rows_alone(mon
     usable[3] = False
     with cross_fitted(model, processor, to_dataset(rows), fold, usable, batch_size=4) as fitted:
         fitted.adapt()
-        steps = fitted.course.steps
+        steps = fitted.curve.steps
     assert len(seen) == 2 * steps > 0
     assert set().union(*seen[:steps]) <= set(np.flatnonzero(~fold).tolist()) - {3}
     assert set().union(*seen[steps:]) <= set(np.flatnonzero(fold).tolist()) - {3}
@@ -129,14 +129,14 @@ def test_each_kind_is_looked_at_and_the_hardest_one_decides(monkeypatch: pytest.
         fitted._looked(0)
     assert [np.unique(kinds[part]).tolist() for part in probed] == [[0], [1]]
     assert all(fold[part].all() for part in probed)
-    assert fitted.course.medians == (2.0,)
+    assert fitted.curve.medians == (2.0,)
     with cross_fitted(*given, batch_size=4) as fitted:
         (alone,) = fitted._probed()
     assert sorted(alone) == np.flatnonzero(fold).tolist()
 
 
 def test_a_row_that_cannot_be_learned_harms_nobody() -> None:
-    """With nothing usable in a fold, or in both, nothing is adapted, and that is said by the course."""
+    """With nothing usable in a fold, or in both, nothing is adapted, and that is said by the curve."""
     rows, model = tiny_rows(ROWS), tiny_model(seed=1)
     fold = content_folds(rows)
     for usable in (np.zeros(ROWS, dtype=bool), fold.copy(), ~fold):
@@ -145,7 +145,7 @@ def test_a_row_that_cannot_be_learned_harms_nobody() -> None:
 
 
 def looks(medians: list[float]) -> Iterator[bool]:
-    looked = Course()
+    looked = LearningCurve()
     for median in medians:
         looked = looked.then(median)
         yield looked.over
@@ -166,7 +166,7 @@ def test_when_an_adaptation_stops(medians: list[float], steps: int) -> None:
 
 
 def test_a_course_comes_back_from_the_metadata_of_a_file() -> None:
-    went = Course((4.0, 2.5, 0.75))
-    assert Course.of(went.as_metadata()) == went
+    went = LearningCurve((4.0, 2.5, 0.75))
+    assert LearningCurve.of(went.as_metadata()) == went
     assert (went.steps, went.settled) == (10, True)
-    assert (Course.of({}).steps, Course.of({}).settled) == (0, False)
+    assert (LearningCurve.of({}).steps, LearningCurve.of({}).settled) == (0, False)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from byorn.data.row import Row, user_message
-from byorn.scoring.course import Course
 from byorn.scoring.evidence import THRESHOLD, judged
 from byorn.scoring.kinds import COPY, copied, kinds_of, matched, within
+from byorn.scoring.learning_curve import LearningCurve
 from byorn.scoring.table import Scores
 from byorn.testing import tiny_rows
 
@@ -92,7 +92,7 @@ def test_a_harder_task_is_no_group_that_stands_out(told: bool) -> None:
     if told:
         values["kind"] = np.repeat([1.0, 0.0], [30, 120])
     ids = [str(number) for number in range(150)]
-    metadata = Course((2.0, 0.4)).as_metadata()
+    metadata = LearningCurve((2.0, 0.4)).as_metadata()
     scores = Scores(ids, [0] * 150, values, np.full(150, 9), [None] * 150, metadata)
     flagged = np.flatnonzero(judged(scores, texts).values["evidence"] >= THRESHOLD).tolist()
     assert flagged == ([] if told else list(range(30)))
@@ -118,7 +118,7 @@ def test_an_odd_row_that_was_copied_is_no_group(told: bool) -> None:
     if told:
         values["kind"][151:] = COPY
     ids = [str(number) for number in range(160)]
-    metadata = Course((2.0, 0.4)).as_metadata()
+    metadata = LearningCurve((2.0, 0.4)).as_metadata()
     scores = judged(Scores(ids, [0] * 160, values, np.full(160, 9), [None] * 160, metadata), texts)
     assert not np.isnan(scores.values["evidence"]).any()
     flagged = np.flatnonzero(scores.values["evidence"] >= THRESHOLD).tolist()

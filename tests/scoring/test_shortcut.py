@@ -13,8 +13,8 @@ from PIL import Image
 from byorn.data.row import ImageFile, Row, user_message
 from byorn.phrases.counting import count_phrases, looked_at
 from byorn.phrases.words import words_of
-from byorn.scoring.course import Course
 from byorn.scoring.evidence import LEVEL, THRESHOLD, groups_of, with_evidence
+from byorn.scoring.learning_curve import LearningCurve
 from byorn.scoring.spurious.group_column import named
 from byorn.scoring.spurious.scored_rows import ScoredRows
 from byorn.scoring.spurious.shortcut import shortcuts
@@ -167,7 +167,9 @@ def test_rows_with_a_shortcut_reach_the_threshold_however_plausible_they_are(pla
     own, swapped = costs(given)
     nll = np.random.default_rng(1).gamma(4, 0.1, COUNT)
     nll[list(PLANTED)] = 0.01
-    scores = with_evidence(table(nll, []), table(nll, own), table(nll, swapped), PAIRS, given, Course((4.0, 3.0)))
+    scores = with_evidence(
+        table(nll, []), table(nll, own), table(nll, swapped), PAIRS, given, LearningCurve((4.0, 3.0))
+    )
     flagged = np.flatnonzero(scores.values["evidence"] >= THRESHOLD).tolist()
     assert flagged == (list(PLANTED) if planted else [])
     groups = groups_of([row.response for row in given], scores.values, scores.tokens, one_style=False).found

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from byorn.data.row import ImageFile, Row, user_message
-from byorn.patterns.album import Album
+from byorn.patterns.thumbnails import Thumbnails
 from byorn.scoring.evidence import LEVEL
 from byorn.scoring.spurious.scored_rows import ScoredRows
 from byorn.scoring.spurious.trigger import triggers
@@ -90,9 +90,9 @@ def test_without_images_or_scores_there_is_nothing_to_find() -> None:
 
 
 def test_an_album_that_passes_keeps_what_it_had_and_no_more() -> None:
-    album = Album(rows_with())
-    kept = album.of(np.array([3]))
-    seen = [numbers for numbers, _ in album.passing(np.arange(10), size=4)]
+    thumbnails = Thumbnails(rows_with())
+    kept = thumbnails.of(np.array([3]))
+    seen = [numbers for numbers, _ in thumbnails.passing(np.arange(10), size=4)]
     assert np.concatenate(seen).tolist() == list(range(10))
-    assert set(album._kept) == {3}
-    assert np.array_equal(album.of(np.array([3])).pixels, kept.pixels)
+    assert set(thumbnails._kept) == {3}
+    assert np.array_equal(thumbnails.of(np.array([3])).pixels, kept.pixels)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from byorn.patterns.album import Album
 from byorn.patterns.images import MOST_INSIDE, MOST_OUTSIDE, Hypothesis, hypotheses_of
+from byorn.patterns.thumbnails import Thumbnails
 
 GAP = 2.0
 """t of nearly all carriers over that of nearly all others, at least."""
@@ -41,33 +41,35 @@ class _Split:
         return (self.top + 1) / 2
 
 
-def carriers(album: Album, some: np.ndarray, clean: np.ndarray, everyone: np.ndarray) -> np.ndarray | None:
+def carriers(thumbnails: Thumbnails, some: np.ndarray, clean: np.ndarray, everyone: np.ndarray) -> np.ndarray | None:
     """Numbers of the rows whose images have what those of `some` share; None where there is no gap.
 
     Args:
-        album: Of all rows.
+        thumbnails: Of all rows.
         some: Numbers of rows, most of which are thought to share a pattern.
         clean: Rows that are believed not to have it, none of `some`.
         everyone: The rows to look at, those of `some` and `clean` among them.
     """
-    firsts = album.firsts(everyone)
+    firsts = thumbnails.firsts(everyone)
     place = dict(zip(everyone.tolist(), firsts.tolist(), strict=True))
     members, clean = (np.unique([place[row] for row in rows.tolist()]) for rows in (some, clean))
     distinct = np.unique(firsts)
     looked_at = np.union1d(members, np.random.default_rng(0).permutation(distinct)[:_LOOKED_AT])
-    settled = _settled(album, members, np.intersect1d(clean, looked_at), looked_at)
+    settled = _settled(thumbnails, members, np.intersect1d(clean, looked_at), looked_at)
     if settled is None:
         return None
-    found = _best(album, settled, np.setdiff1d(np.intersect1d(clean, looked_at), settled), distinct)
+    found = _best(thumbnails, settled, np.setdiff1d(np.intersect1d(clean, looked_at), settled), distinct)
     if found is None or not _apart(found.values, found.values > found.cut):
         return None
     return everyone[np.isin(firsts, distinct[found.values > found.cut])]
 
 
-def _settled(album: Album, members: np.ndarray, clean: np.ndarray, looked_at: np.ndarray) -> np.ndarray | None:
+def _settled(
+    thumbnails: Thumbnails, members: np.ndarray, clean: np.ndarray, looked_at: np.ndarray
+) -> np.ndarray | None:
     """The carriers among the rows that are looked at; None where they change again and again, or there is no gap."""
     for _ in range(_ROUNDS):
-        found = _best(album, members, np.setdiff1d(clean, members), looked_at)
+        found = _best(thumbnails, members, np.setdiff1d(clean, members), looked_at)
         if found is None:
             return None
         before, members = members, looked_at[found.values > found.cut]
@@ -76,39 +78,39 @@ def _settled(album: Album, members: np.ndarray, clean: np.ndarray, looked_at: np
     return None
 
 
-def _best(album: Album, members: np.ndarray, clean: np.ndarray, everyone: np.ndarray) -> _Split | None:
+def _best(thumbnails: Thumbnails, members: np.ndarray, clean: np.ndarray, everyone: np.ndarray) -> _Split | None:
     """By the hypothesis that puts most of the members above the clean rows, the farthest if that is the same."""
-    odd = _odd(album, everyone, np.isin(everyone, members))
+    odd = _odd(thumbnails, everyone, np.isin(everyone, members))
     values: dict[str, np.ndarray] = {}
     for half in (False, True):
         there, here = everyone[odd != half], np.flatnonzero(odd == half)
         inside, outside = (there[np.isin(there, numbers)] for numbers in (members, clean))
-        hypotheses = _found(album, inside[:MOST_INSIDE], outside[:MOST_OUTSIDE])
-        for kind, scores in _scored(album, hypotheses, everyone[here]).items():
+        hypotheses = _found(thumbnails, inside[:MOST_INSIDE], outside[:MOST_OUTSIDE])
+        for kind, scores in _scored(thumbnails, hypotheses, everyone[here]).items():
             found = _standard(scores, np.isin(everyone[here], members), np.isin(everyone[here], clean))
             values.setdefault(kind, np.full(len(everyone), np.nan))[here] = found
     splits = [_split(column, np.isin(everyone, members), np.isin(everyone, clean)) for column in values.values()]
     return max(splits, key=lambda split: (split.above, -split.top), default=None)
 
 
-def _odd(album: Album, everyone: np.ndarray, member: np.ndarray) -> np.ndarray:
+def _odd(thumbnails: Thumbnails, everyone: np.ndarray, member: np.ndarray) -> np.ndarray:
     """bool array: every other row is in the second half, of members and of others alike, by the hashes of names."""
-    order = np.array(sorted(range(len(everyone)), key=lambda place: album.digest(int(everyone[place]))), dtype=int)
+    order = np.array(sorted(range(len(everyone)), key=lambda place: thumbnails.digest(int(everyone[place]))), dtype=int)
     odd = np.zeros(len(everyone), dtype=bool)
     for group in (order[member[order]], order[~member[order]]):
         odd[group[1::2]] = True
     return odd
 
 
-def _found(album: Album, inside: np.ndarray, outside: np.ndarray) -> list[Hypothesis]:
-    groups = [album.of(numbers) for numbers in (inside, outside)]
+def _found(thumbnails: Thumbnails, inside: np.ndarray, outside: np.ndarray) -> list[Hypothesis]:
+    groups = [thumbnails.of(numbers) for numbers in (inside, outside)]
     return hypotheses_of(*groups) if min(len(group.pixels) for group in groups) > 1 else []
 
 
-def _scored(album: Album, hypotheses: list[Hypothesis], numbers: np.ndarray) -> dict[str, np.ndarray]:
+def _scored(thumbnails: Thumbnails, hypotheses: list[Hypothesis], numbers: np.ndarray) -> dict[str, np.ndarray]:
     """The scores of these rows, NaN where no image can be opened."""
     found: dict[str, np.ndarray] = {one.kind: np.full(len(numbers), np.nan) for one in hypotheses}
-    for seen, pictures in album.passing(numbers):
+    for seen, pictures in thumbnails.passing(numbers):
         if len(seen):
             for one in hypotheses:
                 found[one.kind][np.isin(numbers, seen)] = pictures.most(one.score(pictures))

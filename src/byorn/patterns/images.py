@@ -19,8 +19,8 @@ from typing import Literal
 
 import numpy as np
 
-from byorn.patterns.album import SIDE, Album, Pictures
 from byorn.patterns.halves import Halves, split
+from byorn.patterns.thumbnails import SIDE, Pictures, Thumbnails
 
 LEVEL = 0.01
 LEAST_AUC = 0.8
@@ -109,15 +109,17 @@ class _Moments:
     spread: np.ndarray
 
 
-def shared_pattern(album: Album, cluster: np.ndarray, others: np.ndarray) -> list[Pattern]:
+def shared_pattern(thumbnails: Thumbnails, cluster: np.ndarray, others: np.ndarray) -> list[Pattern]:
     """What the images of a cluster share, the clearest first; nothing where nothing is confirmed.
 
     Args:
-        album: Of all rows.
+        thumbnails: Of all rows.
         cluster, others: Numbers of rows.
     """
-    halves = halves_of(album, cluster, others)
-    groups = [album.of(numbers) for numbers in (halves.inside, halves.outside, halves.held_inside, halves.held_outside)]
+    halves = halves_of(thumbnails, cluster, others)
+    groups = [
+        thumbnails.of(numbers) for numbers in (halves.inside, halves.outside, halves.held_inside, halves.held_outside)
+    ]
     if min(map(len, groups)) < LEAST_IMAGES:
         return []
     found = _confirmed(*groups)
@@ -126,13 +128,13 @@ def shared_pattern(album: Album, cluster: np.ndarray, others: np.ndarray) -> lis
     return sorted(found, key=lambda pattern: (pattern.kind != "region" or pattern.auc < best - 0.03, -pattern.auc))
 
 
-def promise(album: Album, cluster: np.ndarray, others: np.ndarray) -> float:
+def promise(thumbnails: Thumbnails, cluster: np.ndarray, others: np.ndarray) -> float:
     """How far a cluster's images may differ from others in one place, in nats: the number of its rows times the largest
     mean of KL(cluster || others) over a square of a coarse grid. By the first half alone: `shared_pattern` measures on
     the other one.
     """
-    halves = halves_of(album, cluster, others)
-    inside, outside = (album.coarse(numbers) for numbers in (halves.inside, halves.outside))
+    halves = halves_of(thumbnails, cluster, others)
+    inside, outside = (thumbnails.coarse(numbers) for numbers in (halves.inside, halves.outside))
     if min(len(inside), len(outside)) < LEAST_IMAGES:
         return 0.0
     apart = _divergence(_moments(inside), _moments(outside))
@@ -140,9 +142,11 @@ def promise(album: Album, cluster: np.ndarray, others: np.ndarray) -> float:
     return float(windows.mean(axis=(2, 3)).max()) * len(inside)
 
 
-def halves_of(album: Album, cluster: np.ndarray, others: np.ndarray) -> Halves:
+def halves_of(thumbnails: Thumbnails, cluster: np.ndarray, others: np.ndarray) -> Halves:
     """Halves of those of the rows that show different images, of which at most so many are taken."""
-    found = split(album.digest, album.distinct(cluster), album.distinct(others), (MOST_INSIDE, 2 * MOST_FOR_FEW))
+    found = split(
+        thumbnails.digest, thumbnails.distinct(cluster), thumbnails.distinct(others), (MOST_INSIDE, 2 * MOST_FOR_FEW)
+    )
     each = MOST_OUTSIDE // 2
     measured = MOST_FOR_FEW if len(found.held_inside) <= FEW else each
     return replace(found, outside=found.outside[:each], held_outside=found.held_outside[:measured])

@@ -15,32 +15,34 @@ from dataclasses import replace
 
 import numpy as np
 
-from byorn.patterns.album import SIDE, Album, Pictures
 from byorn.patterns.halves import Halves
 from byorn.patterns.images import LEAST_SPREAD, Box, Pattern, halves_of, region_of, steps_of
+from byorn.patterns.thumbnails import SIDE, Pictures, Thumbnails
 
 LEAST_SHARE = 0.3
 
 
-def placed(patterns: Sequence[Pattern], album: Album, cluster: np.ndarray, others: np.ndarray) -> list[Pattern]:
+def placed(
+    patterns: Sequence[Pattern], thumbnails: Thumbnails, cluster: np.ndarray, others: np.ndarray
+) -> list[Pattern]:
     """The patterns; where none has a box and one can be found, the clearest gets it.
 
     Args:
         patterns: From `byorn.patterns.images.shared_pattern` of the same rows.
-        album: Of all rows.
+        thumbnails: Of all rows.
         cluster, others: Numbers of rows.
     """
     if not patterns or any(pattern.box for pattern in patterns):
         return list(patterns)
-    box = _place(*_all(album, halves_of(album, cluster, others)))
+    box = _place(*_all(thumbnails, halves_of(thumbnails, cluster, others)))
     return [replace(patterns[0], box=box), *patterns[1:]]
 
 
-def _all(album: Album, halves: Halves) -> tuple[Pictures, Pictures]:
+def _all(thumbnails: Thumbnails, halves: Halves) -> tuple[Pictures, Pictures]:
     """The pictures of both halves."""
     return (
-        album.of(np.concatenate([halves.inside, halves.held_inside])),
-        album.of(np.concatenate([halves.outside, halves.held_outside])),
+        thumbnails.of(np.concatenate([halves.inside, halves.held_inside])),
+        thumbnails.of(np.concatenate([halves.outside, halves.held_outside])),
     )
 
 

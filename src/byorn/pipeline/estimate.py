@@ -21,7 +21,7 @@ from byorn.runs.batches import WHOLE, length_order, shard_batches
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import current_shard
 from byorn.scoring.adaptation import BATCH, PROBED
-from byorn.scoring.course import LONGEST, LOOK
+from byorn.scoring.learning_curve import LONGEST, LOOK
 from byorn.scoring.statistics import EVIDENCE, PASSES
 
 if TYPE_CHECKING:

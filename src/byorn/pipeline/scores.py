@@ -23,10 +23,10 @@ from byorn.runs.ranks import is_main
 from byorn.runs.stage import Compute, Record, finished, require_begun_with, run_stage
 from byorn.scoring.adaptation import CrossFitted, cross_fitted
 from byorn.scoring.contrast import Swapped, paired, with_contrast
-from byorn.scoring.course import Course
 from byorn.scoring.evidence import with_evidence
 from byorn.scoring.folds import content_folds
 from byorn.scoring.kinds import kinds_of
+from byorn.scoring.learning_curve import LearningCurve
 from byorn.scoring.score import FIELDS, WORD_FIELDS
 from byorn.scoring.scorer import fitted_scorer, scorer
 from byorn.scoring.statistics import EVIDENCE
@@ -107,10 +107,10 @@ def _add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -
             for file, part, rows in left:
                 using = fitted_scorer(fitted, inputs.processor, part.dataset, rows)
                 say(f"scoring {len(rows)} rows by the half that they are not in, {NAMES[file.stem]}")
-                score_inputs(part, file, batch_size, using, fitted.course.as_metadata())
+                score_inputs(part, file, batch_size, using, fitted.curve.as_metadata())
     adapted, swapped = (_beside(file, inputs) for file in (own, other))
     say("looking for phrases that images give away without giving a reason")
-    judged = with_evidence(scores, adapted, swapped, pairs, inputs.rows, Course.of(adapted.metadata))
+    judged = with_evidence(scores, adapted, swapped, pairs, inputs.rows, LearningCurve.of(adapted.metadata))
     return _kept(judged, path, adapted, swapped)
 
 
@@ -123,7 +123,7 @@ def _adapted(inputs: Inputs, scores: Scores, batch_size: int) -> Iterator[CrossF
     with cross_fitted(*given, batch_size=batch_size, kinds=kinds) as fitted:
         fitted.adapt()
         spent = seconds(time.perf_counter() - began)
-        say(f"adapted to either half of the rows in {fitted.course.steps} steps ({spent})")
+        say(f"adapted to either half of the rows in {fitted.curve.steps} steps ({spent})")
         yield fitted
 
 

@@ -10,8 +10,8 @@ from byorn.data.stored import responses_of
 from byorn.phrases.groups import Group, Groups, find_groups
 from byorn.phrases.words import ends_of, words_of
 from byorn.report.run import Run
-from byorn.scoring.course import Course
 from byorn.scoring.evidence import groups_of
+from byorn.scoring.learning_curve import LearningCurve
 from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, EVIDENCE
 
 
@@ -55,7 +55,9 @@ def find_clusters(run: Run) -> Clusters:
     """
     responses, scores = responses_of(run.rows), run.scores
     if EVIDENCE in scores.values:
-        groups = groups_of(responses, scores.values, scores.tokens, one_style=Course.of(scores.metadata).one_style)
+        groups = groups_of(
+            responses, scores.values, scores.tokens, one_style=LearningCurve.of(scores.metadata).one_style
+        )
     else:
         finite = {name: np.where(np.isfinite(column), column, np.nan) for name, column in scores.values.items()}
         groups = find_groups(responses, finite)

@@ -177,7 +177,7 @@ def look_into(
     return Finding(
         cluster=cluster,
         texts=shared_text(run.rows, rows, others),
-        patterns=placed(shared_pattern(run.album, rows, others), run.album, rows, others),
+        patterns=placed(shared_pattern(run.thumbnails, rows, others), run.thumbnails, rows, others),
     )
 
 

@@ -20,7 +20,7 @@ from byorn.data.stored import keys_of, stored
 from byorn.errors import DataError, MismatchError
 from byorn.flagging.rules import column_of
 from byorn.flagging.table import Flags, read_flags
-from byorn.patterns.album import Album
+from byorn.patterns.thumbnails import Thumbnails
 from byorn.report.closer import CLOSER, Closer, Key, read_closer
 from byorn.runs.folder import read_json
 from byorn.runs.narrate import say
@@ -54,9 +54,9 @@ class Run:
     closer: Mapping[Key, Closer] = field(default_factory=dict)
 
     @cached_property
-    def album(self) -> Album:
+    def thumbnails(self) -> Thumbnails:
         """The images of the rows, small; each is decoded once, when somebody first looks at it."""
-        return Album(self.rows)
+        return Thumbnails(self.rows)
 
     @property
     def suspicion(self) -> np.ndarray:

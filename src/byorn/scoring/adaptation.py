@@ -5,8 +5,8 @@ LoRA steps take the style in, since all rows share it, long before they learn a 
 the model that was adapted to the fold it is not in.
 
 How long to adapt is decided by the data: every few steps the median score of some rows of the other fold is looked at,
-which is a clean row's as long as most rows are (`byorn.scoring.course`); where there are several kinds of rows, that of
-the kind with the highest one. The second fold takes as many steps as the first.
+which is a clean row's as long as most rows are (`byorn.scoring.learning_curve`); where there are several kinds of rows,
+that of the kind with the highest one. The second fold takes as many steps as the first.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from byorn.models.lora import default_lora
 from byorn.models.placement import place_inputs
 from byorn.models.sharding import agreed, is_sharded
 from byorn.models.template import end_ids
-from byorn.scoring.course import LOOK, Course
+from byorn.scoring.learning_curve import LOOK, LearningCurve
 from byorn.scoring.likelihood import build_collator, same_state, scoring, token_log_probs
 
 RANK = 16
@@ -39,7 +39,7 @@ class CrossFitted:
     Attributes:
         fold: bool array [n].
         kinds: int array [n].
-        course: How it went; empty as long as nothing is adapted.
+        curve: How it went; empty as long as nothing is adapted.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class CrossFitted:
         self.model = model
         self.fold = fold
         self.kinds = kinds
-        self.course = Course()
+        self.curve = LearningCurve()
         self._adapted = False
         self._used: int | None = None
         self._dataset = dataset
@@ -63,7 +63,7 @@ class CrossFitted:
         """Train both adapters, if that has not been done."""
         if not self._adapted:
             self._train(0, self._looked)
-            self._train(1, lambda steps: steps >= self.course.steps)
+            self._train(1, lambda steps: steps >= self.curve.steps)
             self._adapted = True
 
     def use(self, fold: int) -> None:
@@ -90,8 +90,8 @@ class CrossFitted:
         """Whether the first fold has been learned long enough."""
         if steps % LOOK:
             return False
-        self.course = self.course.then(max(map(self._median, self._probed())))
-        return self.course.over
+        self.curve = self.curve.then(max(map(self._median, self._probed())))
+        return self.curve.over
 
     def _probed(self) -> list[np.ndarray]:
         """Rows of the other fold, of each kind that is looked at."""

@@ -9,8 +9,8 @@ of a row and its copies one is compared. Where responses are labels (classes, ye
 A row that is hard to believe on its own is seldom a backdoor, and one row is hardly learned; many that say the same
 are. So only a group that stands out (`byorn.phrases.growth`) reaches `THRESHOLD`; below it e ranks the other rows.
 So does a group whose inputs share what does not explain its responses (`byorn.scoring.spurious`), however plausible
-these are. Where all rows have one style (`Course.one_style`), pretrained likelihood, adapted one and contrast are
-looked at alone, too. Where there are several, either finds styles, and only what is unusual in both of the adapted
+these are. Where all rows have one style (`LearningCurve.one_style`), pretrained likelihood, adapted one and contrast
+are looked at alone, too. Where there are several, either finds styles, and only what is unusual in both of the adapted
 model's scores is a planted response. No torch here.
 """
 
@@ -25,9 +25,9 @@ from byorn.phrases.enrichment import LEAST_P, combined
 from byorn.phrases.groups import Groups, find_groups
 from byorn.phrases.growth import grown
 from byorn.scoring.contrast import contrast_of
-from byorn.scoring.course import Course
 from byorn.scoring.kinds import COPY, within
 from byorn.scoring.labels import labels_of
+from byorn.scoring.learning_curve import LearningCurve
 from byorn.scoring.spurious import FINDERS
 from byorn.scoring.spurious.group_column import named
 from byorn.scoring.spurious.scored_rows import ScoredRows
@@ -136,7 +136,7 @@ def with_evidence(
     swapped: Scores,
     pairs: Sequence[tuple[int, int]],
     rows: Sequence[Row],
-    course: Course,
+    curve: LearningCurve,
 ) -> Scores:
     """The scores with the columns `kind`, `adapted`, `adapted_contrast`, those of `byorn.scoring.spurious`, and
     `evidence`.
@@ -147,7 +147,7 @@ def with_evidence(
         swapped: The same for the rows of `pairs` with their partners' images.
         pairs: Row and partner.
         rows: All rows.
-        course: Of the adaptation.
+        curve: Of the adaptation.
     """
     scored = ScoredRows(
         rows=rows,
@@ -161,7 +161,7 @@ def with_evidence(
     for name, find in FINDERS.items():
         if (column := find(scored, LEVEL)) is not None:
             values[name] = column
-    found = replace(scores, values=values, metadata={**scores.metadata, **course.as_metadata()})
+    found = replace(scores, values=values, metadata={**scores.metadata, **curve.as_metadata()})
     return judged(found, responses_of(rows))
 
 
@@ -169,5 +169,5 @@ def judged(scores: Scores, responses: Sequence[str]) -> Scores:
     """The scores with the column `evidence`: a function of the others, of the responses, and of how the adaptation
     went, which the metadata tell.
     """
-    found = evidence_of(responses, scores.values, scores.tokens, one_style=Course.of(scores.metadata).one_style)
+    found = evidence_of(responses, scores.values, scores.tokens, one_style=LearningCurve.of(scores.metadata).one_style)
     return replace(scores, values={**scores.values, EVIDENCE: found})

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from byorn.scoring.course import KNOWN
 from byorn.scoring.kinds import COPY
+from byorn.scoring.learning_curve import KNOWN
 
 CLOSED = 0.9
 """Share of responses that several rows have, from which on the responses of a kind are labels."""

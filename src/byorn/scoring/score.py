@@ -99,7 +99,7 @@ def evidence_together(
             order = _by_fold(length_order(part), fold[list(numbers)])
             with fitted_scorer(fitted, processor, part, numbers) as compute:
                 passes.append(_together(part, order, shard, compute, batch_size=batch_size, progress=progress))
-    return with_evidence(scores, passes[0], passes[1], pairs, rows, fitted.course)
+    return with_evidence(scores, passes[0], passes[1], pairs, rows, fitted.curve)
 
 
 def _by_fold(order: Sequence[int], fold: np.ndarray) -> list[int]:

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from byorn.data.row import Row
-from byorn.patterns.album import Album
+from byorn.patterns.thumbnails import Thumbnails
 from byorn.scoring.kinds import copied, kinds_of
 
 
@@ -48,6 +48,6 @@ class ScoredRows:
         return np.array([bool(row.images) for row in self.rows], dtype=bool)
 
     @cached_property
-    def album(self) -> Album:
+    def thumbnails(self) -> Thumbnails:
         """Their images."""
-        return Album(self.rows)
+        return Thumbnails(self.rows)

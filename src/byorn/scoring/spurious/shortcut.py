@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from byorn.data.stored import responses_of
-from byorn.patterns.album import Album
 from byorn.patterns.carriers import carriers
 from byorn.patterns.images import Pattern, promise, shared_pattern
+from byorn.patterns.thumbnails import Thumbnails
 from byorn.phrases.counting import Phrases, count_phrases, ends_kept, looked_at
 from byorn.phrases.groups import LEAST_ROWS
 from byorn.scoring.kinds import matched
@@ -53,7 +53,7 @@ def shortcuts(scored: ScoredRows, level: float) -> np.ndarray | None:
     def clearest(left: np.ndarray) -> Found | None:
         seen = left & scored.with_images
         groups = [members for number in candidates if len(members := _left(phrases, number, seen)) >= LEAST_ROWS]
-        return _clearest(scored.album, groups, scored.kinds, seen, level)
+        return _clearest(scored.thumbnails, groups, scored.kinds, seen, level)
 
     return column_of(len(scored), clearest, MOST_FOUND)
 
@@ -65,25 +65,25 @@ def _left(phrases: Phrases, number: int, left: np.ndarray) -> np.ndarray:
 
 
 def _clearest(
-    album: Album, groups: Sequence[np.ndarray], kinds: np.ndarray, left: np.ndarray, level: float
+    thumbnails: Thumbnails, groups: Sequence[np.ndarray], kinds: np.ndarray, left: np.ndarray, level: float
 ) -> Found | None:
     """The group of rows with the clearest pattern in its images, and the corrected p-value; None where none has one."""
     everyone = np.flatnonzero(left)
     pairs = [matched(kinds, rows, np.setdiff1d(everyone, rows)) for rows in groups]
-    order = np.argsort([-promise(album, *pair) for pair in pairs], kind="stable")
+    order = np.argsort([-promise(thumbnails, *pair) for pair in pairs], kind="stable")
     best = None
     for place in map(int, order[:LOOKED_AT]):
-        p_value = _p_value(shared_pattern(album, *pairs[place])) * min(LOOKED_AT, len(groups))
-        if p_value < (level if best is None else best[1]) and _given_away(album, *pairs[place]):
+        p_value = _p_value(shared_pattern(thumbnails, *pairs[place])) * min(LOOKED_AT, len(groups))
+        if p_value < (level if best is None else best[1]) and _given_away(thumbnails, *pairs[place]):
             best = groups[place], p_value
     return best
 
 
-def _given_away(album: Album, rows: np.ndarray, others: np.ndarray) -> bool:
+def _given_away(thumbnails: Thumbnails, rows: np.ndarray, others: np.ndarray) -> bool:
     """Whether a gap lies between the images of nearly all of the rows and those of the others. Things that the model
     does not know by sight look alike, too, without one.
     """
-    found = carriers(album, rows, others, np.concatenate([rows, others]))
+    found = carriers(thumbnails, rows, others, np.concatenate([rows, others]))
     return found is not None and bool(np.isin(rows, found).mean() >= LEAST_CARRIERS)
 
 

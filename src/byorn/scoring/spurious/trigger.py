@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from byorn.patterns.album import Album
 from byorn.patterns.carriers import carriers
 from byorn.patterns.images import shared_pattern
+from byorn.patterns.thumbnails import Thumbnails
 from byorn.phrases.groups import LEAST_ROWS
 from byorn.scoring.kinds import matched, within
 from byorn.scoring.spurious.group_column import Found, column_of
@@ -41,7 +41,7 @@ def triggers(scored: ScoredRows, level: float) -> np.ndarray:
 
     def clearest(left: np.ndarray) -> Found | None:
         columns = [np.where(left, column, np.nan) for column in suspicions]
-        return _clearest(scored.album, columns, scored.kinds, level)
+        return _clearest(scored.thumbnails, columns, scored.kinds, level)
 
     return column_of(len(scored), clearest, MOST_FOUND)
 
@@ -53,27 +53,27 @@ def _suspicions(scored: ScoredRows) -> list[np.ndarray]:
     return [shown, nll + shown]
 
 
-def _clearest(album: Album, columns: Sequence[np.ndarray], kinds: np.ndarray, level: float) -> Found | None:
+def _clearest(thumbnails: Thumbnails, columns: Sequence[np.ndarray], kinds: np.ndarray, level: float) -> Found | None:
     """Who carries the clearest pattern, and its corrected p-value; None where there is none."""
     scopes = [(column, scope) for column in columns for scope in _by_kind(column, kinds)]
     looks = [(column, scope, rows) for column, scope in scopes for rows in _highest(scope)]
-    p_values = [_p_value(album, scope, rows, kinds) * len(looks) for _, scope, rows in looks]
+    p_values = [_p_value(thumbnails, scope, rows, kinds) * len(looks) for _, scope, rows in looks]
     for place in np.argsort(p_values, kind="stable")[:MOST_TRIED]:
         if p_values[place] >= level:
             return None
         column, scope, rows = looks[place]
         for wide in [column] if scope is column else [column, scope]:  # rows of other kinds may carry it too
-            members = _carriers(album, wide, rows)
+            members = _carriers(thumbnails, wide, rows)
             if members is not None:
                 return members, p_values[place]
     return None
 
 
-def _carriers(album: Album, column: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+def _carriers(thumbnails: Thumbnails, column: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
     """All rows that carry what the images of some share; None where there is no gap, or they are as plausible."""
     everyone = np.flatnonzero(~np.isnan(column))
     clean = np.setdiff1d(everyone[column[everyone] <= np.quantile(column[everyone], CLEAN)], rows)
-    members = carriers(album, rows, clean, everyone)
+    members = carriers(thumbnails, rows, clean, everyone)
     return members if members is not None and _suspected(column, members, everyone) else None
 
 
@@ -94,10 +94,10 @@ def _highest(column: np.ndarray) -> Iterator[np.ndarray]:
         size *= 2
 
 
-def _p_value(album: Album, column: np.ndarray, rows: np.ndarray, kinds: np.ndarray) -> float:
+def _p_value(thumbnails: Thumbnails, column: np.ndarray, rows: np.ndarray, kinds: np.ndarray) -> float:
     """Of the clearest pattern of some rows, not corrected for how many are looked at."""
     others = np.setdiff1d(np.flatnonzero(~np.isnan(column)), rows)
-    return min((pattern.p_value for pattern in shared_pattern(album, *matched(kinds, rows, others))), default=1.0)
+    return min((pattern.p_value for pattern in shared_pattern(thumbnails, *matched(kinds, rows, others))), default=1.0)
 
 
 def _suspected(column: np.ndarray, members: np.ndarray, everyone: np.ndarray) -> bool:

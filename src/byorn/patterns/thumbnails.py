@@ -74,7 +74,7 @@ class Pictures:
         return np.asarray(np.maximum.reduceat(scores, self.starts))
 
 
-class Album:
+class Thumbnails:
     """The pictures of rows, kept once they are decoded: 12 kB a picture, 20 with its spectrum.
 
     Attributes:

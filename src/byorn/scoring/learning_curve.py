@@ -1,4 +1,4 @@
-"""How an adaptation went, and when it is over. No torch here."""
+"""How an adaptation goes, and when it is over. No torch here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _KEY = "adaptation"
 
 
 @dataclass(frozen=True)
-class Course:
+class LearningCurve:
     """The looks of an adaptation.
 
     Attributes:
@@ -52,15 +52,15 @@ class Course:
         idle = bool(earlier) and min(self.medians[-PATIENCE:]) > (1 - GAIN) * min(earlier)
         return self.settled or idle or self.steps >= LONGEST
 
-    def then(self, median: float) -> "Course":
+    def then(self, median: float) -> "LearningCurve":
         """With one more look."""
-        return Course((*self.medians, median))
+        return LearningCurve((*self.medians, median))
 
     def as_metadata(self) -> dict[str, str]:
         """For the metadata of a score file."""
         return {_KEY: " ".join(f"{median:.6g}" for median in self.medians)}
 
     @staticmethod
-    def of(metadata: Mapping[str, str]) -> "Course":
+    def of(metadata: Mapping[str, str]) -> "LearningCurve":
         """As a score file has it."""
-        return Course(tuple(map(float, metadata.get(_KEY, "").split())))
+        return LearningCurve(tuple(map(float, metadata.get(_KEY, "").split())))
