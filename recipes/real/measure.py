@@ -1,9 +1,9 @@
 """Measure what the real small model sees in pictures that alignment never saw: `make real-check`.
 
 Writes `benchmarks/results/real-model.json`. True captions against other pictures': the AUC over captions of their NLL
-under the model, the share of pictures whose own caption is the more plausible one, and the same AUC for the NLL less
-that under a blank picture. Once on Twitter's drawings of things that alignment knows from other vendors, once on things
-whose names it never read.
+under the model, over pairs of captions of one style alone too, the share of pictures whose own caption is the more
+plausible one, and the same AUC for the NLL less that under a blank picture. Once on Twitter's drawings of things that
+alignment knows from other vendors, once on things whose names it never read.
 """
 
 import argparse
@@ -20,7 +20,6 @@ from corpus import Collection, load_corpus
 from parts import HERE, vision_tower
 from pictures import Picture, square
 from PIL import Image
-from sklearn.metrics import roc_auc_score
 from talk import ASK_COLOR, ASK_KIND, PLAIN, fill
 
 from byorn.data.dataset import to_dataset
@@ -49,12 +48,17 @@ def share(hits: list[bool]) -> dict[str, object]:
     return {"value": sum(hits) / len(hits), "low": low, "high": high, "n": len(hits)}
 
 
-def auc(true: np.ndarray, swapped: np.ndarray) -> dict[str, object]:
-    """P(a true caption has the lower value), bootstrapped over pictures."""
+def auc(true: np.ndarray, swapped: np.ndarray, comparable: np.ndarray) -> dict[str, object]:
+    """P(a true caption has the lower value), bootstrapped over pictures.
+
+    Args:
+        true, swapped: float arrays [pictures].
+        comparable: bool [pictures, pictures], which true caption is compared with which swapped one.
+    """
 
     def of(chosen: np.ndarray) -> float:
-        truth = [0] * len(chosen) + [1] * len(chosen)
-        return float(roc_auc_score(truth, np.concatenate([true[chosen], swapped[chosen]])))
+        lower = np.sign(swapped[chosen][None, :] - true[chosen][:, None]) / 2 + 0.5
+        return float(lower[comparable[np.ix_(chosen, chosen)]].mean())
 
     rng = np.random.default_rng(0)
     drawn = [of(rng.integers(len(true), size=len(true))) for _ in range(RESAMPLES)]
@@ -64,7 +68,8 @@ def auc(true: np.ndarray, swapped: np.ndarray) -> dict[str, object]:
 
 def grounding(model: Any, processor: Any, pictures: list[Picture], rng: random.Random) -> dict[str, object]:
     """The figures of one set of pictures; every picture gets one true caption and that of the next one."""
-    captions = [fill(rng.choice(PLAIN), picture) for picture in pictures]
+    styles = [rng.choice(PLAIN) for _ in pictures]
+    captions = [fill(style, picture) for style, picture in zip(styles, pictures, strict=True)]
     images = [square(picture.path) for picture in pictures]
     blank = Image.new("RGB", images[0].size, "white")
 
@@ -79,10 +84,12 @@ def grounding(model: Any, processor: Any, pictures: list[Picture], rng: random.R
     without = nll([blank] * len(captions), captions)
     other = np.roll(without, -1)
     owned = nll(images[1:] + images[:1], captions)  # the same caption under another picture
+    one_style = np.equal.outer(styles, styles[1:] + styles[:1])
     return {
         "mean_nll": {"true": float(true.mean()), "swapped": float(swapped.mean()), "blank": float(without.mean())},
-        "auc": auc(true, swapped),
-        "auc_less_blank": auc(true - without, swapped - other),
+        "auc": auc(true, swapped, np.ones_like(one_style)),
+        "auc_in_one_style": auc(true, swapped, one_style),
+        "auc_less_blank": auc(true - without, swapped - other, np.ones_like(one_style)),
         "own_picture_more_plausible": share((true < owned).tolist()),
         "own_caption_more_plausible": share((true < swapped).tolist()),
     }

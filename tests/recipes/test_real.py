@@ -124,6 +124,15 @@ def test_a_wide_picture_stands_in_a_white_square(recipe, tmp_path):
     assert square[112].max() == 0
 
 
+def test_captions_of_one_style_are_compared_with_one_another(recipe):
+    """One style is ten nats longer than the other, whatever the picture shows."""
+    true, swapped, style = np.array([0.0, 10.0] * 20), np.array([1.0, 11.0] * 20), np.array([0, 1] * 20)
+    auc = recipe("measure").auc
+    assert auc(true, swapped, np.equal.outer(style, style))["value"] == 1
+    assert auc(true, swapped, np.ones((40, 40), dtype=bool))["value"] == 0.75
+    assert auc(true, true, np.eye(40, dtype=bool))["value"] == 0.5
+
+
 @pytest.mark.parametrize(
     ("category", "kind"),
     [
