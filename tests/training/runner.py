@@ -47,7 +47,7 @@ def settings(folder: Path, **changes: Any) -> ByornConfig:
         "save_strategy": "no",
         "learning_rate": 1e-2, "lr_scheduler_type": "constant", "max_steps": 2 * EPOCH,
         "per_device_train_batch_size": 4,
-        "gradient_accumulation_steps": 1, "max_response_tokens": 6, "ema_decay": 0.5,
+        "gradient_accumulation_steps": 1, "max_response_tokens": 6, "ema_decay": 0.5, "max_flagged_share": 1.0,
     }  # fmt: skip
     return ByornConfig(str(folder), **{**defaults, **changes, **(SHARDED if "--fsdp" in sys.argv else {})})
 

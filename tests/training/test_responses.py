@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from runner import FLAGGED, ROWS, build, losses
+from runner import FLAGGED, ROWS, build, losses, record
 
 from byorn.embedded.architecture import END, IMAGE_TOKEN
 from byorn.errors import MismatchError
@@ -164,3 +164,14 @@ def test_the_same_rows_at_the_same_step_get_the_same_responses_from_the_average(
             if ".default." in name:
                 value.add_(1.0)  # the student alone
     assert trainer.source(trainer.model, rows, 3) == before
+
+
+def test_flagged_rows_beyond_their_share_wait_for_another_epoch(tmp_path):
+    """Of three clean steps and two flagged ones, a quarter is one flagged step."""
+    trainer = build(tmp_path, max_flagged_share=0.25, max_steps=8)
+    steps = record(trainer)
+    trainer.train()
+    assert [step["flagged"] for step in steps] == [False, False, True, False] * 2
+    first, second = (set(step["texts"]) for step in steps if step["flagged"])
+    assert (len(first), len(second), len(first | second)) == (4, 4, 6)
+    assert trainer.tally.counts["replaced"] == 8

@@ -34,13 +34,32 @@ def test_an_epoch_holds_every_row_in_groups_of_one_kind(name, group):
     assert all(len({flagged[index] for index in rows}) == 1 for rows in groups(sampler))
 
 
-@pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("group", [1, 4, 7])
-def test_repeated_counts_the_visits_beyond_the_first(name, group):
-    sampler = GroupedSampler(KINDS[name], group, seed=3)
-    visits = Counter(sampler)
-    assert sampler.repeated == sum(visits.values()) - len(visits)
-    assert max(visits.values()) <= max(2, group)
+@pytest.mark.parametrize("most", [0.1, 0.2, 0.25, 0.5])
+@pytest.mark.parametrize(("clean", "flagged"), [(60, 40), (10, 90), (97, 3), (1, 1)])
+def test_flagged_rows_take_no_more_than_their_share_of_the_steps(clean, flagged, most):
+    sampler = GroupedSampler([True] * flagged + [False] * clean, 2, seed=0, most=most)
+    epoch = [{row < flagged for row in rows} for rows in groups(sampler)]
+    steps = -(-clean // 2), epoch.count({True})
+    assert epoch.count({False}) == steps[0]
+    assert 1 <= steps[1] <= max(1, most * len(epoch))
+    assert steps[1] == -(-flagged // 2) or steps[1] + 1 > most * (len(epoch) + 1)  # and no fewer
+    assert sampler.steps == steps
+    assert len(list(sampler)) == len(sampler)
+    assert set(sampler) >= set(range(flagged, flagged + clean))
+
+
+def test_flagged_rows_that_an_epoch_leaves_out_come_in_the_next_ones():
+    sampler, seen = GroupedSampler([index < 20 for index in range(40)], 2, seed=0, most=0.25), set()
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        drawn = [row for row in sampler if row < 20]
+        assert len(drawn) == len(set(drawn)) == 6
+        seen |= set(drawn)
+        assert len(seen) == min(20, 6 * (epoch + 1))
+
+
+def test_where_all_rows_are_flagged_all_are_visited():
+    assert set(GroupedSampler([True] * 10, 2, seed=0, most=0.25)) == set(range(10))
 
 
 def test_rows_of_a_well_filled_kind_come_at_most_twice():

@@ -29,6 +29,8 @@ from byorn.scoring.table import read_scores
 READY = "group.json"
 BEGUN = "cell.json"
 TRAINED = "training.json"
+PAPER = {"rule": "paper", "max_flagged_share": 1.0}
+"""The paper's rule, and every flagged row at every epoch."""
 
 
 class Shared(TypedDict):
@@ -173,7 +175,7 @@ def train_spec(cell: Cell, setup: Setup, folder: Path) -> TrainSpec:
         "seed": cell.group.seed,
         "save_strategy": "no",
         "ema_decay": cell.ema_decay,
-        **({"rule": cell.rule} if cell.rule else {"rule": "paper", "percentile": cell.percentile}),
+        **({"rule": cell.rule} if cell.rule else {**PAPER, "percentile": cell.percentile}),
         "score_batch_size": setup.batch_size,
         **cell.arguments,
     }

@@ -53,6 +53,7 @@ class TrainingEstimate:
         scoring: Seconds of the scan; 0 where its scores are there already.
         learning, sampling: Seconds of training without sampling, and of sampling.
         visits: Rows that each process learns from over the run, repetitions counted.
+        sampled: Those of them whose responses are sampled.
         weights, adapter, activations: Bytes; `activations` is None where it was not measured.
     """
 
@@ -63,17 +64,17 @@ class TrainingEstimate:
     learning: float
     sampling: float
     visits: float
+    sampled: float
     weights: int
     adapter: int
     activations: int | None = None
 
     def tried(self, measured: "Measured") -> "TrainingEstimate":
         """The same with what `measure` found."""
-        sampled = self.visits * self.flagged / self.rows
         return replace(
             self,
             learning=measured.learning * self.visits,
-            sampling=measured.sampling * sampled,
+            sampling=measured.sampling * self.sampled,
             activations=measured.activations,
         )
 
@@ -115,18 +116,21 @@ def estimate_training(
         column: What rows are flagged by; None where that is known already.
     """
     from byorn.training.responses import rows_at_once
+    from byorn.training.sampler import visited
 
     batch = config.per_device_train_batch_size
     rows = len(inputs.rows)
+    drawn = visited(rows - flagged, flagged, config.max_flagged_share)
+    epoch = rows - flagged + drawn
     forward = forward_seconds(inputs, batch)
     sampling = sampling_seconds(inputs, rows_at_once(config, config.response_block)) if flagged else 0.0
-    steps = planned_steps(rows, config)
+    steps = planned_steps(epoch, config)
     visits = steps * rows_a_step(config) / config.world_size  # of each process
     scoring = PASSES.get(column, 1) * forward * rows / config.world_size if column else 0.0
     return TrainingEstimate(
         rows=rows, flagged=flagged, steps=steps, scoring=scoring + (ADAPTING * forward if column == EVIDENCE else 0.0),
-        learning=STEP * forward * visits, sampling=sampling * visits * flagged / rows, visits=visits,
-        weights=weight_bytes(inputs.model), adapter=OPTIMIZER_BYTES * adapter,
+        learning=STEP * forward * visits, sampling=sampling * visits * drawn / epoch, visits=visits,
+        sampled=visits * drawn / epoch, weights=weight_bytes(inputs.model), adapter=OPTIMIZER_BYTES * adapter,
     )  # fmt: skip
 
 

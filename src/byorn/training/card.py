@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 REPORTED = (
-    "rule", "percentile", "statistic", "replacement", "soft_targets", "ema_decay", "response_temperature",
-    "response_top_p", "max_response_tokens", "response_block", "response_engine", "learning_rate", "num_train_epochs",
-    "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "world_size", "seed", "bf16",
+    "rule", "percentile", "statistic", "replacement", "max_flagged_share", "soft_targets", "ema_decay",
+    "response_temperature", "response_top_p", "max_response_tokens", "response_block", "response_engine",
+    "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps",
+    "world_size", "seed", "bf16",
 )  # fmt: skip
 """The training arguments that `training.json` and the card show."""
 

@@ -15,31 +15,29 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 class GroupedSampler(Sampler[int]):
     """Row numbers in homogeneous groups of `group`, one group an optimizer step.
 
-    Every row comes at least once an epoch. Where a kind does not fill its last group, rows of the same kind are drawn
-    again; `repeated` counts them.
+    Every clean row comes at least once an epoch, and every flagged one as long as these take no more than a share of
+    the steps; of more of them, each epoch visits the next ones. Where a kind does not fill its last group, rows of the
+    same kind are drawn again.
 
     Args:
         flagged: One bool a row.
         group: Rows an optimizer step: batch size x processes x accumulation steps.
         seed: Seed of all epochs.
+        most: Share of the steps that flagged rows may take, in (0, 1]; one step they always get.
     """
 
-    def __init__(self, flagged: Sequence[bool], group: int, seed: int) -> None:
+    def __init__(self, flagged: Sequence[bool], group: int, seed: int, most: float = 1.0) -> None:
         self.kinds = [[i for i, flag in enumerate(flagged) if bool(flag) is kind] for kind in (False, True)]
         self.group = group
         self.seed = seed
+        self.most = most
         self.epoch = 0
 
     @property
     def steps(self) -> tuple[int, int]:
         """Clean and flagged optimizer steps an epoch."""
         clean, flagged = (-(-len(rows) // self.group) for rows in self.kinds)
-        return clean, flagged
-
-    @property
-    def repeated(self) -> int:
-        """Rows that come twice in an epoch."""
-        return len(self) - sum(len(rows) for rows in self.kinds)
+        return clean, visited(clean, flagged, self.most)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -54,7 +52,7 @@ class GroupedSampler(Sampler[int]):
     def groups(self) -> list[list[int]]:
         """The rows of each optimizer step of the epoch."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        clean, flagged = (self._groups(rows, generator) for rows in self.kinds)
+        clean, flagged = (self._groups(rows, generator) for rows in (self.kinds[False], self._drawn()))
         return spread(clean, flagged)
 
     def block(self, step: int, size: int) -> dict[int, list[int]]:
@@ -73,6 +71,14 @@ class GroupedSampler(Sampler[int]):
             return {}
         place = steps.index(step)
         return {at: flagged[at] for at in steps[place : place - place % size + size]}
+
+    def _drawn(self) -> list[int]:
+        """The flagged rows of the epoch: where it may not visit all, those that come after the last epoch's."""
+        rows, count = self.kinds[True], self.steps[1] * self.group
+        if count >= len(rows):
+            return rows
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(self.seed)).tolist()
+        return [rows[order[(self.epoch * count + i) % len(rows)]] for i in range(count)]
 
     def _groups(self, rows: list[int], generator: torch.Generator) -> list[list[int]]:
         order = [rows[i] for i in torch.randperm(len(rows), generator=generator).tolist()]
@@ -93,6 +99,13 @@ class EpochCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         self.sampler.set_epoch(int(state.epoch or 0))
+
+
+def visited(clean: int, flagged: int, most: float) -> int:
+    """How many of the flagged steps, or rows, an epoch has, of which they may take the share `most`."""
+    if not clean or most == 1:
+        return flagged
+    return min(flagged, max(1, int(clean * most / (1 - most) + 1e-9)))
 
 
 def spread(many: list[list[int]], few: list[list[int]]) -> list[list[int]]:

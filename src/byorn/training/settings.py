@@ -15,7 +15,7 @@ LONGEST_MEMORY = 100
 """Of the moving average by default, in optimizer steps: a decay of 0.99."""
 
 
-def _nucleus(value: float) -> str | None:
+def _share(value: float) -> str | None:
     return None if 0 < value <= 1 else "is not in (0, 1]; use 1.0"
 
 
@@ -52,7 +52,7 @@ class ResponseSettings(EngineSettings):
         check=positive,
     )
     response_top_p: float = setting(
-        1.0, help="nucleus of the replacement responses; 1.0 keeps all of the distribution", check=_nucleus
+        1.0, help="nucleus of the replacement responses; 1.0 keeps all of the distribution", check=_share
     )
     max_response_tokens: int | None = setting(
         None, help="longest replacement response in tokens", check=positive, shown="learned from the trusted responses"
@@ -83,6 +83,12 @@ class ByornSettings(ResponseSettings, FlagSettings):
         help="flagged steps of an epoch whose responses are sampled together, from the average at the first of them: "
         "faster, and older; 1 is the paper's, 0 as many as memory takes when the run begins",
         check=at_least(0),
+    )
+    max_flagged_share: float = setting(
+        0.25,
+        help="share of an epoch's steps that flagged rows may take; of more of them, each epoch visits the next ones; "
+        "1 visits all, as the paper does",
+        check=_share,
     )
     soft_targets: bool = setting(
         False,

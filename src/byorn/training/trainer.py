@@ -167,7 +167,7 @@ class ByornTrainer(SFTTrainer):
         self.average = EmaCallback(args.ema_decay)
         self.add_callback(self.average)
         seed = args.seed if args.data_seed is None else args.data_seed
-        self.sampler = GroupedSampler(self.flagged.tolist(), rows_a_step(args), seed)
+        self.sampler = GroupedSampler(self.flagged.tolist(), rows_a_step(args), seed, args.max_flagged_share)
         self.add_callback(EpochCallback(self.sampler))
         self.data_collator = ReplacingCollator(self.data_collator)
         self.complete = Completer(self.data_collator, self.processing_class)
