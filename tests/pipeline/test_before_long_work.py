@@ -79,6 +79,9 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(place, capsys):
     assert "activations" in said.partition("memory about")[2]
     assert not list((place / "dry-scan").iterdir())
     assert not list((place / "dry-train").iterdir())
+    epoch = ["--max-steps", "-1", "--epochs", "1", "--batch-size", "1"]
+    assert main([*command(place, "train", "dry-train"), *QUICK, *epoch, "--dry-run"]) == 0
+    assert "about 5 with sampled responses, in 9 steps" in capsys.readouterr().err  # seven clean rows, two of the five
 
 
 def test_a_dry_run_by_evidence_counts_the_adaptation(place, capsys):
@@ -162,7 +165,9 @@ def test_evaluation_without_rows_is_ignored_and_said(place, capsys):
 
 def test_training_is_told_in_short_lines(place, capsys):
     assert main([*command(place, "train", "lines"), *QUICK, "--set", "logging_steps=1"]) == 0
-    lines = [line.strip() for line in capsys.readouterr().err.splitlines() if line.strip().startswith("step ")]
+    said = [line.strip() for line in capsys.readouterr().err.splitlines()]
+    assert said.count("max_flagged_share 0.25: each epoch visits 4 of these, in turn") == 1
+    lines = [line for line in said if line.startswith("step ")]
     assert [line.split("  ")[0] for line in lines] == ["step 1/2", "step 2/2"]
     assert all("loss" in line and "flagged" in line for line in lines)
     assert lines[0].endswith("left")

@@ -175,3 +175,5 @@ def test_flagged_rows_beyond_their_share_wait_for_another_epoch(tmp_path):
     first, second = (set(step["texts"]) for step in steps if step["flagged"])
     assert (len(first), len(second), len(first | second)) == (4, 4, 6)
     assert trainer.tally.counts["replaced"] == 8
+    trainer.save_model(str(tmp_path))
+    assert "at most 25 % of an epoch's steps" in (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -160,6 +160,8 @@ def _run(trainer: "ByornTrainer", checkpoints: Path) -> None:
     replaced = int(trainer.flagged.sum())
     origin = f", from {resume.name}" if resume else ""
     say(f"training on {len(trainer.train_dataset)} rows, {replaced} with replaced responses{origin}")
+    if replaced and (drawn := trainer.sampler.drawn) < replaced:
+        say(f"  max_flagged_share {trainer.args.max_flagged_share:g}: each epoch visits {drawn} of these, in turn")
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if idle := idle_layers(trainer.model):
         say(

@@ -39,6 +39,11 @@ class GroupedSampler(Sampler[int]):
         clean, flagged = (-(-len(rows) // self.group) for rows in self.kinds)
         return clean, visited(clean, flagged, self.most)
 
+    @property
+    def drawn(self) -> int:
+        """Flagged rows an epoch visits."""
+        return min(self.steps[1] * self.group, len(self.kinds[True]))
+
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
@@ -52,7 +57,7 @@ class GroupedSampler(Sampler[int]):
     def groups(self) -> list[list[int]]:
         """The rows of each optimizer step of the epoch."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        clean, flagged = (self._groups(rows, generator) for rows in (self.kinds[False], self._drawn()))
+        clean, flagged = (self._groups(rows, generator) for rows in (self.kinds[False], self._flagged()))
         return spread(clean, flagged)
 
     def block(self, step: int, size: int) -> dict[int, list[int]]:
@@ -72,10 +77,10 @@ class GroupedSampler(Sampler[int]):
         place = steps.index(step)
         return {at: flagged[at] for at in steps[place : place - place % size + size]}
 
-    def _drawn(self) -> list[int]:
+    def _flagged(self) -> list[int]:
         """The flagged rows of the epoch: where it may not visit all, those that come after the last epoch's."""
-        rows, count = self.kinds[True], self.steps[1] * self.group
-        if count >= len(rows):
+        rows, count = self.kinds[True], self.drawn
+        if count == len(rows):
             return rows
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(self.seed)).tolist()
         return [rows[order[(self.epoch * count + i) % len(rows)]] for i in range(count)]
