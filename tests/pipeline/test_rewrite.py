@@ -182,6 +182,23 @@ def test_what_could_not_be_read_is_in_neither_part(place, capsys):
     assert (place / "partly-out/rejects.jsonl").exists()
 
 
+@pytest.mark.parametrize("mode", ["drop", "mark"])
+def test_nothing_passes_in_a_turn_that_was_too_long_to_be_scored(place, mode, capsys):
+    """The other turns of its conversation were scored, and nothing is wrong with them."""
+    before = conversations(place)
+    before[2]["conversations"] += [{"from": "human", "value": "and?"}, {"from": "gpt", "value": "visit our shop " * 99}]
+    (place / "hiding").mkdir(exist_ok=True)
+    (place / "hiding/chats.json").write_text(json.dumps(before))
+    run = f"hiding-{mode}"
+    assert scan(place, "hiding/chats.json", run, "--turns", "all", "--max-length", "200", "--percentile", "1") == 0
+    assert len(lines(place / run / "rejects.jsonl")) == 1
+    assert rewrite(place, run, f"{run}-out", mode) == 0
+    assert "1 records were never scored" in capsys.readouterr().err
+    kept = json.loads((place / f"{run}-out/data/chats.json").read_text())
+    assert [record["id"] for record in kept] == ["c0", "c1", "c3"]
+    assert not (place / f"{run}-out/quarantine").exists()
+
+
 def test_the_provenance_names_data_scan_and_files(place):
     import hashlib
 

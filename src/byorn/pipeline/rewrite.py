@@ -130,7 +130,8 @@ def _digest_of(scanned: Scanned) -> str:
 
 
 def edits_of(scanned: Scanned, mode: str, new: Mapping[int, Record]) -> dict[Origin, Edit]:
-    """What becomes of each record that was scored.
+    """What becomes of each record that was scored. A conversation of which one turn could not be, as it is too long,
+    goes nowhere: nobody has looked at that turn.
 
     Args:
         scanned: Rows with their flags.
@@ -144,13 +145,21 @@ def edits_of(scanned: Scanned, mode: str, new: Mapping[int, Record]) -> dict[Ori
         gone[number] |= not record["text"].strip()
     scores = scanned.scores.values[scanned.statistic]
     edits: dict[Origin, Edit] = {}
+    refused = _refused(scanned)
     for origin, numbers in _by_record(scanned.rows).items():
+        if origin in refused:
+            continue
         texts = {scanned.rows[n].turn: str(new[n]["text"]) for n in numbers if n in new}
         edit = Edit(keep=not gone[numbers].any(), responses=texts)
         known = [float(score) for score in scores[numbers] if not np.isnan(score)]
         marks = {FLAGGED: bool(unused[numbers].any()), SCORE: _finite(max(known, default=None))}
         edits[origin] = replace(edit, marks=marks) if mode == "mark" else edit
     return edits
+
+
+def _refused(scanned: Scanned) -> set[Origin]:
+    """The records that could not be read, or not be scored as a whole."""
+    return {Origin(reject.source, reject.index) for reject in scanned.loaded.rejects}
 
 
 def _finite(score: float | None) -> float | None:
@@ -185,10 +194,10 @@ def _write(
     inside = {part.source.hub.source for part in scanned.loaded.parts if part.source.hub}
     if data.image_root is None and spec.images != "leave":
         for folder, keep in ((DATA, True), (QUARANTINE, False)):
-            chosen = [row for row in scanned.rows if edits[row.origin].keep is keep and row.origin.source not in inside]
+            chosen = [row for row in scanned.rows if _goes(edits, row, keep) and row.origin.source not in inside]
             carry_images(chosen, out / folder, link=spec.images == "link")
     kept = [edit for edit in edits.values() if edit.keep]
-    used = [record for number, record in new.items() if edits[scanned.rows[number].origin].keep]
+    used = [record for number, record in new.items() if _goes(edits, scanned.rows[number], True)]
     result = Rewritten(
         mode=spec.mode,
         records=len(kept),
@@ -197,7 +206,7 @@ def _write(
         truncated=sum(bool(record["truncated"]) for record in used),
         blank=sum(not record["text"].strip() for record in new.values()),
         marked=sum(edit.marks.get(FLAGGED) is True for edit in kept),
-        rejected=len(scanned.loaded.rejects),
+        rejected=len(_refused(scanned)),
     )
     sampled = {"response_engine": responses.response_engine if new else None}
     write_json(out / SUMMARY, _provenance(scanned, data, out, spec, jobs, result) | sampled)
@@ -205,6 +214,12 @@ def _write(
     if not inside:
         read_back(data, out / DATA, images_left=spec.images == "leave")
     return result
+
+
+def _goes(edits: Mapping[Origin, Edit], row: Row, keep: bool) -> bool:
+    """Whether the record of a row is written, and stays (`keep`) or is taken out."""
+    edit = edits.get(row.origin)
+    return edit is not None and edit.keep is keep
 
 
 def _jobs(scanned: Scanned, edits: Mapping[Origin, Edit], out: Path) -> Iterator[Job]:

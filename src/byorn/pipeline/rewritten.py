@@ -32,7 +32,7 @@ class Rewritten:
         truncated: Those of them that ran into the length limit.
         blank: Rows for which the model had nothing but blank responses; their records are in the quarantine.
         marked: Records that are marked as flagged.
-        rejected: Records that were never scored, and are in neither.
+        rejected: Records that were never scored as a whole, and are in neither.
     """
 
     mode: str
@@ -73,5 +73,5 @@ def tell(result: Rewritten, out: Path) -> None:
     if result.blank:
         say(f"  {result.blank} rows got nothing but blank responses; their records are in the quarantine")
     if result.rejected:
-        say(f"  {result.rejected} records were never scored and are in neither; see {out / 'rejects.jsonl'}")
+        say(f"  {result.rejected} records were never scored as a whole and are in neither; see {out / 'rejects.jsonl'}")
     say(f"  {GIVEN_UP[result.mode]}")
