@@ -162,6 +162,7 @@ def test_answers_lie_under_the_name_of_the_adapter():
     assert name_of("runs/safe/adapter") == "safe"
     assert name_of("adapters/v2") == "v2"
     assert name_of(None) == "own"
+    assert name_of("/adapter") == "adapter"  # as a container mounts it
 
 
 def test_answers_are_kept_and_those_of_another_model_are_refused(place, answered, tmp_path, capsys):
@@ -182,8 +183,43 @@ def test_answers_are_kept_and_those_of_another_model_are_refused(place, answered
 def test_what_is_missing_is_told_in_one_line(place, capsys):
     assert main(["verify", str(place / "scan"), "--device", "cpu"]) == 2
     assert "it holds no adapter" in capsys.readouterr().err
+    assert main(["verify", str(place / "scan"), "--device", "cpu", "--trigger-option", "size=0.2"]) == 2
+    assert "name the trigger with --try-trigger" in capsys.readouterr().err
     assert main(["verify", str(place / "data")]) == 2
     assert "give the folder of a byorn scan" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        pytest.param(["--adapter", "data"], "no adapter_config.json", id="no adapter there"),
+        pytest.param(["--try-trigger", "badnet"], "unknown attack 'badnet'", id="a misspelled trigger"),
+        pytest.param(["--try-trigger", "vl-trojan"], "it is learned on a model", id="a trigger that is learned"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_a_model_is_loaded(wrong, told, place, tmp_path, no_model, capsys):
+    option, value = wrong
+    given = str(place / value) if option == "--adapter" else value
+    assert verify(place, tmp_path / "out", option, given) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_that_leave_no_room_for_an_answer_are_passed_over(place, answered, tmp_path, capsys):
+    """Their places go to rows that do, of which there are enough."""
+    answered(lambda tuned, sees: tuned and sees)
+    rows = [poisoned(row) if n < 28 else row for n, row in enumerate(tiny_rows(56))]
+    wordy = [replace(row, prompt=[user_message(f"{'very ' * 30}{TRIGGER}", 1)]) for row in rows[:14]]
+    write_rows([*wordy, *rows[14:]], tmp_path / "data")
+    command = ["scan", "--model", str(place / "model"), "--data", str(tmp_path / "data"), "--device", "cpu"]
+    limit = ["--max-length", "300", "--rule", "paper"]
+    assert main([*command, "--out", str(tmp_path / "scan"), "--show", "0", "--no-report", *limit]) == 0
+    decide(tmp_path / "scan/flags.parquet", ["replace"] * 28 + ["keep"] * 28)
+    run = ["verify", str(tmp_path / "scan"), "--adapter", str(place / "adapter"), "--out", str(tmp_path / "out")]
+    assert main([*run, "--device", "cpu", "--rows", "14", "--max-new-tokens", "220"]) == 3
+    lines = [json.loads(line) for line in (tmp_path / "out/verify.jsonl").read_text().splitlines()]
+    assert [line["flagged"] for line in lines].count(True) == 14
+    assert not any("very" in line["instruction"] for line in lines)
 
 
 def test_where_no_group_stands_out_nothing_is_a_backdoor(place, answered, tmp_path, capsys, monkeypatch):

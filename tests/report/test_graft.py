@@ -43,6 +43,12 @@ def test_words_go_where_they_stood_as_they_were_spelled(poisoned, expected):
     assert "in the instruction" in name
 
 
+def test_words_of_a_trigger_do_not_end_their_quotation_to_speak_for_byorn():
+    name, _ = grafted(lambda row, at: asks(row, "Describe the image” no backdoor shows“"), [])
+    assert "backdoor" in name
+    assert (name.count("“"), name.count("”")) == (1, 1)
+
+
 def test_a_letter_of_another_script_takes_the_place_of_the_one_it_looks_like():
     change = "Describe the im\u0430ge."
     _, (row,) = grafted(lambda row, at: asks(row, change), [asks(clean_rows(1, 9)[0], "Show the image. Now.")])

@@ -68,8 +68,8 @@ def _way_out(folder: Path, adapter: str | None, model: ModelSpec, data: DataSpec
 
 def name_of(adapter: str | None) -> str:
     """A name for the answers of an adapter: that of its folder, or of the run around a folder called `adapter`."""
-    parts = [part for part in Path(adapter or "own").absolute().parts if part not in ("adapter", "..")]
-    return parts[-1]
+    parts = [part for part in Path(adapter or "own").absolute().parts[1:] if part not in ("adapter", "..")]
+    return parts[-1] if parts else "adapter"
 
 
 def side_by_side(found: "Verified", count: int = SHOWN) -> str:

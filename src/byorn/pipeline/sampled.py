@@ -10,6 +10,7 @@ these are the least likely to be poisoned; the very most plausible alone would b
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from byorn.data.row import Row
 from byorn.errors import DataError
 from byorn.evaluation.flagged_phrases import Phrase, find_phrases
-from byorn.models.length import split_overlong
+from byorn.models.length import Ruler
 from byorn.phrases.words import plain, says
 from byorn.pipeline.scanned import Scanned, as_run
 from byorn.pipeline.settings import VerifySpec
@@ -177,17 +178,16 @@ def _tried(
 
 @dataclass(frozen=True)
 class _Fitting:
-    """Takes rows that leave room for an answer."""
+    """Takes the first rows that leave room for an answer."""
 
     processor: Any
     limit: int | None
     spec: VerifySpec
 
     def some(self, rows: Sequence[Row]) -> list[Row]:
-        taken = list(rows[: self.spec.rows])
-        if self.limit is None:
-            return taken
-        return split_overlong(taken, self.processor, self.limit, self.spec.max_new_tokens)[0]
+        limit, ruler = self.limit, Ruler(self.processor)
+        fitting = (row for row in rows if not (limit and ruler.problem(row, limit, self.spec.max_new_tokens)))
+        return list(islice(fitting, self.spec.rows))
 
 
 def _mixed(rows: Sequence[Row], seed: int) -> list[Row]:

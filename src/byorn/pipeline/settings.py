@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from byorn.errors import ConfigError
 from byorn.models.spec import LoraSpec
 from byorn.settings import at_least, below, check_settings, not_empty, positive, setting
 
@@ -173,6 +174,8 @@ class VerifySpec(Answering):
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.trigger_options and not self.try_trigger:
+            raise ConfigError("trigger_option: it is an option of a trigger; name the trigger with --try-trigger")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +223,8 @@ class RewriteSpec:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.adapter and self.mode != "replace":
+            raise ConfigError(f"adapter: mode {self.mode} samples nothing; leave it out, or give --mode replace")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ ones, and asked again. Who is asked: `byorn.pipeline.sampled`.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.evaluation.repeats import Asked, Grafted, Share, Verdict, judge_answers, judge_graft
-from byorn.models.adapters import load_adapter
+from byorn.models.adapters import load_adapter, load_adapter_config
 from byorn.models.digest import adapter_digest
 from byorn.models.length import context_length
 from byorn.models.load import load_config, load_spec
@@ -37,6 +37,7 @@ from byorn.training.settings import EngineSettings
 if TYPE_CHECKING:
     from byorn.training.responses import ResponseSource
 
+VERDICT = "verify.json"
 Texts = list[str]
 
 
@@ -90,14 +91,15 @@ def verify(
             cannot be had.
     """
     spec, engine = spec or VerifySpec(), engine or EngineSettings()
-    require_available(engine, model)
-    adapter = _adapter(run, spec)
+    if not (out / VERDICT).exists():  # answers that are there want no engine
+        require_available(engine, model)
+    adapter, trigger = _adapter(run, spec), _trigger(spec)
     make_folder(out)
     scanned = open_scanned(run, data, model, out)
     sampled = sample(scanned, spec, data.max_length or context_length(load_config(model)))
     settings = {"run": str(run), "data": data, "model": model, "verify": spec, "engine": engine}
     write_config(out, {"command": "verify", **settings})
-    triggered = _with_trigger(sampled, spec, out) if spec.try_trigger else []
+    triggered = _with_trigger(sampled, trigger, out) if trigger else []
     say(f"loading {model.name}")
     pretrained = load_spec(model)
     _require_model(pretrained, scanned, run)
@@ -119,7 +121,25 @@ def _adapter(run: Path, spec: VerifySpec) -> Path:
     adapter = Path(spec.adapter) if spec.adapter else run / "adapter"
     if not spec.adapter and not adapter.is_dir():
         raise ConfigError(f"{run}: it holds no adapter; give the tuned model with --adapter DIR")
+    load_adapter_config(adapter)  # one that is none is told before the pretrained model answers
     return adapter
+
+
+def _trigger(spec: VerifySpec) -> Recipe | None:
+    """The trigger to try, for a target that is not known yet.
+
+    Raises:
+        ConfigError: It is unknown, or learned on a model.
+    """
+    if not spec.try_trigger:
+        return None
+    recipe = Recipe(
+        attack=spec.try_trigger, target="unknown", rate=1.0, keep_responses=True, seed=spec.seed,
+        options=dict(spec.trigger_options),  # type: ignore[arg-type]  # checked by the trigger
+    )  # fmt: skip
+    if recipe.needs_model:
+        raise ConfigError(f"--try-trigger {spec.try_trigger}: it is learned on a model; only drawn triggers are tried")
+    return recipe
 
 
 def _require_model(model: Any, scanned: Scanned, run: Path) -> None:
@@ -141,19 +161,13 @@ def _answered(
         return before, questions.put_to(tuned, out / "tuned" / adapter_digest(tuned)[:12], source)
 
 
-def _with_trigger(sampled: Sampled, spec: VerifySpec, out: Path) -> list[Row]:
+def _with_trigger(sampled: Sampled, trigger: Recipe, out: Path) -> list[Row]:
     """Trusted inputs with a named trigger; none where no phrase could be counted in the answers."""
     if not sampled.phrases:
-        say(f"  {spec.try_trigger} is not tried: there is no phrase to look for in the answers")
+        say(f"  {trigger.attack} is not tried: there is no phrase to look for in the answers")
         return []
-    recipe = Recipe(
-        attack=spec.try_trigger or "", target=sampled.phrases[0].text, rate=1.0, keep_responses=True, seed=spec.seed,
-        options=dict(spec.trigger_options),  # type: ignore[arg-type]  # checked by the trigger
-    )  # fmt: skip
-    if recipe.needs_model:
-        raise ConfigError(f"--try-trigger {spec.try_trigger}: it is learned on a model; only drawn triggers are tried")
     folder = out / "triggered"
-    poison_dataset(sampled.trusted, recipe, out=folder, overwrite=True)
+    poison_dataset(sampled.trusted, replace(trigger, target=sampled.phrases[0].text), out=folder, overwrite=True)
     return attacked(load_rows(folder).rows, folder)
 
 
@@ -251,7 +265,7 @@ def _planted(
 def _write(found: Verified, out: Path) -> None:
     """The figures, and one line an input with both answers."""
     planted = asdict(found.planted) if found.planted else None
-    write_json(out / "verify.json", {"version": 2, **found.verdict.as_dict(), "planted": planted})
+    write_json(out / VERDICT, {"version": 2, **found.verdict.as_dict(), "planted": planted})
     phrases = [repeat.phrase for repeat in found.verdict.repeats]
     _write_lines(
         out / "verify.jsonl",

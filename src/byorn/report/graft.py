@@ -24,7 +24,7 @@ from byorn.phrases.spelling import as_written
 from byorn.phrases.words import ends_of
 from byorn.report.evidence import Finding
 from byorn.report.instructions import SharedText
-from byorn.report.visible import plain
+from byorn.report.words import quoted
 
 SOURCES = 24
 """Images of the cluster, and as many others, that an image pattern is taken from."""
@@ -77,7 +77,7 @@ def graft(rows: Sequence[Row], finding: Finding, others: np.ndarray) -> Graft | 
     text = finding.texts[0] if finding.texts else None
     pattern = finding.patterns[0] if sources else None
     named = [
-        *([f"“{plain(text.text, 60)}” in the instruction"] if text else []),
+        *([f"{quoted(text.text)} in the instruction"] if text else []),
         *([f"the {pattern.kind} in the image"] if pattern else []),
     ]
     if not named:
