@@ -143,6 +143,17 @@ def test_one_engine_answers_for_the_pretrained_and_the_tuned_model(engine, place
     assert any(line["tuned"] != line["pretrained"] for line in answers)
 
 
+def test_a_finished_verdict_is_told_again_without_an_engine(engine, place, adapters, tmp_path, monkeypatch, capsys):
+    code = verify(place, tmp_path / "done", adapters / "plain", "vllm")
+    verdict = (tmp_path / "done/verify.json").read_text()
+    monkeypatch.setattr("byorn.training.engine.checks.find_spec", lambda name: None)
+    assert verify(place, tmp_path / "done", adapters / "plain", "vllm") == code
+    assert (tmp_path / "done/verify.json").read_text() == verdict
+    assert len(engine.made) == 1
+    assert verify(place, tmp_path / "new", adapters / "plain", "vllm") == 2
+    assert "vllm is not installed" in capsys.readouterr().err
+
+
 def test_verify_refuses_an_adapter_before_the_pretrained_model_answers(engine, place, adapters, tmp_path, capsys):
     assert verify(place, tmp_path / "vision", adapters / "vision", "vllm") == 2
     assert "vllm has LoRA on the language model alone" in capsys.readouterr().err

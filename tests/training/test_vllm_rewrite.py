@@ -1,6 +1,7 @@
 """`byorn rewrite --mode replace --response-engine vllm`, with a stand-in that runs the tiny model."""
 
 import json
+import shutil
 
 import pytest
 from fake_vllm import asked, killed_when_asked_again
@@ -103,6 +104,26 @@ def test_what_vllm_does_not_take_is_refused_before_a_model_is_loaded(engine, pla
     assert rewrite(place, "dropped", mode="drop") == 0
     assert engine.made == []
     assert named(place, "dropped") is None
+
+
+def test_what_was_sampled_before_wants_no_engine(engine, place, monkeypatch, capsys):
+    """It may have been sampled on another machine, and be written here."""
+    assert rewrite(place, "done") == 0
+    monkeypatch.setattr("byorn.training.engine.checks.find_spec", lambda name: None)
+    assert rewrite(place, "done") == 0
+    assert "finished before" in capsys.readouterr().err
+    before = responses(place, "done")
+    (place / "done/rewrite.json").unlink()
+    shutil.rmtree(place / "done/data")
+    assert rewrite(place, "done") == 0
+    assert responses(place, "done") == before
+    assert len(engine.made) == 1
+    assert rewrite(place, "other") == 2
+
+
+def test_an_adapter_that_nothing_would_be_sampled_by_is_refused(place, adapters, capsys):
+    assert rewrite(place, "ignored", "--adapter", str(adapters / "plain"), mode="drop") == 2
+    assert "mode drop samples nothing" in capsys.readouterr().err
 
 
 def test_the_provenance_names_what_sampled(place):

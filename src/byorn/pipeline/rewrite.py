@@ -23,7 +23,7 @@ from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError, DataError
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.read_back import read_back
-from byorn.pipeline.replacements import require_sampler, sample_replacements
+from byorn.pipeline.replacements import RESPONSES, require_sampler, sample_replacements
 from byorn.pipeline.rewritten import DATA, QUARANTINE, Rewritten, tell, warn_of_split
 from byorn.pipeline.scanned import Scanned, open_recorded, open_scanned, require_files
 from byorn.pipeline.settings import RewriteSpec
@@ -68,7 +68,8 @@ def rewrite(
     """
     responses = responses or ResponseSettings()
     _require_room(run, data, out)
-    require_sampler(spec, model, responses)
+    if not _sampled(out):  # what is done wants no engine, and may have been done where there was one
+        require_sampler(spec, model, responses)
     make_folder(out)
     begun = (out / "config.yaml").exists()
     scanned = (open_scanned if spec.mode == "replace" else open_recorded)(run, data, model, out)
@@ -94,6 +95,11 @@ def rewrite(
         return _write(located, edits, new, data, out, spec, responses)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _sampled(out: Path) -> bool:
+    """Whether an earlier call came to its end, or as far as its last response."""
+    return (out / SUMMARY).exists() or (out / RESPONSES).exists()
 
 
 def _finished(out: Path, settings: dict[str, Any]) -> Rewritten | None:

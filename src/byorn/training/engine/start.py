@@ -62,7 +62,7 @@ def start_engine(
         "dtype": str(engine_dtype(model)).removeprefix("torch."), "seed": seed, "trust_remote_code": trust_remote_code,
         "gpu_memory_utilization": memory, "max_model_len": -1,  # as long as memory allows
         "limit_mm_per_prompt": {"image": images, "video": 0}, "mm_processor_kwargs": _pixels(processor),
-        # no two calls have weights in common, so nothing that is kept could be used again
+        # in training each call has weights of its own; elsewhere an answer would be rounded by what was asked before
         "enable_prefix_caching": False, "logprobs_mode": "raw_logprobs",
     }  # fmt: skip
     for name, value in ENVIRONMENT.items():
