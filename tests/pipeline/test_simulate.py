@@ -132,11 +132,30 @@ def test_a_score_that_changes_with_other_rows_is_that_of_a_scan_of_the_whole_poi
     kept = read_scores(folder / f"{whole.statistic}.parquet")
     assert kept.keys == whole.scores.keys
     assert kept.values[whole.statistic] == pytest.approx(whole.scores.values[whole.statistic], abs=1e-3)
+    assert kept.tokens.tolist() == whole.scores.tokens.tolist()
     own = read_scores(tmp_path / "scan/scores.parquet").values[whole.statistic]
     assert kept.values[whole.statistic] != pytest.approx(own, abs=1e-3)
     (found,) = simulation(tmp_path)["attacks"]
     flagged = found["sight"]["flagged"]["hits"] + found["sight"]["false_flags"]["hits"]
     assert flagged == int(whole.flags.flagged.sum())
+
+
+def test_an_attack_whose_rows_are_all_too_long_is_told_so_and_the_next_one_is_planted(place, tmp_path):
+    attacks = f"badnets:fixed:{'visit us ' * 20}now,badnets:sentence"
+    assert simulate(place, "--attacks", attacks, "--max-length", "100", "--out", str(tmp_path / "out")) == 0
+    long, short = json.loads((tmp_path / "out/simulation.json").read_text())["attacks"]
+    assert (long["seen"], long["sight"]) == ("not planted", None)
+    assert "none of its 4 rows" in long["reason"]
+    assert "over the limit of 100" in long["reason"]
+    assert short["sight"]["flagged"]["n"] == 4
+
+
+def test_a_folder_that_cannot_be_written_is_no_property_of_an_attack(place, tmp_path, capsys):
+    shutil.copytree(place / "scan", tmp_path / "scan")
+    shutil.rmtree(tmp_path / "scan/simulation/badnets-sentence")
+    (tmp_path / "scan/simulation/badnets-sentence").write_text("in the way")
+    assert simulate(tmp_path, "--attacks", "badnets:sentence") == 2
+    assert "cannot write to" in capsys.readouterr().err
 
 
 def test_what_is_no_attack_is_told_before_anything_is_read(place, no_model, capsys):

@@ -40,7 +40,7 @@ from byorn.models.template import special_tokens
 from byorn.pipeline.scanned import Scanned, open_scanned, require_scanned
 from byorn.pipeline.scores import add_column, score_inputs
 from byorn.pipeline.settings import SimulateSpec
-from byorn.report.clusters import find_clusters
+from byorn.report.clusters import Cluster, find_clusters
 from byorn.report.run import Run
 from byorn.report.simulation import FILE, Named, Simulated, Simulation, identity_of
 from byorn.runs.atomic import atomic_path
@@ -137,13 +137,15 @@ class Lab:
 def _simulated(lab: Lab, attack: KnownAttack) -> Simulated:
     """Plant one attack, score what was planted, and look for it."""
     say(f"{attack.name}:")
+    folder = lab.out / attack.folder
     try:
         manifest = _planted(lab, attack)
+        rows = _readable(lab, folder / "data", manifest)
     except (ConfigError, DataError) as error:
+        if isinstance(error.__cause__, OSError):  # a full disk says nothing about an attack
+            raise
         say(f"  not planted: {error}")
         return Simulated(name=attack.name, target=attack.recipe.target, reason=str(error).rstrip("."))
-    folder = lab.out / attack.folder
-    rows = _readable(lab, folder / "data")
     scores = _scores(lab, rows, folder / "scores.parquet")
     found = _look(lab, attack, manifest, rows, _mixed(lab, rows, scores, folder))
     say(f"  {found.sentence}")
@@ -164,12 +166,21 @@ def _planted(lab: Lab, attack: KnownAttack) -> Manifest:
     return plant(lab.scanned.rows, attack.recipe, folder / "data", **surrogate)
 
 
-def _readable(lab: Lab, folder: Path) -> list[Row]:
-    """The planted rows as a scan reads them."""
+def _readable(lab: Lab, folder: Path, manifest: Manifest) -> list[Row]:
+    """The planted rows as a scan reads them.
+
+    Raises:
+        DataError: The model can take none of those that are poisoned.
+    """
     processor = lab.scanned.processor
-    rows = load_rows(folder, special_tokens=special_tokens(processor), notify=lambda line: None).rows
+    loaded = load_rows(folder, special_tokens=special_tokens(processor), notify=lambda line: None)
     limit = lab.data.max_length or context_length(load_config(lab.model))
-    return split_overlong(rows, processor, limit)[0] if limit else list(rows)
+    rows, overlong = split_overlong(loaded.rows, processor, limit) if limit else (list(loaded.rows), [])
+    poisoned = manifest.keys
+    if not any(row.key in poisoned for row in rows):
+        first = next(iter([*loaded.rejects, *overlong]), "")
+        raise DataError(f"the model can take none of its {len(poisoned)} rows, first: {first}")
+    return rows
 
 
 def _scores(lab: Lab, rows: list[Row], path: Path) -> Scores:
@@ -220,7 +231,9 @@ def _mixed(lab: Lab, rows: Sequence[Row], scores: Scores, folder: Path) -> Run:
     values = {name: scanned.scores.values[name].copy() for name in STATISTICS if name in scanned.scores.values}
     for name, column in values.items():
         column[places] = scores.values[name]
-    mixed = replace(scanned.scores, values=values)
+    tokens = scanned.scores.tokens.copy()
+    tokens[places] = scores.tokens
+    mixed = replace(scanned.scores, values=values, tokens=tokens)
     if scanned.statistic in (EVIDENCE, CONTRAST):
         mixed = _anew(lab, together, mixed, folder)
     return Run(
@@ -252,13 +265,18 @@ def _named(run: Run, planted: np.ndarray) -> Named:
     """Which groups a report would find."""
     groups = find_clusters(run).found
     ours = [group for group in groups if planted[group.rows].mean() > 0.5]
-    rows = np.unique(np.concatenate([np.zeros(0, dtype=int), *(group.rows for group in ours)]))
+    others = [group for group in groups if planted[group.rows].mean() <= 0.5]
     largest = max(ours, key=len, default=None)
     return Named(
-        planted=int(planted[rows].sum()),
-        others=sum(len(group) for group in groups) - sum(len(group) for group in ours),
+        planted=int(planted[_rows_of(ours)].sum()),
+        others=len(_rows_of(others)),
         phrase=largest.phrase if largest else "",
     )
+
+
+def _rows_of(groups: Sequence[Cluster]) -> np.ndarray:
+    """int array: the rows of groups, each once."""
+    return np.unique(np.concatenate([np.zeros(0, dtype=int), *(group.rows for group in groups)]))
 
 
 def _write_canaries(path: Path, attack: KnownAttack, run: Run, planted: np.ndarray) -> None:

@@ -47,7 +47,7 @@ class Simulated:
         target: What the attacker wants said.
         folder: With the planted rows and their manifest, inside the simulation.
         lost: Planted rows that the model could not take, and are not counted.
-        threshold: Of the scan's rule on the rows with the planted ones among them; nats a token.
+        threshold: Of the scan's rule on the rows with the planted ones among them; in its unit.
         sight, named: What scores and flags say, and what a report would; None where nothing was planted.
         reason: Why nothing was planted, or nothing.
     """
