@@ -57,6 +57,14 @@ def test_the_store_that_is_given_wins_and_one_that_is_gone_is_not_made_again(pla
     assert with_its_store(ModelSpec(name="embedded"), str(tmp_path)).feature_store is None
 
 
+def test_the_size_of_the_store_is_that_of_the_scan_unless_another_one_is_given(tmp_path):
+    """A team's disk is not filled by the training where the scan was told to leave room."""
+    write_config(tmp_path, {"model": ModelSpec(name="embedded", feature_store=tmp_path, feature_store_size=3.0)})
+    assert with_its_store(ModelSpec(name="embedded"), str(tmp_path)).feature_store_size == 3.0
+    given = ModelSpec(name="embedded", feature_store_size=5.0)
+    assert with_its_store(given, str(tmp_path)).feature_store_size == 5.0
+
+
 def test_a_run_that_has_begun_keeps_the_store_that_it_has_or_none(place, tmp_path):
     """A store is a cache: it may be deleted, or come into being, between two sessions of a run."""
     model, scan = ModelSpec(name="embedded"), str(place / "scan")

@@ -43,8 +43,8 @@ def require_scan(scan: str | None) -> None:
 
 
 def with_its_store(model: ModelSpec, scan: str | None, begun: Path | None = None) -> ModelSpec:
-    """The settings of the model, with the feature store of the scan where they name none and it is still there; a run
-    that has begun in the folder `begun` keeps the one that it has, or none.
+    """The settings of the model, with the feature store of the scan, and the size that it may have, where they name
+    none and it is still there; a run that has begun in the folder `begun` keeps the one that it has, or none.
     """
     if model.feature_store is not None or not scan or scan == NONE:
         return model
@@ -53,7 +53,9 @@ def with_its_store(model: ModelSpec, scan: str | None, begun: Path | None = None
     if not isinstance(store, str) or not (begun or os.path.isdir(store)):
         return model
     say(f"using the image features that the scan left in {clip(store, 400)}")
-    return replace(model, feature_store=Path(store))
+    own, usual = model.feature_store_size, ModelSpec.feature_store_size
+    size = held.get("feature_store_size", usual) if own == usual else own
+    return replace(model, feature_store=Path(store), feature_store_size=size)
 
 
 def find_scan(inputs: Inputs, out: Path, scan: str | None) -> Path | None:
