@@ -145,6 +145,15 @@ def test_where_the_earlier_data_were_overwritten_rows_are_told_by_id_and_score(t
     assert main(["report", str(tmp_path / "old"), str(tmp_path / "new")]) == 0
 
 
+def test_where_the_folder_of_the_earlier_images_is_gone_rows_are_told_by_id_and_score(place, tmp_path):
+    old = scanned(tmp_path / "old", clean_rows(KEPT))
+    data = {"source": str(old / "data"), "image_root": str(tmp_path / "gone")}
+    write_config(old, {"command": "scan", "data": data, "flagging": {"statistic": "nll"}})
+    found = compare(read_version(old), read_version(place / "new"))
+    assert "image_root" in found.before.unread
+    assert len(found.pairing.kept) == 87  # the three that got other ids are not known again
+
+
 @pytest.mark.parametrize(
     ("metadata", "flagging", "said"),
     [

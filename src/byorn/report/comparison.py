@@ -1,8 +1,8 @@
 """What is new, what is gone and what changed its mind between two scans of two versions of a data set.
 
 A row changes its mind where its response would be learned by one scan and not by the other. Why is told for each: a
-person decided (`review`), the row itself changed (`content`), or neither, and the threshold moved past it because other
-rows came or went (`threshold`).
+person decided (`review`), the row itself changed (`content`), or neither, and the threshold moved past it, or by
+evidence its own score past the threshold, because other rows came or went (`threshold`).
 """
 
 from collections.abc import Sequence
@@ -229,7 +229,7 @@ def _notes(before: Version, after: Version) -> list[str]:
 
 
 def flagged_in_words(comparison: Comparison) -> str:
-    """How new rows compare with the others: `45.0% of 100 new rows are flagged, 40.0% of the others (p = 0.2)`."""
+    """How new rows compare with the others: `45 of 100 new rows are flagged (45.0%), against 40.0% of the others`."""
     new, kept = comparison.new_unused, comparison.kept_unused
     if not new.n:
         return f"No row is new; {percent(kept.hits / max(1, kept.n))} of those in both are flagged now."

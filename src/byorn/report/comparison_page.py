@@ -20,7 +20,7 @@ MOST = 12
 WORDS: dict[Why, str] = {
     "review": "a person decided",
     "content": "the row has changed",
-    "threshold": "others came or went, and the threshold moved",
+    "threshold": "others came or went, and the threshold or its score moved",
 }
 
 
@@ -161,8 +161,8 @@ def _parts(comparison: Comparison) -> list[Part]:
         ),
         _part(
             "Rows that changed their mind",
-            "Learned by one scan and not by the other. Where nothing about a row has changed, the threshold moved past "
-            "it, as it does whenever other rows come or go.",
+            "Learned by one scan and not by the other. Where nothing about a row has changed, other rows came or went, "
+            "and the threshold, or by evidence its score, moved with them.",
             [_both(comparison, flip.pair, WORDS[flip.why]) for flip in first_flipped[:MOST]],
             len(flipped),
         ),

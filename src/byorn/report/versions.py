@@ -16,7 +16,7 @@ import numpy as np
 
 from byorn.data.fingerprint import content_digest
 from byorn.data.row import Row
-from byorn.errors import DataError, MismatchError
+from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.flagging.rules import column_of
 from byorn.flagging.table import Flags, read_flags
 from byorn.report.run import Run, read_config, read_run
@@ -83,7 +83,7 @@ def read_version(folder: Path) -> Version:
     unread = ""
     try:
         run = read_run(folder)
-    except (DataError, MismatchError) as error:
+    except (ConfigError, DataError, MismatchError) as error:  # the first, where the folder of the images is gone
         unread = str(error).removeprefix(f"{folder}: ").partition("; ")[0]
     return Version(
         folder=folder,
