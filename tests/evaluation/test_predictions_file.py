@@ -92,7 +92,7 @@ def test_predictions_of_another_adapter_are_not_taken_for_those_of_this_one(proc
     weight = next(value for name, value in tuned.named_parameters() if "lora_B" in name)
     with torch.no_grad():
         weight += 1e-3
-    with pytest.raises(MismatchError, match="another model, adapter"):
+    with pytest.raises(MismatchError, match="jsonl: the adapter changed since it was written; delete it"):
         run(tuned, processor, tmp_path)
 
 
@@ -105,8 +105,17 @@ def test_predictions_about_something_else_are_refused(model: Any, processor: Any
         "response": [replace(ROWS[0], response="other"), *ROWS[1:]],
         "fewer": ROWS[1:],
     }[change]
-    with pytest.raises(MismatchError, match="delete it or use another --out"):
+    what = "the length limit of responses" if change == "limit" else "the data set"
+    with pytest.raises(MismatchError, match=f"{what} changed since it was written; delete it or use another --out"):
         run(model, processor, tmp_path, rows, limit=5 if change == "limit" else 4)
+
+
+def test_predictions_of_which_a_line_was_lost_are_refused(model: Any, processor: Any, tmp_path: Path) -> None:
+    run(model, processor, tmp_path)
+    path = tmp_path / "predictions.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(MismatchError, match="lines were lost or moved"):
+        run(model, processor, tmp_path)
 
 
 @pytest.mark.parametrize("key", ["prediction", "references", "tokens", "checksum"])

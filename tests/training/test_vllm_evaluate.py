@@ -79,7 +79,7 @@ def test_no_engine_goes_on_with_the_answers_of_another(first, second, engine, ev
     assert evaluate("whole", engine=first) == 0
     capsys.readouterr()
     assert evaluate("whole", engine=second) == 2
-    assert "or by another engine; delete it or use another --out" in capsys.readouterr().err
+    assert "predictions.jsonl: the engine that answers changed since it was written" in capsys.readouterr().err
 
     def killed(*given, **options):
         raise KeyboardInterrupt

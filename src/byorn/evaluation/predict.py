@@ -15,7 +15,7 @@ from byorn.models.digest import adapter_digest, model_digest, processor_digest
 from byorn.models.generate import Generated, generate_bounded
 from byorn.runs.atomic import atomic_path
 from byorn.runs.batches import length_order
-from byorn.runs.identity import UNSAID
+from byorn.runs.identity import UNSAID, require_same
 from byorn.runs.sealed import opened_line, sealed_line
 from byorn.runs.stage import Compute, Record
 
@@ -81,9 +81,8 @@ def identity(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: in
 
 
 def write_predictions(path: Path, records: Sequence[Record], made_from: dict[str, str]) -> None:
-    """One line a row, each with a digest of its identity and a checksum; the file appears whole or not at all."""
-    made_by = _made_by(made_from)
-    lines = [sealed_line({**record, MADE_BY: made_by}) for record in records]
+    """One line a row, each with its identity and a checksum; the file appears whole or not at all."""
+    lines = [sealed_line({**record, MADE_BY: made_from}) for record in records]
     with atomic_path(path) as partial:
         partial.write_text("".join(lines), encoding="utf-8")
 
@@ -94,14 +93,23 @@ def read_predictions(path: Path, rows: Sequence[Row], made_from: dict[str, str])
     Raises:
         MismatchError: They are of another model, adapter or engine, or about other rows, or not as they were written.
     """
-    made_by = _made_by(made_from)
     records = [_opened(line, number, path) for number, line in enumerate(path.read_bytes().splitlines(), start=1)]
-    if [(record["id"], record["turn"], record[MADE_BY]) for record in records] != [(*row.key, made_by) for row in rows]:
+    for record in records:
+        _require_made_from(record[MADE_BY], made_from, path)
+    if [(record["id"], record["turn"]) for record in records] != [row.key for row in rows]:
+        raise MismatchError(f"{path}: lines were lost or moved since it was written; delete it or use another --out")
+    return records
+
+
+def _require_made_from(found: Any, wanted: dict[str, str], path: Path) -> None:
+    """Refuse another identity; versions that wrote down a digest of it cannot say what differs."""
+    if isinstance(found, dict):
+        require_same(found, wanted, path)
+    elif found != _made_by(wanted):
         raise MismatchError(
             f"{path}: made from another model, adapter, data set or length limit, or by another engine; delete it or "
             "use another --out"
         )
-    return records
 
 
 def _made_by(made_from: dict[str, str]) -> str:
