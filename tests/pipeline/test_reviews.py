@@ -1,6 +1,7 @@
 """What a person decided about a scan is never lost: it reaches the training, wherever that runs."""
 
 import json
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -136,6 +137,33 @@ def test_decisions_that_come_after_the_training_are_not_passed_over(place, revie
     capsys.readouterr()
     assert main(run) == 2
     assert "decisions about rows have changed since" in capsys.readouterr().err
+
+
+def test_decisions_that_are_made_in_the_scan_after_the_training_are_not_passed_over_either(place, reviewed, capsys):
+    """Where people decide: the scan; the training has a copy of what they had said by then."""
+    scan = place / "scans/later"
+    shutil.copytree(reviewed, scan)
+    run = [*command(place, "train", "runs/before"), *QUICK, "--scan", str(scan)]
+    assert main(run) == 0
+    decide(scan / "flags.parquet", ["drop", "keep", "keep", "replace", "drop"])
+    capsys.readouterr()
+    assert main(run) == 2
+    assert "decisions about rows have changed since; use another --out" in capsys.readouterr().err
+    (place / "runs/before/training.json").unlink()  # as if it had been killed at the end
+    assert main(run) == 0
+    said = capsys.readouterr().err
+    assert f"1 decision(s) of {scan} were made since, and do not count here" in said
+
+
+def test_a_training_that_has_taken_its_scan_over_does_without_it(place, reviewed, capsys):
+    scan = place / "scans/gone"
+    shutil.copytree(reviewed, scan)
+    run = [*command(place, "train", "runs/after"), *QUICK, "--scan", str(scan)]
+    assert main(run) == 0
+    shutil.rmtree(scan)
+    capsys.readouterr()
+    assert main(run) == 0
+    assert "finished before" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("further", [["--dry-run"], ["--defense", "bye"]])

@@ -49,7 +49,9 @@ def with_its_store(model: ModelSpec, scan: str | None, begun: Path | None = None
     if model.feature_store is not None or not scan or scan == NONE:
         return model
     held = (read_config(begun or Path(scan)) or {}).get("model")
-    store = held.get("feature_store") if isinstance(held, Mapping) else None
+    if not isinstance(held, Mapping):
+        return model
+    store = held.get("feature_store")
     if not isinstance(store, str) or not (begun or os.path.isdir(store)):
         return model
     say(f"using the image features that the scan left in {clip(store, 400)}")
@@ -74,6 +76,8 @@ def find_scan(inputs: Inputs, out: Path, scan: str | None) -> Path | None:
         MismatchError: It is of other data or another model.
     """
     if scan == NONE or (out / SCORES).exists():
+        if later := later_decisions(out, scan):
+            say(f"  warning: {later} decision(s) of {scan} were made since, and do not count here; use another --out")
         return None
     require_scan(scan)
     folder = Path(scan) if scan else _beside(inputs, out)
@@ -112,6 +116,21 @@ def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
             raise ByornError(f"--scan: {out / SCORES} does not appear; run the same command again")
         time.sleep(POLL)
         waited += POLL
+
+
+def later_decisions(out: Path, scan: str | None) -> int:
+    """How many decisions of an earlier scan are not those of a run in `out` that took over its scores: they were made
+    since.
+    """
+    if not scan or scan == NONE or not all(path.is_file() for path in (out / SCORES, out / FLAGS, Path(scan) / FLAGS)):
+        return 0
+    own = _words(out / FLAGS)  # without rows that were held out
+    return sum(word not in ("auto", own.get(key, word)) for key, word in _words(Path(scan) / FLAGS).items())
+
+
+def _words(path: Path) -> dict[tuple[str, int], str]:
+    flags = read_flags(path)
+    return dict(zip(flags.keys, flags.review or [], strict=True))
 
 
 def _beside(inputs: Inputs, out: Path) -> Path | None:

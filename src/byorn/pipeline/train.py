@@ -31,7 +31,15 @@ from byorn.pipeline.build import (
 )
 from byorn.pipeline.estimate import LONG, estimate_training, measure
 from byorn.pipeline.held_out import split, with_evaluation, without_evaluation
-from byorn.pipeline.reuse import NONE, SCORES, adopt_scan, find_scan, require_scan, with_its_store
+from byorn.pipeline.reuse import (
+    NONE,
+    SCORES,
+    adopt_scan,
+    find_scan,
+    later_decisions,
+    require_scan,
+    with_its_store,
+)
 from byorn.pipeline.scan import score_and_flag
 from byorn.pipeline.scores import require_room
 from byorn.pipeline.settings import FLAGGING, SAMPLING, SHARDABLE, TrainSpec
@@ -63,7 +71,8 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
         ByornError: Data, model or configuration cannot be used, or `out` belongs to another run.
     """
     defend = defense_named(spec.defense, spec.defense_options)
-    require_scan(spec.scan)
+    if not (out / SCORES).exists():  # a run that has taken the scan over can do without it
+        require_scan(spec.scan)
     spec = with_evaluation(spec, data)
     config = build_config(spec, out / "checkpoints")
     layout = _layout(config, spec)
@@ -74,7 +83,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
         _check_config(out, settings, spec)
     with put_back_if_refused(out / REJECTS):
         rows = open_rows(data, model, out)
-        if not spec.dry_run and (finished := _finished(out, rows.loaded.fingerprint)):
+        if not spec.dry_run and (finished := _finished(out, rows.loaded.fingerprint, spec.scan)):
             return finished
         whole = load_inputs(rows, layout)
         require_room(out / SCORES, whole)
@@ -129,18 +138,19 @@ def _layout(config: "ByornConfig", spec: TrainSpec) -> Layout | None:
     return layout
 
 
-def _finished(out: Path, fingerprint: str) -> TrainingSummary | None:
+def _finished(out: Path, fingerprint: str, scan: str | None) -> TrainingSummary | None:
     """What a run told that has ended in `out`; a run ends with `training.json`, after its adapter.
 
     Raises:
-        MismatchError: It was on other rows.
+        MismatchError: It was on other rows, or with other decisions about them than its folder, or `scan`, has now.
     """
     summary = TrainingSummary.read(out / "training.json")
     if summary is None or not (out / "adapter" / "adapter_model.safetensors").is_file():
         return None
     if summary.data != fingerprint:
         raise MismatchError(f"{out}: it is finished, and the data have changed since; use another --out")
-    if (out / "flags.parquet").exists() and _decided(out / "flags.parquet") != summary.reviews:
+    decided = not (out / "flags.parquet").exists() or _decided(out / "flags.parquet") == summary.reviews
+    if not decided or later_decisions(out, scan):
         raise MismatchError(f"{out}: it is finished, and decisions about rows have changed since; use another --out")
     say(
         f"finished before: {summary.steps} steps, adapter in {out / 'adapter'}; nothing to do "
