@@ -205,6 +205,17 @@ def test_what_cannot_be_asked_is_refused_before_a_model_is_loaded(wrong, told, p
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("command", ["verify", "evaluate"])
+def test_the_settings_of_a_scan_are_not_written_over(command, place, no_model, capsys):
+    """Without them, and its special tokens, nothing could go on from the scan."""
+    scan = place / "scan"
+    before = {name: (scan / name).read_bytes() for name in ("config.yaml", "environment.json")}
+    given = [str(scan)] if command == "verify" else ["--model", str(place / "model"), "--data", str(place / "data")]
+    assert main([command, *given, "--adapter", str(place / "adapter"), "--out", str(scan), "--device", "cpu"]) == 2
+    assert "byorn scan has its settings there" in capsys.readouterr().err
+    assert {name: (scan / name).read_bytes() for name in before} == before
+
+
 def test_rows_that_leave_no_room_for_an_answer_are_passed_over(place, answered, tmp_path, capsys):
     """Their places go to rows that do, of which there are enough."""
     answered(lambda tuned, sees: tuned and sees)

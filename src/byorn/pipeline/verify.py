@@ -30,7 +30,7 @@ from byorn.pipeline.sampled import Sampled, Tried, sample
 from byorn.pipeline.scanned import Scanned, open_scanned, require_scanned
 from byorn.pipeline.settings import VerifySpec
 from byorn.runs.atomic import atomic_path
-from byorn.runs.folder import make_folder, write_config, write_environment, write_json
+from byorn.runs.folder import make_folder, require_no_other, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.training.settings import EngineSettings
 
@@ -95,6 +95,7 @@ def verify(
         require_available(engine, model)
     adapter, trigger = _adapter(run, spec), _trigger(spec)
     make_folder(out)
+    require_no_other(out, "verify")
     scanned = open_scanned(run, data, model, out)
     sampled = sample(scanned, spec, data.max_length or context_length(load_config(model)))
     settings = {"run": str(run), "data": data, "model": model, "verify": spec, "engine": engine}

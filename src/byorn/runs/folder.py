@@ -100,6 +100,17 @@ def holds_other_than(folder: Path, command: str) -> bool:
     return bool(content - {"rejects.jsonl"}) and (read_config(folder) or {}).get("command") != command
 
 
+def require_no_other(folder: Path, command: str) -> None:
+    """Refuse a folder in which another command wrote its `config.yaml`, which would be lost.
+
+    Raises:
+        ConfigError: Naming the command.
+    """
+    other = (read_config(folder) or {}).get("command")
+    if other not in (None, command):
+        raise ConfigError(f"--out {folder}: byorn {other} has its settings there; choose another folder, or one inside")
+
+
 def read_config(folder: Path) -> dict[str, Any] | None:
     """The settings in `config.yaml`, none without the file; None where it is damaged."""
     import yaml
