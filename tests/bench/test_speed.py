@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from peft import get_peft_model
@@ -101,7 +102,9 @@ def measured(tmp_path_factory):
     """A folder in which it was measured, and the lines there."""
     out = tmp_path_factory.mktemp("speed")
     sizes = "--rows 16 --response-tokens 6 --image-side 56 --batch-size 4 --shares 0.5 --blocks 1,2 --repeats 1"
-    assert main(["bench", "speed", "--shape", "tiny", "--device", "cpu", *sizes.split(), "--out", str(out)]) == 0
+    all_visited = ["--set", "max_flagged_share=1"]
+    command = ["bench", "speed", "--shape", "tiny", "--device", "cpu", *sizes.split(), *all_visited]
+    assert main([*command, "--out", str(out)]) == 0
     return out, [json.loads(line) for line in (out / "speed.jsonl").read_text().splitlines()]
 
 
@@ -131,7 +134,7 @@ def test_tables_of_what_was_measured(measured, capsys):
     assert main(["bench", "speed", "--table", "--out", str(measured[0])]) == 0
     text = capsys.readouterr().out
     assert "tiny: 16 rows, 1 image a row" in text
-    assert "image_side=56, max_response_tokens=6" in text
+    assert "image_side=56, max_flagged_share=1, max_response_tokens=6" in text
     cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
     assert ["", "50%", "byorn, K = 2", "1"] in [line[:4] for line in cells]
     phases = [line[3] for line in cells if line[1:3] == ["50%", "mixed batches"]][1:]
@@ -163,6 +166,18 @@ def test_a_line_tells_what_the_users_rows_are_and_what_was_given(tmp_path, monke
     assert (line["rows"], line["images"]) == (3, 0)
     assert {"attention": "eager", "lora_rank": "4"}.items() <= line["options"].items()
     assert '"index": 3' in (tmp_path / "rejects.jsonl").read_text()  # stays when the command is done
+
+
+def test_plain_fine_tuning_keeps_no_features_of_images(monkeypatch):
+    """TRL does not; byorn's arms are measured against what people have."""
+    loaded = []
+    monkeypatch.setattr("byorn.models.load.load_spec", loaded.append)
+    monkeypatch.setattr("byorn.models.load.load_spec_processor", lambda spec: None)
+    model = ModelSpec(name="embedded", feature_cache=1.0, feature_store=Path("features"))
+    asked = run.Question(speed=SpeedSpec(), model=model, lora=LoraSpec(), data=None, arguments={})
+    run._load(asked, plain=True)
+    run._load(asked)
+    assert [(spec.feature_cache, spec.feature_store) for spec in loaded] == [(0, None), (1, Path("features"))]
 
 
 def test_a_damaged_file_is_said_in_a_line(tmp_path, capsys):

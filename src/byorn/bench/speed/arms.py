@@ -43,7 +43,7 @@ class Workload:
 
     Attributes:
         rows: As the model learns them.
-        load: Loads model and processor anew.
+        load: Loads model and processor anew, without features kept if asked for.
         sizes: Of the model.
         response_tokens: Of a row, on average, its end included.
         machine: Where.
@@ -55,7 +55,7 @@ class Workload:
     """
 
     rows: Sequence[Row]
-    load: Callable[[], tuple[Any, Any]]
+    load: Callable[[bool], tuple[Any, Any]]
     sizes: Sizes
     response_tokens: float
     machine: Machine
@@ -87,7 +87,7 @@ class OptimizerPhase(TrainerCallback):
 def measure(arm: Arm, work: Workload, share: float, **further: object) -> tuple[Clock, Meter]:
     """One arm from a fresh model on; `further` arguments are those of training."""
     clock = Clock()
-    model, processor = work.load()
+    model, processor = work.load(arm.name == PLAIN)
     meter = Meter(clock, work.sizes, work.machine, work.response_tokens)
     meter.watch(model)
     if arm.rule:

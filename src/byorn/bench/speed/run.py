@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -162,11 +162,13 @@ def seconds_of(part: dict[str, float], device: str) -> float:
     return part["cpu" if device.endswith(" CPU") else "wall"]
 
 
-def _load(asked: Question) -> tuple[Any, Any]:
-    """The model and its processor, anew."""
+def _load(asked: Question, plain: bool = False) -> tuple[Any, Any]:
+    """The model and its processor, anew; plain fine-tuning keeps no features of images, since TRL does not."""
     from byorn.models.load import default_device, load_spec, load_spec_processor
 
     spec, shape = asked.model, asked.speed.shape
+    if plain:
+        spec = replace(spec, feature_cache=0.0, feature_store=None)
     if shape is None:
         return load_spec(spec), load_spec_processor(spec)
     device = spec.device or default_device()
