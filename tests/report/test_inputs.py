@@ -1,13 +1,14 @@
 """What the inputs of a cluster share is found on one half of its rows, and has to hold on the other."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from made_runs import attacked, clean_rows, made_run, of_evidence, png
 
 from byorn.data.row import ImageFile, user_message
-from byorn.patterns.images import largest_rectangle, shared_pattern
+from byorn.patterns.images import Box, largest_rectangle, shared_pattern
 from byorn.patterns.place import placed
 from byorn.patterns.thumbnails import Thumbnails
 from byorn.report.evidence import gather
@@ -101,6 +102,14 @@ def test_the_place_of_a_patch_on_a_handful_of_images_is_found_with_all_of_them()
 def test_a_pattern_over_the_whole_picture_of_a_handful_has_no_place():
     before, after = found_in_a_handful(blend)
     assert before
+    assert after == before
+
+
+def test_the_whole_picture_is_no_place(monkeypatch):
+    """It holds all of the difference, and says nothing about where."""
+    whole = SimpleNamespace(box=Box(left=0, top=0, right=1, bottom=1))
+    monkeypatch.setattr("byorn.patterns.place.region_of", lambda inside, outside: whole)
+    before, after = found_in_a_handful(checkers)
     assert after == before
 
 
