@@ -65,7 +65,7 @@ def test_the_defaults_on_the_page_are_those_of_the_code(page: str) -> None:
 
 
 def test_the_options_on_the_page_exist(page: str) -> None:
-    from byorn.pipeline.train import DEFENSES
+    from byorn.defenses import DEFENSES
     from byorn.training.settings import Replacement
 
     assert re.findall(r'`replacement="(\w+)"`', page) == ["drop"]

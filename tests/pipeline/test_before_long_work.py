@@ -7,7 +7,7 @@ import pytest
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
-from byorn.pipeline import train as training
+from byorn.pipeline import dry_run
 from byorn.testing import save_tiny, tiny_rows
 
 QUICK = [
@@ -149,7 +149,7 @@ def test_a_long_training_is_estimated_and_comes_out_the_same(place, monkeypatch,
     """What is tried before a run must not change it: the losses are those of the run without an estimate."""
     logs = []
     for name, rows in [("estimated", 10), ("not-estimated", 1000)]:
-        monkeypatch.setattr(training, "LONG", rows)
+        monkeypatch.setattr(dry_run, "LONG", rows)
         assert main([*command(place, "train", name), *QUICK, "--set", "logging_steps=1"]) == 0
         assert ("training 12 rows, about 5 with" in capsys.readouterr().err) is (rows == 10)
         log = json.loads((place / name / "training.json").read_text())["log"]

@@ -19,8 +19,8 @@ from byorn.bench.results import lines, read_results
 from byorn.bench.run import run_experiments
 from byorn.defenses import DEFENSES, defense_named
 from byorn.models.lora import TESTED, default_lora
+from byorn.pipeline.build import build_config
 from byorn.pipeline.evaluate import check_metrics
-from byorn.pipeline.train import build_config
 from byorn.testing import FAMILIES, build_family
 
 PAPER = Path(__file__).parents[2] / "recipes" / "paper"

@@ -12,7 +12,8 @@ from byorn.data.dataset import to_dataset
 from byorn.models.inputs import training_rows
 from byorn.models.load import load_model, load_processor
 from byorn.models.lora import default_lora
-from byorn.pipeline.train import TrainSpec, build_config
+from byorn.pipeline.build import build_config
+from byorn.pipeline.settings import TrainSpec
 from byorn.testing import build_family, tiny_rows
 from byorn.training.trainer import ByornTrainer
 

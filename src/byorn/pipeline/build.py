@@ -1,4 +1,4 @@
-"""From settings to TRL's and PEFT's objects: the resolved configuration, the adapter, the trainer."""
+"""From settings to TRL's and PEFT's objects: the resolved configuration, the shards, the adapter, the trainer."""
 
 import re
 from collections.abc import Mapping
@@ -9,8 +9,9 @@ from byorn.errors import ConfigError
 from byorn.flagging.table import Flags
 from byorn.models.lora import default_lora, describe
 from byorn.models.parts import linears
+from byorn.models.sharding import Layout, wanted_layout
 from byorn.models.spec import LoraSpec
-from byorn.pipeline.settings import TrainSpec
+from byorn.pipeline.settings import SHARDABLE, TrainSpec
 from byorn.runs.narrate import say
 from byorn.runs.ranks import current_shard
 
@@ -51,6 +52,21 @@ def build_config(spec: TrainSpec, checkpoints: Path, of_defense: Mapping[str, An
         raise ConfigError(f"training arguments: {str(error).splitlines()[0]}") from error
     require_processes(config)
     return config
+
+
+def build_layout(config: "ByornConfig", defense: str) -> Layout | None:
+    """How the weights are sharded, if they are.
+
+    Raises:
+        ConfigError: The defense cannot be had so.
+    """
+    layout = wanted_layout(config.fsdp_plugin_args)
+    if layout and defense not in SHARDABLE:
+        raise ConfigError(
+            f"fsdp: {defense} runs the model in each process by itself, and shards take all; use DDP (plain "
+            f"torchrun), or one of {', '.join(SHARDABLE)}"
+        )
+    return layout
 
 
 def build_lora(model: "PreTrainedModel", spec: LoraSpec) -> "LoraConfig":
