@@ -15,7 +15,7 @@ from byorn.settings import build
 from byorn.training.settings import EngineSettings
 
 if TYPE_CHECKING:
-    from byorn.pipeline.verify import Verified
+    from byorn.pipeline.verified import Verified
 
 IN_RUN = "verify/NAME in the folder of the run, NAME being that of the adapter"
 SHOWN = 6

@@ -1,0 +1,81 @@
+"""What `byorn verify` asks both models, the same of each, and their answers, which are kept as they come."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from byorn.data.row import Row
+from byorn.models.adapters import load_adapter
+from byorn.models.digest import adapter_digest
+from byorn.models.spec import ModelSpec
+from byorn.pipeline.engine import greedy_source, require_taken, room_for, rows_at_once
+from byorn.pipeline.evaluate import AT_ONCE, answers
+from byorn.pipeline.sampled import Sampled
+from byorn.pipeline.settings import VerifySpec
+from byorn.training.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from byorn.training.responses import ResponseSource
+
+Texts = list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Greedy answers of one model: to the sampled inputs, to those with a named trigger, and to each hypothesis."""
+
+    plain: Texts
+    triggered: Texts
+    grafted: list[Texts]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Questions:
+    """What both models are asked; `triggered` are trusted inputs with a named trigger."""
+
+    processor: Any
+    sampled: Sampled
+    triggered: Sequence[Row]
+    spec: VerifySpec
+    engine: EngineSettings
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        """Whatever is asked."""
+        return chain(self.sampled.rows, self.triggered, *(one.rows for one in self.sampled.tried))
+
+    def answered(self, model: ModelSpec, pretrained: Any, adapter: Path, out: Path) -> tuple[Answers, Answers]:
+        """The answers of the pretrained model, then those of the tuned one, by one engine; they lie in
+        `out/pretrained`, and in `out/tuned` in a folder for each adapter.
+        """
+        room = room_for(self.engine, pretrained, adapter)
+        limit = self.spec.max_new_tokens
+        with greedy_source(self.processor, limit, self.engine, model, self.rows, room) as source:
+            before = self._put_to(pretrained, out / "pretrained", source)
+            tuned = load_adapter(pretrained, adapter)
+            require_taken(self.engine, tuned)
+            return before, self._put_to(tuned, out / "tuned" / adapter_digest(tuned)[:12], source)
+
+    def _put_to(self, model: Any, folder: Path, source: "ResponseSource | None") -> Answers:
+        folder.mkdir(parents=True, exist_ok=True)
+
+        def said(rows: Sequence[Row], name: str) -> Texts:
+            return self._said(model, rows, folder / f"{name}.jsonl", source)
+
+        tried = enumerate(self.sampled.tried, start=1)
+        return Answers(
+            plain=said(self.sampled.rows, "predictions"),
+            triggered=said(self.triggered, "predictions_triggered"),
+            grafted=[said(one.rows, f"predictions_grafted_{number}") for number, one in tried],
+        )
+
+    def _said(self, model: Any, rows: Sequence[Row], path: Path, source: "ResponseSource | None") -> Texts:
+        if not rows:
+            return []
+        made = answers(
+            model, self.processor, rows, path, batch_size=rows_at_once(self.engine, self.spec.batch_size, AT_ONCE),
+            max_new_tokens=self.spec.max_new_tokens, progress=True, source=source,
+        )  # fmt: skip
+        return [record["prediction"] for record in made]
