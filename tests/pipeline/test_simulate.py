@@ -101,7 +101,7 @@ def test_a_killed_simulation_goes_on_and_a_finished_one_loads_no_model(place, tm
     (tmp_path / "scan/simulation/simulation.json").unlink()
     assert simulate(tmp_path, "--attacks", ATTACKS) == 0
     assert simulation(tmp_path) == simulation(place)
-    monkeypatch.setattr("byorn.pipeline.simulate.load_spec", lambda spec: pytest.fail("the model is loaded"))
+    monkeypatch.setattr("byorn.pipeline.lab.load_spec", lambda spec: pytest.fail("the model is loaded"))
     assert simulate(tmp_path, "--attacks", "dual-key:word") == 0
     assert [one["name"] for one in simulation(tmp_path)["attacks"]] == ["dual-key:word"]
 
