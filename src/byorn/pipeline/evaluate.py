@@ -24,7 +24,7 @@ from byorn.models.load import load_config, load_spec, load_spec_processor
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.engine import greedy_source, require_available, require_taken, rows_at_once
 from byorn.pipeline.settings import EvaluateSpec
-from byorn.runs.folder import make_folder, require_no_other, write_config, write_environment, write_json
+from byorn.runs.folder import make_folder, require_ours, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
 from byorn.runs.rejects import list_rejects
@@ -86,7 +86,7 @@ def evaluate(
             "ASR: give both --triggered (inputs that carry the trigger) and --target (the attacker's text)"
         )
     make_folder(out)
-    require_no_other(out, "evaluate")
+    require_ours(out, "evaluate", alone=False)
     if not _answered(out, triggered):  # other figures of what was answered want no engine
         require_available(engine, model)
     for source in filter(None, (data, triggered)):

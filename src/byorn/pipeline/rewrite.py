@@ -20,7 +20,7 @@ import numpy as np
 from byorn.data.opened import DataFile
 from byorn.data.row import Origin, Row
 from byorn.data.spec import DataSpec
-from byorn.errors import ConfigError, DataError
+from byorn.errors import DataError
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.read_back import read_back
 from byorn.pipeline.replacements import RESPONSES, require_sampler, sample_replacements
@@ -31,7 +31,16 @@ from byorn.rewriting.edit import Edit, Job
 from byorn.rewriting.files import rewrite as rewrite_file
 from byorn.rewriting.hub import with_files
 from byorn.rewriting.images import carry_images
-from byorn.runs.folder import holds_other_than, make_folder, read_json, same_config, versions, write_config, write_json
+from byorn.runs.folder import (
+    make_folder,
+    read_json,
+    require_apart,
+    require_ours,
+    same_config,
+    versions,
+    write_config,
+    write_json,
+)
 from byorn.runs.narrate import say
 from byorn.runs.progress import progress
 from byorn.runs.stage import Record
@@ -67,7 +76,8 @@ def rewrite(
             be left.
     """
     responses = responses or ResponseSettings()
-    _require_room(run, data, out)
+    require_ours(out, "rewrite", alone=True)
+    require_apart(out, data.source)
     if not _sampled(out):  # what is done wants no engine, and may have been done where there was one
         require_sampler(spec, model, responses)
     make_folder(out)
@@ -113,20 +123,6 @@ def _finished(out: Path, settings: dict[str, Any]) -> Rewritten | None:
         return None
     say(f"finished before: {out / DATA}; nothing to do (another rewriting wants another --out)")
     return Rewritten(**found["counts"])
-
-
-def _require_room(run: Path, data: DataSpec, out: Path) -> None:
-    """Refuse a folder whose content would be lost, or that belongs to the data.
-
-    Raises:
-        ConfigError: It does.
-    """
-    if holds_other_than(out, "rewrite"):
-        raise ConfigError(f"--out {out}: it is not empty and no byorn rewrite wrote it; choose another folder")
-    source = Path(data.source).resolve()
-    target = out.resolve()
-    if target == source or source.is_relative_to(target) or (source.is_dir() and target.is_relative_to(source)):
-        raise ConfigError(f"--out {out}: the data set itself lies there, or around it; choose a folder apart from it")
 
 
 def _digest_of(scanned: Scanned) -> str:

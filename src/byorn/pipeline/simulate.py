@@ -24,8 +24,8 @@ from byorn.pipeline.scanned import open_scanned
 from byorn.pipeline.settings import SimulateSpec
 from byorn.report.simulation import FILE, Simulated, Simulation, identity_of
 from byorn.runs.folder import (
-    holds_other_than,
     make_folder,
+    require_ours,
     same_config,
     write_config,
     write_environment,
@@ -51,7 +51,7 @@ def simulate(run: Path, data: DataSpec, model: ModelSpec, out: Path, spec: Simul
     spec = spec or SimulateSpec()
     attacks = known_attacks(spec.attacks, rate=spec.rate, seed=spec.seed)
     make_folder(out)
-    _require_ours(out)
+    require_ours(out, COMMAND, alone=True)
     scanned = open_scanned(run, data, model, out)
     rule = scanned.settings
     scan = identity_of(scanned.scores, scanned.flags)
@@ -65,11 +65,6 @@ def simulate(run: Path, data: DataSpec, model: ModelSpec, out: Path, spec: Simul
     write_json(out / FILE, result.as_dict())
     write_environment(out, model=model.name, seed=spec.seed)
     return result
-
-
-def _require_ours(out: Path) -> None:
-    if holds_other_than(out, COMMAND):
-        raise ConfigError(f"--out {out}: it is not empty and no byorn simulate wrote it; choose another folder")
 
 
 def _simulated(lab: Lab, attack: KnownAttack) -> Simulated:

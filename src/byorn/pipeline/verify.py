@@ -24,7 +24,7 @@ from byorn.pipeline.sampled import Sampled, sample
 from byorn.pipeline.scanned import open_scanned, require_scanned
 from byorn.pipeline.settings import VerifySpec
 from byorn.pipeline.verified import VERDICT, Verified
-from byorn.runs.folder import make_folder, require_no_other, write_config, write_environment
+from byorn.runs.folder import make_folder, require_ours, write_config, write_environment
 from byorn.runs.narrate import say
 from byorn.training.settings import EngineSettings
 
@@ -58,7 +58,7 @@ def verify(
         require_available(engine, model)
     adapter, trigger = _adapter(run, spec), _trigger(spec)
     make_folder(out)
-    require_no_other(out, "verify")
+    require_ours(out, "verify", alone=False)
     scanned = open_scanned(run, data, model, out)
     sampled = sample(scanned, spec, data.max_length or context_length(load_config(model)))
     settings = {"run": str(run), "data": data, "model": model, "verify": spec, "engine": engine}

@@ -94,21 +94,38 @@ def write_config(folder: Path, settings: dict[str, Any]) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def holds_other_than(folder: Path, command: str) -> bool:
-    """Whether a folder holds anything that a command did not begin; rejects alone may be of one that was refused."""
-    content = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return bool(content - {"rejects.jsonl"}) and (read_config(folder) or {}).get("command") != command
+def require_ours(folder: Path, command: str, *, alone: bool) -> None:
+    """Refuse a folder whose content is another command's.
 
-
-def require_no_other(folder: Path, command: str) -> None:
-    """Refuse a folder in which another command wrote its `config.yaml`, which would be lost.
+    Args:
+        folder: To be written into.
+        command: Who wants to.
+        alone: Whether nothing may lie there but what the command itself began; `rejects.jsonl` may, which a refused
+            call leaves. Else no other command's `config.yaml` may, which would be lost.
 
     Raises:
-        ConfigError: Naming the command.
+        ConfigError: It is.
     """
-    other = (read_config(folder) or {}).get("command")
-    if other not in (None, command):
-        raise ConfigError(f"--out {folder}: byorn {other} has its settings there; choose another folder, or one inside")
+    owner = (read_config(folder) or {}).get("command")
+    if owner == command:
+        return
+    if alone and folder.is_dir() and any(path.name != "rejects.jsonl" for path in folder.iterdir()):
+        raise ConfigError(f"--out {folder}: it is not empty and no byorn {command} wrote it; choose another folder")
+    if owner is not None and not alone:
+        raise ConfigError(f"--out {folder}: byorn {owner} has its settings there; choose another folder, or one inside")
+
+
+def require_apart(folder: Path, source: str) -> None:
+    """Refuse a folder that the data set `source` lies in, or that lies in it.
+
+    Raises:
+        ConfigError: It does.
+    """
+    data, target = Path(source).resolve(), folder.resolve()
+    if data.is_relative_to(target) or (data.is_dir() and target.is_relative_to(data)):
+        raise ConfigError(
+            f"--out {folder}: the data set itself lies there, or around it; choose a folder apart from it"
+        )
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
@@ -131,9 +148,7 @@ def start_anew(folder: Path, command: str, parts: Sequence[str]) -> None:
         ConfigError: The folder holds something else than such a run, or cannot be written.
     """
     make_folder(folder)
-    ours = (read_config(folder) or {}).get("command") == command
-    if any(folder.iterdir()) and not ours:
-        raise ConfigError(f"--out {folder}: it holds something else than a {command} run; choose another folder")
+    require_ours(folder, command, alone=True)
     for part in parts:
         shutil.rmtree(folder / part, ignore_errors=True)
 
