@@ -144,18 +144,57 @@ def test_what_the_report_takes_for_the_trigger_is_put_onto_trusted_inputs(
     assert "1 group(s) stand out, as in the report" in capsys.readouterr().err
 
 
-def test_two_adapters_share_a_folder_and_the_pretrained_answers(place, answered, tmp_path):
-    calls = answered(lambda tuned, sees: tuned and sees)
+@pytest.fixture(scope="module")
+def other(place):
+    """Another adapter."""
     model = tiny_model()
-    other = get_peft_model(model, default_lora(model))
+    adapter = get_peft_model(model, default_lora(model))
     with torch.no_grad():
-        next(weight for name, weight in other.named_parameters() if "lora_B" in name).add_(1.0)
-    other.save_pretrained(tmp_path / "other")
+        next(weight for name, weight in adapter.named_parameters() if "lora_B" in name).add_(1.0)
+    adapter.save_pretrained(place / "other")
+    return str(place / "other")
+
+
+def test_two_adapters_share_a_folder_and_the_pretrained_answers(place, other, answered, tmp_path):
+    calls = answered(lambda tuned, sees: tuned and sees)
     assert verify(place, tmp_path / "both") == 3
     calls.clear()
-    assert verify(place, tmp_path / "both", "--adapter", str(tmp_path / "other")) == 3
+    assert verify(place, tmp_path / "both", "--adapter", other) == 3
     assert set(calls) == {True}
     assert len(list((tmp_path / "both/tuned").iterdir())) == 2
+    assert json.loads((tmp_path / "both/verify.json").read_text())["adapter"]["folder"] == other
+
+
+def test_no_verdict_stands_under_the_settings_of_another_adapter(place, other, answered, tmp_path, monkeypatch, capsys):
+    """Nor is it taken for the one that is asked for: what answers must be there."""
+    answered(lambda tuned, sees: tuned and sees)
+    verdict = tmp_path / "both/verify.json"
+    assert verify(place, tmp_path / "both") == 3
+    capsys.readouterr()
+    assert verify(place, tmp_path / "both", "--adapter", other, "--response-engine", "vllm") == 2
+    said = capsys.readouterr().err
+    assert f"verify.json is about another adapter, {place / 'adapter'}; it gives way to that of {other}" in said
+    assert "error: response_engine: vllm" in said
+    assert verdict.exists()  # as its settings still are
+
+    def killed(spec):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("byorn.pipeline.verify.load_spec", killed)
+    assert verify(place, tmp_path / "both", "--adapter", other) == 130
+    assert other in (tmp_path / "both/config.yaml").read_text()
+    assert not verdict.exists()
+
+
+def test_another_choice_of_rows_is_not_called_another_data_set(place, answered, tmp_path, capsys):
+    answered(lambda tuned, sees: tuned and sees)
+    assert verify(place, tmp_path / "chosen") == 3
+    capsys.readouterr()
+    assert verify(place, tmp_path / "chosen", "--rows", "12") == 2
+    assert (
+        "predictions.jsonl: the choice of rows (--rows, --seed, decisions about them) changed"
+        in capsys.readouterr().err
+    )
 
 
 def test_answers_lie_under_the_name_of_the_adapter():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byorn.data.row import Row
+from byorn.errors import MismatchError
 from byorn.models.adapters import load_adapter
 from byorn.models.digest import adapter_digest
 from byorn.models.spec import ModelSpec
@@ -14,12 +15,14 @@ from byorn.pipeline.engine import greedy_source, require_taken, room_for, rows_a
 from byorn.pipeline.evaluate import AT_ONCE, answers
 from byorn.pipeline.sampled import Sampled
 from byorn.pipeline.settings import VerifySpec
+from byorn.runs.identity import IDENTITY
 from byorn.training.settings import EngineSettings
 
 if TYPE_CHECKING:
     from byorn.training.responses import ResponseSource
 
 Texts = list[str]
+CHOICE = "the choice of rows (--rows, --seed, decisions about them)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +77,10 @@ class Questions:
     def _said(self, model: Any, rows: Sequence[Row], path: Path, source: "ResponseSource | None") -> Texts:
         if not rows:
             return []
-        made = answers(
-            model, self.processor, rows, path, batch_size=rows_at_once(self.engine, self.spec.batch_size, AT_ONCE),
-            max_new_tokens=self.spec.max_new_tokens, progress=True, source=source,
-        )  # fmt: skip
+        together = rows_at_once(self.engine, self.spec.batch_size, AT_ONCE)
+        options: dict[str, Any] = {"batch_size": together, "max_new_tokens": self.spec.max_new_tokens, "source": source}
+        try:
+            made = answers(model, self.processor, rows, path, progress=True, **options)
+        except MismatchError as error:  # that the data set is the scanned one was made sure of before
+            raise MismatchError(str(error).replace(IDENTITY["data"], CHOICE)) from None
         return [record["prediction"] for record in made]

@@ -6,18 +6,42 @@ grafted.jsonl    one line an input with what the report takes for the trigger
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from byorn.evaluation.repeats import Asked, Grafted, Share, Verdict, judge_answers, judge_graft
+from byorn.models.adapters import files_digest
 from byorn.phrases.words import says
 from byorn.pipeline.questions import Answers, Questions, Texts
 from byorn.pipeline.sampled import Sampled, Tried
 from byorn.runs.atomic import atomic_path
-from byorn.runs.folder import write_json
+from byorn.runs.folder import read_json, write_json
 
 VERDICT = "verify.json"
+LINES = "verify.jsonl"
+GRAFTED = "grafted.jsonl"
+
+
+def identity_of(adapter: Path) -> dict[str, str]:
+    """Which adapter a verdict is about: its folder, and a hash of what lies there."""
+    return {"folder": str(adapter), "digest": files_digest(adapter)}
+
+
+def of_another(out: Path, adapter: Mapping[str, str]) -> str | None:
+    """The folder of the adapter that the verdict in `out` is about, if it is another one or an older version of it."""
+    if not (out / VERDICT).exists():
+        return None
+    found = (read_json(out / VERDICT) or {}).get("adapter")
+    if not isinstance(found, Mapping):
+        return "one that it does not name"
+    return None if found.get("digest") == adapter["digest"] else str(found.get("folder"))
+
+
+def remove_verdict(out: Path) -> None:
+    """Take away what `Verified.write` wrote; the answers stay."""
+    for name in (VERDICT, LINES, GRAFTED):
+        (out / name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +94,13 @@ class Verified:
         planted = _planted(spec.try_trigger, sampled, before.triggered, after.triggered, same)
         return cls(verdict=verdict, asked=asked, trials=trials, planted=planted)
 
-    def write(self, out: Path) -> None:
-        """The three files."""
+    def write(self, out: Path, adapter: Mapping[str, str]) -> None:
+        """The three files; `adapter` says whose they are, see `of_another`."""
         planted = asdict(self.planted) if self.planted else None
-        write_json(out / VERDICT, {"version": 2, **self.verdict.as_dict(), "planted": planted})
-        _write_lines(out / "verify.jsonl", map(self._line, self.asked))
-        _write_lines(out / "grafted.jsonl", (line for trial in self.trials for line in _lines(trial)))
+        content = {"version": 2, "adapter": adapter, **self.verdict.as_dict(), "planted": planted}
+        write_json(out / VERDICT, content)
+        _write_lines(out / LINES, map(self._line, self.asked))
+        _write_lines(out / GRAFTED, (line for trial in self.trials for line in _lines(trial)))
 
     def _line(self, one: Asked) -> dict[str, object]:
         phrases = [repeat.phrase for repeat in self.verdict.repeats]

@@ -23,7 +23,7 @@ from byorn.pipeline.questions import Questions
 from byorn.pipeline.sampled import Sampled, sample
 from byorn.pipeline.scanned import open_scanned, require_scanned
 from byorn.pipeline.settings import VerifySpec
-from byorn.pipeline.verified import VERDICT, Verified
+from byorn.pipeline.verified import VERDICT, Verified, identity_of, of_another, remove_verdict
 from byorn.runs.folder import make_folder, require_ours, write_config, write_environment
 from byorn.runs.narrate import say
 from byorn.training.settings import EngineSettings
@@ -54,14 +54,19 @@ def verify(
             cannot be had.
     """
     spec, engine = spec or VerifySpec(), engine or EngineSettings()
-    if not (out / VERDICT).exists():  # answers that are there want no engine
-        require_available(engine, model)
     adapter, trigger = _adapter(run, spec), _trigger(spec)
+    identity = identity_of(adapter)
+    if other := of_another(out, identity):
+        say(f"{out / VERDICT} is about another adapter, {other}; it gives way to that of {adapter}")
+    if other or not (out / VERDICT).exists():  # answers that are there want no engine
+        require_available(engine, model)
     make_folder(out)
     require_ours(out, "verify", alone=False)
     scanned = open_scanned(run, data, model, out)
     sampled = sample(scanned, spec, data.max_length or context_length(load_config(model)))
     settings = {"run": str(run), "data": data, "model": model, "verify": spec, "engine": engine}
+    if other:  # a kill must not leave it under the settings of this one
+        remove_verdict(out)
     write_config(out, {"command": "verify", **settings})
     triggered = _with_trigger(sampled, trigger, out) if trigger else []
     say(f"loading {model.name}")
@@ -69,7 +74,7 @@ def verify(
     require_scanned(scanned.scores, {"model_digest": model_digest(pretrained)}, run)
     questions = Questions(processor=scanned.processor, sampled=sampled, triggered=triggered, spec=spec, engine=engine)
     found = Verified.of(questions, *questions.answered(model, pretrained, adapter, out))
-    found.write(out)
+    found.write(out, identity)
     write_environment(out, model=model.name, adapter=str(adapter), seed=spec.seed)
     return found
 
