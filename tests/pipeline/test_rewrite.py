@@ -93,6 +93,14 @@ def test_another_model_is_refused(place, capsys):
     assert "the model changed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", [["--seed", "7"], ["--response-temperature", "2"], ["--max-response-tokens", "9"]])
+def test_settings_of_sampling_are_refused_where_nothing_is_sampled(place, given, capsys, no_model):
+    assert rewrite(place, "scan", "unsampled", "mark", *given) == 2
+    name = given[0].strip("-").replace("-", "_")
+    assert f"error: {name}: mode mark samples nothing" in capsys.readouterr().err
+    assert not (place / "unsampled").exists()
+
+
 @pytest.mark.parametrize("out", ["data", "data/inside", ".", "scan", "occupied"])
 def test_no_data_set_is_written_over(place, out, capsys, no_model):
     (place / "occupied").mkdir(exist_ok=True)

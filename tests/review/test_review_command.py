@@ -46,6 +46,21 @@ def review(place, *options):
     return main(["review", str(place / "scan"), *options])
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--import", "rows.csv", "--all"], "all: it says which rows are exported; give --export FILE"),
+        (["--export", "rows.csv", "--port", "8123"], "port: it is of the page; give --serve"),
+        (["--export", "rows.csv", "--group-by", "source"], "group_by: it is of the page; give --serve"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused(place, given, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["review", str(place / "scan"), *given]) == 2
+    assert told in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_sheet_goes_out_and_comes_back(place, capsys, no_model):
     sheet = place / "rows.csv"
     assert review(place, "--export", str(sheet)) == 0

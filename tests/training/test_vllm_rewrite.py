@@ -100,10 +100,9 @@ def test_what_vllm_does_not_take_is_refused_before_a_model_is_loaded(engine, pla
     monkeypatch.setattr("byorn.training.engine.checks.find_spec", lambda name: None)
     assert rewrite(place, "missing") == 2
     assert "vllm is not installed: pip install 'byorn[vllm]'" in capsys.readouterr().err
-    assert not any((place / name).exists() for name in ("hot", "cpu", "missing"))
-    assert rewrite(place, "dropped", mode="drop") == 0
-    assert engine.made == []
-    assert named(place, "dropped") is None
+    assert rewrite(place, "dropped", mode="drop") == 2
+    assert "response_engine: mode drop samples nothing" in capsys.readouterr().err
+    assert not any((place / name).exists() for name in ("hot", "cpu", "missing", "dropped"))
 
 
 def test_what_was_sampled_before_wants_no_engine(engine, place, monkeypatch, capsys):
@@ -123,7 +122,7 @@ def test_what_was_sampled_before_wants_no_engine(engine, place, monkeypatch, cap
 
 def test_an_adapter_that_nothing_would_be_sampled_by_is_refused(place, adapters, capsys):
     assert rewrite(place, "ignored", "--adapter", str(adapters / "plain"), mode="drop") == 2
-    assert "mode drop samples nothing" in capsys.readouterr().err
+    assert "adapter: mode drop samples nothing" in capsys.readouterr().err
 
 
 def test_the_provenance_names_what_sampled(place):

@@ -11,7 +11,7 @@ The unit is the record: a conversation of which one turn is to go, goes.
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from byorn.pipeline.read_back import read_back
 from byorn.pipeline.replacements import RESPONSES, require_sampler, sample_replacements
 from byorn.pipeline.rewritten import DATA, QUARANTINE, Rewritten, tell, warn_of_split
 from byorn.pipeline.scanned import Scanned, open_recorded, open_scanned, require_files
-from byorn.pipeline.settings import RewriteSpec
+from byorn.pipeline.settings import RewriteSpec, refuse_sampling
 from byorn.rewriting.edit import Edit, Job
 from byorn.rewriting.files import rewrite as rewrite_file
 from byorn.rewriting.hub import with_files
@@ -76,6 +76,7 @@ def rewrite(
             be left.
     """
     responses = responses or ResponseSettings()
+    refuse_sampling(spec.mode, responses, [item.name for item in fields(responses)])
     require_ours(out, "rewrite", alone=True)
     require_apart(out, data.source)
     if not _sampled(out):  # what is done wants no engine, and may have been done where there was one

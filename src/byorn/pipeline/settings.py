@@ -1,6 +1,6 @@
 """The settings of the commands, beside those of data, model, adapter and training. No torch here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -223,8 +223,18 @@ class RewriteSpec:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.adapter and self.mode != "replace":
-            raise ConfigError(f"adapter: mode {self.mode} samples nothing; leave it out, or give --mode replace")
+        refuse_sampling(self.mode, self, ("adapter", "seed"))
+
+
+def refuse_sampling(mode: str, settings: object, names: Sequence[str]) -> None:
+    """Refuse settings by which `byorn rewrite` would sample, with a mode that samples nothing.
+
+    Raises:
+        ConfigError: One of these names has another value than its default.
+    """
+    for name in names:
+        if mode != "replace" and getattr(settings, name) != getattr(type(settings), name):
+            raise ConfigError(f"{name}: mode {mode} samples nothing; leave it out, or give --mode replace")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +260,11 @@ class ReviewSpec:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.everything and not self.export_to:
+            raise ConfigError("all: it says which rows are exported; give --export FILE as well, or leave it out")
+        for name in ("group_by", "port"):
+            if getattr(self, name) and not self.serve:
+                raise ConfigError(f"{name}: it is of the page; give --serve as well, or leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)
