@@ -117,6 +117,15 @@ def test_a_folder_of_others_is_refused(place, tmp_path, capsys):
     assert "no byorn simulate wrote it" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("out", [".", "data/planted"])
+def test_planted_rows_are_kept_out_of_the_data(place, out, no_model, capsys):
+    """A later scan of that folder would find them."""
+    before = contents(place)
+    assert simulate(place, "--out", str(place / out)) == 2
+    assert "the data set itself lies there, or around it" in capsys.readouterr().err
+    assert contents(place) == before
+
+
 @pytest.mark.parametrize("rule", [("--rule", "paper", "--statistic", "contrast"), ("--rule", "evidence")])
 def test_a_score_that_changes_with_other_rows_is_that_of_a_scan_of_the_whole_poisoned_copy(rule, place, tmp_path):
     shutil.copytree(place / "model", tmp_path / "model")

@@ -25,6 +25,7 @@ from byorn.pipeline.settings import SimulateSpec
 from byorn.report.simulation import FILE, Simulated, Simulation, identity_of
 from byorn.runs.folder import (
     make_folder,
+    require_apart,
     require_ours,
     same_config,
     write_config,
@@ -50,6 +51,7 @@ def simulate(run: Path, data: DataSpec, model: ModelSpec, out: Path, spec: Simul
     """
     spec = spec or SimulateSpec()
     attacks = known_attacks(spec.attacks, rate=spec.rate, seed=spec.seed)
+    require_apart(out, data.source)  # a later scan of the data would find what is planted
     make_folder(out)
     require_ours(out, COMMAND, alone=True)
     scanned = open_scanned(run, data, model, out)
