@@ -1,5 +1,6 @@
 """`byorn train`: scan the data if need be, fine-tune without learning the flagged responses, export the adapter."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
         ByornError: Data, model or configuration cannot be used, or `out` belongs to another run.
     """
     defend = defense_named(spec.defense, spec.defense_options)
-    if not (out / SCORES).exists():  # a run that has taken the scan over can do without it
+    if not os.path.exists(out / SCORES):  # a run that has taken the scan over can do without it
         require_scan(spec.scan)
     spec = with_evaluation(spec, data)
     config = build_config(spec, out / "checkpoints")
