@@ -67,7 +67,7 @@ def write_card(
 
     Args:
         folder: Of the adapter.
-        run: What `byorn.pipeline.train.summarize` or `facts_of` returns.
+        run: What `byorn.pipeline.summary.summarize` or `facts_of` returns.
         base_model: Name or folder of the model that was fine-tuned.
         data: Name or file of the data, if it is known; of a path only the last part is shown.
         tags: More tags for the Hub.
