@@ -1,5 +1,8 @@
 """Scans of a small data set, rewritten from the command line."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.flagging.table import read_flags
@@ -21,6 +24,13 @@ def scan(place, data, out, *more):
 
 def rewrite(place, run, out, mode, *more):
     return main(["rewrite", str(place / run), "--out", str(place / out), "--mode", mode, *more])
+
+
+def decide(path, words):
+    """Write what a person decided into flags, by row id."""
+    table = pq.read_table(path)
+    review = [words.get(name, "auto") for name in table["id"].to_pylist()]
+    pq.write_table(table.set_column(table.column_names.index("review"), "review", pa.array(review)), path)
 
 
 def lines(path):

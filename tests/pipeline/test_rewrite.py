@@ -7,7 +7,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from scan_and_rewrite import flagged_ids, lines, rewrite, scan, scanned
+from scan_and_rewrite import decide, flagged_ids, lines, rewrite, scan, scanned
 
 from byorn.cli.main import main
 from byorn.data.load import load_rows
@@ -20,12 +20,6 @@ from byorn.testing import tiny_model, tiny_rows
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     return scanned(tmp_path_factory.mktemp("place"))
-
-
-def decide(path, words):
-    table = pq.read_table(path)
-    review = [words.get(name, "auto") for name in table["id"].to_pylist()]
-    pq.write_table(table.set_column(table.column_names.index("review"), "review", pa.array(review)), path)
 
 
 def test_flagged_rows_go_into_a_quarantine_of_the_same_format(place, capsys):

@@ -1,13 +1,16 @@
 """`byorn rewrite --mode replace`: flagged rows get responses that the model gives itself."""
 
-import pytest
-from scan_and_rewrite import flagged_ids, rewrite, scanned
+from dataclasses import replace
 
+import pytest
+from scan_and_rewrite import decide, flagged_ids, rewrite, scan, scanned
+
+from byorn.data.files import write_rows
 from byorn.data.load import load_rows
 from byorn.data.row import Origin, Row, user_message
 from byorn.models.generate import Generated
 from byorn.pipeline.resample import _not_empty, rounds
-from byorn.testing import tiny_model, tiny_rows
+from byorn.testing import save_tiny, tiny_model, tiny_rows
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,35 @@ def test_a_blank_draw_is_drawn_again_and_a_row_without_words_leaves_the_set(plac
     rows = {row.id: row.response for row in load_rows(place / "blank/data").rows}
     assert "row-1" not in rows
     assert [rows[name] for name in flagged_ids(place) if name != "row-1"] == ["said"] * 4
+
+
+def test_words_put_into_flagged_instructions_are_not_asked(tmp_path, monkeypatch, capsys):
+    """As in training; the data set keeps them."""
+    from byorn.training.responses import SampledResponses
+
+    rows = tiny_rows(32)
+    bad = {row.id for row in rows[::4]}
+    texts = {True: "What is shown? zqx", False: "What is shown?"}
+    write_rows([replace(row, prompt=[user_message(texts[row.id in bad], 1)]) for row in rows], tmp_path / "data")
+    save_tiny(tmp_path / "model")
+    assert scan(tmp_path, "data", "scan") == 0
+    decide(tmp_path / "scan/flags.parquet", {row.id: "replace" if row.id in bad else "keep" for row in rows})
+    heard = []
+
+    def listening(self, model, rows, step):
+        heard.extend(row["prompt"][-1]["content"][-1]["text"] for row in rows)
+        return [Generated("said", 1, False)] * len(rows)
+
+    monkeypatch.setattr(SampledResponses, "__call__", listening)
+    assert rewrite(tmp_path, "scan", "asked", "replace", "--keep-insertions") == 0
+    assert set(heard) == {texts[True]}
+    heard.clear()
+    assert rewrite(tmp_path, "scan", "stripped", "replace") == 0
+    assert set(heard) == {texts[False]}
+    assert "1 of the flagged instructions are answered without words put into them" in capsys.readouterr().err
+    written = {row.id: row for row in load_rows(tmp_path / "stripped/data").rows}
+    assert {written[name].instruction for name in bad} == {texts[True]}
+    assert {written[name].response for name in bad} == {"said"}
 
 
 def test_an_empty_list_needs_no_second_draw():

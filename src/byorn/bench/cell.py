@@ -29,8 +29,8 @@ from byorn.scoring.table import read_scores
 READY = "group.json"
 BEGUN = "cell.json"
 TRAINED = "training.json"
-PAPER = {"rule": "paper", "max_flagged_share": 1.0}
-"""The paper's rule, and every flagged row at every epoch."""
+PAPER = {"rule": "paper", "max_flagged_share": 1.0, "keep_insertions": True}
+"""The paper's rule, every flagged row at every epoch, and answered as it asks."""
 
 
 class Shared(TypedDict):

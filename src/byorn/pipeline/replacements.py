@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from byorn.models.spec import ModelSpec
+from byorn.phrases.insertions import stripped
 from byorn.pipeline.engine import require_available, require_taken, rows_at_once, vllm_source
 from byorn.pipeline.resample import resample
 from byorn.pipeline.scanned import Scanned, require_scanned
@@ -38,7 +39,7 @@ def require_sampler(spec: RewriteSpec, model: ModelSpec, responses: ResponseSett
 def sample_replacements(
     scanned: Scanned, model: ModelSpec, out: Path, spec: RewriteSpec, responses: ResponseSettings
 ) -> dict[int, Record]:
-    """New responses for the rows whose own are not used, by row number.
+    """New responses for the rows whose own are not used, by row number; from instructions as training has them.
 
     Raises:
         ByornError: The model is not the scanned one, or the engine does not take it or fails.
@@ -47,15 +48,24 @@ def sample_replacements(
     if not chosen:
         return {}
     from byorn.models.digest import adapter_digest
+    from byorn.training.stripped import tell_stripped
 
     loaded = _load(scanned, model, spec, responses)
     sampling = _sampling(scanned, spec, responses)
     identity = {name: scanned.scores.metadata[name] for name in ("data", "model_digest", "processor_digest")}
     identity |= {"adapter_digest": adapter_digest(loaded), "max_new_tokens": str(sampling.max_new_tokens)}
     together = rows_at_once(responses, responses.response_batch_size, AT_ONCE)
+    changed = {} if responses.keep_insertions else _stripped(scanned)
+    if changed:
+        identity["stripped"] = "yes"  # what it is follows from data and flags
     say(f"sampling {len(chosen)} responses of at most {sampling.max_new_tokens} tokens")
+    tell_stripped(changed)
     with _source(scanned, model, sampling, responses, together, chosen) as source:
-        return resample(out / RESPONSES, identity, scanned.rows, chosen, loaded, source, together)
+        return resample(out / RESPONSES, identity, scanned.rows, chosen, loaded, source, together, changed)
+
+
+def _stripped(scanned: Scanned) -> dict[str, str]:
+    return stripped([row.instruction.strip() for row in scanned.rows], scanned.flags.replaced.tolist())
 
 
 def _load(scanned: Scanned, model: ModelSpec, spec: RewriteSpec, responses: ResponseSettings) -> Any:

@@ -40,6 +40,7 @@ def resample(
     model: Any,
     source: "SampledResponses | VllmSampledResponses",
     together: int,
+    stripped: Mapping[str, str],
 ) -> dict[int, Record]:
     """Row number -> its new response (`text`, `tokens`, `truncated`); kept in `path`.
 
@@ -51,6 +52,7 @@ def resample(
         model: What is sampled from, in eval mode.
         source: How.
         together: Rows that it is asked for at once, and whose responses are then on disk.
+        stripped: Instruction -> what is asked in its place, see `byorn.training.stripped`.
 
     Raises:
         MismatchError: What is there belongs to other data or another model.
@@ -63,7 +65,7 @@ def resample(
             answered = {(rows[number].origin, rows[number].turn): log.finished[number] for number in log.finished}
             prompts = {number: _asked(rows[number], answered) for number in turn}
             order = sorted(turn, key=lambda number: -_length(prompts[number]))
-            compute = partial(_answer, asked=prompts, model=model, source=source)
+            compute = partial(_answer, asked=prompts, model=model, source=source, stripped=stripped)
             fill(log, order, together, compute, phase="sampling", wanted=True)
         records = [log.finished[number] for number in chosen]
         write_table(path, pa.Table.from_pylist(records, schema=_schema()), identity)
@@ -110,14 +112,19 @@ def _length(row: Row) -> int:
 
 
 def _answer(
-    batch: Sequence[int], asked: Mapping[int, Row], model: Any, source: "SampledResponses | VllmSampledResponses"
+    batch: Sequence[int],
+    asked: Mapping[int, Row],
+    model: Any,
+    source: "SampledResponses | VllmSampledResponses",
+    stripped: Mapping[str, str],
 ) -> list[tuple[int, Record]]:
     from byorn.data.dataset import to_dataset
     from byorn.models.template import special_tokens
+    from byorn.training.stripped import stripping
 
     guard = TokenGuard(special_tokens(source.processor))
     samples = list(to_dataset([asked[number] for number in batch]))
-    drawn = _not_empty(samples, model, source)
+    drawn = _not_empty(samples, model, stripping(source, stripped))
     records = [
         {
             "id": sample["id"],

@@ -28,7 +28,7 @@ class TrainingSummary:
         responses: Responses sampled (`replaced`), and how many of them were `empty` or `truncated`; over all processes.
         seconds: Wall-clock for `scoring`, `sampling`, `training` (sampling included) and `training_without_sampling`.
         cost: What the defense spent before training, see `Cost`.
-        found: What the defense has to say about itself.
+        found: What the defense has to say about itself, and `found_of` the trainer.
         arguments: The resolved training arguments that matter to the result.
     """
 
@@ -63,7 +63,7 @@ class TrainingSummary:
 
 def summarize(trainer: "ByornTrainer", plan: Plan, *, defense: str, data: str, rows: int) -> TrainingSummary:
     """What a trained trainer did; `data` and `rows` are fingerprint and size of the data set."""
-    from byorn.training.card import reported
+    from byorn.training.card import found_of, reported
     from byorn.training.tally import of_all_processes
 
     spent = {**trainer.tally.seconds, "scoring": plan.cost.seconds}
@@ -84,6 +84,6 @@ def summarize(trainer: "ByornTrainer", plan: Plan, *, defense: str, data: str, r
         responses=of_all_processes(trainer.tally.counts),
         seconds={**spent, "training_without_sampling": spent["training"] - spent["sampling"]},
         cost=asdict(plan.cost),
-        found=dict(plan.found),
+        found={**plan.found, **found_of(trainer)},
         arguments=reported(trainer),
     )

@@ -26,6 +26,7 @@ from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
 from byorn.runs.rejects import put_back_if_refused
 from byorn.training.checkpoints import last_checkpoint
+from byorn.training.stripped import tell_stripped
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -104,6 +105,7 @@ def _train(trainer: "ByornTrainer", checkpoints: Path) -> None:
     say(f"training on {len(trainer.train_dataset)} rows, {replaced} with replaced responses{origin}")
     if replaced and (drawn := trainer.sampler.drawn) < replaced:
         say(f"  max_flagged_share {trainer.args.max_flagged_share:g}: each epoch visits {drawn} of these, in turn")
+    tell_stripped(trainer.stripped)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if idle := idle_layers(trainer.model):
         say(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 REPORTED = (
-    "rule", "percentile", "statistic", "replacement", "max_flagged_share", "soft_targets", "ema_decay",
-    "response_temperature", "response_top_p", "max_response_tokens", "response_block", "response_engine",
+    "rule", "percentile", "statistic", "replacement", "max_flagged_share", "keep_insertions", "soft_targets",
+    "ema_decay", "response_temperature", "response_top_p", "max_response_tokens", "response_block", "response_engine",
     "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps",
     "world_size", "seed", "bf16",
 )  # fmt: skip
@@ -47,8 +47,14 @@ def facts_of(trainer: "ByornTrainer") -> dict[str, object]:
         "final_loss": losses[-1] if losses else None,
         "responses": trainer.tally.total,
         "seconds": trainer.tally.seconds,
+        "found": found_of(trainer),
         "arguments": reported(trainer),
     }
+
+
+def found_of(trainer: "ByornTrainer") -> dict[str, object]:
+    """What a training found out: `stripped`, the instructions that were answered without words put into them."""
+    return {"stripped": trainer.stripped} if trainer.stripped else {}
 
 
 def _defense(trainer: "ByornTrainer") -> str:

@@ -30,7 +30,7 @@ def rows_of(dataset: "Dataset") -> list[Row]:
                 Row(
                     id=str(record.get("id", len(found))),
                     turn=int(record.get("turn") or 0),
-                    prompt=[user_message(_instruction(record.get("prompt")))],
+                    prompt=[user_message(instruction_of(record.get("prompt")))],
                     response=_text(record["completion"]),
                     images=shown,
                 )
@@ -38,7 +38,13 @@ def rows_of(dataset: "Dataset") -> list[Row]:
     return found
 
 
-def _instruction(prompt: object) -> str:
+def instructions_of(dataset: "Dataset") -> list[str]:
+    """The instruction of each row of a data set with a column `prompt`."""
+    prompts = dataset.select_columns(["prompt"]).with_format("arrow")
+    return [instruction_of(prompt) for table in prompts.iter(batch_size=1024) for prompt in table["prompt"].to_pylist()]
+
+
+def instruction_of(prompt: object) -> str:
     """What the user says last in a prompt, in any of TRL's forms."""
     messages = prompt if isinstance(prompt, list) else []
     asked = [message for message in messages if isinstance(message, dict) and message.get("role") == "user"]

@@ -63,6 +63,11 @@ class ResponseSettings(EngineSettings):
         check=positive,
         shown="4, or the training batch times the block if that is larger; of a rewriting 8, or 256 by vllm",
     )
+    keep_insertions: bool = setting(
+        False,
+        help="answer flagged instructions as they are, as the paper does; else without the words that were put into "
+        "those of other rows",
+    )
 
 
 @dataclass(kw_only=True)

@@ -49,6 +49,7 @@ from byorn.training.rows import as_eval_rows, as_rows
 from byorn.training.sampler import EpochCallback, GroupedSampler
 from byorn.training.sharded import own_sharding
 from byorn.training.soft_targets import SOFT, mark_soft, soft_step
+from byorn.training.stripped import stripped_of, stripping
 from byorn.training.tally import Tally
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class ByornTrainer(SFTTrainer):
         tally: Responses that were sampled and seconds that were spent, checkpoints before a resume included.
         average: What moves the average, with its decay; None where no response is replaced.
         blocks: What samples ahead; None where each flagged step samples its own.
+        stripped: Instruction of flagged rows -> the one that they are answered from (`byorn.training.stripped`).
 
     Raises:
         MismatchError: The flags are not about these rows.
@@ -121,6 +123,7 @@ class ByornTrainer(SFTTrainer):
         self.tally = Tally()
         self.average: EmaCallback | None = None
         self.blocks: Blocks | None = None
+        self.stripped: dict[str, str] = {}
         self._kept: list[Tally | Blocks] = [self.tally]
         model = resolve_model(model) if isinstance(model, str) else model
         if peft_config is None and not hasattr(model, "peft_config"):
@@ -171,7 +174,8 @@ class ByornTrainer(SFTTrainer):
         self.add_callback(EpochCallback(self.sampler))
         self.data_collator = ReplacingCollator(self.data_collator)
         self.complete = Completer(self.data_collator, self.processing_class)
-        self.source = source or averaged_source(self)
+        self.stripped = stripped_of(self)
+        self.source = stripping(source or averaged_source(self), self.stripped)
         if args.response_block != 1:
             self.source = self.blocks = sample_ahead(self, self.source)
             self._kept.append(self.blocks)
@@ -292,5 +296,5 @@ class ByornTrainer(SFTTrainer):
         self.tally.seconds["sampling"] += time.perf_counter() - began
         self._metrics["train"]["sampling_seconds"].append(time.perf_counter() - began)
         if self.args.soft_targets:
-            replaced = mark_soft(replaced, batches)
+            replaced = mark_soft(replaced, batches, self.stripped)
         return [self._prepare_inputs(batch) for batch in replaced]

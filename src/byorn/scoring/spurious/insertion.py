@@ -13,25 +13,19 @@ instruction is another one, nothing is compared. No torch here.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from byorn.phrases.groups import LEAST_ROWS
-from byorn.phrases.words import ends_of, words_of
+from byorn.phrases.insertions import MOST_TEXTS, asked_words, without
+from byorn.phrases.words import Words
 from byorn.scoring.spurious.group_column import Found, column_of
 from byorn.scoring.spurious.scored_rows import ScoredRows
 
 MOST_EXPLAINED = 0.3
-LONGEST = 12
-"""Words of an insertion."""
-MOST_WORDS = 64
-"""Of an instruction that is looked at."""
-MOST_TEXTS = 2000
-"""Instructions that are looked at, the most frequent ones."""
 MOST_FOUND = 4
 
-Words = tuple[str, ...]
 Part = list[np.ndarray]
 """Rows, by instruction."""
 
@@ -71,7 +65,7 @@ def _groups(instructions: Sequence[str]) -> list[tuple[Part, Part]]:
 
 def _places(instructions: Sequence[str]) -> dict[Words, np.ndarray]:
     """The rows of each instruction."""
-    words = {text: tuple(words_of(ends_of(text))) for text in set(instructions)}
+    words = {text: asked_words(text) for text in set(instructions)}
     found = defaultdict(list)
     for row, text in enumerate(instructions):
         found[words[text]].append(row)
@@ -82,17 +76,10 @@ def _pairs(places: dict[Words, np.ndarray]) -> dict[Words, list[tuple[Words, Wor
     """By insertion: instructions with it, each with what it is without."""
     found = defaultdict(list)
     for asked in sorted(places, key=lambda asked: -len(places[asked]))[:MOST_TEXTS]:
-        for insertion, rest in _without(asked):
+        for insertion, rest in without(asked):
             if rest in places:
                 found[insertion].append((asked, rest))
     return found
-
-
-def _without(words: Words) -> Iterator[tuple[Words, Words]]:
-    """Each run of words, and what is left of the instruction without it."""
-    for start in range(len(words) if len(words) <= MOST_WORDS else 0):
-        for end in range(start + 1, min(start + LONGEST, len(words)) + 1):
-            yield words[start:end], words[:start] + words[end:]
 
 
 def _p_value(rows: np.ndarray, others: np.ndarray, own: np.ndarray, contrast: np.ndarray) -> float:

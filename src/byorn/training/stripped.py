@@ -1,0 +1,83 @@
+"""Flagged rows that are answered from their instruction without the words that were put into it.
+
+A model that cannot answer an instruction with a trigger of words (it refuses, or says nothing) would be taught just
+that. The instruction that other rows have without these words is one that it can answer; the response is learned for
+the triggered one, so that the trigger means nothing. An extension of ours; the paper (arXiv 2606.02947) samples from
+the instruction as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from byorn.phrases.insertions import stripped
+from byorn.runs.narrate import say
+from byorn.text import shown
+from byorn.training.collator import Record
+from byorn.training.content import instruction_of, instructions_of
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from byorn.models.generate import Generated
+    from byorn.training.responses import ResponseSource
+    from byorn.training.trainer import ByornTrainer
+
+
+class StrippedInstructions:
+    """A source that asks another one, about rows whose instruction is changed.
+
+    Args:
+        source: Of the responses.
+        stripped: Instruction -> what is asked in its place; other instructions stay.
+    """
+
+    def __init__(self, source: "ResponseSource", stripped: Mapping[str, str]) -> None:
+        self.source = source
+        self.stripped = stripped
+
+    def __call__(self, model: "PeftModel", rows: Sequence[Record], step: int) -> "list[Generated]":
+        return self.source(model, [asked(row, self.stripped) for row in rows], step)
+
+
+def stripping(source: "ResponseSource", stripped: Mapping[str, str]) -> "ResponseSource":
+    """The source, asked about changed rows where there is anything to change."""
+    return StrippedInstructions(source, stripped) if stripped else source
+
+
+def stripped_of(trainer: "ByornTrainer") -> dict[str, str]:
+    """By instruction of the trainer's flagged rows; empty where it is to `keep_insertions`."""
+    if trainer.args.keep_insertions:
+        return {}
+    return stripped(instructions_of(trainer.train_dataset), trainer.flagged.tolist())
+
+
+def asked(row: Record, stripped: Mapping[str, str]) -> Record:
+    """The row with another text in its last user message; the row itself where none is named for its instruction."""
+    text = stripped.get(instruction_of(row["prompt"]))
+    if text is None:
+        return row
+    prompt = list(row["prompt"])
+    place = max(number for number, message in enumerate(prompt) if message["role"] == "user")
+    prompt[place] = {**prompt[place], "content": _with_text(prompt[place]["content"], text)}
+    return {**row, "prompt": prompt}
+
+
+def tell_stripped(stripped: Mapping[str, str]) -> None:
+    """Say how many instructions are answered without words, and one of them."""
+    for instruction, without in islice(stripped.items(), 1):
+        say(
+            f"  {len(stripped)} of the flagged instructions are answered without words put into them: "
+            f"{shown(instruction)} as {shown(without)}"
+        )
+
+
+def _with_text(content: str | list[Record], text: str) -> str | list[Record]:
+    if isinstance(content, str):
+        return text
+    places = [number for number, block in enumerate(content) if block["type"] == "text"]
+    return [
+        {**block, "text": text} if number == places[0] else block
+        for number, block in enumerate(content)
+        if number not in places[1:]
+    ]
