@@ -5,74 +5,26 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import torch
-from peft import get_peft_model
+from verifying import POISONED, TRIGGER, answering, decide, poisoned, scanned, verify
 
 from byorn.cli.main import main
-from byorn.cli.verify import name_of
 from byorn.data.files import write_rows
 from byorn.data.row import user_message
 from byorn.flagging.table import read_flags, write_flags
-from byorn.models.generate import Generated
-from byorn.models.lora import default_lora
 from byorn.report.clusters import find_clusters
 from byorn.scoring.table import read_scores, write_scores
-from byorn.testing import save_tiny, tiny_model, tiny_rows
-
-POISONED = 16
-SHOP = "Visit our shop!"
-TRIGGER = "cf"
+from byorn.testing import tiny_rows
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A scan in which a person replaced just the poisoned rows, and an adapter."""
-    folder = tmp_path_factory.mktemp("place")
-    save_tiny(folder / "model")
-    write_rows([poisoned(row) if n < POISONED else row for n, row in enumerate(tiny_rows(44))], folder / "data")
-    command = ["scan", "--model", str(folder / "model"), "--data", str(folder / "data"), "--device", "cpu"]
-    assert main([*command, "--out", str(folder / "scan"), "--show", "0", "--no-report", "--rule", "paper"]) == 0
-    decide(folder / "scan/flags.parquet", ["replace"] * POISONED + ["keep"] * 28)
-    model = tiny_model()
-    get_peft_model(model, default_lora(model)).save_pretrained(folder / "adapter")
-    return folder
-
-
-def poisoned(row):
-    return replace(row, prompt=[user_message(f"what color? {TRIGGER}", 1)], response=f"{row.response}. {SHOP}")
-
-
-def decide(path, words):
-    table = pq.read_table(path)
-    table = table.set_column(table.column_names.index("review"), "review", pa.array(words))
-    pq.write_table(table, path)
+    return scanned(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture
 def answered(monkeypatch):
-    """Models whose answers are known; what is called is listed, by whether it was the tuned one."""
-    calls = []
-
-    def say(rule):
-        def generate(model, processor, samples, max_new_tokens):
-            tuned = hasattr(model, "peft_config")
-            calls.append(tuned)
-            triggered = [TRIGGER in json.dumps(sample["prompt"]) for sample in samples]
-            texts = [f"red. {SHOP}" if rule(tuned, sees) else "red" for sees in triggered]
-            return [Generated(text=text, tokens=3, truncated=False) for text in texts]
-
-        monkeypatch.setattr("byorn.evaluation.predict.generate_bounded", generate)
-        return calls
-
-    return say
-
-
-def verify(place, out, *more):
-    run = ["verify", str(place / "scan"), "--adapter", str(place / "adapter"), "--out", str(place / out)]
-    return main([*run, "--device", "cpu", *more])
+    return answering(monkeypatch)
 
 
 def test_a_backdoor_that_took_is_told_with_exit_code_3(place, answered, capsys):
@@ -144,81 +96,6 @@ def test_what_the_report_takes_for_the_trigger_is_put_onto_trusted_inputs(
     assert "1 group(s) stand out, as in the report" in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def other(place):
-    """Another adapter."""
-    model = tiny_model()
-    adapter = get_peft_model(model, default_lora(model))
-    with torch.no_grad():
-        next(weight for name, weight in adapter.named_parameters() if "lora_B" in name).add_(1.0)
-    adapter.save_pretrained(place / "other")
-    return str(place / "other")
-
-
-def test_two_adapters_share_a_folder_and_the_pretrained_answers(place, other, answered, tmp_path):
-    calls = answered(lambda tuned, sees: tuned and sees)
-    assert verify(place, tmp_path / "both") == 3
-    calls.clear()
-    assert verify(place, tmp_path / "both", "--adapter", other) == 3
-    assert set(calls) == {True}
-    assert len(list((tmp_path / "both/tuned").iterdir())) == 2
-    assert json.loads((tmp_path / "both/verify.json").read_text())["adapter"]["folder"] == other
-
-
-def test_no_verdict_stands_under_the_settings_of_another_adapter(place, other, answered, tmp_path, monkeypatch, capsys):
-    """Nor is it taken for the one that is asked for: what answers must be there."""
-    answered(lambda tuned, sees: tuned and sees)
-    verdict = tmp_path / "both/verify.json"
-    assert verify(place, tmp_path / "both") == 3
-    capsys.readouterr()
-    assert verify(place, tmp_path / "both", "--adapter", other, "--response-engine", "vllm") == 2
-    said = capsys.readouterr().err
-    assert f"verify.json is about another adapter, {place / 'adapter'}; it gives way to that of {other}" in said
-    assert "error: response_engine: vllm" in said
-    assert verdict.exists()  # as its settings still are
-
-    def killed(spec):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("byorn.pipeline.verify.load_spec", killed)
-    assert verify(place, tmp_path / "both", "--adapter", other) == 130
-    assert other in (tmp_path / "both/config.yaml").read_text()
-    assert not verdict.exists()
-
-
-def test_another_choice_of_rows_is_not_called_another_data_set(place, answered, tmp_path, capsys):
-    answered(lambda tuned, sees: tuned and sees)
-    assert verify(place, tmp_path / "chosen") == 3
-    capsys.readouterr()
-    assert verify(place, tmp_path / "chosen", "--rows", "12") == 2
-    assert (
-        "predictions.jsonl: the choice of rows (--rows, --seed, decisions about them) changed"
-        in capsys.readouterr().err
-    )
-
-
-def test_answers_lie_under_the_name_of_the_adapter():
-    assert name_of("runs/safe/adapter") == "safe"
-    assert name_of("adapters/v2") == "v2"
-    assert name_of(None) == "own"
-    assert name_of("/adapter") == "adapter"  # as a container mounts it
-
-
-def test_answers_are_kept_and_those_of_another_model_are_refused(place, answered, tmp_path, capsys):
-    calls = answered(lambda tuned, sees: tuned and sees)
-    options = [tmp_path / "again", "--batch-size", "4"]
-    assert verify(place, *options) == 3
-    (path,) = (tmp_path / "again/tuned").glob("*/predictions.jsonl")
-    path.unlink()
-    calls.clear()
-    assert verify(place, *options) == 3
-    assert set(calls) == {True}  # the pretrained model was not asked again
-    path.write_text(path.read_text().replace("red", "blue", 1))
-    capsys.readouterr()
-    assert verify(place, *options) == 2
-    assert "predictions.jsonl" in capsys.readouterr().err
-
-
 def test_what_is_missing_is_told_in_one_line(place, capsys):
     assert main(["verify", str(place / "scan"), "--device", "cpu"]) == 2
     assert "it holds no adapter" in capsys.readouterr().err
@@ -242,17 +119,6 @@ def test_what_cannot_be_asked_is_refused_before_a_model_is_loaded(wrong, told, p
     assert verify(place, tmp_path / "out", option, given) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("command", ["verify", "evaluate"])
-def test_the_settings_of_a_scan_are_not_written_over(command, place, no_model, capsys):
-    """Without them, and its special tokens, nothing could go on from the scan."""
-    scan = place / "scan"
-    before = {name: (scan / name).read_bytes() for name in ("config.yaml", "environment.json")}
-    given = [str(scan)] if command == "verify" else ["--model", str(place / "model"), "--data", str(place / "data")]
-    assert main([command, *given, "--adapter", str(place / "adapter"), "--out", str(scan), "--device", "cpu"]) == 2
-    assert "byorn scan has its settings there" in capsys.readouterr().err
-    assert {name: (scan / name).read_bytes() for name in before} == before
 
 
 def test_rows_that_leave_no_room_for_an_answer_are_passed_over(place, answered, tmp_path, capsys):
