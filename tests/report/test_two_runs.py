@@ -66,6 +66,13 @@ def later(rows):
     return [*kept, *more]
 
 
+def document(folder):
+    """What is written for machines, as its schema has it."""
+    content = json.loads((folder / "comparison.json").read_text())
+    jsonschema.validate(content, SCHEMA)
+    return content
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("versions")
@@ -124,8 +131,8 @@ def test_the_command_writes_a_page_and_a_file_for_machines_and_says_it(place, ca
     out, err = capsys.readouterr()
     assert "20 rows are new, 10 are gone, 2 have changed" in err
     assert [Path(line).name for line in out.splitlines()[-2:]] == ["comparison.html", "comparison.json"]
-    content = json.loads((place / "new/comparison.json").read_text())
-    jsonschema.validate(content, SCHEMA)
+    content = document(place / "new")
+    assert content["arisen"] is True
     assert content["counts"] == {"kept": 90, "new": 20, "gone": 10, "changed": 2, "flipped": len(content["flipped"])}
     page = (place / "new/comparison.html").read_text()
     assert "<del>" in page
@@ -200,6 +207,23 @@ def test_a_gate_closes_where_the_rows_of_the_later_scan_cannot_be_read(place, tm
     (tmp_path / "later/data/rows.jsonl").unlink()
     assert main(["report", str(place / "old"), str(later_scan), "--fail-on", "cluster"]) == 3
     assert "cannot be told" in capsys.readouterr().err
+    assert document(later_scan)["arisen"] is None
+
+
+@pytest.mark.parametrize(("reported", "arisen"), [(True, True), (False, None)])
+def test_where_the_earlier_rows_are_gone_its_report_tells_what_stood_out_and_else_nobody(
+    reported, arisen, place, tmp_path, capsys
+):
+    old = scanned(tmp_path / "old", clean_rows(KEPT))
+    if reported:
+        assert main(["report", str(old)]) == 0
+    (old / "data/rows.jsonl").unlink()
+    assert main(["report", str(old), str(place / "new"), "--fail-on", "cluster"]) == 3
+    assert document(place / "new")["arisen"] is arisen
+    not_known = "stand out, and whether they did before is not known: they share “visit our shop”"
+    assert (not_known in capsys.readouterr().err.splitlines()[-1]) == (arisen is None)
+    assert main(["report", str(old), str(scanned(tmp_path / "calm", clean_rows(KEPT))), "--fail-on", "cluster"]) == 0
+    assert document(tmp_path / "calm")["arisen"] is False
 
 
 def test_another_rule_is_said(place, tmp_path):

@@ -74,7 +74,7 @@ def report_comparison(before: Path, after: Path) -> Comparison:
     for note in comparison.notes:
         say(f"  {note}")
     say(comparison.counts)
-    say(comparison.sentence, arisen=bool(comparison.arisen))
+    say(comparison.sentence, arisen=comparison.arisen)
     return comparison
 
 

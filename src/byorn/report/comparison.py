@@ -85,21 +85,28 @@ class Comparison:
         return [row for row in (*self.pairing.new, *(pair.after for pair in self.changed)) if self.after.unused[row]]
 
     @property
-    def arisen(self) -> list[Group]:
+    def fresh(self) -> list[Group]:
         """Groups that stand out now and did not, or may not have, before."""
         return [group for group in self.groups or [] if not group.before]
+
+    @property
+    def arisen(self) -> bool | None:
+        """Whether a group stands out that did not before; None where that cannot be told."""
+        if any(group.before is False for group in self.fresh):
+            return True
+        return None if self.groups is None or self.fresh else False
 
     @property
     def sentence(self) -> str:
         """What stands out now and did not before, in one sentence."""
         if self.groups is None:
             return "What stands out now cannot be told: the rows of the later scan cannot be read."
-        if not self.arisen:
+        if not self.fresh:
             return "Nothing stands out that did not before."
-        first = self.arisen[0]
-        word = "stand out that did not before" if first.before is False else "stand out"
+        first = max(self.fresh, key=lambda group: group.before is False)
+        word = f"stand out{' that did not before' if self.arisen else ', and whether they did before is not known'}"
         origin = f"{number(first.new)} of them new, {number(first.changed)} changed"
-        more = f"; {len(self.arisen) - 1} more group(s)" if len(self.arisen) > 1 else ""
+        more = f"; {len(self.fresh) - 1} more group(s)" if len(self.fresh) > 1 else ""
         return f"{number(first.rows)} responses {word}: they share {shared(first.phrase)}, {origin}{more}."
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 from byorn.report.comparison import Comparison, Flip, flagged_in_words
 from byorn.report.versions import Pair, Version
 
-VERSION = 1
+VERSION = 2
 MOST_ROWS = 20_000
 """Rows listed of each kind; `counts` counts all."""
 Json = dict[str, object]
@@ -26,7 +26,7 @@ def as_document(comparison: Comparison) -> Json:
         "version": VERSION,
         "tool": {"name": "byorn", "version": after.scores.metadata.get("byorn_version", "")},
         "sentence": comparison.sentence,
-        "arisen": bool(comparison.arisen),
+        "arisen": comparison.arisen,
         "before": _version(before),
         "after": _version(after),
         "notes": comparison.notes,

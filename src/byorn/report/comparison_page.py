@@ -83,7 +83,7 @@ class ComparisonPage:
 def make_page(comparison: Comparison) -> ComparisonPage:
     """The page of a comparison; it opens the images that it shows, and no others."""
     return ComparisonPage(
-        alarm=bool(comparison.arisen),
+        alarm=comparison.arisen is not False,
         sentence=comparison.sentence,
         grounds=[comparison.counts, flagged_in_words(comparison)],
         notes=[pieces(note, 600) for note in comparison.notes],

@@ -90,7 +90,7 @@ def _end(exceeded: Sequence[str]) -> None:
 
 def _arisen(comparison: Comparison) -> str:
     """What stands out that did not, or may not have, before; what cannot be told is taken for the worse."""
-    if comparison.groups is not None and not comparison.arisen:
+    if comparison.arisen is False:
         return ""
     return f"--fail-on cluster: {comparison.sentence.rstrip('.')}"
 
