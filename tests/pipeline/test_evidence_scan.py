@@ -133,14 +133,27 @@ def test_the_other_rule_uses_the_same_scores_and_back(straight: Path, place: Pat
     assert scan(place, "both", "--rule", "paper") == 0
     assert "using the scores" in capsys.readouterr().err
     assert values(place / "both", "flags.parquet")["rule"][0] == "percentile(p=0.6)"
+    assert scan(place, "paper", "--rule", "paper") == 0
+    both, alone = (reported(place / out) for out in ("both", "paper"))
+    for part in ("tested", "counts", "distribution", "least_plausible"):
+        assert both[part] == alone[part]  # the evidence that is left there says nothing
+    known = [
+        [(group["phrase"], group["statistic"], group["p_value"]) for group in one["clusters"]] for one in (both, alone)
+    ]
+    assert known[0] == known[1] != []
     assert scan(place, "both") == 0
     assert values(place / "both", "flags.parquet") == values(straight, "flags.parquet")
 
 
+def reported(folder: Path) -> dict[str, Any]:
+    assert main(["report", str(folder)]) == 0
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return report
+
+
 def test_both_ends_are_shown_by_evidence_and_the_report_says_how_many_are_expected(straight: Path, place: Path) -> None:
     shutil.copytree(straight, place / "told")
-    assert main(["report", str(place / "told")]) == 0
-    report = json.loads((place / "told/report.json").read_text())
+    report = reported(place / "told")
     assert report["distribution"]["statistic"] == "evidence"
     assert report["counts"]["expected"] == pytest.approx(sum(values(straight, "flags.parquet")["weight"]))
     assert any("The rule (evidence) flags groups of rows" in sentence for sentence in report["verdict"]["grounds"])

@@ -121,8 +121,25 @@ def test_on_scores_with_evidence_the_report_finds_what_the_rule_finds_and_tests_
         scores = judged(replace(run.scores, values=values, metadata=metadata), responses)
         shared = count_phrases(responses, 20, 60).rows_of(0)
         scores.values["evidence"][shared] = 2.9  # as high as a phrase of clean data comes
-        found = find_clusters(replace(run, scores=scores)).found
+        found = find_clusters(replace(run, scores=scores, statistic="evidence")).found
         assert [cluster.phrase for cluster in found] == expected
+
+
+def test_flags_by_the_papers_rule_are_told_by_its_scores_where_there_is_evidence_too():
+    """As it is in the folder of a scan that was made again with --rule paper."""
+    run = attacked(300, 30)
+    plausible = np.random.default_rng(0).normal(2, 0.3, 300)
+    values = dict.fromkeys(("nll", "adapted", "adapted_contrast"), plausible)
+    values |= {"shortcut": np.where(np.arange(300) < 30, 5.5, 0.0), "trigger": np.zeros(300), "evidence": np.zeros(300)}
+    metadata = {**run.scores.metadata, **LearningCurve((4.0, 3.0)).as_metadata()}
+    both = replace(run, scores=replace(run.scores, values=values, metadata=metadata))
+    assert [group.statistic for group in find_clusters(replace(both, statistic="evidence")).found] == ["shortcut"]
+    paper = replace(run, scores=replace(run.scores, values={"nll": values["nll"]}))
+    told, alone = gather(both), gather(paper)
+    assert not told.findings
+    assert judge(told).sentence == judge(alone).sentence
+    assert judge(told).grounds == judge(alone).grounds
+    assert judge(told).blind_spots[0] == judge(alone).blind_spots[0]  # no trigger was looked for
 
 
 def test_a_group_has_all_rows_that_the_rule_flags_by_it_in_whatever_words_they_say_it():

@@ -12,7 +12,7 @@ from byorn.phrases.words import ends_of, words_of
 from byorn.report.run import Run
 from byorn.scoring.evidence import groups_of
 from byorn.scoring.learning_curve import LearningCurve
-from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, EVIDENCE
+from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, EVIDENCE, STATISTICS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +48,20 @@ class Clusters(Groups):
 
 
 def find_clusters(run: Run) -> Clusters:
-    """The phrases that stand out: those of the evidence if there is any, else in any of the scores.
+    """The groups that stand out by the rule of the flags: by evidence those that it flags, else phrases in any of the
+    scores that take no adaptation, whether an earlier scan has left its evidence beside them or not.
 
-    The groups of the evidence are those that its rule flags. It is itself no score to test: it is that of the best
-    phrase of a row, on clean data too. Two that have grown to the same rows are one.
+    Evidence is itself no score to test: it is that of the best phrase of a row, on clean data too. Two groups that have
+    grown to the same rows are one.
     """
     responses, scores = responses_of(run.rows), run.scores
-    if EVIDENCE in scores.values:
+    if run.statistic == EVIDENCE:
         groups = groups_of(
             responses, scores.values, scores.tokens, one_style=LearningCurve.of(scores.metadata).one_style
         )
     else:
-        finite = {name: np.where(np.isfinite(column), column, np.nan) for name, column in scores.values.items()}
-        groups = find_groups(responses, finite)
+        columns = [(name, scores.values[name]) for name in (*STATISTICS, CONTRAST) if name in scores.values]
+        groups = find_groups(responses, {name: np.where(np.isfinite(one), one, np.nan) for name, one in columns})
     found = [_cluster(run, group) for group in distinct(groups.found)]
     return Clusters(**{**vars(groups), "found": found})
 

@@ -13,7 +13,7 @@ from byorn.report.spurious import WORDINGS
 from byorn.report.visible import plain
 from byorn.report.words import in_inputs, number, p_in_words, percent, quoted, shared, short
 from byorn.scoring.kinds import COPY
-from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, KIND, TRIGGER
+from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, EVIDENCE, KIND, TRIGGER
 
 MOST_KINDS = 3
 """Kinds of input that are named as doubtful."""
@@ -186,7 +186,7 @@ def _unexplained(evidence: Evidence) -> list[str]:
 
 
 def _blind_spots(evidence: Evidence) -> list[str]:
-    looked = TRIGGER in evidence.run.scores.values
+    looked = evidence.run.statistic == EVIDENCE and TRIGGER in evidence.run.scores.values
     unless = ", unless its trigger can be seen in the images, or is words put into a common instruction" * looked
     spots = [
         f"A phrase in fewer than {evidence.clusters.least} rows, and a backdoor whose responses repeat no phrase"
