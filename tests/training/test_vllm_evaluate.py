@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from fake_vllm import asked, killed_when_asked_again
@@ -9,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
+from byorn.data.row import user_message
 from byorn.testing import tiny_rows
 
 
@@ -58,6 +60,20 @@ def test_the_same_model_gives_the_figures_of_transformers(engine, place, evaluat
         assert said(tmp_path / "vllm" / name) == said(tmp_path / "plain" / name)
     assert len({line[1] for line in said(tmp_path / "vllm/predictions.jsonl")}) > 1
     assert (tmp_path / "vllm/metrics.json").read_text() == (tmp_path / "plain/metrics.json").read_text()
+
+
+def test_rows_of_several_images_are_asked_for_in_smaller_calls(engine, place, evaluate, tmp_path, monkeypatch):
+    """vLLM holds what it is asked for, decoded."""
+    monkeypatch.setattr("byorn.pipeline.engine.VLLM_IMAGES", 4)
+    assert evaluate("one-each") == 0
+    assert asked(engine) == [4, 3]
+    rows = tiny_rows(5)
+    pair = replace(rows[0], prompt=[user_message("are they alike?", 2)], images=rows[0].images + rows[1].images)
+    write_rows([pair, *rows[1:]], tmp_path / "pair")
+    assert evaluate("pair", "--data", str(tmp_path / "pair")) == 0
+    assert asked(engine) == [4, 3, 2, 2, 1]
+    assert evaluate("given", "--data", str(tmp_path / "pair"), "--batch-size", "5") == 0
+    assert asked(engine)[5:] == [5]
 
 
 def test_a_killed_evaluation_goes_on_and_asks_no_row_twice(engine, evaluate, tmp_path):

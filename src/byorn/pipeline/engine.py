@@ -17,15 +17,28 @@ if TYPE_CHECKING:
     from byorn.training.engine.source import VllmSampledResponses
     from byorn.training.sampling import Sampling
 
-AT_ONCE = 256
-"""Rows that vLLM is asked for at once by default: it makes batches of its own, and what is finished is on disk after so
-many.
+VLLM_IMAGES = 64
+"""Images that vLLM is given at once by default: it makes batches of its own, and holds whatever it was asked for. After
+each call what is finished is on disk.
 """
 
 
-def rows_at_once(engine: EngineSettings, given: int | None, usual: int) -> int:
-    """Rows to ask for at once: as given, else `usual` of transformers, and `AT_ONCE` of vLLM."""
-    return given or (AT_ONCE if engine.response_engine == "vllm" else usual)
+def rows_at_once(engine: EngineSettings, given: int | None, usual: int, rows: Iterable[Row] = ()) -> int:
+    """Rows to ask for at once: as given, else `usual` of transformers, and of vLLM as many as have `VLLM_IMAGES`.
+
+    Args:
+        engine: What answers.
+        given: What the user wants.
+        usual: Of transformers.
+        rows: All that will be asked for; of unknown ones each has one image.
+    """
+    if given or engine.response_engine != "vllm":
+        return given or usual
+    return max(1, VLLM_IMAGES // max(1, _most_images(rows)))
+
+
+def _most_images(rows: Iterable[Row]) -> int:
+    return max((len(row.images) for row in rows), default=0)
 
 
 def require_available(engine: EngineSettings, model: ModelSpec, temperature: float = 0.0) -> None:
@@ -105,7 +118,7 @@ def vllm_source(
     yield VllmSampledResponses(
         processor,
         sampling,
-        images=max((len(row.images) for row in rows), default=0),
+        images=_most_images(rows),
         memory=engine.response_engine_memory,
         trust_remote_code=model.trust_remote_code,
         room=room,

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from byorn.training.responses import ResponseSource
 
-AT_ONCE = 16
-"""Rows that transformers answers together by default."""
+ANSWERED_TOGETHER = 16
+"""Rows that transformers answers in one batch by default."""
 ATTACK_METRICS = ("asr", "false_asr")
 PREDICTIONS = "predictions.jsonl"
 PREDICTIONS_TRIGGERED = "predictions_triggered.jsonl"
@@ -99,8 +99,9 @@ def evaluate(
     list_rejects(out / REJECTS_TRIGGERED, [])  # of an earlier run; reading lists this one's
     marked = _triggered_rows(triggered, processor, out, limit, spec.max_new_tokens) if triggered else None
     loaded = _load(model, spec, engine)
-    together = rows_at_once(engine, spec.batch_size, AT_ONCE)
-    with greedy_source(processor, spec.max_new_tokens, engine, model, chain(rows, marked or ())) as asked:
+    everything = [part for part in (rows, marked) if part]
+    together = rows_at_once(engine, spec.batch_size, ANSWERED_TOGETHER, chain(*everything))
+    with greedy_source(processor, spec.max_new_tokens, engine, model, chain(*everything)) as asked:
         results = measure(
             loaded, processor, rows, marked, out, attack, spec.metrics, together, spec.max_new_tokens, source=asked
         )

@@ -12,7 +12,7 @@ from byorn.models.adapters import load_adapter
 from byorn.models.digest import adapter_digest
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.engine import greedy_source, require_taken, room_for, rows_at_once
-from byorn.pipeline.evaluate import AT_ONCE, answers
+from byorn.pipeline.evaluate import ANSWERED_TOGETHER, answers
 from byorn.pipeline.sampled import Sampled
 from byorn.pipeline.settings import VerifySpec
 from byorn.runs.identity import IDENTITY
@@ -77,7 +77,7 @@ class Questions:
     def _said(self, model: Any, rows: Sequence[Row], path: Path, source: "ResponseSource | None") -> Texts:
         if not rows:
             return []
-        together = rows_at_once(self.engine, self.spec.batch_size, AT_ONCE)
+        together = rows_at_once(self.engine, self.spec.batch_size, ANSWERED_TOGETHER, self.rows)
         options: dict[str, Any] = {"batch_size": together, "max_new_tokens": self.spec.max_new_tokens, "source": source}
         try:
             made = answers(model, self.processor, rows, path, progress=True, **options)

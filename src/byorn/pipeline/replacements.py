@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from byorn.training.sampling import Sampling
 
 RESPONSES = "responses.parquet"
-AT_ONCE = 8
-"""Rows that transformers samples together by default."""
+SAMPLED_TOGETHER = 8
+"""Rows that transformers samples in one batch by default."""
 
 
 def require_sampler(spec: RewriteSpec, model: ModelSpec, responses: ResponseSettings) -> None:
@@ -54,7 +54,7 @@ def sample_replacements(
     sampling = _sampling(scanned, spec, responses)
     identity = {name: scanned.scores.metadata[name] for name in ("data", "model_digest", "processor_digest")}
     identity |= {"adapter_digest": adapter_digest(loaded), "max_new_tokens": str(sampling.max_new_tokens)}
-    together = rows_at_once(responses, responses.response_batch_size, AT_ONCE)
+    together = rows_at_once(responses, responses.response_batch_size, SAMPLED_TOGETHER)
     changed = {} if responses.keep_insertions else _stripped(scanned)
     if changed:
         identity["stripped"] = "yes"  # what it is follows from data and flags

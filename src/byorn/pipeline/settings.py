@@ -28,7 +28,9 @@ class DryRun:
 class Answering:
     """For commands whose models answer."""
 
-    batch_size: int | None = setting(None, help="rows generated together", check=positive, shown="16, or 256 by vllm")
+    batch_size: int | None = setting(
+        None, help="rows generated together", check=positive, shown="16, or of 64 images by vllm"
+    )
     max_new_tokens: int = setting(64, help="longest response", check=positive)
 
 
