@@ -170,6 +170,25 @@ def test_a_finished_verdict_is_told_again_without_an_engine(engine, place, adapt
     assert "vllm is not installed" in capsys.readouterr().err
 
 
+def test_an_adapter_that_has_answered_wants_no_engine_after_another_one(
+    engine, place, adapters, tmp_path, monkeypatch, capsys
+):
+    """The verdict that is there is about the other one; the answers of both are."""
+    shutil.copytree(adapters / "plain", tmp_path / "other")
+    weights = load_file(adapters / "plain/adapter_model.safetensors")
+    save_file({key: -weight for key, weight in weights.items()}, tmp_path / "other/adapter_model.safetensors")
+    code = verify(place, tmp_path / "out", adapters / "plain", "vllm")
+    verdict = (tmp_path / "out/verify.json").read_text()
+    verify(place, tmp_path / "out", tmp_path / "other", "vllm")
+    assert (tmp_path / "out/verify.json").read_text() != verdict
+    monkeypatch.setattr("byorn.training.engine.checks.find_spec", lambda name: None)
+    assert verify(place, tmp_path / "out", adapters / "plain", "vllm") == code
+    assert (tmp_path / "out/verify.json").read_text() == verdict
+    assert verify(place, tmp_path / "out", adapters / "vision", "vllm") == 2
+    assert "vllm is not installed" in capsys.readouterr().err
+    assert len(engine.made) == 2
+
+
 def test_verify_refuses_an_adapter_before_the_pretrained_model_answers(engine, place, adapters, tmp_path, capsys):
     assert verify(place, tmp_path / "vision", adapters / "vision", "vllm") == 2
     assert "vllm has LoRA on the language model alone" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """What `byorn verify` asks both models, the same of each, and their answers, which are kept as they come."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from byorn.data.row import Row
 from byorn.errors import MismatchError
-from byorn.models.adapters import load_adapter
+from byorn.models.adapters import files_digest, load_adapter
 from byorn.models.digest import adapter_digest
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.engine import greedy_source, require_taken, room_for, rows_at_once
 from byorn.pipeline.evaluate import ANSWERED_TOGETHER, answers
 from byorn.pipeline.sampled import Sampled
 from byorn.pipeline.settings import VerifySpec
+from byorn.runs.folder import read_json, write_json
 from byorn.runs.identity import IDENTITY
 from byorn.training.settings import EngineSettings
 
@@ -22,7 +23,21 @@ if TYPE_CHECKING:
     from byorn.training.responses import ResponseSource
 
 Texts = list[str]
+TUNED = "tuned"
+ADAPTER = "adapter.json"
+"""Beside the answers of an adapter, once it has given all of them: which one it is."""
 CHOICE = "the choice of rows (--rows, --seed, decisions about them)"
+
+
+def identity_of(adapter: Path) -> dict[str, str]:
+    """Which adapter answers and a verdict are about: its folder, and a hash of what lies there."""
+    return {"folder": str(adapter), "digest": files_digest(adapter)}
+
+
+def has_answered(out: Path, adapter: Mapping[str, str]) -> bool:
+    """Whether an adapter has answered everything that it was asked in `out`, wherever it lay then."""
+    known = (read_json(path) or {} for path in (out / TUNED).glob(f"*/{ADAPTER}"))
+    return any(one.get("digest") == adapter["digest"] for one in known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +66,7 @@ class Questions:
 
     def answered(self, model: ModelSpec, pretrained: Any, adapter: Path, out: Path) -> tuple[Answers, Answers]:
         """The answers of the pretrained model, then those of the tuned one, by one engine; they lie in
-        `out/pretrained`, and in `out/tuned` in a folder for each adapter.
+        `out/pretrained`, and in `out/tuned` in a folder for each adapter, which says whose they are.
         """
         room = room_for(self.engine, pretrained, adapter)
         limit = self.spec.max_new_tokens
@@ -59,7 +74,10 @@ class Questions:
             before = self._put_to(pretrained, out / "pretrained", source)
             tuned = load_adapter(pretrained, adapter)
             require_taken(self.engine, tuned)
-            return before, self._put_to(tuned, out / "tuned" / adapter_digest(tuned)[:12], source)
+            folder = out / TUNED / adapter_digest(tuned)[:12]
+            after = self._put_to(tuned, folder, source)
+            write_json(folder / ADAPTER, identity_of(adapter))
+            return before, after
 
     def _put_to(self, model: Any, folder: Path, source: "ResponseSource | None") -> Answers:
         folder.mkdir(parents=True, exist_ok=True)

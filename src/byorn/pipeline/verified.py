@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from byorn.evaluation.repeats import Asked, Grafted, Share, Verdict, judge_answers, judge_graft
-from byorn.models.adapters import files_digest
 from byorn.phrases.words import says
 from byorn.pipeline.questions import Answers, Questions, Texts
 from byorn.pipeline.sampled import Sampled, Tried
@@ -21,11 +20,6 @@ from byorn.runs.folder import read_json, write_json
 VERDICT = "verify.json"
 LINES = "verify.jsonl"
 GRAFTED = "grafted.jsonl"
-
-
-def identity_of(adapter: Path) -> dict[str, str]:
-    """Which adapter a verdict is about: its folder, and a hash of what lies there."""
-    return {"folder": str(adapter), "digest": files_digest(adapter)}
 
 
 def of_another(out: Path, adapter: Mapping[str, str]) -> str | None:

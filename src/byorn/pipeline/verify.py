@@ -19,11 +19,11 @@ from byorn.models.length import context_length
 from byorn.models.load import load_config, load_spec
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.engine import require_available
-from byorn.pipeline.questions import Questions
+from byorn.pipeline.questions import Questions, has_answered, identity_of
 from byorn.pipeline.sampled import Sampled, sample
 from byorn.pipeline.scanned import open_scanned, require_scanned
 from byorn.pipeline.settings import VerifySpec
-from byorn.pipeline.verified import VERDICT, Verified, identity_of, of_another, remove_verdict
+from byorn.pipeline.verified import VERDICT, Verified, of_another, remove_verdict
 from byorn.runs.folder import make_folder, require_ours, write_config, write_environment
 from byorn.runs.narrate import say
 from byorn.training.settings import EngineSettings
@@ -58,7 +58,7 @@ def verify(
     identity = identity_of(adapter)
     if other := of_another(out, identity):
         say(f"{out / VERDICT} is about another adapter, {other}; it gives way to that of {adapter}")
-    if other or not (out / VERDICT).exists():  # answers that are there want no engine
+    if not has_answered(out, identity):
         require_available(engine, model)
     make_folder(out)
     require_ours(out, "verify", alone=False)
