@@ -15,13 +15,12 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from byorn.data.opened import DataFile
-from byorn.data.row import Origin, Row
+from byorn.data.row import Origin
 from byorn.data.spec import DataSpec
 from byorn.errors import DataError
 from byorn.models.spec import ModelSpec
+from byorn.pipeline.edits import FLAGGED, edits_of, goes, refused
 from byorn.pipeline.read_back import read_back
 from byorn.pipeline.replacements import RESPONSES, require_sampler, sample_replacements
 from byorn.pipeline.rewritten import DATA, QUARANTINE, Rewritten, tell, warn_of_split
@@ -50,8 +49,6 @@ from byorn.training.settings import ResponseSettings
 SUMMARY = "rewrite.json"
 HUB = "hub"
 """Where records of the Hub lie while they are written again."""
-FLAGGED = "byorn_flagged"
-SCORE = "byorn_score"
 
 
 def rewrite(
@@ -132,51 +129,6 @@ def _digest_of(scanned: Scanned) -> str:
     return hashlib.blake2b(flags.replaced.tobytes() + flags.dropped.tobytes(), digest_size=8).hexdigest()
 
 
-def edits_of(scanned: Scanned, mode: str, new: Mapping[int, Record]) -> dict[Origin, Edit]:
-    """What becomes of each record that was scored. A conversation of which one turn could not be, as it is too long,
-    goes nowhere: nobody has looked at that turn.
-
-    Args:
-        scanned: Rows with their flags.
-        mode: `drop`, `replace` or `mark`.
-        new: Row number -> its new response.
-    """
-    flags = scanned.flags
-    unused = flags.replaced | flags.dropped
-    gone = {"drop": unused, "replace": flags.dropped, "mark": np.zeros(len(flags), bool)}[mode].copy()
-    for number, record in new.items():
-        gone[number] |= not record["text"].strip()
-    scores = scanned.scores.values[scanned.statistic]
-    edits: dict[Origin, Edit] = {}
-    refused = _refused(scanned)
-    for origin, numbers in _by_record(scanned.rows).items():
-        if origin in refused:
-            continue
-        texts = {scanned.rows[n].turn: str(new[n]["text"]) for n in numbers if n in new}
-        edit = Edit(keep=not gone[numbers].any(), responses=texts)
-        known = [float(score) for score in scores[numbers] if not np.isnan(score)]
-        marks = {FLAGGED: bool(unused[numbers].any()), SCORE: _finite(max(known, default=None))}
-        edits[origin] = replace(edit, marks=marks) if mode == "mark" else edit
-    return edits
-
-
-def _refused(scanned: Scanned) -> set[Origin]:
-    """The records that could not be read, or not be scored as a whole."""
-    return {Origin(reject.source, reject.index) for reject in scanned.loaded.rejects}
-
-
-def _finite(score: float | None) -> float | None:
-    """A score as JSON knows it: a contrast of -inf, with nothing to compare, is none."""
-    return score if score is not None and np.isfinite(score) else None
-
-
-def _by_record(rows: Sequence[Row]) -> dict[Origin, list[int]]:
-    found: dict[Origin, list[int]] = {}
-    for number, row in enumerate(rows):
-        found.setdefault(row.origin, []).append(number)
-    return found
-
-
 def _write(
     scanned: Scanned,
     edits: Mapping[Origin, Edit],
@@ -197,10 +149,10 @@ def _write(
     inside = {part.source.hub.source for part in scanned.loaded.parts if part.source.hub}
     if data.image_root is None and spec.images != "leave":
         for folder, keep in ((DATA, True), (QUARANTINE, False)):
-            chosen = [row for row in scanned.rows if _goes(edits, row, keep) and row.origin.source not in inside]
+            chosen = [row for row in scanned.rows if goes(edits, row, keep) and row.origin.source not in inside]
             carry_images(chosen, out / folder, link=spec.images == "link")
     kept = [edit for edit in edits.values() if edit.keep]
-    used = [record for number, record in new.items() if _goes(edits, scanned.rows[number], True)]
+    used = [record for number, record in new.items() if goes(edits, scanned.rows[number], True)]
     result = Rewritten(
         mode=spec.mode,
         records=len(kept),
@@ -209,7 +161,7 @@ def _write(
         truncated=sum(bool(record["truncated"]) for record in used),
         blank=sum(not record["text"].strip() for record in new.values()),
         marked=sum(edit.marks.get(FLAGGED) is True for edit in kept),
-        rejected=len(_refused(scanned)),
+        rejected=len(refused(scanned)),
     )
     sampled = {"response_engine": responses.response_engine if new else None}
     write_json(out / SUMMARY, _provenance(scanned, data, out, spec, jobs, result) | sampled)
@@ -217,12 +169,6 @@ def _write(
     if not inside:
         read_back(data, out / DATA, images_left=spec.images == "leave")
     return result
-
-
-def _goes(edits: Mapping[Origin, Edit], row: Row, keep: bool) -> bool:
-    """Whether the record of a row is written, and stays (`keep`) or is taken out."""
-    edit = edits.get(row.origin)
-    return edit is not None and edit.keep is keep
 
 
 def _jobs(scanned: Scanned, edits: Mapping[Origin, Edit], out: Path) -> Iterator[Job]:
