@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from byorn.defenses.plan import Plan, trust_all
 from byorn.flagging.rules import flagged_by
 from byorn.pipeline.build import adapter_weights, build_config, build_lora, build_trainer
-from byorn.pipeline.estimate import LONG, TrainingEstimate, estimate_training, measure
+from byorn.pipeline.estimate import LONG, TrainingEstimate, estimate_training
 from byorn.pipeline.held_out import without_evaluation
+from byorn.pipeline.measured import measure
 from byorn.pipeline.reuse import SCORES, find_scan
 from byorn.pipeline.settings import FLAGGING, SAMPLING
 from byorn.pipeline.training_run import TrainingRun
