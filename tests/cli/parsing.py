@@ -3,8 +3,9 @@
 from importlib import import_module
 from pathlib import Path
 
-from byorn.cli.arguments import Values, read_values
+from byorn.cli.arguments import Values
 from byorn.cli.main import COMMANDS
+from byorn.cli.values import read_values
 
 
 def values_of(command: str, *arguments: str) -> Values:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from parsing import values_of, values_with
 
-from byorn.cli.arguments import parse_setting
 from byorn.cli.main import main
 from byorn.cli.train import training_arguments
+from byorn.cli.values import parse_setting
 from byorn.errors import ConfigError
 from byorn.training.config import check_arguments
 

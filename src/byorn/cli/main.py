@@ -101,7 +101,7 @@ def command_of(name: str, arguments: Sequence[str]) -> "tuple[str, Command, Sequ
 
 
 def _run(name: str, arguments: Sequence[str]) -> None:
-    from byorn.cli.arguments import read_values
+    from byorn.cli.values import read_values
     from byorn.runs.narrate import use_format
     from byorn.runs.ranks import current_shard
     from byorn.runs.settings import Common

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byorn.attacks.recipe import PoisonSpec, Recipe
-from byorn.cli.arguments import SET, Command, Values, fields_set
+from byorn.cli.arguments import SET, Command, Values
+from byorn.cli.values import fields_set
 from byorn.data.spec import DataSpec
 from byorn.models.spec import ModelSpec
 from byorn.runs.settings import Common, Output

@@ -6,9 +6,10 @@ Any field of TRL's SFTConfig can stand in the YAML file, or be given as `--set n
 
 from pathlib import Path
 
-from byorn.cli.arguments import Command, Values, fields_set
+from byorn.cli.arguments import Command, Values
 from byorn.cli.foreign_keys import IGNORED, REFUSED
 from byorn.cli.next_step import tell_next
+from byorn.cli.values import fields_set
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.models.spec import LoraSpec, ModelSpec
