@@ -15,6 +15,7 @@ from byorn.data.files import write_rows
 from byorn.data.row import Row, user_message
 from byorn.pipeline import scores as passes
 from byorn.runs.journal import Journal
+from byorn.scoring.adaptation import CrossFitted
 from byorn.testing import save_tiny, tiny_rows
 from launching import SHORT, torchrun
 
@@ -60,6 +61,22 @@ def test_a_scan_leaves_what_it_computed_and_says_how(straight: Path, place: Path
     assert np.median(found["adapted"]) < np.median(found["nll"])  # it has learned what rows have in common
     assert values(straight, "flags.parquet")["rule"][0] == "evidence"
     assert not list(straight.glob("*.partial*"))
+
+
+def test_batches_of_an_adapted_pass_go_through_the_model_as_a_whole(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch with rows of either half would go through it twice; at most one of each pass has such rows."""
+    parts = []
+    use = CrossFitted.use
+
+    def counted(self: CrossFitted, fold: int) -> None:
+        parts.append(fold)
+        use(self, fold)
+
+    monkeypatch.setattr(CrossFitted, "use", counted)
+    assert scan(place, "counted") == 0
+    assert ROWS <= len(parts) <= ROWS + 2  # two passes in batches of two
 
 
 def test_a_second_scan_computes_nothing(straight: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

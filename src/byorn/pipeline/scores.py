@@ -6,7 +6,7 @@ stopped; the adaptation before it is made again, and comes out the same.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -62,9 +62,10 @@ def score_inputs(
     batch_size: int,
     using: AbstractContextManager[Compute] | None = None,
     known: Mapping[str, str] = {},
+    order: Sequence[int] | None = None,
 ) -> None:
-    """Score this process's shard, by the pretrained model if nothing else is given; when this returns, `path` holds
-    the scores of all rows, and what is `known` of them.
+    """Score this process's shard, by the pretrained model if nothing else is given, the longest rows first unless there
+    is another order; when this returns, `path` holds the scores of all rows, and what is `known` of them.
     """
     from importlib.metadata import version
 
@@ -78,9 +79,8 @@ def score_inputs(
 
     fields = WORD_FIELDS if using else FIELDS
     with using or scorer(inputs.model, inputs.processor, inputs.dataset) as compute:
-        run_stage(
-            path, inputs.identity, fields, length_order(inputs.dataset), batch_size, compute, write, phase="scoring"
-        )
+        order = order or length_order(inputs.dataset)
+        run_stage(path, inputs.identity, fields, order, batch_size, compute, write, phase="scoring")
 
 
 def _add_contrast(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
@@ -106,12 +106,18 @@ def _add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -
         with _adapted(inputs, scores, batch_size) as fitted:
             for file, part, rows in left:
                 using = fitted_scorer(fitted, inputs.processor, part.dataset, rows)
+                order = _by_fold(length_order(part.dataset), fitted.fold[list(rows)])
                 say(f"scoring {len(rows)} rows by the half that they are not in, {NAMES[file.stem]}")
-                score_inputs(part, file, batch_size, using, fitted.curve.as_metadata())
+                score_inputs(part, file, batch_size, using, fitted.curve.as_metadata(), order)
     adapted, swapped = (_beside(file, inputs) for file in (own, other))
     say("looking for phrases that images give away without giving a reason")
     judged = with_evidence(scores, adapted, swapped, pairs, inputs.rows, LearningCurve.of(adapted.metadata))
     return _kept(judged, path, adapted, swapped)
+
+
+def _by_fold(order: Sequence[int], fold: np.ndarray) -> list[int]:
+    """The same order within each fold: a batch of both would go through the model twice, once with each adapter."""
+    return sorted(order, key=lambda item: bool(fold[item]))
 
 
 @contextmanager
