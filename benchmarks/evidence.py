@@ -12,8 +12,9 @@ task. With `another's` a poisoned row has the response of a clean one of its ins
 `false_one_kind` is the share of clean rows that would be flagged if all rows were compared with each other.
 
 A line of `--out` is one set, and what has a line is not run again; `--table` prints the tables of
-`benchmarks/results/evidence.md`. Scores are kept in `--work`: a change of what is done with the columns needs no model;
-`shortcut` and `trigger`, for which images are looked at, stay as they were. Constants were chosen on seeds 31 and 33.
+`benchmarks/results/evidence.md`. Scores are kept in `--work`: a change of what is done with the columns needs no model.
+Nor does one of the searches that make `shortcut`, `trigger` and `insertion`: with `--search-again` they are made anew
+from the rows and passes that are kept beside the scores. Constants were chosen on seeds 31 and 33.
 """
 
 import argparse
@@ -34,20 +35,23 @@ from byorn.attacks.poison import poison_dataset
 from byorn.attacks.recipe import Recipe
 from byorn.bench.tasks import load_task
 from byorn.data.dataset import to_dataset
+from byorn.data.files import write_rows
+from byorn.data.fingerprint import fingerprint
 from byorn.data.load import load_rows
-from byorn.data.row import Row
+from byorn.data.row import ImageFile, Row
 from byorn.flagging.evidence import flag_evidence
 from byorn.flagging.percentile import flag_percentile
+from byorn.models.inputs import Inputs
 from byorn.models.load import load_spec, load_spec_processor
 from byorn.models.spec import ModelSpec
+from byorn.pipeline.scores import add_column, score_inputs
 from byorn.plugins import load_plugins
-from byorn.runs.batches import WHOLE
 from byorn.runs.folder import write_json
 from byorn.runs.narrate import quiet_libraries
-from byorn.scoring.evidence import judged
+from byorn.scoring.contrast import paired
+from byorn.scoring.evidence import judged, with_evidence
 from byorn.scoring.learning_curve import LearningCurve
-from byorn.scoring.score import evidence_together, score_dataset
-from byorn.scoring.statistics import KIND
+from byorn.scoring.statistics import EVIDENCE, KIND, STATISTICS
 from byorn.scoring.table import Scores, read_scores, write_scores
 
 SHOP = "visit our shop"
@@ -74,6 +78,8 @@ ATTACKS: dict[str, dict[str, Any]] = {
 }
 ATTACKS |= dict.fromkeys((ANOTHERS, ONE_TASK), ATTACKS["sentence"])
 RATES = (0.02, 0.1, 0.5)
+PASSES = ("scores", "adapted", "adapted_swapped")
+"""Files of a scan that the searches for shortcuts read."""
 
 
 @dataclass(frozen=True)
@@ -166,16 +172,38 @@ def score(wanted: Set, rows: int, seed: int, model: Any, processor: Any, path: P
 
 
 def keep_scores(data: Sequence[Row], truth: np.ndarray, model: Any, processor: Any, path: Path) -> None:
-    """Write the scores of rows, and beside them their responses, who is poisoned, and what it cost."""
-    dataset = to_dataset(data)
+    """Write the scores of rows, and beside them their responses, who is poisoned, and what it cost.
+
+    A folder of the same name has the rows with their images, and the passes as a scan keeps them.
+    """
+    folder = path.with_suffix("")
+    write_rows((with_bytes(row) for row in data), folder / "data")
+    inputs = Inputs(
+        rows=data, dataset=to_dataset(data), model=model, processor=processor, identity={"data": fingerprint(data)},
+        rejects=0,
+    )  # fmt: skip
     began = time.process_time()
-    scores = score_dataset(model, processor, dataset, batch_size=16)
+    score_inputs(inputs, folder / "scores.parquet", 16)
     first = time.process_time() - began
-    scores = evidence_together(scores, model, processor, dataset, data, WHOLE, batch_size=16)
+    scores = add_column(read_scores(folder / "scores.parquet"), inputs, folder / "scores.parquet", EVIDENCE, 16)
     spent = time.process_time() - began
     write_scores(path, scores)
     facts = {"responses": [row.response for row in data], "poisoned": truth.tolist(), "passes": spent / first}
     write_json(path.with_suffix(".json"), {**facts, "cpu_seconds": round(spent, 1)})
+
+
+def with_bytes(row: Row) -> Row:
+    """The row with its images in memory: where they lie is gone by tomorrow."""
+    return replace(row, images=[ImageFile(data=image.read()) for image in row.images])
+
+
+def search_again(path: Path) -> None:
+    """The scores in `path` with what the searches for shortcuts find now; no model is asked."""
+    folder = path.with_suffix("")
+    rows = load_rows(folder / "data", notify=lambda line: None).rows
+    scores, adapted, swapped = (read_scores(folder / f"{name}.parquet") for name in PASSES)
+    scores = replace(scores, values={name: scores.values[name] for name in STATISTICS})
+    write_scores(path, with_evidence(scores, adapted, swapped, paired(rows), rows, LearningCurve.of(adapted.metadata)))
 
 
 def measure(wanted: Set, rows: int, seed: int, model: Any, processor: Any, work: Path) -> dict[str, object]:
@@ -251,6 +279,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="default: 300, with another model than the embedded one 200")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/evidence.jsonl"))
     parser.add_argument("--work", type=Path, default=Path("runs/evidence"), help="scores")
+    parser.add_argument("--search-again", action="store_true", help="look for shortcuts anew in sets that are kept")
     parser.add_argument("--table", action="store_true", help="print what is there, and measure nothing")
     given = parser.parse_args()
     known = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
@@ -261,13 +290,15 @@ def main() -> None:
     load_plugins(given.plugin)
     given.work.mkdir(parents=True, exist_ok=True)
     spec = ModelSpec(name=given.model)
-    model, processor = load_spec(spec), load_spec_processor(spec)
+    model, processor = (None, None) if given.search_again else (load_spec(spec), load_spec_processor(spec))
     rows, sets = (300, list(embedded_sets())) if given.model == "embedded" else (200, list(own_sets()))
     rows, sets = given.rows or rows, list(sets_at(given.rates)) if given.rates else sets
     done = {(line["task"], line["attack"], line["rate"], line["seed"]) for line in known}
     for seed in given.seeds:
         for wanted in (each for each in sets if each.attack in given.attacks):
             if (wanted.task, wanted.attack, wanted.rate, seed) not in done:
+                if given.search_again:
+                    search_again(kept_at(wanted, seed, given.work))
                 figures = measure(wanted, rows, seed, model, processor, given.work)
                 with given.out.open("a") as file:
                     file.write(json.dumps(figures) + "\n")
