@@ -13,7 +13,14 @@ from refused import refusal
 from byorn.data.dataset import to_dataset
 from byorn.errors import ConfigError
 from byorn.models.digest import model_digest, processor_digest
-from byorn.models.load import choose_dtype, default_device, load_model, load_processor, resolve_model
+from byorn.models.load import (
+    choose_dtype,
+    default_device,
+    load_config,
+    load_model,
+    load_processor,
+    resolve_model,
+)
 from byorn.models.spec import ModelSpec
 from byorn.scoring.score import score_dataset
 from byorn.testing import save_tiny, tiny_processor, tiny_rows
@@ -78,6 +85,13 @@ def test_a_hub_name_that_leads_nowhere_is_refused(load: Callable[..., Any], name
 @pytest.mark.parametrize("load", [load_model, load_processor])
 def test_an_empty_folder_is_refused(load: Callable[..., Any], tmp_path: Path) -> None:
     assert str(tmp_path) in refusal(load, str(tmp_path))
+
+
+@pytest.mark.parametrize("load", [load_model, lambda name: load_config(ModelSpec(name=name))])
+def test_an_adapter_in_the_place_of_its_model_is_called_one(load: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    line = refusal(load, str(tmp_path))
+    assert "it is an adapter, not a model; give the model that it was trained on" in line
 
 
 def test_a_processor_without_a_chat_template_is_refused(broken: Path) -> None:

@@ -38,6 +38,17 @@ def _means_a_folder(model: str) -> bool:
     return model.startswith((".", "/", "~")) or "/" not in model or os.path.lexists(model.split("/")[0])
 
 
+def _checkpoint(model: str) -> str:
+    """`resolve_model` of what holds weights of its own, which a folder with an adapter alone does not."""
+    name = resolve_model(model)
+    if (Path(name) / "adapter_config.json").is_file() and not (Path(name) / "config.json").is_file():
+        raise ModelError(
+            f"model {model!r}: it is an adapter, not a model; give the model that it was trained on (evaluate and "
+            "verify take the adapter itself as --adapter)"
+        )
+    return name
+
+
 def load_processor(model: str, *, trust_remote_code: bool = False, max_pixels: int | None = None) -> "ProcessorMixin":
     """The processor of a model (tokenizer, image processor, chat template).
 
@@ -107,10 +118,9 @@ def load_config(spec: ModelSpec) -> "PretrainedConfig":
     """
     from transformers import AutoConfig
 
+    name = _checkpoint(spec.name)
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(
-            resolve_model(spec.name), trust_remote_code=spec.trust_remote_code
-        )
+        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=spec.trust_remote_code)
         return config
     except Exception as error:  # a foreign folder fails in every way there is
         raise ModelError(f"model {spec.name!r} cannot be loaded: {first_line(error)}{_hint(error)}") from error
@@ -139,6 +149,7 @@ def load_spec(spec: ModelSpec, layout: Layout | None = None) -> Any:
     from transformers import AutoModelForImageTextToText
     from transformers.utils.logging import disable_progress_bar
 
+    name = _checkpoint(spec.name)
     store = _open_store(spec)
     device = spec.device or default_device()
     wanted = choose_dtype(spec, device)
@@ -147,7 +158,7 @@ def load_spec(spec: ModelSpec, layout: Layout | None = None) -> Any:
         disable_progress_bar()
     try:
         read: Any = AutoModelForImageTextToText.from_pretrained(
-            resolve_model(spec.name),
+            name,
             dtype=wanted,
             device_map={"": "cpu" if layout else device},  # and not `.to` afterwards, which 8-bit weights refuse
             trust_remote_code=spec.trust_remote_code,
