@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from parsing import values_of, values_with
 
-from byorn.cli.foreign_keys import HARMLESS, IGNORED, ONLY, REFUSED, RENAMED, translate
+from byorn.cli.foreign_keys import HARMLESS, IGNORED, ONLY, REFUSED, RENAMED, refuse_slips, translate
 from byorn.cli.main import main
 from byorn.cli.train import COMMAND, training_arguments
 from byorn.errors import ConfigError
 from byorn.models.spec import LoraSpec, ModelSpec
 from byorn.settings import build
+from byorn.training.config import ByornConfig
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 REALISTIC = """
@@ -157,6 +158,31 @@ def test_nothing_is_pushed_unless_it_is_asked_for():
     assert translate({"hub_model_id": "me/sft", "push_to_hub": False}) == ({}, [])
     assert translate({"hub_model_id": "me/sft"}) == ({}, [])
     assert translate({"push_to_hub": "me/sft"}) == ({"push_to_hub": "me/sft"}, [])
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("dataset_nam", "dataset_name"),
+        ("model_name_or_pat", "model_name_or_path"),
+        ("datset_dir", "dataset_dir"),
+        ("eval_dat", "eval_data"),
+        ("overwrite_outputdir", "overwrite_output_dir"),
+    ],
+)
+def test_a_misspelled_key_of_another_trainer_names_the_one_that_was_meant(slip, meant, tmp_path):
+    for command in ("scan", "train"):
+        with pytest.raises(ConfigError, match=f"unknown option '{slip}'; did you mean '{meant}'"):
+            training_arguments(values_with(tmp_path, command, f"learning_rate: 1e-4\n{slip}: data\n"))
+
+
+def test_a_scan_names_the_argument_of_a_training_that_was_meant(tmp_path):
+    with pytest.raises(ConfigError, match="unknown option 'learning_rat'; did you mean 'learning_rate'"):
+        values_with(tmp_path, "scan", "learning_rat: 1e-4\n")
+
+
+def test_no_argument_of_a_training_is_taken_for_a_slip():
+    refuse_slips(ByornConfig.__dataclass_fields__, COMMAND.names())
 
 
 def test_other_commands_know_their_own_keys_alone(tmp_path):

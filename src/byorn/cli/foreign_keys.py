@@ -4,10 +4,12 @@ A key that is not in these tables and no option of byorn is a field of SFTConfig
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
 
 from byorn.errors import ConfigError
 from byorn.runs.narrate import say
+from byorn.settings import unknown
 
 RENAMED = {
     "model_name_or_path": "model",
@@ -120,6 +122,8 @@ ONLY = {
 }
 SWITCHES = ("load_in_4bit", "load_in_8bit", "mask_history")
 _TRUTH_WORDS = ("true", "false", "yes", "no", "on", "off")
+KEYS = frozenset({*RENAMED, *IGNORED, *REFUSED, *ONLY, *SWITCHES, "flash_attn", "quantization_bit", "hub_model_id"})
+"""Every key of these files that is no option of byorn."""
 ATTENTION = {"auto": None, "disabled": "eager", "sdpa": "sdpa", "fa2": "flash_attention_2", "fa3": "flash_attention_3"}
 
 
@@ -133,6 +137,27 @@ def to_byorn(content: Mapping[str, object], where: str) -> dict[str, object]:
     for notice in notices:
         say(f"--config {where}: {notice}")
     return values
+
+
+def refuse_slips(names: Iterable[str], options: Collection[str]) -> None:
+    """Name the key that was meant where an option or a key of another trainer is misspelled; other names are left to
+    `ByornConfig`.
+
+    Raises:
+        ConfigError: A name is nearly such a key, and no field of `ByornConfig`.
+    """
+    for name in names:
+        if get_close_matches(name, {*options, *KEYS}, n=1, cutoff=0.8):
+            refuse_strangers([name], options)
+
+
+def refuse_strangers(names: Iterable[str], options: Collection[str]) -> None:
+    """Name the key that was meant by the first that is neither an option nor a field of `ByornConfig`."""
+    from byorn.training.config import ByornConfig  # imports TRL, which takes seconds
+
+    fields = ByornConfig.__dataclass_fields__.keys()
+    if unfit := sorted(set(names) - fields):
+        raise ConfigError(unknown("option", unfit[0], {*options, *KEYS, *fields}))
 
 
 def with_underscores(content: Mapping[str, object]) -> dict[str, object]:

@@ -5,14 +5,13 @@ other commands say what to type.
 """
 
 import shlex
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from byorn.cli.foreign_keys import RENAMED, translate, with_underscores
+from byorn.cli.foreign_keys import RENAMED, refuse_strangers, translate, with_underscores
 from byorn.errors import ConfigError
 from byorn.runs.narrate import say
-from byorn.settings import unknown
 
 SHOWN = 6
 """How many of the keys that are left out are named."""
@@ -52,7 +51,8 @@ def shared_part(
     if given.keys() <= {*known, *short}:
         return content
     values, _ = translate(given)
-    _refuse_strangers(values.keys() - {*known, *of_training}, known)
+    if strangers := values.keys() - {*known, *of_training}:
+        refuse_strangers(strangers, {*known, *of_training})
     taken = {name: value for name, value in values.items() if name in known and name != "out"}
     called = {RENAMED.get(key, key): key for key in given}
     left = [called.get(name, name) for name in values if name not in taken]
@@ -60,15 +60,6 @@ def shared_part(
     if left:
         say(f"--config {where}: it is for a training; left out here: {', '.join(left[:SHOWN])}{more}")
     return taken
-
-
-def _refuse_strangers(strangers: Set[str], known: Collection[str]) -> None:
-    if not strangers:
-        return
-    from byorn.training.config import ByornConfig  # imports TRL, which takes seconds
-
-    if unfit := sorted(strangers - ByornConfig.__dataclass_fields__.keys()):
-        raise ConfigError(unknown("option", unfit[0], known))
 
 
 def refuse_foreign(content: Mapping[str, object], known: Collection[str]) -> None:
