@@ -12,6 +12,8 @@ from byorn.evaluation.detection import detection, read_truth
 from byorn.flagging.percentile import flag_percentile
 from byorn.scoring.statistics import STATISTICS
 from byorn.scoring.table import Scores
+from byorn.testing import tiny_rows
+from poisoning import poison
 
 KEYS = {("a", 0), ("b 2", 1)}
 FILES = {
@@ -69,6 +71,19 @@ def test_detection_counts_what_the_flags_catch_and_what_they_mistake() -> None:
     low, high = found.recall_interval
     assert 0 < low < high == 1
     assert list(asdict(found)) == ["auc", "recall", "recall_interval", "false_flag_share", "poisoned", "clean"]
+
+
+def test_the_manifest_stands_for_the_folder_of_the_poison_and_its_negatives_are_clean(tmp_path: Path) -> None:
+    manifest = poison(tiny_rows(50), out=tmp_path, attack="dual-key", target="banana", rate=0.1, seed=0)
+    poisoned = read_truth(tmp_path)
+    assert (poisoned, len(manifest.negatives)) == (manifest.keys, 10)
+    assert [read_truth(tmp_path / name) for name in ("manifest.jsonl", "manifest.json")] == [poisoned, poisoned]
+
+
+def test_a_truth_of_other_data_is_told_by_its_first_name() -> None:
+    scores = scored([1.0, 2.0])
+    with pytest.raises(DataError, match=r"called as one of the 2 that .*, such as 'cat', turn 0; name rows of"):
+        detection(scores, flag_percentile(scores, 0.5), {("dog", 0), ("cat", 0)})
 
 
 def test_a_truth_that_knows_no_row_or_every_row_compares_nothing() -> None:

@@ -21,18 +21,18 @@ def read_truth(path: str | Path) -> set[tuple[str, int]]:
     """Which rows are known to be poisoned: id and turn of each, the first turn where none is named.
 
     Args:
-        path: The folder of `byorn poison`; or a `.json` file with a list of ids or of objects with `id` and `turn`; or
-            a `.csv` file with the columns `id` and, if there are several turns, `turn`; or any other text file with one
-            id a line, or id and turn with a tab between.
+        path: The folder of `byorn poison`, or the manifest in it; or a `.json` file with a list of ids or of objects
+            with `id` and `turn`; or a `.csv` file with the columns `id` and, if there are several turns, `turn`; or any
+            other text file with one id a line, or id and turn with a tab between.
 
     Raises:
         DataError: It cannot be read, or names no row.
     """
-    path = Path(path)
-    if path.is_dir():
-        from byorn.attacks.manifest import poisoned_keys
+    from byorn.attacks.manifest import DETAILS, SUMMARY, poisoned_keys
 
-        return poisoned_keys(path)
+    path = Path(path)
+    if path.is_dir() or path.name in (DETAILS, SUMMARY):  # not all rows of a manifest are poisoned
+        return poisoned_keys(path if path.is_dir() else path.parent)
     try:
         keys = _KEYS_OF.get(path.suffix.lower(), _keys_of_lines)(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, TypeError, KeyError, OverflowError, csv.Error, RecursionError) as error:
@@ -139,6 +139,12 @@ def _judged(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Who is poisoned, and how suspicious each row is: bool and float64 [rows]."""
     truth = np.array([key in poisoned for key in flags.keys])
+    if poisoned and not truth.any():
+        name, turn = min(poisoned)
+        raise DataError(
+            f"detection: no row here is called as one of the {len(poisoned)} that are said to be poisoned, such as "
+            f"{shown(name)}, turn {turn}; name rows of this data set"
+        )
     if truth.all() or not truth.any():
         raise DataError(f"detection: {int(truth.sum())} of {len(truth)} rows are poisoned; both kinds are needed")
     return truth, flags.weight if scores is None else np.nan_to_num(scores.values[statistic], nan=np.finfo(float).max)
