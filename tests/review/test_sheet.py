@@ -40,6 +40,12 @@ def test_what_is_to_be_decided_comes_first_by_score(tmp_path):
     assert [line["review"] for line in every] == ["", "", "", "", "", "keep"]
 
 
+def test_a_sheet_is_not_called_a_workbook_which_no_spreadsheet_would_open(tmp_path):
+    with pytest.raises(ConfigError, match=r"rows\.xlsx: a sheet is a CSV file; call it rows\.csv$"):
+        export(tmp_path, name="rows.xlsx")
+    assert not (tmp_path / "rows.xlsx").exists()
+
+
 def scanned_again(folder):
     """The rows, without writing their flags anew."""
     kept = (folder / "flags.parquet").read_bytes()

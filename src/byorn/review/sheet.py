@@ -33,6 +33,8 @@ LONGEST = 2000
 """Characters of an instruction or response; a spreadsheet takes 32,767 in a cell, and shows far fewer."""
 MOST_DIGITS = 9
 """Of the number of a turn; int() refuses a text of thousands."""
+_WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
+"""What a spreadsheet would not open, as its content is another."""
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _NEXT_CELL = r"([;|\t\r\n]\s*)"
 _FORMULA = r"(?=['=+\-@])"
@@ -46,8 +48,10 @@ def export_sheet(
     (`byorn.review.columns`); how many they are.
 
     Raises:
-        ConfigError: The file is there, with decisions perhaps, or cannot be written.
+        ConfigError: The file is named as another kind, is there, with decisions perhaps, or cannot be written.
     """
+    if path.suffix.lower() in _WORKBOOKS:
+        raise ConfigError(f"--export {path}: a sheet is a CSV file; call it {path.with_suffix('.csv').name}")
     if path.exists():
         raise ConfigError(f"--export {path}: it is there already, perhaps with decisions in it; choose another name")
     order = review_order(flags, words, scores)
