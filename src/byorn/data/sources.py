@@ -59,9 +59,8 @@ def open_source(
     if path.is_dir():
         return _open_folder(path, kind, name, split)
     if kind in CONTAINERS or name is not None:
-        raise DataError(
-            f"{text}: a file holds no {kind if kind in CONTAINERS else 'named entries'}; point to its folder"
-        )
+        lacking, fix = (kind, "") if kind in CONTAINERS else (f"entry {shown(name)}", ", or leave the name out")
+        raise DataError(f"{text}: a file holds no {lacking}; point to its folder{fix}")
     return [open_files([path], path.parent, f"{path.name}: one file")]
 
 
