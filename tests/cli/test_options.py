@@ -112,6 +112,16 @@ def test_help_is_there_at_once():
     assert min(times) < 0.15
 
 
+def test_help_asks_for_a_model_only_where_there_must_be_one(capsys):
+    told = []
+    for command in ("poison", "scan"):
+        assert main([command, "--help"]) == 0
+        told.append(" ".join(capsys.readouterr().out.split()))
+    about = "--model NAME folder or hub name of a vision-language model, or 'embedded'"
+    assert f"{about} (default: none; triggers that are optimized on one ask for it)" in told[0]
+    assert f"{about} (required)" in told[1]
+
+
 MODEL = ["--model", "embedded", "--data", "nowhere.json"]
 
 

@@ -17,6 +17,8 @@ from byorn.settings import build
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
 
+NO_MODEL = "none; triggers that are optimized on one ask for it"
+
 
 def run(values: Values) -> None:
     from byorn.attacks.poison import poison_dataset
@@ -28,11 +30,12 @@ def run(values: Values) -> None:
     spec = build(PoisonSpec, values)
     out = build(Output, values).out
     recipe = build(Recipe, _with_trigger_of(spec.trigger_from, values))
-    of_model = build(ModelSpec, {**values, "model": values["model"] or "embedded"})
+    has_model = values["model"] != NO_MODEL
+    of_model = build(ModelSpec, values if has_model else {**values, "model": "embedded"})  # its other settings count
     loaded = load_rows(data, notify=say)
     if data.strict:
         require_no_rejects(loaded)
-    model, processor = _model(of_model) if values["model"] else (None, None)
+    model, processor = _model(of_model) if has_model else (None, None)
     manifest = poison_dataset(
         loaded.rows, recipe, out=out, model=model, processor=processor, share_images=not spec.own_images,
         overwrite=spec.overwrite, progress=True
@@ -70,5 +73,5 @@ COMMAND = Command(
     run=run,
     settings=(Output, DataSpec, Recipe, PoisonSpec, ModelSpec, Common),
     example="byorn poison --data data/train.json --target banana --rate 0.1 --out data/poisoned",
-    defaults={"out": None, "model": ""},
+    defaults={"out": None, "model": NO_MODEL},
 )
