@@ -140,6 +140,8 @@ MODEL = ["--model", "embedded", "--data", "nowhere.json"]
         (["help"], "did you mean '--help'?"),
         (["train", "--set", "lerning_rate=1", *MODEL], "did you mean 'learning_rate'?"),
         (["train", "--set", "zzz=1", *MODEL], "known ones is like it"),
+        (["train", "--set", "warmup_ratio=0.1", *MODEL], "--set warmup_ratio: here it is called warmup_steps"),
+        (["train", "--set", "flash_attn=fa2", *MODEL], "unknown training argument 'flash_attn'"),
         (["train", "--trust-remote-code=false"], "it is a switch and takes no value, such as 'false'"),
         (["train", "--set", "=1"], "write NAME=VALUE"),
         (["scan", "--out", ""], "--out: it is empty; give a path"),

@@ -4,9 +4,12 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from transformers.utils import is_liger_kernel_available
 from trl import SFTConfig
 
 from byorn.errors import ConfigError
+from byorn.pipeline.build import build_config
+from byorn.pipeline.settings import TrainSpec
 from byorn.training.config import ByornConfig
 
 INHERITED = {field.name for field in fields(SFTConfig)}
@@ -54,6 +57,18 @@ def test_the_ends_of_a_range_are_allowed(tmp_path, name, value):
 def test_what_belongs_to_the_other_rule_is_refused(tmp_path, name, value):
     with pytest.raises(ConfigError, match=f"^{name}: it belongs to rule paper; give rule paper as well"):
         ByornConfig(str(tmp_path), **QUIET, **{name: value})
+
+
+@pytest.mark.skipif(is_liger_kernel_available(), reason="liger-kernel is installed")
+def test_kernels_that_are_not_installed_are_missed_before_rows_are_scored(tmp_path):
+    with pytest.raises(ConfigError, match=r"^use_liger_kernel: liger-kernel is not installed; install it, or leave it"):
+        ByornConfig(str(tmp_path), **QUIET, use_liger_kernel=True)
+
+
+def test_a_refusal_of_several_lines_is_told_whole(tmp_path):
+    wanted = {"load_best_model_at_end": True, "eval_strategy": "epoch", "save_strategy": "steps"}
+    with pytest.raises(ConfigError, match=r"but found - Evaluation strategy: .*EPOCH - Save strategy: .*STEPS$"):
+        build_config(TrainSpec(arguments=wanted), tmp_path)
 
 
 def test_every_field_of_ours_explains_itself():

@@ -147,7 +147,7 @@ def refuse_slips(names: Iterable[str], options: Collection[str]) -> None:
         ConfigError: A name is nearly such a key, and no field of `ByornConfig`.
     """
     for name in names:
-        if get_close_matches(name, {*options, *KEYS}, n=1, cutoff=0.8):
+        if name not in KEYS and get_close_matches(name, {*options, *KEYS}, n=1, cutoff=0.8):
             refuse_strangers([name], options)
 
 

@@ -7,7 +7,7 @@ Any field of TRL's SFTConfig can stand in the YAML file, or be given as `--set n
 from pathlib import Path
 
 from byorn.cli.arguments import Command, Values
-from byorn.cli.foreign_keys import IGNORED, REFUSED, refuse_slips
+from byorn.cli.foreign_keys import IGNORED, REFUSED, RENAMED, refuse_slips
 from byorn.cli.next_step import tell_next
 from byorn.cli.values import fields_set
 from byorn.data.spec import DataSpec
@@ -56,6 +56,8 @@ def training_arguments(values: Values) -> dict[str, object]:
     for name, value in arguments.items():
         if name in _UNFIT:
             raise ConfigError(f"--set {name}: {_UNFIT[name]}")
+        if name in RENAMED:
+            raise ConfigError(f"--set {name}: here it is called {RENAMED[name]}")
         if name.endswith("_strategy") and value is False:  # YAML reads the word no as false
             arguments[name] = "no"
     refuse_slips(arguments, COMMAND.names())

@@ -49,7 +49,7 @@ def build_config(spec: TrainSpec, checkpoints: Path, of_defense: Mapping[str, An
     try:
         config = ByornConfig(str(checkpoints), **{**defaults, **of_defense, **spec.arguments})
     except (ValueError, TypeError, ImportError) as error:
-        raise ConfigError(f"training arguments: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"training arguments: {' '.join(str(error).split())}") from error
     require_processes(config)
     return config
 

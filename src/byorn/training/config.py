@@ -8,6 +8,7 @@ from typing import get_type_hints
 from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 from transformers.trainer_utils import HubStrategy
+from transformers.utils import is_liger_kernel_available
 from trl import SFTConfig
 
 from byorn.errors import ConfigError
@@ -57,6 +58,10 @@ class ByornConfig(ByornSettings, SFTConfig):
             "leave it out",
         )
         _require(self.pad_to_multiple_of is None, "pad_to_multiple_of: TRL cannot do it for these rows; leave it out")
+        _require(
+            not self.use_liger_kernel or is_liger_kernel_available(),
+            "use_liger_kernel: liger-kernel is not installed; install it, or leave it out",
+        )
         require_engine(self)
         _require_trackers(self.report_to)
         if self.push_to_hub:
