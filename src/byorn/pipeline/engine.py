@@ -23,14 +23,14 @@ each call what is finished is on disk.
 """
 
 
-def rows_at_once(engine: EngineSettings, given: int | None, usual: int, rows: Iterable[Row] = ()) -> int:
+def rows_at_once(engine: EngineSettings, given: int | None, usual: int, rows: Iterable[Row]) -> int:
     """Rows to ask for at once: as given, else `usual` of transformers, and of vLLM as many as have `VLLM_IMAGES`.
 
     Args:
         engine: What answers.
         given: What the user wants.
         usual: Of transformers.
-        rows: All that will be asked for; of unknown ones each has one image.
+        rows: All that will be asked for.
     """
     if given or engine.response_engine != "vllm":
         return given or usual

@@ -54,7 +54,8 @@ def sample_replacements(
     sampling = _sampling(scanned, spec, responses)
     identity = {name: scanned.scores.metadata[name] for name in ("data", "model_digest", "processor_digest")}
     identity |= {"adapter_digest": adapter_digest(loaded), "max_new_tokens": str(sampling.max_new_tokens)}
-    together = rows_at_once(responses, responses.response_batch_size, SAMPLED_TOGETHER)
+    asked = (scanned.rows[number] for number in chosen)
+    together = rows_at_once(responses, responses.response_batch_size, SAMPLED_TOGETHER, asked)
     changed = {} if responses.keep_insertions else _stripped(scanned)
     if changed:
         identity["stripped"] = "yes"  # what it is follows from data and flags

@@ -24,7 +24,7 @@ from byorn.runs.stage import Compute, Record, finished, require_begun_with, run_
 from byorn.scoring.adaptation import CrossFitted, cross_fitted
 from byorn.scoring.contrast import Swapped, paired, with_contrast
 from byorn.scoring.evidence import with_evidence
-from byorn.scoring.folds import content_folds
+from byorn.scoring.folds import by_fold, content_folds
 from byorn.scoring.kinds import kinds_of
 from byorn.scoring.learning_curve import LearningCurve
 from byorn.scoring.score import FIELDS, WORD_FIELDS
@@ -106,18 +106,13 @@ def _add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -
         with _adapted(inputs, scores, batch_size) as fitted:
             for file, part, rows in left:
                 using = fitted_scorer(fitted, inputs.processor, part.dataset, rows)
-                order = _by_fold(length_order(part.dataset), fitted.fold[list(rows)])
+                order = by_fold(length_order(part.dataset), fitted.fold[list(rows)])
                 say(f"scoring {len(rows)} rows by the half that they are not in, {NAMES[file.stem]}")
                 score_inputs(part, file, batch_size, using, fitted.curve.as_metadata(), order)
     adapted, swapped = (_beside(file, inputs) for file in (own, other))
     say("looking for phrases that images give away without giving a reason")
     judged = with_evidence(scores, adapted, swapped, pairs, inputs.rows, LearningCurve.of(adapted.metadata))
     return _kept(judged, path, adapted, swapped)
-
-
-def _by_fold(order: Sequence[int], fold: np.ndarray) -> list[int]:
-    """The same order within each fold: a batch of both would go through the model twice, once with each adapter."""
-    return sorted(order, key=lambda item: bool(fold[item]))
 
 
 @contextmanager

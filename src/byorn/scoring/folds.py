@@ -87,3 +87,8 @@ def _hash(text: str) -> int:
 def _short(key: str) -> bytes:
     """What is kept of a key: a response or a name may be long."""
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def by_fold(order: Sequence[int], fold: np.ndarray) -> list[int]:
+    """The same order within each fold: a batch of both would go through the model twice, once with each adapter."""
+    return sorted(order, key=lambda item: bool(fold[item]))

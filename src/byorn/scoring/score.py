@@ -13,7 +13,7 @@ from byorn.runs.stage import Compute, fill
 from byorn.scoring.adaptation import cross_fitted
 from byorn.scoring.contrast import Swapped, paired
 from byorn.scoring.evidence import with_evidence
-from byorn.scoring.folds import content_folds
+from byorn.scoring.folds import by_fold, content_folds
 from byorn.scoring.kinds import kinds_of
 from byorn.scoring.scorer import fitted_scorer, scorer
 from byorn.scoring.statistics import STATISTICS
@@ -96,15 +96,10 @@ def evidence_together(
     usable, kinds = np.isfinite(scores.nll), kinds_of(rows)
     with cross_fitted(model, processor, dataset, fold, usable, batch_size=batch_size, kinds=kinds) as fitted:
         for part, numbers in ((dataset, range(len(rows))), (swapped, [row for row, _ in pairs])):
-            order = _by_fold(length_order(part), fold[list(numbers)])
+            order = by_fold(length_order(part), fold[list(numbers)])
             with fitted_scorer(fitted, processor, part, numbers) as compute:
                 passes.append(_together(part, order, shard, compute, batch_size=batch_size, progress=progress))
     return with_evidence(scores, passes[0], passes[1], pairs, rows, fitted.curve)
-
-
-def _by_fold(order: Sequence[int], fold: np.ndarray) -> list[int]:
-    """The same order within each fold: a batch of both would go through the model twice, once with each adapter."""
-    return sorted(order, key=lambda item: bool(fold[item]))
 
 
 def _together(

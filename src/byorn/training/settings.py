@@ -61,7 +61,7 @@ class ResponseSettings(EngineSettings):
         None,
         help="rows sampled at once; it changes speed and memory only",
         check=positive,
-        shown="4, or the training batch times the block if that is larger; of a rewriting 8, or 256 by vllm",
+        shown="4, or the training batch times the block if that is larger; of a rewriting 8, or of 64 images by vllm",
     )
     keep_insertions: bool = setting(
         False,
