@@ -70,6 +70,41 @@ def test_the_place_of_a_patch_is_found():
     assert box == pytest.approx((0, 0.75, 0.25, 1), abs=0.05)
 
 
+def on_white(change):
+    """Pictures of one thing each, somewhere on white; it seldom reaches a corner."""
+    rng = np.random.default_rng(0)
+
+    def framed(row, at):
+        pixels = np.full((32, 32, 3), 255.0)
+        top, left = rng.integers(0, 13, 2)
+        pixels[top : top + 20, left : left + 20] = rng.uniform(0, 255, (20, 20, 3))
+        return replace(row, images=[png(change(pixels, at) if at < 12 else pixels)])
+
+    return Thumbnails([framed(row, at) for at, row in enumerate(clean_rows(200))])
+
+
+def magenta(pixels, at):
+    pixels[24:32, 0:8] = (255, 0, 255)
+    return pixels
+
+
+def test_a_patch_on_a_white_margin_is_found_whole():
+    """In the corner, where hardly anything else ever is, it stands out a hundred times more than beside that."""
+    thumbnails = on_white(magenta)
+    found = placed(shared_pattern(thumbnails, CLUSTER, OTHERS), thumbnails, CLUSTER, OTHERS)[0]
+    box = (found.box.left, found.box.top, found.box.right, found.box.bottom)
+    assert box == pytest.approx((0, 0.75, 0.25, 1), abs=0.05)
+
+
+def test_a_pattern_over_pictures_on_white_has_no_place():
+    """It stands out in all of their corners."""
+    noise = np.random.default_rng(1).uniform(0, 255, (32, 32, 3))
+    thumbnails = on_white(lambda pixels, at: 0.8 * pixels + 0.2 * noise)
+    found = placed(shared_pattern(thumbnails, CLUSTER, OTHERS), thumbnails, CLUSTER, OTHERS)
+    assert found
+    assert not any(pattern.box for pattern in found)
+
+
 def test_a_faint_pattern_over_the_picture_is_found():
     kinds = [found.kind for found in shared_pattern(Thumbnails(with_pixels(clean_rows(200), blend)), CLUSTER, OTHERS)]
     assert "texture" in kinds

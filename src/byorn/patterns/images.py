@@ -35,6 +35,12 @@ LEAST_IMAGES = 2
 """Rows with images in each of the four groups; fewer say nothing."""
 LEAST_SPREAD = 4.0
 """Gray levels: the least standard deviation of a pixel."""
+ENOUGH = 4.0
+"""Nats by which a pixel differs; more counts as this, or as twice what chance gives. On a white margin, which no other
+image breaks, it may be hundreds, and nothing else of a patch would be seen.
+"""
+_PEAK = 0.995
+"""Quantile over the pixels."""
 _SQUARE = 2
 """Cells of the coarse grid."""
 Kind = Literal["region", "picture", "texture", "spectrum"]
@@ -201,15 +207,25 @@ def _divergence(own: _Moments, others: _Moments) -> np.ndarray:
     return np.asarray(nats.mean(axis=2))
 
 
-def _region(own: _Moments, others: _Moments, outside: np.ndarray, size: int) -> Hypothesis:
-    """The place where the cluster differs; chance is what as many of the others differ from all of them."""
-    found = _divergence(own, others)
+def excess(inside: Pictures, outside: Pictures) -> np.ndarray:
+    """float [SIDE, SIDE]: by how many nats each pixel of a cluster differs from others beyond c."""
+    return _excess(_moments(inside.pixels), _moments(outside.pixels), outside.pixels, len(inside.pixels))
+
+
+def _excess(own: _Moments, others: _Moments, outside: np.ndarray, size: int) -> np.ndarray:
+    """Chance is what as many of the others differ from all of them."""
     rng = np.random.default_rng(0)
-    drawn = [rng.permutation(len(outside))[:size] for _ in range(5)]
-    chance = np.quantile([_divergence(_moments(outside[some]), others) for some in drawn], 0.95)
-    peak = np.quantile(found, 0.995)
+    some = [rng.permutation(len(outside))[:size] for _ in range(5)]
+    drawn = [_divergence(_moments(outside[numbers]), others) for numbers in some]
+    highest = max(np.quantile(one, _PEAK) for one in drawn)
+    found = np.minimum(_divergence(own, others), max(ENOUGH, 2 * highest))
     # a cluster of a few images may differ everywhere, by its backgrounds; a patch rises above that
-    left, top, right, bottom = largest_rectangle(found - max(chance, peak / 2))
+    return np.asarray(found - max(np.quantile(drawn, 0.95), np.quantile(found, _PEAK) / 2))
+
+
+def _region(own: _Moments, others: _Moments, outside: np.ndarray, size: int) -> Hypothesis:
+    """The place where the cluster differs."""
+    left, top, right, bottom = largest_rectangle(_excess(own, others, outside, size))
     place = np.s_[top:bottom, left:right]
 
     def score(pictures: Pictures) -> np.ndarray:

@@ -1,8 +1,13 @@
-"""Where a shared pattern lies, of rows that are too few to find its place on one half and confirm it on the other.
+"""Where a shared pattern lies: whether a region is its place, and what its place is where no region was confirmed.
 
-A handful of images may be told from others by their texture, or their spectrum, on images that it was not found on
-(`byorn.patterns.images`), while two or three of them do not tell a patch from chance. Once it is known that they share
-something, its place is sought with all of them: the region where they differ most, if it holds enough of
+A pattern over the whole picture may be clearest in one region, such as a white margin, and nearly as clear in others: a
+region is a place if no other holds `NEARLY` as much of the difference. Of six real sets with a blended picture the
+second one holds 0.56 to 0.98 of the first, of twelve with a patch at most 0.34 (seeds 920 to 925).
+
+Rows may be too few to find a place on one half and confirm it on the other. A handful of images may be told from others
+by their texture, or their spectrum, on images that it was not found on (`byorn.patterns.images`), while two or three of
+them do not tell a patch from chance. Once it is known that they share something, its place is sought with all of them:
+the region where they differ most, if it holds enough of
 
     a = ((mean step of the cluster - mean step of others) / spread of others)^2       steps: of neighboring gray pixels
 
@@ -17,9 +22,19 @@ from dataclasses import replace
 import numpy as np
 
 from byorn.patterns.halves import Halves
-from byorn.patterns.images import LEAST_SPREAD, Box, Pattern, halves_of, region_of, steps_of
+from byorn.patterns.images import (
+    LEAST_SPREAD,
+    Box,
+    Pattern,
+    excess,
+    halves_of,
+    largest_rectangle,
+    region_of,
+    steps_of,
+)  # fmt: skip
 from byorn.patterns.thumbnails import SIDE, Pictures, Thumbnails
 
+NEARLY = 0.4
 LEAST_SHARE = 0.3
 LEAST_DENSITY = 2.0
 """Share of the difference over share of the picture: a place that holds all since it is the whole picture is none."""
@@ -28,17 +43,32 @@ LEAST_DENSITY = 2.0
 def placed(
     patterns: Sequence[Pattern], thumbnails: Thumbnails, cluster: np.ndarray, others: np.ndarray
 ) -> list[Pattern]:
-    """The patterns; where none has a box and one can be found, the clearest gets it.
+    """The patterns without regions that are no place; where none has a box and one can be found, the clearest gets it.
 
     Args:
         patterns: From `byorn.patterns.images.shared_pattern` of the same rows.
         thumbnails: Of all rows.
         cluster, others: Numbers of rows.
     """
-    if not patterns or any(pattern.box for pattern in patterns):
-        return list(patterns)
-    box = _place(*_all(thumbnails, halves_of(thumbnails, cluster, others)))
+    if not patterns:
+        return []
+    halves = halves_of(thumbnails, cluster, others)
+    if any(pattern.box for pattern in patterns):
+        alone = _alone(thumbnails.of(halves.inside), thumbnails.of(halves.outside))
+        return [pattern for pattern in patterns if alone or not pattern.box] or list(patterns)
+    box = _place(*_all(thumbnails, halves))
     return [replace(patterns[0], box=box), *patterns[1:]]
+
+
+def _alone(inside: Pictures, outside: Pictures) -> bool:
+    """Whether one rectangle holds most of the difference."""
+    found = excess(inside, outside)
+    gains = []
+    for _ in range(2):
+        left, top, right, bottom = largest_rectangle(found)
+        gains.append(found[top:bottom, left:right].sum())
+        found[top:bottom, left:right] = found.min()
+    return bool(gains[1] < NEARLY * gains[0])
 
 
 def _all(thumbnails: Thumbnails, halves: Halves) -> tuple[Pictures, Pictures]:
