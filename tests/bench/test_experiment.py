@@ -175,12 +175,18 @@ def test_one_wrong_number_in_a_list_is_found(tmp_path, field, value):
         ('arguments: {bf16: "false"}', "bf16"),
         ("defense_options: {random-drop: {share: 2}}", "share"),
         ("rates: [2]", "rates"),
+        ("defenses: [sft, byron]", "unknown defense 'byron'"),
+        ("task: {train: a.json, test: b.json, metric: cidr}", "metrics: 'cidr' is unknown"),
+        ("task: caption", "task: 'caption' is unknown"),
+        ("task: {train: a.json, test: b.json}", "task: 'metric' is missing"),
+        ("task: {train: a.json, test: b.json, metric: cider, max_new_tokens: 0}", "task: max_new_tokens"),
     ],
 )
 def test_nothing_is_run_of_an_experiment_that_cannot_be_run_to_its_end(tmp_path, line, says):
-    attacks = "attacks: {any: {attack: badnets}}\ntitle: One\ndefenses: [sft, random-drop]\nseeds: [0]\n"
+    rest = "attacks: {any: {attack: badnets}}\ntitle: One\nseeds: [0]\n"
+    defenses = "" if line.startswith("defenses") else "defenses: [sft, random-drop]\n"
     with pytest.raises(ConfigError, match=says):
-        run_experiments([read_experiment(write(tmp_path, f"{attacks}{line}\n"))], tmp_path / "r", tmp_path / "w")
+        run_experiments([read_experiment(write(tmp_path, f"{rest}{defenses}{line}\n"))], tmp_path / "r", tmp_path / "w")
     assert not (tmp_path / "w").exists()
 
 

@@ -14,6 +14,7 @@ from byorn.data.load import load_rows
 from byorn.data.row import Row
 from byorn.embedded.tasks import write_task
 from byorn.errors import ConfigError
+from byorn.pipeline.evaluate import check_metrics
 from byorn.settings import check_value, positive, unknown
 
 
@@ -60,6 +61,8 @@ TASKS: dict[str, Loader] = {
     "differences": partial(draw, name="differences", metric="cider", max_new_tokens=48),
     "easy-vqa": ask_easy_vqa,
 }
+LONGEST = 64
+"""Tokens of an evaluated response of a task of your own that does not say."""
 OWN = ("train", "test", "metric", "max_new_tokens", "more_tests", "name")
 
 
@@ -75,28 +78,42 @@ def load_task(task: str | Mapping[str, object], rows: int, test_rows: int, seed:
         ConfigError: The task is unknown or incomplete.
         DataError: Its rows cannot be read.
     """
+    check_task(task)
     if isinstance(task, Mapping):
         return _own(task, rows, test_rows)
-    if task not in TASKS:
-        raise ConfigError(f"task: {task!r} is unknown; use one of {', '.join(TASKS)}, or a mapping with train and test")
     loaded = TASKS[task](rows, test_rows, seed, folder)
     if not isinstance(loaded, Task):
         raise ConfigError(f"task: {task!r} gives a {type(loaded).__name__}; its function must return a Task")
     return loaded
 
 
-def _own(task: Mapping[str, object], rows: int, test_rows: int) -> Task:
+def check_task(task: str | Mapping[str, object]) -> None:
+    """Refuse a task that cannot be loaded; of one of your own its files are not looked at.
+
+    Raises:
+        ConfigError: The task is unknown or incomplete.
+    """
+    if isinstance(task, Mapping):
+        _check_own(task)
+    elif task not in TASKS:
+        raise ConfigError(f"task: {task!r} is unknown; use one of {', '.join(TASKS)}, or a mapping with train and test")
+
+
+def _check_own(task: Mapping[str, object]) -> None:
     missing = [key for key in OWN[:3] if key not in task]
     if missing:
         raise ConfigError(f"task: {missing[0]!r} is missing; give {', '.join(OWN)}")
     if strangers := [key for key in task if key not in OWN]:
         raise ConfigError(f"task: {unknown('field', strangers[0], OWN)}")
-    more = task.get("more_tests", {})
-    if not isinstance(more, Mapping):
+    if not isinstance(more := task.get("more_tests", {}), Mapping):
         raise ConfigError(f"task: more_tests is {more!r}; give `name: path` lines")
-    longest = cast(int, task.get("max_new_tokens", 64))
-    check_value("task: max_new_tokens", longest, int, positive)
+    check_metrics([str(task["metric"])])
+    check_value("task: max_new_tokens", task.get("max_new_tokens", LONGEST), int, positive)
+
+
+def _own(task: Mapping[str, object], rows: int, test_rows: int) -> Task:
     train = list(load_rows(str(task["train"]), limit=rows).rows)
     test = list(load_rows(str(task["test"]), limit=test_rows).rows)
+    more = cast("Mapping[str, object]", task.get("more_tests", {}))
     others = {str(name): list(load_rows(str(path), limit=test_rows).rows) for name, path in more.items()}
-    return Task(train, test, str(task["metric"]), longest, others)
+    return Task(train, test, str(task["metric"]), cast(int, task.get("max_new_tokens", LONGEST)), others)
