@@ -23,6 +23,11 @@ def test_one_malformed_line_is_a_reject_with_its_number(save, tmp_path):
     assert [(reject.index, reject.field) for reject in loaded.rejects] == [(2, "line 3"), (3, "line 4"), (4, "record")]
 
 
+def test_a_name_that_a_file_cannot_have_is_said_as_it_may_come_from_a_yaml_file(save):
+    with pytest.raises(DataError, match="a file holds no entry 'mine'; point to its folder, or leave the name out"):
+        load_rows(save([RECORD], "rows.json"), name="mine")
+
+
 def test_a_malformed_json_file_is_an_error_with_line_and_column(tmp_path):
     path = tmp_path / "data.json"
     path.write_text('[\n {"prompt": "a",}\n]')

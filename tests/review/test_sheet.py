@@ -46,6 +46,14 @@ def test_a_sheet_is_not_called_a_workbook_which_no_spreadsheet_would_open(tmp_pa
     assert not (tmp_path / "rows.xlsx").exists()
 
 
+def test_of_two_columns_of_decisions_none_is_chosen_silently(tmp_path):
+    export(tmp_path)
+    path = tmp_path / "two.csv"
+    path.write_text("review,id,Review \nkeep,row-5,\n")
+    with pytest.raises(DataError, match=r"two\.csv: it has 2 columns called review; keep the one to be read"):
+        import_sheet(path, Decisions(tmp_path))
+
+
 def scanned_again(folder):
     """The rows, without writing their flags anew."""
     kept = (folder / "flags.parquet").read_bytes()

@@ -177,10 +177,12 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     before = csv.field_size_limit(max(len(text), 131_072))
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, restval="")
-        names = {(name or "").strip().lower() for name in reader.fieldnames or []}
-        if "review" not in names or not names & {"key", "id"}:
+        names = [(name or "").strip().lower() for name in reader.fieldnames or []]
+        if "review" not in names or not {"key", "id"} & set(names):
             raise DataError(f"{path}: no columns review and key (or id); export the sheet with byorn review --export")
-        reader.fieldnames = [(name or "").strip().lower() for name in reader.fieldnames or []]
+        if names.count("review") > 1:
+            raise DataError(f"{path}: it has {names.count('review')} columns called review; keep the one to be read")
+        reader.fieldnames = names
         for cells in reader:
             filled = {name: cell for name, cell in cells.items() if isinstance(cell, str) and name}
             if any(cell.strip() for cell in filled.values()):  # spreadsheets save rows that were emptied
