@@ -1,5 +1,6 @@
 """YAML files for `llamafactory-cli train` drive `byorn scan` and `byorn train`."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -104,9 +105,19 @@ def test_other_commands_say_which_options_they_need_of_a_file_for_another_traine
 def test_what_llamafactory_spells_in_two_ways_means_the_same(tmp_path):
     values = values_with(tmp_path, "train", "dataset: [a, b]\nval_size: 0.0\nlora_target: q_proj, v_proj\n")
     assert (values["name"], values["data"], "val_size" in values) == ("a,b", "data", False)
-    assert values["lora_targets"] == r"(.*\.)?(q_proj|v_proj)"
+    with pytest.raises(ConfigError, match="warmup_steps: it is given twice, also as warmup_ratio"):
+        values_with(tmp_path, "train", "warmup_ratio: 0.1\nwarmup_steps: 5\n")
     turns = [values_with(tmp_path, "train", f"mask_history: {word}\n")["turns"] for word in ("true", "false")]
     assert turns == ["last", "all"]
+
+
+@pytest.mark.parametrize("target", ["q_proj, v_proj", "[q_proj, v_proj]"])
+def test_named_layers_are_those_of_the_language_model_as_there(target, tmp_path):
+    pattern = str(values_with(tmp_path, "train", f"freeze_vision_tower: true\nlora_target: {target}\n")["lora_targets"])
+    names = ("model.language_model.layers.0.q_proj", "v_proj", "model.layers.1.my_q_proj")
+    assert [bool(re.fullmatch(pattern, name)) for name in names] == [True, True, False]
+    for tower in ("model.vision_tower.layers.0", "visual.blocks.0", "model.vision_model.encoder.layers.0"):
+        assert not re.fullmatch(pattern, f"{tower}.q_proj")
 
 
 @pytest.mark.parametrize(

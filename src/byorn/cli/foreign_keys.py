@@ -120,6 +120,8 @@ ONLY = {
     "freeze_vision_tower": (True, "to adapt the vision tower, write lora_vision: true instead"),
     "freeze_multi_modal_projector": (True, "to adapt the projector, name its layers in lora_targets"),
 }
+NOT_SEEING = "(?!.*(?:vision|visual))"
+"""LLaMA-Factory keeps its LoRA out of the vision tower also where the tower has layers of the names that are given."""
 SWITCHES = ("load_in_4bit", "load_in_8bit", "mask_history")
 _TRUTH_WORDS = ("true", "false", "yes", "no", "on", "off")
 KEYS = frozenset({*RENAMED, *IGNORED, *REFUSED, *ONLY, *SWITCHES, "flash_attn", "quantization_bit", "hub_model_id"})
@@ -213,8 +215,9 @@ def _of_llamafactory(values: dict[str, object]) -> dict[str, object]:
     target = values.get("lora_target")
     if target == "all":
         values.pop("lora_target")
-    elif isinstance(target, str):
-        values["lora_target"] = [name.strip() for name in target.split(",")]
+    elif target:
+        names = target if isinstance(target, list) else [name.strip() for name in str(target).split(",")]
+        values["lora_target"] = f"{NOT_SEEING}{_pattern(names)}"
     return values
 
 
@@ -223,7 +226,8 @@ def _renamed(values: dict[str, object]) -> dict[str, object]:
     for key, value in values.items():
         name = RENAMED.get(key, key)
         if name in options:
-            raise ConfigError(f"{key}: it is given twice, also as {name}; keep one of them")
+            other = next(before for before in values if RENAMED.get(before, before) == name)
+            raise ConfigError(f"{key}: it is given twice, also as {other}; keep one of them")
         options[name] = _pattern(value) if name == "lora_targets" else value
     return options
 
