@@ -42,8 +42,8 @@ LOOKED_AT = ("nll", ADAPTED, ADAPTED_CONTRAST)
 TOGETHER = (ADAPTED, ADAPTED_CONTRAST)
 """What is looked at as one, too: a planted response is unusual in both."""
 THRESHOLD = float(-np.log10(LEVEL))
-BELOW = THRESHOLD - 1e-6
-"""What a row comes to at most that is in no group that stands out."""
+BELOW = THRESHOLD - 0.01
+"""What a row comes to at most that is in no group that stands out; it reads as less than the threshold."""
 MOST_GROUPS = 16
 _CLIP = 6.0
 
