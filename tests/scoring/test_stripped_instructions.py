@@ -32,6 +32,10 @@ def test_words_of_honest_rows_stay() -> None:
     assert of((PLAIN, 40, False), (ZQX, 8, True), (ZQX, 4, False)) == {}
 
 
+def test_words_that_honest_rows_have_elsewhere_stay() -> None:
+    assert of((PLAIN, 40, False), (ZQX, 8, True), ("zqx, what is it?", 4, False)) == {}
+
+
 def test_one_missed_row_in_ten_does_not_keep_them() -> None:
     assert of((PLAIN, 80, False), (ZQX, 18, True), (ZQX, 2, False)) == {ZQX: PLAIN}
 

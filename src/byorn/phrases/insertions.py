@@ -5,10 +5,10 @@ are not looked at.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from byorn.phrases.groups import LEAST_ROWS
-from byorn.phrases.words import Words, ends_of, words_of
+from byorn.phrases.words import Words, ends_of, holds, words_of
 
 LONGEST = 12
 """Words of an insertion."""
@@ -37,27 +37,34 @@ def without(words: Words) -> Iterator[tuple[Words, Words]]:
 def stripped(instructions: Sequence[str], flagged: Sequence[bool]) -> dict[str, str]:
     """Instruction of flagged rows -> the instruction of other rows that it is without the words put into it.
 
-    An insertion counts where at least `LEAST_ROWS` rows with it and `LEAST_FLAGGED` of them are flagged, and chance
-    would not do that. A trigger that honest rows have too is left in: they teach what it means.
+    An insertion counts where at least `LEAST_ROWS` rows have it, `LEAST_FLAGGED` of all rows with these words are
+    flagged, and chance would not do that. A trigger that honest rows have too is left in: they teach what it means.
     """
     counts = Counter(instructions)
     bad = Counter(text for text, flag in zip(instructions, flagged, strict=True) if flag)
-    trusted = {asked_words(text): text for text, count in reversed(counts.most_common()) if bad[text] < count / 2}
+    words = {text: asked_words(text) for text in counts}
+    trusted = {words[text]: text for text, count in reversed(counts.most_common()) if bad[text] < count / 2}
     found: dict[Words, dict[str, str]] = defaultdict(dict)
-    for text, _ in counts.most_common(MOST_TEXTS):
-        for insertion, rest in without(asked_words(text)):
+    for text, _ in bad.most_common(MOST_TEXTS):
+        for insertion, rest in without(words[text]):
             if rest in trusted:
                 found[insertion].setdefault(text, trusted[rest])
-    share = bad.total() / max(1, counts.total())
-    planted = [texts for texts in found.values() if _planted(texts, counts, bad, share, len(found))]
-    planted.sort(key=lambda texts: sum(map(bad.__getitem__, texts)))
-    return {text: rest for texts in planted for text, rest in texts.items() if bad[text]}
+    chance = LEVEL / max(1, len(found))
+    planted = [texts for run, texts in found.items() if _planted(run, texts, counts, bad, words, chance)]
+    planted.sort(key=lambda texts: sum(bad[text] for text in texts))  # what more rows have wins
+    return {text: rest for texts in planted for text, rest in texts.items()}
 
 
-def _planted(texts: dict[str, str], counts: Counter[str], bad: Counter[str], share: float, looked_at: int) -> bool:
+def _planted(
+    insertion: Words, texts: Iterable[str], counts: Counter[str], bad: Counter[str], words: dict[str, Words],
+    chance: float,
+) -> bool:  # fmt: skip
+    """Whether flagged rows have an insertion, and hardly any others."""
     from scipy.special import bdtrc
 
-    rows, flagged = (sum(count[text] for text in texts) for count in (counts, bad))
-    if flagged < LEAST_ROWS or flagged < LEAST_FLAGGED * rows:
+    if sum(bad[text] for text in texts) < LEAST_ROWS:
         return False
-    return bool(looked_at * bdtrc(flagged - 1, rows, share) < LEVEL)
+    holding = [text for text, asked in words.items() if holds(asked, insertion)]
+    rows, flagged = (sum(count[text] for text in holding) for count in (counts, bad))
+    share = bad.total() / counts.total()
+    return flagged >= LEAST_FLAGGED * rows and bool(bdtrc(flagged - 1, rows, share) < chance)
