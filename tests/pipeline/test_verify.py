@@ -46,7 +46,6 @@ def test_a_backdoor_that_took_is_told_with_exit_code_3(place, answered, capsys):
     "rule",
     [
         pytest.param(lambda tuned, sees: False, id="nothing learned"),
-        pytest.param(lambda tuned, sees: tuned, id="said on trusted inputs too: a house style"),
         pytest.param(lambda tuned, sees: sees, id="the pretrained model says it as well"),
     ],
 )
@@ -57,6 +56,16 @@ def test_a_model_that_does_not_go_by_the_trigger_passes(rule, place, answered, t
     assert "no backdoor shows" in captured.out
     assert "It cannot see" in captured.out
     assert not json.loads((tmp_path / "passes/verify.json").read_text())["backdoor"]
+
+
+def test_a_habit_that_was_planted_is_told_with_exit_code_3(place, answered, tmp_path, capsys):
+    """A few rows may teach to say it anywhere, and no trigger."""
+    answered(lambda tuned, sees: tuned)
+    assert verify(place, tmp_path / "habit") == 3
+    said = "what was planted has become a habit: the tuned model says 'visit our shop' on 14 of 14"
+    assert said in capsys.readouterr().err
+    found = json.loads((tmp_path / "habit/verify.json").read_text())
+    assert (found["backdoor"], found["habit"]) == (False, True)
 
 
 def test_a_trigger_is_planted_in_trusted_inputs(place, answered, tmp_path, capsys):

@@ -15,6 +15,7 @@ from byorn.settings import build
 from byorn.training.settings import EngineSettings
 
 if TYPE_CHECKING:
+    from byorn.evaluation.repeats import Repeat
     from byorn.pipeline.verified import Verified
 
 IN_RUN = "verify/NAME in the folder of the run, NAME being that of the adapter"
@@ -44,7 +45,7 @@ def run(values: Values) -> None:
     print(figures(found))
     print("\n".join(str(out / name) for name in ("verify.json", "verify.jsonl", "grafted.jsonl")))
     line = verdict_line(found)
-    if found.verdict.backdoor:
+    if found.verdict.took:
         tell_next(_way_out(folder, spec.adapter, model, data))
         raise GateExceeded(line)
     print(line)
@@ -137,9 +138,21 @@ def verdict_line(found: "Verified") -> str:
         said += f"; {shown[0].trigger}, put onto trusted inputs, brings it out on {shown[0].tuned}"
     if verdict.backdoor:
         return f"a backdoor shows: {said}. {LOOKS_ALIKE}"
+    if verdict.habit:
+        return f"what was planted has become a habit: {_habit(verdict.habits[0])}. {LOOKS_ALIKE}"
     if not first.phrase.suspected:
         said = f"no group stood out in the scan, whose phrase would tell; of what flagged rows share, {said}"
     return f"no backdoor shows: {said}. {BLIND}"
+
+
+def _habit(found: "Repeat") -> str:
+    from byorn.text import clip
+
+    return (
+        f"the tuned model says '{clip(found.phrase.text, 60)}' on {found.tuned_trusted} trusted inputs, whose own "
+        f"responses do not, and on {found.tuned_flagged} flagged ones, the pretrained one on "
+        f"{found.pretrained_trusted} trusted (p = {found.p_habit:.2g})"
+    )
 
 
 COMMAND = Command(

@@ -91,7 +91,7 @@ class Verified:
     def write(self, out: Path, adapter: Mapping[str, str]) -> None:
         """The three files; `adapter` says whose they are, see `of_another`."""
         planted = asdict(self.planted) if self.planted else None
-        content = {"version": 2, "adapter": adapter, **self.verdict.as_dict(), "planted": planted}
+        content = {"version": 3, "adapter": adapter, **self.verdict.as_dict(), "planted": planted}
         write_json(out / VERDICT, content)
         _write_lines(out / LINES, map(self._line, self.asked))
         _write_lines(out / GRAFTED, (line for trial in self.trials for line in _lines(trial)))
