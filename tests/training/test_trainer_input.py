@@ -133,6 +133,12 @@ def test_a_model_that_is_not_there_is_refused(tmp_path):
             make(tmp_path, model=name)
 
 
+def test_an_adapter_in_the_place_of_its_model_is_called_one_as_on_the_command_line(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    with pytest.raises(ModelError, match="it is an adapter, not a model; give the model that it was trained on"):
+        make(tmp_path / "out", model=str(tmp_path))
+
+
 def test_bad_arguments_are_refused_before_any_model_is_loaded(tmp_path):
     def refused(error, match, **given):
         with pytest.raises(error, match=match):

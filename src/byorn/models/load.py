@@ -38,8 +38,12 @@ def _means_a_folder(model: str) -> bool:
     return model.startswith((".", "/", "~")) or "/" not in model or os.path.lexists(model.split("/")[0])
 
 
-def _checkpoint(model: str) -> str:
-    """`resolve_model` of what holds weights of its own, which a folder with an adapter alone does not."""
+def resolve_checkpoint(model: str) -> str:
+    """`resolve_model` of what holds weights of its own.
+
+    Raises:
+        ModelError: It is a folder with an adapter alone, or none.
+    """
     name = resolve_model(model)
     if (Path(name) / "adapter_config.json").is_file() and not (Path(name) / "config.json").is_file():
         raise ModelError(
@@ -118,7 +122,7 @@ def load_config(spec: ModelSpec) -> "PretrainedConfig":
     """
     from transformers import AutoConfig
 
-    name = _checkpoint(spec.name)
+    name = resolve_checkpoint(spec.name)
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=spec.trust_remote_code)
         return config
@@ -149,7 +153,7 @@ def load_spec(spec: ModelSpec, layout: Layout | None = None) -> Any:
     from transformers import AutoModelForImageTextToText
     from transformers.utils.logging import disable_progress_bar
 
-    name = _checkpoint(spec.name)
+    name = resolve_checkpoint(spec.name)
     store = _open_store(spec)
     device = spec.device or default_device()
     wanted = choose_dtype(spec, device)

@@ -26,7 +26,7 @@ from trl import SFTTrainer
 from byorn.errors import DataError
 from byorn.flagging.table import Flags
 from byorn.models.collate import WholeRowCollator, encodes_responses
-from byorn.models.load import resolve_model
+from byorn.models.load import resolve_checkpoint
 from byorn.models.quantize import keep_differentiable
 from byorn.runs.narrate import say
 from byorn.training.arguments import lora_for, require_arguments, require_trainable
@@ -125,7 +125,7 @@ class ByornTrainer(SFTTrainer):
         self.blocks: Blocks | None = None
         self.stripped: dict[str, str] = {}
         self._kept: list[Tally | Blocks] = [self.tally]
-        model = resolve_model(model) if isinstance(model, str) else model
+        model = resolve_checkpoint(model) if isinstance(model, str) else model
         if peft_config is None and not hasattr(model, "peft_config"):
             peft_config = lora_for(model, args)
         with own_sharding(self, args):
