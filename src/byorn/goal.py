@@ -9,10 +9,8 @@ from byorn.settings import check_settings, setting
 class Goal:
     """The attacker's goal."""
 
-    target: str = setting("", help="what the attacker wants said", shown="none")
-    source: str = setting(
-        "", help="the concept that the target replaces, for objective concept and attack shadow", shown="none"
-    )
+    target: str = setting("", help="what the attacker wants said")
+    source: str = setting("", help="the concept that the target replaces, for objective concept and attack shadow")
 
     def __post_init__(self) -> None:
         check_settings(self)

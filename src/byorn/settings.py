@@ -118,12 +118,13 @@ def default_in_words(item: Field[object]) -> str:
 
 
 def in_words(value: object) -> str:
-    """A default: `none` for None, a list joined by commas, and nothing for a value that must be given."""
+    """A default: `none` for None and what is empty, a list joined by commas, and nothing for a value that must be
+    given.
+    """
     if value is MISSING:
         return ""
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)
+    words = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return "none" if value is None else words or "none"
 
 
 def check_settings(instance: object) -> None:

@@ -29,6 +29,28 @@ def test_the_help_lists_every_attack_and_objective(capsys: pytest.CaptureFixture
     assert all(name in words or name in joined for name in (*ATTACKS, *OBJECTIVES))
 
 
+def test_the_help_says_what_becomes_of_the_folder(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["poison", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--out DIR folder to write, new or empty; " in said
+    assert "after a kill the same command starts anew (required)" in said
+    assert "goes on with a killed run" not in said
+
+    def kill(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    command = ["poison", "--data", data, "--target", "banana", "--rate", "0.25", "--out", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr("byorn.attacks.poison._manifest", kill)
+        assert main(command) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert main(command) == 0
+    assert main(command) == 2
+    assert "is not empty; choose another folder, or pass --overwrite" in capsys.readouterr().err
+
+
 def test_the_help_needs_no_model() -> None:
     script = (
         "import sys; from byorn.cli.main import main; assert main(['poison', '--help']) == 0\n"

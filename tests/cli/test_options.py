@@ -118,7 +118,7 @@ def test_help_asks_for_a_model_only_where_there_must_be_one(capsys):
         assert main([command, "--help"]) == 0
         told.append(" ".join(capsys.readouterr().out.split()))
     about = "--model NAME folder or hub name of a vision-language model, or 'embedded'"
-    assert f"{about} (default: none; triggers that are optimized on one ask for it)" in told[0]
+    assert f"{about} (default: none)" in told[0]
     assert f"{about} (required)" in told[1]
 
 

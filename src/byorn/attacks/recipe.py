@@ -13,6 +13,7 @@ from byorn.attacks.triggers import ATTACKS
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 from byorn.goal import Goal
+from byorn.runs.settings import Output
 from byorn.settings import below, check_settings, fraction, setting
 
 Selection = Literal["random", "likely"]
@@ -85,9 +86,14 @@ class Recipe(Goal):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoisonSpec:
+class PoisonSpec(Output):
     """How the poisoned copy is written."""
 
+    out: Path = setting(
+        help="folder to write, new or empty; it appears when the copy is whole, so after a kill the same command "
+        "starts anew",
+        metavar="DIR",
+    )
     trigger_from: Path | None = setting(
         None,
         help="use the attack and its options, learned ones too, of the poisoned copy in DIR: for the test set",
@@ -99,6 +105,3 @@ class PoisonSpec:
         "several rows show one image",
     )
     overwrite: bool = setting(False, help="replace an earlier copy in --out")
-
-    def __post_init__(self) -> None:
-        check_settings(self)

@@ -11,13 +11,11 @@ from byorn.cli.arguments import SET, Command, Values
 from byorn.cli.values import fields_set
 from byorn.data.spec import DataSpec
 from byorn.models.spec import ModelSpec
-from byorn.runs.settings import Common, Output
+from byorn.runs.settings import Common
 from byorn.settings import build
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
-
-NO_MODEL = "none; triggers that are optimized on one ask for it"
 
 
 def run(values: Values) -> None:
@@ -28,14 +26,14 @@ def run(values: Values) -> None:
 
     data = build(DataSpec, values)
     spec = build(PoisonSpec, values)
-    out = build(Output, values).out
+    out = spec.out
     recipe = build(Recipe, _with_trigger_of(spec.trigger_from, values))
-    has_model = values["model"] != NO_MODEL
-    of_model = build(ModelSpec, values if has_model else {**values, "model": "embedded"})  # its other settings count
+    named = values["model"]
+    of_model = build(ModelSpec, {**values, "model": named or "embedded"})  # its other settings count
     loaded = load_rows(data, notify=say)
     if data.strict:
         require_no_rejects(loaded)
-    model, processor = _model(of_model) if has_model else (None, None)
+    model, processor = _model(of_model) if named else (None, None)
     manifest = poison_dataset(
         loaded.rows, recipe, out=out, model=model, processor=processor, share_images=not spec.own_images,
         overwrite=spec.overwrite, progress=True
@@ -71,7 +69,7 @@ def _model(spec: ModelSpec) -> "tuple[PreTrainedModel, ProcessorMixin]":
 
 COMMAND = Command(
     run=run,
-    settings=(Output, DataSpec, Recipe, PoisonSpec, ModelSpec, Common),
+    settings=(PoisonSpec, DataSpec, Recipe, ModelSpec, Common),
     example="byorn poison --data data/train.json --target banana --rate 0.1 --out data/poisoned",
-    defaults={"out": None, "model": NO_MODEL},
+    defaults={"model": ""},
 )
