@@ -130,6 +130,24 @@ def test_a_scan_ends_with_its_report(tmp_path, capsys):
     assert (tmp_path / "run/report.html").read_bytes() == page
 
 
+def test_a_scan_that_flags_anew_leaves_no_report_of_other_flags(tmp_path, capsys):
+    save_tiny(tmp_path / "model")
+    write_rows(tiny_rows(12), tmp_path / "data")
+    run = tmp_path / "run"
+    command = ["scan", "--model", str(tmp_path / "model"), "--data", str(tmp_path / "data"), "--device", "cpu"]
+    command += ["--rule", "paper", "--out", str(run)]
+    assert main(command) == 0
+    (run / "report.cdx.json").write_text("{}")
+    capsys.readouterr()
+    assert main([*command, "--no-report"]) == 0
+    assert all((run / name).exists() for name in (*REPORTS, "report.cdx.json"))  # the flags are the same
+    assert "removed" not in capsys.readouterr().err
+    assert main([*command, "--no-report", "--percentile", "0.9"]) == 0
+    assert not list(run.glob("report.*"))
+    said = capsys.readouterr().err
+    assert "removed report.html, report.json, report.sarif, report.cdx.json: about other flags" in said
+
+
 def test_a_scan_of_planted_rows_ends_with_3(tmp_path, monkeypatch):
     """The tiny model finds nothing plausible, so its scores are made."""
     save_tiny(tmp_path / "model")

@@ -24,6 +24,7 @@ from byorn.runs.ranks import is_main
 
 FILES = ("report.html", "report.json", "report.sarif")
 COMPARISON = ("comparison.html", "comparison.json")
+CYCLONEDX = "report.cdx.json"
 
 
 def report(folder: Path, moved: Path | None = None) -> Evidence:
@@ -56,6 +57,15 @@ def write_report(
     return evidence
 
 
+def remove_reports(folder: Path) -> None:
+    """Remove what was reported of earlier flags, which a pipeline would take for a report of those that are there."""
+    left = [folder / name for name in (*FILES, CYCLONEDX, *COMPARISON) if (folder / name).exists()]
+    for path in left:
+        path.unlink()
+    if left:
+        say(f"removed {', '.join(path.name for path in left)}: about other flags than those that are here now")
+
+
 def report_comparison(before: Path, after: Path) -> Comparison:
     """Write what is new, gone and changed since an earlier scan into the folder of the later one, and say it.
 
@@ -79,14 +89,14 @@ def report_comparison(before: Path, after: Path) -> Comparison:
 
 
 def write_cyclonedx(evidence: Evidence) -> Path:
-    """`report.cdx.json` beside the other files of a report.
+    """`CYCLONEDX` beside the other files of a report.
 
     Raises:
         ConfigError: The extra `byorn[bom]` is not installed.
     """
     from byorn.report.cyclonedx import as_cyclonedx
 
-    path = evidence.run.folder / "report.cdx.json"
+    path = evidence.run.folder / CYCLONEDX
     _write(path, as_cyclonedx(evidence))
     return path
 
