@@ -39,8 +39,6 @@ def run(values: Values) -> None:
         return
     if spec.show:
         print(show_ends(result, spec.show))
-    if truth is not None:
-        print(compare_with_truth(result, truth, out))
     print(f"{out / 'scores.parquet'}\n{out / 'flags.parquet'}")
     evidence = None
     if is_main() and (gates or not spec.no_report):
@@ -52,6 +50,8 @@ def run(values: Values) -> None:
         )
         if not spec.no_report:
             print(out / "report.html")
+    if truth is not None:  # after the report, which a truth of other rows must not cost
+        print(compare_with_truth(result, truth, out))
     if result.flags.replaced.any():
         review = [review_step(out)] if result.flags.undecided.any() else []
         file = values.get(CONFIG)
