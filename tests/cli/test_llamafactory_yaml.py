@@ -48,6 +48,9 @@ bf16: true
 ddp_timeout: 180000000
 resume_from_checkpoint: null
 flash_attn: fa2
+enable_liger_kernel: false
+use_fast_tokenizer: true
+print_param_status: true
 quantization_bit: 4
 val_size: 0.1
 eval_strategy: steps
@@ -72,9 +75,12 @@ def test_a_file_for_llamafactory_becomes_the_options_of_byorn(tmp_path, capsys):
         "gradient_accumulation_steps": 8, "learning_rate": 1e-4, "num_train_epochs": 3.0, "lr_scheduler_type": "cosine",
         "warmup_steps": 0.1,
         "bf16": True, "ddp_timeout": 180000000, "eval_strategy": "steps", "save_only_model": False,
+        "use_liger_kernel": False,
     }  # fmt: skip
     said = " ".join(capsys.readouterr().err.split())
     assert "template is ignored: the chat template is the model's own" in said
+    assert "use_fast_tokenizer is ignored: the tokenizer is the one that the model comes with" in said
+    assert "print_param_status is ignored: which layers are trained is said in one line" in said
     assert "image_max_pixels is ignored: the model's own processor says how large images are; max_pixels" in said
 
 

@@ -106,8 +106,13 @@ def test_every_key_that_trl_sft_takes_has_an_answer():
     known = {*RENAMED, *IGNORED, *REFUSED, *HARMLESS, *ONLY, *ours, "load_in_4bit", "load_in_8bit"}
     for config in (ModelConfig, ScriptArguments, DatasetMixtureConfig):
         assert not {field.name for field in fields(config)} - known
-    assert set(RENAMED.values()) <= ours | {"warmup_steps", "eval_strategy"}
-    assert "warmup_steps" in ByornConfig.__dataclass_fields__
+    assert set(RENAMED.values()) <= ours | ByornConfig.__dataclass_fields__.keys()
+
+
+def test_keys_of_older_versions_are_taken_over_or_told_why_not():
+    values, notices = translate({"no_cuda": True, "logging_dir": "logs", "group_by_length": True})
+    assert values == {"use_cpu": True}
+    assert [line.partition(" is ignored: ")[0] for line in notices] == ["logging_dir", "group_by_length"]
 
 
 def test_a_list_of_modules_matches_the_ends_of_names_as_in_peft():

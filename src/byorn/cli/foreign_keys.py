@@ -25,6 +25,7 @@ RENAMED = {
     "hub_private_repo": "hub_private",
     "warmup_ratio": "warmup_steps",  # transformers reads a number below 1 as a share of the steps
     "evaluation_strategy": "eval_strategy",
+    "no_cuda": "use_cpu",
     # LLaMA-Factory
     "dataset_dir": "data",
     "dataset": "name",
@@ -32,6 +33,7 @@ RENAMED = {
     "max_samples": "limit",
     "lora_target": "lora_targets",
     "media_dir": "image_root",
+    "enable_liger_kernel": "use_liger_kernel",
 }
 
 IGNORED = {
@@ -47,6 +49,9 @@ IGNORED = {
     "resume_from_checkpoint": "a killed run goes on from its last checkpoint when the same command is given again",
     "overwrite_output_dir": "nothing is overwritten; use another output_dir",
     "save_safetensors": "adapters are always safetensors",
+    "logging_dir": "TensorBoard writes beside the checkpoints; set TENSORBOARD_LOGGING_DIR for another folder",
+    "group_by_length": "rows with images have no length before they are read, and flagged ones are in steps of their "
+    "own",
     # LLaMA-Factory
     "do_train": "byorn train trains",
     "image_max_pixels": "the model's own processor says how large images are; max_pixels reduces them",
@@ -62,6 +67,8 @@ IGNORED = {
     "overwrite_cache": "rows are read anew, quickly",
     "preprocessing_num_workers": "images are read while training; set dataloader_num_workers",
     "plot_loss": "the losses are in training.json",
+    "use_fast_tokenizer": "the tokenizer is the one that the model comes with",
+    "print_param_status": "which layers are trained is said in one line",
     "freeze_vision_tower": "only the language model is adapted",
     "freeze_multi_modal_projector": "only the language model is adapted",
 }
