@@ -46,8 +46,17 @@ class Sight:
 
     @property
     def by_chance(self) -> bool:
-        """Whether planted rows are flagged no more often than others."""
+        """Whether planted rows are flagged no more often than others, or not so much that chance would not do it."""
         return self.p_value >= LEVEL
+
+    @property
+    def undecided(self) -> bool:
+        """Whether that is for their small number: they are flagged more often and it may be chance, or would be if all
+        of them were flagged.
+        """
+        caught, false = self.flagged, self.false_flags
+        more = caught.hits * false.n > false.hits * caught.n
+        return self.by_chance and (more or more_often(caught.n, caught.n, false.hits, false.n) >= LEVEL)
 
 
 def sight(suspicion: np.ndarray, flagged: np.ndarray, planted: np.ndarray) -> Sight:

@@ -101,7 +101,8 @@ class Simulated:
             )
         more = f" A phrase in fewer than {LEAST_ROWS} rows is not looked at: plant more of them (--rate)."
         few = more if flagged.n < LEAST_ROWS else ""
-        return f"{said}, no more often than the {others} of the others: a clean verdict says nothing about it.{few}"
+        told = "too few rows to tell them from" if self.sight.undecided else "no more often than"
+        return f"{said}, {told} the {others} of the others: a clean verdict says nothing about it.{few}"
 
 
 @dataclass(frozen=True, kw_only=True)
