@@ -67,8 +67,9 @@ def test_a_sheet_of_decisions_needs_no_model_either(place):
     assert len(lines(sheet)) > 1
 
 
-def test_records_that_the_model_cannot_be_shown_are_left_out_by_its_processor(place):
+def test_records_that_the_model_cannot_be_shown_are_left_out_by_its_processor(place, capsys):
     assert rewrite(place, "hard", "without", "drop") == 0
+    assert capsys.readouterr().err.count(f"reading {place / 'worse'}\n") == 1  # the processor reads them once more
     left = (place / "without/data/rows.jsonl").read_text()
     assert not [record for record in (BROKEN, *UNFIT) if record in left]
     assert {reject["index"] for reject in map(json.loads, lines(place / "without/rejects.jsonl"))} == {1, 2, 3}

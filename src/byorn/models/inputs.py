@@ -54,8 +54,8 @@ class Opened:
     processor: Any
 
 
-def open_rows(data: DataSpec, model: ModelSpec, out: Path) -> Opened:
-    """Read the rows; what cannot be used is listed in `out/rejects.jsonl`.
+def open_rows(data: DataSpec, model: ModelSpec, out: Path, *, said: bool = False) -> Opened:
+    """Read the rows; what cannot be used is listed in `out/rejects.jsonl`. `said` is whether somebody has been told.
 
     Raises:
         ByornError: The data or the model's processor cannot be used.
@@ -65,7 +65,7 @@ def open_rows(data: DataSpec, model: ModelSpec, out: Path) -> Opened:
 
     require_source(data)
     processor = load_spec_processor(model)
-    loaded = read_rows(data, processor, out, context_length(load_config(model)))
+    loaded = read_rows(data, processor, out, context_length(load_config(model)), said=said)
     return Opened(spec=model, loaded=loaded, processor=processor)
 
 
@@ -114,7 +114,7 @@ def require_source(spec: DataSpec) -> None:
 
 def read_rows(
     spec: DataSpec, processor: Any, out: Path, limit_tokens: int | None = None, rejects: str = REJECTS,
-    room: int | None = None,
+    room: int | None = None, said: bool = False,
 ) -> LoadedRows:  # fmt: skip
     """Rows for a model: read, checked, narrated; what could not be used is listed in the file `rejects` of `out`.
 
@@ -123,7 +123,8 @@ def read_rows(
     Raises:
         DataError: Nothing usable, or `strict` and a reject; they are listed all the same.
     """
-    say(f"reading {spec.source}")
+    if not said:
+        say(f"reading {spec.source}")
     try:
         loaded = _usable(spec, processor, limit_tokens, room)
     except NothingUsable as error:

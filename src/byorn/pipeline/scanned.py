@@ -88,8 +88,9 @@ def values_of_run(folder: Path) -> dict[str, object]:
     return values
 
 
-def open_scanned(folder: Path, data: DataSpec, model: ModelSpec, out: Path) -> Scanned:
+def open_scanned(folder: Path, data: DataSpec, model: ModelSpec, out: Path, *, said: bool = False) -> Scanned:
     """Read the rows of a scan again; what cannot be used is listed in `out/rejects.jsonl`. The model is not loaded.
+    `said` is whether somebody has been told.
 
     Raises:
         MismatchError: Data or processor are not those that were scanned, or scores and flags are of different rows.
@@ -101,7 +102,7 @@ def open_scanned(folder: Path, data: DataSpec, model: ModelSpec, out: Path) -> S
     scores = read_scores(folder / SCORES)
     flags = read_flags(folder / FLAGS)
     with data_of(folder):
-        opened = open_rows(data, model, out)
+        opened = open_rows(data, model, out, said=said)
     found = {"data": opened.loaded.fingerprint, "processor_digest": processor_digest(opened.processor)}
     require_scanned(scores, found, folder)
     keys = keys_of(opened.loaded.rows)
@@ -119,7 +120,7 @@ def open_recorded(folder: Path, data: DataSpec, model: ModelSpec, out: Path) -> 
     say(f"reading {data.source}")
     loaded = recorded_rows(folder, data, scores) if flags.keys == scores.keys else None
     if loaded is None:
-        return open_scanned(folder, data, model, out)
+        return open_scanned(folder, data, model, out, said=True)
     tell_rows(loaded, out / REJECTS, strict=data.strict)
     return Scanned(folder=folder, loaded=loaded, scores=scores, flags=flags, processor=None)
 
