@@ -142,6 +142,17 @@ def test_flags_by_the_papers_rule_are_told_by_its_scores_where_there_is_evidence
     assert judge(told).blind_spots[0] == judge(alone).blind_spots[0]  # no trigger was looked for
 
 
+def test_a_contrast_that_an_earlier_scan_has_left_is_not_looked_at_by_another_score():
+    """A simulation of the same scan has none, and must see what the report sees."""
+    run = attacked(300, 30)
+    plausible = np.random.default_rng(0).normal(2, 0.3, 300)
+    values = dict.fromkeys(run.scores.values, plausible) | {"contrast": run.scores.nll}
+    left = replace(run, scores=replace(run.scores, values=values))
+    assert not find_clusters(left).found
+    (cluster,) = find_clusters(replace(left, statistic="contrast")).found
+    assert (cluster.statistic, cluster.phrase) == ("contrast", "visit our shop")
+
+
 def test_a_group_has_all_rows_that_the_rule_flags_by_it_in_whatever_words_they_say_it():
     """The clearest phrase is that of one wording; the others are planted, too."""
     run = attacked(400, 60)

@@ -49,7 +49,8 @@ class Clusters(Groups):
 
 def find_clusters(run: Run) -> Clusters:
     """The groups that stand out by the rule of the flags: by evidence those that it flags, else phrases in any of the
-    scores that take no adaptation, whether an earlier scan has left its evidence beside them or not.
+    statistics of the one pass and in the score that is flagged by, whether an earlier scan has left more beside them or
+    not. A simulation has these alone.
 
     Evidence is itself no score to test: it is that of the best phrase of a row, on clean data too. Two groups that have
     grown to the same rows are one.
@@ -60,7 +61,8 @@ def find_clusters(run: Run) -> Clusters:
             responses, scores.values, scores.tokens, one_style=LearningCurve.of(scores.metadata).one_style
         )
     else:
-        columns = [(name, scores.values[name]) for name in (*STATISTICS, CONTRAST) if name in scores.values]
+        names = dict.fromkeys((*STATISTICS, run.statistic))
+        columns = [(name, scores.values[name]) for name in names if name in scores.values]
         groups = find_groups(responses, {name: np.where(np.isfinite(one), one, np.nan) for name, one in columns})
     found = [_cluster(run, group) for group in distinct(groups.found)]
     return Clusters(**{**vars(groups), "found": found})
