@@ -25,6 +25,8 @@ from byorn.runs.ranks import is_main
 FILES = ("report.html", "report.json", "report.sarif")
 COMPARISON = ("comparison.html", "comparison.json")
 CYCLONEDX = "report.cdx.json"
+DETECTION = "detection.json"
+"""How well a scan finds what is known to be poisoned."""
 
 
 def report(folder: Path, moved: Path | None = None) -> Evidence:
@@ -59,7 +61,7 @@ def write_report(
 
 def remove_reports(folder: Path) -> None:
     """Remove what was reported of earlier flags, which a pipeline would take for a report of those that are there."""
-    left = [folder / name for name in (*FILES, CYCLONEDX, *COMPARISON) if (folder / name).exists()]
+    left = [folder / name for name in (*FILES, CYCLONEDX, *COMPARISON, DETECTION) if (folder / name).exists()]
     for path in left:
         path.unlink()
     if left:

@@ -18,7 +18,7 @@ from byorn.models.sharding import wanted_layout
 from byorn.models.spec import ModelSpec
 from byorn.models.template import special_tokens
 from byorn.pipeline.estimate import tell_scan
-from byorn.pipeline.report import remove_reports
+from byorn.pipeline.report import DETECTION, remove_reports
 from byorn.pipeline.scores import require_room, score_rows
 from byorn.report.run import Run, read_config, read_rejects
 from byorn.runs.folder import make_folder, read_json, write_config, write_environment, write_json
@@ -160,7 +160,7 @@ def compare_with_truth(result: ScanResult, truth: Collection[tuple[str, int]], o
     more.
     """
     found = detection(result.scores, result.flags, truth, result.statistic)
-    write_json(out / "detection.json", asdict(found))
+    write_json(out / DETECTION, asdict(found))
     low, high = found.recall_interval
     return (
         f"against the truth: AUC {found.auc:.4f}; flagged are {found.recall:.1%} [{low:.1%}, {high:.1%}] of "
