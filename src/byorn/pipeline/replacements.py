@@ -66,7 +66,8 @@ def sample_replacements(
 
 
 def _stripped(scanned: Scanned) -> dict[str, str]:
-    return stripped([row.instruction.strip() for row in scanned.rows], scanned.flags.replaced.tolist())
+    flagged = scanned.flags.replaced | scanned.flags.dropped
+    return stripped([row.instruction.strip() for row in scanned.rows], flagged.tolist())
 
 
 def _load(scanned: Scanned, model: ModelSpec, spec: RewriteSpec, responses: ResponseSettings) -> Any:

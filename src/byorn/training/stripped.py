@@ -46,7 +46,7 @@ def stripping(source: "ResponseSource", stripped: Mapping[str, str]) -> "Respons
 
 
 def stripped_of(trainer: "ByornTrainer") -> dict[str, str]:
-    """By instruction of the trainer's flagged rows; empty where it is to `keep_insertions`."""
+    """What is asked in place of instructions of the trainer's flagged rows; nothing with `keep_insertions`."""
     if trainer.args.keep_insertions:
         return {}
     return stripped(instructions_of(trainer.train_dataset), trainer.flagged.tolist())
