@@ -19,9 +19,22 @@ seeds: [0]
 attacks:
   badnets: {options: {size: 0.25}}
 rates: [0.25]
-defenses: [sft, oracle, no-such-defense, byorn]
+plugins: [failing.py]
+defenses: [sft, oracle, failing, byorn]
 percentiles: [0.5]
 arguments: {max_steps: 1, per_device_train_batch_size: 4}
+"""
+
+FAILING = """
+from byorn.defenses import DEFENSES
+from byorn.errors import DataError
+
+
+def failing(case):
+    raise DataError("no row is good enough")
+
+
+DEFENSES["failing"] = failing
 """
 
 
@@ -34,6 +47,7 @@ def bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     (folder / "experiments").mkdir()
     (folder / "experiments" / "mine.yaml").write_text(FILE)
+    (folder / "experiments" / "failing.py").write_text(FAILING)
     with (folder / "first.log").open("w") as log, redirect_stderr(log):
         assert call(folder, "run", "mine") == 2
     return folder
@@ -45,7 +59,7 @@ def call(folder, *arguments):
 
 
 def test_one_failure_is_named_and_costs_its_own_cell_alone(bench):
-    assert "1 failed, the rest is done; the first: badnets-no-such-defense" in (bench / "first.log").read_text()
+    assert "1 failed, the rest is done; the first: badnets-failing" in (bench / "first.log").read_text()
     names = sorted(path.name for path in (bench / "results" / "mine").glob("*.json"))
     assert names == [f"badnets-{defense}-r0.25-s0.json" for defense in ("byorn-p0.5-e0.99", "oracle", "sft")]
 

@@ -179,11 +179,15 @@ def train_spec(cell: Cell, setup: Setup, folder: Path) -> TrainSpec:
         "score_batch_size": setup.batch_size,
         **cell.arguments,
     }
-    options = dict(cell.options)
-    if cell.defense == "oracle":
-        options["manifest"] = str(folder / "data" / "poisoned")
     lora = LoraSpec(rank=cell.lora_rank, targets=cell.lora_targets)
+    options = options_of(cell, folder)
     return TrainSpec(defense=cell.defense, defense_options=options, scan=NONE, lora=lora, arguments=arguments)
+
+
+def options_of(cell: Cell, folder: Path) -> dict[str, object]:
+    """The options of a cell's defense, with the manifest of the data in the group's folder for the oracle."""
+    manifest = {"manifest": str(folder / "data" / "poisoned")} if cell.defense == "oracle" else {}
+    return {**cell.options, **manifest}
 
 
 def detected(cell: Cell, folder: Path) -> tuple[Detection, Curve] | tuple[None, None]:

@@ -106,6 +106,7 @@ def pending(
 
 def _require_settings(cells: Sequence[Cell]) -> None:
     """Refuse, before the first cell is run, what none of these could be run with."""
+    from byorn.bench.cell import options_of
     from byorn.bench.tasks import check_task
     from byorn.defenses import defense_named
     from byorn.training.config import check_arguments
@@ -114,7 +115,7 @@ def _require_settings(cells: Sequence[Cell]) -> None:
     _ = group.recipe  # checks itself
     check_arguments(cells[0].arguments)
     for cell in cells:
-        defense_named(cell.defense, cell.options)
+        defense_named(cell.defense, options_of(cell, Path()))
     check_task(group.task)
 
 
