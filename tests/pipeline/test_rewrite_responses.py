@@ -118,7 +118,7 @@ def test_words_put_into_flagged_instructions_are_not_asked(tmp_path, monkeypatch
     heard.clear()
     assert rewrite(tmp_path, "scan", "stripped", "replace") == 0
     assert set(heard) == {texts[False]}
-    assert "1 of the flagged instructions are answered without words put into them" in capsys.readouterr().err
+    assert "1 flagged instruction(s) answered without words put into them" in capsys.readouterr().err
     written = {row.id: row for row in load_rows(tmp_path / "stripped/data").rows}
     left = bad - {rows[0].id, rows[4].id}
     assert {written[name].instruction for name in left} == {texts[True]}

@@ -67,7 +67,7 @@ def tell_stripped(stripped: Mapping[str, str]) -> None:
     """Say how many instructions are answered without words, and one of them."""
     for instruction, without in islice(stripped.items(), 1):
         say(
-            f"  {len(stripped)} of the flagged instructions are answered without words put into them: "
+            f"  {len(stripped)} flagged instruction(s) answered without words put into them: "
             f"{shown(instruction)} as {shown(without)}"
         )
 
