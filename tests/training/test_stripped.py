@@ -59,9 +59,8 @@ def test_the_response_is_for_the_instruction_without_the_words_and_learned_with_
     assert learned
     assert all("zqx" in text for text in learned)
     trainer.save_model(str(tmp_path))
-    assert "Of their instructions 1 was answered without the words that tell it from those" in (
-        tmp_path / "README.md"
-    ).read_text("utf-8")
+    card = (tmp_path / "README.md").read_text("utf-8")
+    assert "Of their instructions 1 was answered without the words that tell it from those" in card
 
 
 @pytest.mark.parametrize("changes", [{"response_block": 2}, {"soft_targets": True}])
