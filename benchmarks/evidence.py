@@ -12,9 +12,8 @@ task. With `another's` a poisoned row has the response of a clean one of its ins
 `false_one_kind` is the share of clean rows that would be flagged if all rows were compared with each other.
 
 A line of `--out` is one set, and what has a line is not run again; `--table` prints the tables of
-`benchmarks/results/evidence.md`. Scores are kept in `--work`: a change of what is done with the columns needs no model.
-Nor does one of the searches that make `shortcut`, `trigger` and `insertion`: with `--search-again` they are made anew
-from the rows and passes that are kept beside the scores. Constants were chosen on seeds 31 and 33.
+`benchmarks/results/evidence.md`. Rows, passes and scores are kept in `--work`: a change of what becomes of the columns
+needs no model, nor, with `--search-again`, one of the searches for shortcuts. Constants were chosen on seeds 31 and 33.
 """
 
 import argparse
@@ -240,17 +239,9 @@ def auc(scores: Scores, truth: np.ndarray, name: str) -> float | None:
 def table(lines: list[dict[str, Any]]) -> str:
     """A line a set, the mean over seeds (worst in brackets)."""
     head = (
-        "task",
-        "attack",
-        "poison",
-        "seeds",
-        "AUC paper",
-        "AUC evidence",
-        "recall paper",
-        "recall",
-        "false flags paper",
-        "false flags",
-    )
+        "task", "attack", "poison", "seeds", "AUC paper", "AUC evidence", "recall paper", "recall",
+        "false flags paper", "false flags",
+    )  # fmt: skip
     text = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     groups: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
     for line in lines:
