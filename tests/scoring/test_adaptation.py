@@ -40,11 +40,11 @@ def everything(model: Any) -> list[tuple[str, bool, torch.Tensor]]:
     return [(name, weight.requires_grad, weight.detach().clone()) for name, weight in model.named_parameters()]
 
 
-def with_evidence(model: Any) -> Any:
+def with_evidence(model: Any, batch_size: int = 16) -> Any:
     rows, processor = tiny_rows(ROWS), tiny_processor()
     dataset = to_dataset(rows)
     scores = score_dataset(model, processor, dataset)
-    return evidence_together(scores, model, processor, dataset, rows, WHOLE, batch_size=16)
+    return evidence_together(scores, model, processor, dataset, rows, WHOLE, batch_size=batch_size)
 
 
 def test_the_model_and_the_random_state_are_afterwards_as_they_were(model: Any) -> None:
@@ -92,6 +92,13 @@ def test_it_comes_out_the_same_whatever_was_drawn_before(model: Any) -> None:
     second = with_evidence(model)
     for name in ("adapted", "adapted_contrast", "evidence"):
         np.testing.assert_array_equal(first.values[name], second.values[name])
+
+
+def test_it_comes_out_the_same_however_many_rows_are_learned_at_once(model: Any) -> None:
+    """Responses are of different lengths, and each row counts as much as another."""
+    at_once, one_by_one = with_evidence(model), with_evidence(model, batch_size=1)
+    for name in ("adapted", "adapted_contrast"):
+        np.testing.assert_allclose(at_once.values[name], one_by_one.values[name], atol=1e-4, rtol=0)
 
 
 def test_both_folds_take_the_same_number_of_steps_and_learn_their_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,13 @@ import pytest
 from peft import PeftModel
 from transformers import LogitsProcessor, Trainer, TrainerCallback
 from trl import SFTTrainer
+from trl.trainer import utils as head
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 from trl.trainer.utils import add_fused_lm_head
 
+from byorn.data.dataset import to_dataset
+from byorn.scoring.likelihood import build_collator, collated, scoring, tokens_of
+from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from byorn.training.trainer import ByornTrainer
 
 USED = [
@@ -96,6 +100,20 @@ def test_the_vision_collator_has_the_fields_that_we_set():
 
 def test_the_fused_head_takes_a_model_and_a_type():
     assert {"model", "cast_lm_head_to_fp32", "outputs"} <= set(signature(add_fused_lm_head).parameters)
+
+
+def test_the_fused_head_gets_the_tokens_of_responses_alone(monkeypatch: pytest.MonkeyPatch):
+    """They are chosen where the backbone ends, by the name under which TRL calls it."""
+    seen: list[int] = []
+    kernel = head._ChunkedLogProbFunction.forward
+    monkeypatch.setattr(
+        head._ChunkedLogProbFunction, "forward", lambda *given: (seen.append(len(given[1])), kernel(*given))[1]
+    )
+    model, processor = tiny_model(), tiny_processor()
+    batch = collated(build_collator(processor), list(to_dataset(tiny_rows(3))))
+    with scoring(model):
+        tokens_of(model, batch, [])
+    assert seen == [int((batch["labels"][:, 1:] != -100).sum())]
 
 
 def test_counting_tokens_still_happens_where_batches_are_collected():

@@ -26,13 +26,14 @@ def to_dataset(rows: Sequence[Row], flagged: Sequence[bool] | None = None) -> Da
     Raises:
         MismatchError: not exactly one flag for each row.
     """
-    from datasets import Dataset
+    from datasets import Dataset, DatasetInfo
 
     if flagged is not None and len(flagged) != len(rows):
         raise MismatchError(f"{len(flagged)} flags for {len(rows)} rows; score and flag these rows again")
     features = _features(flagged is not None)
     table = _table(rows if isinstance(rows, Rows) else stored(rows), features.arrow_schema, flagged)
-    return Dataset(table, fingerprint=uuid4().hex[:16])  # else all of it is hashed
+    info = DatasetInfo(features=features)  # the schema of the table has no place for `DecodedOnce`
+    return Dataset(table, info, fingerprint=uuid4().hex[:16])  # without a fingerprint all of it is hashed
 
 
 def _table(rows: Rows, schema: pa.Schema, flagged: Sequence[bool] | None) -> pa.Table:
@@ -63,7 +64,9 @@ def _completions(responses: pa.StringArray) -> pa.ListArray:
 
 
 def _features(flagged: bool) -> Features:
-    from datasets import Features, Image, List, Value
+    from datasets import Features, List, Value
+
+    from byorn.data.feature import DecodedOnce
 
     messages = List({"role": Value("string"), "content": List({"type": Value("string"), "text": Value("string")})})
     columns: dict[str, object] = {
@@ -71,6 +74,6 @@ def _features(flagged: bool) -> Features:
         "turn": Value("int64"),
         "prompt": messages,
         "completion": messages,
-        "images": List(Image(mode="RGB")),
+        "images": List(DecodedOnce()),
     }
     return Features({**columns, "flagged": Value("bool")} if flagged else columns)

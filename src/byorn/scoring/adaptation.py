@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 
 from byorn.models.lora import default_lora
-from byorn.models.placement import place_inputs
 from byorn.models.sharding import agreed, is_sharded
 from byorn.models.template import end_ids
 from byorn.scoring.learning_curve import LOOK, LearningCurve
-from byorn.scoring.likelihood import build_collator, same_state, scoring, token_log_probs
+from byorn.scoring.likelihood import build_collator, losses_of, same_state, scoring, token_log_probs
 
 RANK = 16
 LEARNING_RATE = 2e-3
@@ -55,15 +54,17 @@ class CrossFitted:
         self._dataset = dataset
         self._usable = usable
         self._batch_size = batch_size
-        self._together = max(1, batch_size // 4)  # gradients take several times the memory of scoring
+        # Gradients take several times the memory of scoring, and processes that share weights cannot take fewer later.
+        self._together = max(1, batch_size // 4) if is_sharded(model) else batch_size
         self._collate = build_collator(processor)
         self._ends = end_ids(model, processor)
 
     def adapt(self) -> None:
         """Train both adapters, if that has not been done."""
         if not self._adapted:
-            self._train(0, self._looked)
-            self._train(1, lambda steps: steps >= self.curve.steps)
+            with scoring(self.model, adapters=True):
+                self._train(0, self._looked)
+                self._train(1, lambda steps: steps >= self.curve.steps)
             self._adapted = True
 
     def use(self, fold: int) -> None:
@@ -106,15 +107,15 @@ class CrossFitted:
         return np.random.default_rng(SEED).permutation(np.flatnonzero(chosen & self._usable))
 
     def _step(self, optimizer: Any, rows: np.ndarray) -> None:
-        """One optimizer step on the mean loss of the rows; where they do not fit into memory, with fewer at once."""
+        """One optimizer step on the mean of the rows' losses; where they do not fit into memory, with fewer at once."""
         import torch
 
         while True:
             optimizer.zero_grad()
             try:
                 for part in _parts(rows, self._together):
-                    loss = self.model(**place_inputs(self._collate(self._samples(part)), self.model)).loss
-                    (loss * len(part) / len(rows)).backward()
+                    losses = losses_of(self.model, self._collate(self._samples(part)))
+                    (losses.sum() / len(rows)).backward()
                 break
             except torch.OutOfMemoryError:
                 if self._together == 1 or is_sharded(self.model):  # the others cannot take fewer at once now
@@ -125,12 +126,11 @@ class CrossFitted:
 
     def _median(self, rows: np.ndarray) -> float:
         """Of the rows' mean negative log-likelihoods."""
-        with scoring(self.model, adapters=True):
-            found = [
-                -values.mean()
-                for part in _parts(rows, self._batch_size)
-                for values in token_log_probs(self.model, self._collate, self._samples(part), self._ends)
-            ]
+        found = [
+            -values.mean()
+            for part in _parts(rows, self._batch_size)
+            for values in token_log_probs(self.model, self._collate, self._samples(part), self._ends)
+        ]
         return agreed(self.model, float(np.median(found)) if found else 0.0)
 
     def _samples(self, rows: np.ndarray) -> list[dict[str, Any]]:

@@ -3,8 +3,9 @@
     log p(y_l | y_<l, x, q)   for the K tokens of the response and its end of turn
 
 The batch is built by TRL's own collator, so that what is scored is, token for token, what fine-tuning would learn; the
-log-probabilities come from TRL's fused head, which projects tiles of positions. Whatever a chat template writes after
-the end of turn (a line break, say) is not scored.
+log-probabilities come from TRL's fused head, which projects tiles of positions; it gets those of responses alone, since
+without Triton it would project the prompt and the padding as well. Whatever a chat template writes after the end of
+turn (a line break, say) is not scored.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,7 +41,7 @@ def scoring(model: Any, *, adapters: bool = False) -> Iterator[Any]:
 
     from trl.trainer.utils import add_fused_lm_head
 
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = _base(model)
     before = base.__dict__.get("forward")
     with same_state(model):
         add_fused_lm_head(base, cast_lm_head_to_fp32=True)
@@ -111,20 +112,65 @@ def collated(collator: Any, samples: Sequence[dict[str, Any]]) -> Any:
     return collator([{key: sample[key] for key in ("prompt", "completion", "images")} for sample in samples])
 
 
+def losses_of(model: Any, batch: Any) -> Any:
+    """The mean negative log-likelihood of each row over the tokens that fine-tuning would learn, in nats a token: a
+    tensor [B] with its gradient.
+
+    Args:
+        model: A model inside `scoring`.
+        batch: From `collated`.
+    """
+    log_probs = _output_of(model, batch).log_probs[0]
+    of_response = (batch["labels"][:, 1:] != -100).to(log_probs.device)
+    sums = log_probs.new_zeros(len(of_response)).index_add(0, of_response.nonzero()[:, 0], log_probs)
+    return -sums / of_response.sum(1).clamp(min=1)
+
+
 def tokens_of(model: Any, batch: Any, end_ids: Sequence[int]) -> list[ResponseTokens]:
     """`response_tokens` of a batch from `collated`."""
     import torch
 
-    labels = batch["labels"]
-    with torch.no_grad(), never_alone(model):
-        output = model(**place_inputs(batch, model), fused_lm_head=True)
-    log_probs = output.log_probs.double().cpu().numpy()
-    return [_of_response(row, label[1:], end_ids) for row, label in zip(log_probs, labels.numpy(), strict=True)]
+    with torch.no_grad():
+        log_probs = _output_of(model, batch).log_probs[0].double().cpu().numpy()
+    labels = batch["labels"][:, 1:]
+    of_response = labels != -100
+    ends = np.cumsum(of_response.sum(1).numpy())[:-1]
+    parts = zip(np.split(labels[of_response].numpy(), ends), np.split(log_probs, ends), strict=True)
+    return [_until_the_end(ids, row, end_ids) for ids, row in parts]
 
 
-def _of_response(log_probs: np.ndarray, labels: np.ndarray, end_ids: Sequence[int]) -> ResponseTokens:
-    positions = np.flatnonzero(labels != -100)
-    ends = np.flatnonzero(np.isin(labels[positions], end_ids))
-    if len(ends):
-        positions = positions[: ends[-1] + 1]
-    return ResponseTokens(labels[positions], log_probs[positions])
+def _output_of(model: Any, batch: Any) -> Any:
+    """What the fused head says of the tokens of all responses, in one row."""
+    labels = batch["labels"][:, 1:]
+    of_response = labels != -100
+    inputs = {key: value for key, value in batch.items() if key != "labels"}
+    inputs["shift_labels"] = labels[of_response][None]
+    with never_alone(model), _keeping(model, of_response):
+        return model(**place_inputs(inputs, model), fused_lm_head=True)
+
+
+@contextmanager
+def _keeping(model: Any, chosen: Any) -> Iterator[None]:
+    """The head gets one row of the hidden states that are chosen, bool [B, L - 1]."""
+
+    def keep(_: Any, __: Any, output: Any) -> Any:
+        states = output.last_hidden_state
+        output.last_hidden_state = states[:, :-1][chosen.to(states.device)][None]
+        return output
+
+    handle = _base(model).base_model.register_forward_hook(keep)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _base(model: Any) -> Any:
+    """The model under its adapters."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _until_the_end(ids: np.ndarray, log_probs: np.ndarray, end_ids: Sequence[int]) -> ResponseTokens:
+    ends = np.flatnonzero(np.isin(ids, end_ids))
+    last = ends[-1] + 1 if len(ends) else len(ids)
+    return ResponseTokens(ids[:last], log_probs[:last])
