@@ -4,6 +4,7 @@ import pickle
 
 import PIL.Image
 import pytest
+from datasets import concatenate_datasets, load_from_disk
 
 from byorn.data.dataset import to_dataset
 from byorn.testing import tiny_rows
@@ -46,3 +47,12 @@ def test_a_row_that_is_read_twice_has_an_image_of_its_own_each_time() -> None:
     first.putpixel((0, 0), (1, 2, 3))
     assert first is not second
     assert second.getpixel((0, 0)) != (1, 2, 3)
+
+
+def test_a_data_set_goes_with_one_that_was_saved(tmp_path) -> None:
+    dataset = to_dataset(tiny_rows(2, images=1))
+    dataset.save_to_disk(tmp_path)
+    saved = load_from_disk(tmp_path)
+    for both in ([dataset, saved], [saved, dataset]):
+        assert [row["images"][0].mode for row in concatenate_datasets(both)] == ["RGB"] * 4
+    assert dataset.features == saved.features

@@ -16,6 +16,10 @@ class DecodedOnce(Image):  # type: ignore[misc]
         super().__init__(mode="RGB")
         self._first: tuple[object, Any] = (None, None)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same feature, as it comes back from disk for instance: two data sets may be joined then."""
+        return isinstance(other, Image) and (self.mode, self.decode) == (other.mode, other.decode)
+
     def decode_example(self, value: Any, token_per_repo_id: dict[str, Any] | None = None) -> Any:
         """The image; of the same value at once after, the one from before."""
         encoded, image = self._first
