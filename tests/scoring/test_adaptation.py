@@ -101,6 +101,29 @@ def test_it_comes_out_the_same_however_many_rows_are_learned_at_once(model: Any)
         np.testing.assert_allclose(at_once.values[name], one_by_one.values[name], atol=1e-4, rtol=0)
 
 
+def test_where_memory_is_short_fewer_rows_are_looked_at_and_learned_at_once(model: Any) -> None:
+    """The pass before has halved its batches, too."""
+    rows, processor = tiny_rows(ROWS), tiny_processor()
+    dataset, fold, usable = to_dataset(rows), content_folds(rows), np.ones(ROWS, dtype=bool)
+
+    def small_device(module: Any, args: Any, kwargs: Any) -> None:
+        if len(kwargs["inputs_embeds"]) > 1:
+            raise torch.OutOfMemoryError("out of memory")
+
+    def medians() -> tuple[float, ...]:
+        with cross_fitted(model, processor, dataset, fold, usable, batch_size=4) as fitted:
+            fitted.adapt()
+            return fitted.curve.medians
+
+    expected = medians()
+    decoder = getattr(model, "get_base_model", lambda: model)().model.language_model
+    hook = decoder.register_forward_pre_hook(small_device, with_kwargs=True)
+    try:
+        assert medians() == pytest.approx(expected, abs=1e-3)
+    finally:
+        hook.remove()
+
+
 def test_both_folds_take_the_same_number_of_steps_and_learn_their_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_scans(monkeypatch.setattr)
     rows, processor, model = tiny_rows(ROWS), tiny_processor(), tiny_model(seed=1)

@@ -11,7 +11,7 @@ that of the kind with the highest one. The second fold takes as many steps as th
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from byorn.models.sharding import agreed, is_sharded
 from byorn.models.template import end_ids
 from byorn.scoring.learning_curve import LOOK, LearningCurve
 from byorn.scoring.likelihood import build_collator, losses_of, same_state, scoring, token_log_probs
+
+Result = TypeVar("Result")
 
 RANK = 16
 LEARNING_RATE = 2e-3
@@ -53,7 +55,6 @@ class CrossFitted:
         self._used: int | None = None
         self._dataset = dataset
         self._usable = usable
-        self._batch_size = batch_size
         # Gradients take several times the memory of scoring, and processes that share weights cannot take fewer later.
         self._together = max(1, batch_size // 4) if is_sharded(model) else batch_size
         self._collate = build_collator(processor)
@@ -107,31 +108,42 @@ class CrossFitted:
         return np.random.default_rng(SEED).permutation(np.flatnonzero(chosen & self._usable))
 
     def _step(self, optimizer: Any, rows: np.ndarray) -> None:
-        """One optimizer step on the mean of the rows' losses; where they do not fit into memory, with fewer at once."""
-        import torch
+        """One optimizer step on the mean of the rows' losses."""
 
-        while True:
+        def learn() -> None:
             optimizer.zero_grad()
-            try:
-                for part in _parts(rows, self._together):
-                    losses = losses_of(self.model, self._collate(self._samples(part)))
-                    (losses.sum() / len(rows)).backward()
-                break
-            except torch.OutOfMemoryError:
-                if self._together == 1 or is_sharded(self.model):  # the others cannot take fewer at once now
-                    raise
-                self._together //= 2
-                torch.cuda.empty_cache()
+            for part in _parts(rows, self._together):
+                losses = losses_of(self.model, self._collate(self._samples(part)))
+                (losses.sum() / len(rows)).backward()
+
+        self._in_memory(learn)
         optimizer.step()
 
     def _median(self, rows: np.ndarray) -> float:
         """Of the rows' mean negative log-likelihoods."""
-        found = [
-            -values.mean()
-            for part in _parts(rows, self._batch_size)
-            for values in token_log_probs(self.model, self._collate, self._samples(part), self._ends)
-        ]
+
+        def look() -> list[float]:
+            return [
+                -values.mean()
+                for part in _parts(rows, self._together)
+                for values in token_log_probs(self.model, self._collate, self._samples(part), self._ends)
+            ]
+
+        found = self._in_memory(look)
         return agreed(self.model, float(np.median(found)) if found else 0.0)
+
+    def _in_memory(self, compute: Callable[[], Result]) -> Result:
+        """What it computes of rows `_together`; where they do not fit into memory, of fewer at once from then on."""
+        import torch
+
+        while True:
+            try:
+                return compute()
+            except torch.OutOfMemoryError:
+                if self._together == 1 or is_sharded(self.model):  # the others cannot take fewer at once now
+                    raise
+            self._together //= 2
+            torch.cuda.empty_cache()
 
     def _samples(self, rows: np.ndarray) -> list[dict[str, Any]]:
         samples = (self._dataset[int(row)] for row in rows)
@@ -155,7 +167,7 @@ def cross_fitted(
         dataset: Columns `prompt`, `completion`, `images`.
         fold: bool array [n], from `byorn.scoring.folds`.
         usable: bool array [n], rows that can be learned: those that have a score.
-        batch_size: Rows a forward pass without gradient.
+        batch_size: Rows at once; fewer where memory does not suffice.
         kinds: int array [n], from `byorn.scoring.kinds`; one kind if nothing is said.
     """
     import torch
