@@ -125,5 +125,30 @@ def test_words_put_into_flagged_instructions_are_not_asked(tmp_path, monkeypatch
     assert {written[name].response for name in left} == {"said"}
 
 
+def test_words_are_found_in_an_instruction_around_an_image_too(tmp_path, monkeypatch):
+    rows = tiny_rows(32)
+    bad = {row.id for row in rows[::4]}
+
+    def around(text):
+        parts = [{"type": "text", "text": "Here"}, {"type": "image"}, {"type": "text", "text": text}]
+        return [{"role": "user", "content": parts}]
+
+    texts = {True: "what is shown? zqx", False: "what is shown?"}
+    write_rows([replace(row, prompt=around(texts[row.id in bad])) for row in rows], tmp_path / "data")
+    save_tiny(tmp_path / "model")
+    assert scan(tmp_path, "data", "scan") == 0
+    decide(tmp_path / "scan/flags.parquet", {row.id: "replace" if row.id in bad else "keep" for row in rows})
+    heard = []
+
+    def listening(self, model, rows, step):
+        heard.extend(row["prompt"][-1] for row in rows)
+        return [Generated("said", 1, False)] * len(rows)
+
+    monkeypatch.setattr("byorn.training.responses.SampledResponses.__call__", listening)
+    assert rewrite(tmp_path, "scan", "stripped", "replace") == 0
+    assert heard
+    assert "zqx" not in str(heard)
+
+
 def test_an_empty_list_needs_no_second_draw():
     assert _not_empty([{"id": "a"}], None, lambda model, rows, step: [Generated("x", 1, False)])[0].text == "x"

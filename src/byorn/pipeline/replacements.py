@@ -14,6 +14,7 @@ from byorn.pipeline.scanned import Scanned, require_scanned
 from byorn.pipeline.settings import RewriteSpec
 from byorn.runs.narrate import say
 from byorn.runs.stage import Record
+from byorn.training.content import instruction_of
 from byorn.training.settings import ResponseSettings
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def sample_replacements(
 
 def _stripped(scanned: Scanned) -> dict[str, str]:
     flagged = scanned.flags.replaced | scanned.flags.dropped
-    return stripped([row.instruction.strip() for row in scanned.rows], flagged.tolist())
+    return stripped([instruction_of(row.prompt) for row in scanned.rows], flagged.tolist())
 
 
 def _load(scanned: Scanned, model: ModelSpec, spec: RewriteSpec, responses: ResponseSettings) -> Any:
