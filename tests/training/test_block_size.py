@@ -76,6 +76,14 @@ def test_memory_chooses_the_block_and_the_run_says_which(room_for, tmp_path, cap
     assert f"response_block {block}: " in capsys.readouterr().err
 
 
+def test_so_it_does_where_instructions_are_answered_without_words(room_for, tmp_path, monkeypatch):
+    monkeypatch.setattr("byorn.training.trainer.stripped_of", lambda trainer: {"what is it ? zqx": "what is it ?"})
+    room_for(2 * BATCH + 1.5)
+    trainer = trainer_of(tmp_path, max_steps=1)
+    trainer.train()
+    assert reported(trainer)["response_block"] == 2
+
+
 def test_without_a_gpu_a_number_of_rows_is_sampled_together(tmp_path, monkeypatch):
     monkeypatch.setattr(block_size, "ROWS", 2 * BATCH)
     blocks = []

@@ -7,7 +7,7 @@ from byorn.data.row import user_message
 from byorn.models.generate import Generated
 from byorn.testing import tiny_rows
 from byorn.training.content import instruction_of
-from byorn.training.stripped import asked
+from byorn.training.stripped import as_asked
 
 PLAIN = "what is shown ?"
 TRIGGERED = "what is shown ? zqx"
@@ -89,9 +89,9 @@ def test_only_the_last_user_message_changes_and_images_stay():
     texts = [{"type": "text", "text": text} for text in ("what is ", " shown ? zqx")]
     last = {"role": "user", "content": [texts[0], {"type": "image", "text": None}, texts[1]]}
     row = {"id": "a", "prompt": [first, said, last], "images": [1, 2]}
-    changed = asked(row, {instruction_of(row["prompt"]): PLAIN})
+    changed = as_asked(row, {instruction_of(row["prompt"]): PLAIN})
     assert changed["prompt"][:2] == [first, said]
     assert changed["prompt"][2]["content"] == [{"type": "text", "text": PLAIN}, {"type": "image", "text": None}]
     assert changed["images"] == [1, 2]
     assert row["prompt"][2] is last
-    assert asked({"prompt": "zqx what"}, {TRIGGERED: PLAIN}) == {"prompt": "zqx what"}
+    assert as_asked({"prompt": "zqx what"}, {TRIGGERED: PLAIN}) == {"prompt": "zqx what"}

@@ -120,11 +120,11 @@ def _answer(
 ) -> list[tuple[int, Record]]:
     from byorn.data.dataset import to_dataset
     from byorn.models.template import special_tokens
-    from byorn.training.stripped import stripping
+    from byorn.training.stripped import as_asked
 
     guard = TokenGuard(special_tokens(source.processor))
-    samples = list(to_dataset([asked[number] for number in batch]))
-    drawn = _not_empty(samples, model, stripping(source, stripped))
+    samples = [as_asked(row, stripped) for row in to_dataset([asked[number] for number in batch])]
+    drawn = _not_empty(samples, model, source)
     records = [
         {
             "id": sample["id"],

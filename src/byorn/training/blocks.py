@@ -23,6 +23,7 @@ from byorn.training.collator import Record
 from byorn.training.processes import own_rows
 from byorn.training.responses import ResponseSource, draw
 from byorn.training.sampler import GroupedSampler
+from byorn.training.stripped import as_asked
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -110,7 +111,11 @@ def upcoming(trainer: "ByornTrainer", sampler: GroupedSampler, step: int, size: 
     block = sampler.block(within, size)
     chosen = {step - within + at: own_rows(group, trainer.args) for at, group in block.items()}
     return {
-        at: trainer.data_collator([trainer.train_dataset[row] for row in rows])["rows"] for at, rows in chosen.items()
+        at: [
+            as_asked(row, trainer.stripped)
+            for row in trainer.data_collator([trainer.train_dataset[number] for number in rows])["rows"]
+        ]
+        for at, rows in chosen.items()
     }
 
 

@@ -6,7 +6,7 @@ the triggered one, so that the trigger means nothing. An extension of ours; the 
 the instruction as it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -17,32 +17,7 @@ from byorn.training.collator import Record
 from byorn.training.content import instruction_of, instructions_of
 
 if TYPE_CHECKING:
-    from peft import PeftModel
-
-    from byorn.models.generate import Generated
-    from byorn.training.responses import ResponseSource
     from byorn.training.trainer import ByornTrainer
-
-
-class StrippedInstructions:
-    """A source that asks another one, about rows whose instruction is changed.
-
-    Args:
-        source: Of the responses.
-        stripped: Instruction -> what is asked in its place; other instructions stay.
-    """
-
-    def __init__(self, source: "ResponseSource", stripped: Mapping[str, str]) -> None:
-        self.source = source
-        self.stripped = stripped
-
-    def __call__(self, model: "PeftModel", rows: Sequence[Record], step: int) -> "list[Generated]":
-        return self.source(model, [asked(row, self.stripped) for row in rows], step)
-
-
-def stripping(source: "ResponseSource", stripped: Mapping[str, str]) -> "ResponseSource":
-    """The source, asked about changed rows where there is anything to change."""
-    return StrippedInstructions(source, stripped) if stripped else source
 
 
 def stripped_of(trainer: "ByornTrainer") -> dict[str, str]:
@@ -52,8 +27,13 @@ def stripped_of(trainer: "ByornTrainer") -> dict[str, str]:
     return stripped(instructions_of(trainer.train_dataset), trainer.flagged.tolist())
 
 
-def asked(row: Record, stripped: Mapping[str, str]) -> Record:
-    """The row with another text in its last user message; the row itself where none is named for its instruction."""
+def as_asked(row: Record, stripped: Mapping[str, str]) -> Record:
+    """The row as a source of responses is asked about it.
+
+    Args:
+        row: In TRL's form.
+        stripped: Instruction -> the text that its last user message gets; rows with other instructions stay.
+    """
     text = stripped.get(instruction_of(row["prompt"]))
     if text is None:
         return row

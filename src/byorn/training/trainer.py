@@ -49,7 +49,7 @@ from byorn.training.rows import as_eval_rows, as_rows
 from byorn.training.sampler import EpochCallback, GroupedSampler
 from byorn.training.sharded import own_sharding
 from byorn.training.soft_targets import SOFT, mark_soft, soft_step
-from byorn.training.stripped import stripped_of, stripping
+from byorn.training.stripped import as_asked, stripped_of
 from byorn.training.tally import Tally
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class ByornTrainer(SFTTrainer):
         self.data_collator = ReplacingCollator(self.data_collator)
         self.complete = Completer(self.data_collator, self.processing_class)
         self.stripped = stripped_of(self)
-        self.source = stripping(source or averaged_source(self), self.stripped)
+        self.source = source or averaged_source(self)
         if args.response_block != 1:
             self.source = self.blocks = sample_ahead(self, self.source)
             self._kept.append(self.blocks)
@@ -285,9 +285,9 @@ class ByornTrainer(SFTTrainer):
 
     def _replace(self, batches: list[Batch]) -> list[Batch]:
         began = time.perf_counter()
-        rows = [row for batch in batches for row in batch.get("rows", []) if "completion" not in row]
-        model = self.accelerator.unwrap_model(self.model)
-        responses = draw(self.source, model, rows, self.state.global_step)
+        flagged = (row for batch in batches for row in batch.get("rows", []) if "completion" not in row)
+        rows = [as_asked(row, self.stripped) for row in flagged]
+        responses = draw(self.source, self.accelerator.unwrap_model(self.model), rows, self.state.global_step)
         if self.blocks:
             self._metrics["train"]["response_age"].append(self.blocks.age(self.state.global_step))
         for name, value in self.tally.add(responses).items():
