@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import torch
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
@@ -82,6 +83,37 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(place, capsys):
     epoch = ["--max-steps", "-1", "--epochs", "1", "--batch-size", "1"]
     assert main([*command(place, "train", "dry-train"), *QUICK, *epoch, "--dry-run"]) == 0
     assert "about 5 with sampled responses, in 9 steps" in capsys.readouterr().err  # seven clean rows, two of the five
+
+
+def test_batches_that_do_not_fit_are_halved_where_a_long_scan_is_estimated_too(place, monkeypatch, capsys):
+    from byorn.scoring import likelihood
+
+    output = likelihood._output_of
+
+    def small_device(model, batch):
+        if len(batch["labels"]) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return output(model, batch)
+
+    monkeypatch.setattr(likelihood, "_output_of", small_device)
+    monkeypatch.setattr("byorn.pipeline.estimate.LONG", 12)
+    assert main([*command(place, "scan", "small-device"), "--rule", "paper"]) == 0
+    assert "scoring 12 rows: about" in capsys.readouterr().err
+
+
+def test_so_are_responses_of_which_a_training_is_estimated(place, monkeypatch, capsys):
+    from byorn.models import generate
+
+    generated = generate._generate
+
+    def small_device(model, processor, encoded, *given):
+        if len(encoded["input_ids"]) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return generated(model, processor, encoded, *given)
+
+    monkeypatch.setattr(generate, "_generate", small_device)
+    assert main([*command(place, "train", "small-device"), *QUICK, "--dry-run"]) == 0
+    assert "about 5 with sampled responses" in capsys.readouterr().err
 
 
 def test_a_dry_run_by_evidence_counts_the_adaptation(place, capsys):

@@ -17,18 +17,17 @@ if TYPE_CHECKING:
 
 
 def forward_seconds(inputs: Inputs, batch_size: int) -> float:
-    """Seconds a row of a forward pass, from batches of the longest, middle and shortest rows; one more warms up."""
-    from byorn.models.template import end_ids
-    from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
+    """Seconds a row of a forward pass, from batches of the longest, middle and shortest rows; one more warms up. What
+    does not fit into memory is halved, as in a scan.
+    """
+    from byorn.scoring.scorer import scorer
 
     batches = list(_spread(shard_batches(length_order(inputs.dataset), batch_size, WHOLE)))
-    collator = build_collator(inputs.processor)
-    ends = end_ids(inputs.model, inputs.processor)
-    with scoring(inputs.model):
+    with scorer(inputs.model, inputs.processor, inputs.dataset) as score:
 
         def run(batch: list[int]) -> float:
             began = time.perf_counter()
-            token_log_probs(inputs.model, collator, [inputs.dataset[index] for index in batch], ends)
+            list(score(batch))
             return time.perf_counter() - began
 
         run(batches[0])
@@ -37,14 +36,14 @@ def forward_seconds(inputs: Inputs, batch_size: int) -> float:
 
 def sampling_seconds(inputs: Inputs, batch_size: int) -> float:
     """Seconds a row of generating a response of middle length; greedy decoding draws nothing."""
-    from byorn.models.generate import generate
+    from byorn.models.generate import generate_bounded
     from byorn.training.sampling import learned_length_limit
 
     order = length_order(inputs.dataset)
     batch = [inputs.dataset[index] for index in order[len(order) // 2 :][:batch_size]]
     limit = learned_length_limit(inputs.processor, [row.response for row in inputs.rows])
     began = time.perf_counter()
-    generate(inputs.model, inputs.processor, batch, max_new_tokens=limit)
+    generate_bounded(inputs.model, inputs.processor, batch, max_new_tokens=limit)
     return (time.perf_counter() - began) / len(batch)
 
 
