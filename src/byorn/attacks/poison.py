@@ -36,7 +36,8 @@ from byorn.runs.fresh_folder import fresh_folder
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
 
-CONTENTS = (FOLDER, ROWS_FILE, DETAILS, SUMMARY)
+CONTENTS = (FOLDER, DETAILS, SUMMARY, ROWS_FILE)
+"""The rows come last, so that whoever finds them finds all of it."""
 
 
 def poison_dataset(
