@@ -45,6 +45,7 @@ def test_the_help_says_what_becomes_of_the_folder(
     with monkeypatch.context() as patch:
         patch.setattr("byorn.attacks.poison._manifest", kill)
         assert main(command) == 130
+    assert capsys.readouterr().err.endswith("interrupted; run the same command again to start anew\n")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
     assert main(command) == 0
     assert main(command) == 2

@@ -83,7 +83,7 @@ def test_sigterm_keeps_what_was_scored_and_ends_with_143(
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("byorn.scoring.scorer.tokens_of", stopping)
     assert main(SCAN.split()) == 143
-    assert "terminated; run the same command again" in capsys.readouterr().err
+    assert "terminated; run the same command again to go on from here\n" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == before
     assert list((place / "run").glob("scores.partial.*"))
     scored.clear()

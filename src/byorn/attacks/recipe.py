@@ -13,7 +13,7 @@ from byorn.attacks.triggers import ATTACKS
 from byorn.data.row import Row
 from byorn.errors import ConfigError
 from byorn.goal import Goal
-from byorn.runs.settings import Output
+from byorn.runs.settings import OutputAnew
 from byorn.settings import below, check_settings, fraction, setting
 
 Selection = Literal["random", "likely"]
@@ -86,7 +86,7 @@ class Recipe(Goal):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoisonSpec(Output):
+class PoisonSpec(OutputAnew):
     """How the poisoned copy is written."""
 
     out: Path = setting(

@@ -9,6 +9,7 @@ from functools import partial
 from typing import NoReturn, get_origin
 
 from byorn.errors import ConfigError
+from byorn.runs.settings import OutputAnew
 from byorn.settings import choices_of, default_in_words, in_words, parse_text, settings_of
 
 Values = dict[str, object]
@@ -75,6 +76,11 @@ class Command:
     def fields(self) -> dict[str, tuple[Field[object], object]]:
         """Option name -> field and type."""
         return {name: (item, kind) for own in self.settings for name, item, kind in settings_of(own)}
+
+    @property
+    def anew(self) -> bool:
+        """Whether it starts anew when it is given again after a kill; else it goes on."""
+        return any(issubclass(own, OutputAnew) for own in self.settings)
 
     def names(self) -> list[str]:
         """The names of all options, also as keys of a YAML file."""

@@ -1,7 +1,8 @@
 """`byorn COMMAND ...`: parse, call, and turn what goes wrong into one line and an exit code.
 
 Exit codes: 0 done; 2 bad usage, data or model, or a disk that takes no more; 3 done, and found what `--fail-on` names
-or `verify` looks for; 130 interrupted (SIGINT) and 143 terminated (SIGTERM): run the same command again to go on.
+or `verify` looks for; 130 interrupted (SIGINT) and 143 terminated (SIGTERM): run the same command again to go on
+(poison, demo and bench speed start anew).
 """
 
 import sys
@@ -80,7 +81,7 @@ def _run_or_say_why(name: str, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt as stop:
         terminated = isinstance(stop, Terminated)
         word = "terminated" if terminated else "interrupted"
-        print(f"\n{word}; run the same command again to go on from here", file=sys.stderr)
+        print(f"\n{word}; run the same command again {_what_then(name, arguments)}", file=sys.stderr)
         return TERMINATED if terminated else INTERRUPTED
     except SystemExit as stop:  # argparse has shown a help page
         return stop.code if isinstance(stop.code, int) else DONE
@@ -90,6 +91,11 @@ def _run_or_say_why(name: str, arguments: Sequence[str]) -> int:
         print(error_line(ByornError(problem)), file=sys.stderr)
         return USER_ERROR
     return DONE
+
+
+def _what_then(name: str, arguments: Sequence[str]) -> str:
+    """What a command does that is given again after it was stopped."""
+    return "to start anew" if command_of(name, arguments)[1].anew else "to go on from here"
 
 
 def command_of(name: str, arguments: Sequence[str]) -> "tuple[str, Command, Sequence[str]]":

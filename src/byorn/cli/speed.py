@@ -13,7 +13,7 @@ from byorn.cli.train import training_arguments
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.models.spec import LoraSpec, ModelSpec
-from byorn.runs.settings import Common, Output
+from byorn.runs.settings import Common, OutputAnew
 from byorn.settings import build, settings_of
 from byorn.training.settings import TrainerOptions
 
@@ -25,7 +25,7 @@ def run(values: Values) -> None:
     speed = build(SpeedSpec, values)
     data = build(DataSpec, values)
     model, lora = build(ModelSpec, values), build(LoraSpec, values)
-    out = build(Output, values).out
+    out = build(OutputAnew, values).out
     arguments = training_arguments(values)
     if "response_block" in arguments:
         raise ConfigError("response_block: give --blocks, which measures several")
@@ -73,7 +73,7 @@ def _same(given: object, usual: object, why: str) -> None:
 COMMAND = Command(
     run=run,
     summary="what byorn costs over plain fine-tuning, by phase, and how far each phase is from its floor",
-    settings=(Output, DataSpec, ModelSpec, LoraSpec, SpeedSpec, TrainerOptions, Common),
+    settings=(OutputAnew, DataSpec, ModelSpec, LoraSpec, SpeedSpec, TrainerOptions, Common),
     example="byorn bench speed --model Qwen/Qwen2.5-VL-3B-Instruct --data data/train.json --limit 512 --batch-size 8",
     defaults={"out": Path("runs/speed"), "model": "embedded", "data": DRAWN, "num_train_epochs": 1.0},
     aliases={"lr": "learning_rate", "epochs": "num_train_epochs", "batch_size": "per_device_train_batch_size"},

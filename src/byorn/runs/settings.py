@@ -18,6 +18,13 @@ class Output:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutputAnew(Output):
+    """Output."""
+
+    out: Path = setting(help="folder to write; after a kill the same command starts anew", metavar="DIR")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Common:
     """All commands."""
 
