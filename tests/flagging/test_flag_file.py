@@ -1,7 +1,10 @@
 """`flags.parquet` keeps every decision, and a person's word wins."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +39,41 @@ def test_a_flag_file_gives_back_exactly_what_was_written(tmp_path: Path) -> None
     assert (found.rule, found.threshold, found.reasons) == (flags.rule, flags.threshold, flags.reasons)
     assert found.review == ["auto"] * 4
     assert [file.name for file in tmp_path.iterdir()] == ["flags.parquet"]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_kill_leaves_no_report_of_other_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The process is stopped before the first, second, ... change of the folder."""
+    path, flags = tmp_path / "flags.parquet", made_up()
+    write_flags(path, flags)
+    before = path.read_bytes()
+    (tmp_path / "report.html").write_text("two rows are flagged")
+    changes: list[str] = []
+
+    def counted(change: Callable[..., object]) -> Callable[..., object]:
+        def changed(file: Path, *given: Any, **more: Any) -> object:
+            if len(changes) >= number:
+                raise KeyboardInterrupt
+            changes.append(file.name)
+            return change(file, *given, **more)
+
+        return changed
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        for name in ("replace", "unlink"):
+            patch.setattr(Path, name, counted(getattr(Path, name)))
+        write_flags(path, replace(flags, threshold=9.0))
+    assert path.read_bytes() == before or not (tmp_path / "report.html").exists()
+
+
+def test_a_report_stays_beside_the_same_flags(tmp_path: Path) -> None:
+    path = tmp_path / "flags.parquet"
+    write_flags(path, made_up())
+    (tmp_path / "report.html").write_text("two rows are flagged")
+    write_flags(path, made_up())
+    assert (tmp_path / "report.html").exists()
+    write_flags(path, replace(made_up(), threshold=9.0))
+    assert not (tmp_path / "report.html").exists()
 
 
 @pytest.mark.parametrize("kind", [pa.int64(), pa.float64()])  # pandas makes fractions of a column with nulls

@@ -9,6 +9,7 @@ import pytest
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
+from byorn.pipeline.reuse import adopt_scan
 from byorn.testing import save_tiny, tiny_rows
 
 QUICK = ["--max-steps", "2", "--batch-size", "4", "--lr", "1e-2", "--set", "max_response_tokens=3", "--device", "cpu"]
@@ -40,6 +41,18 @@ def reviewed(place):
     assert main(command(place, "scan", "scans/first")) == 0
     decide(place / "scans/first/flags.parquet", ["drop", "keep", "keep", "replace"])
     return place / "scans/first"
+
+
+def test_no_report_stays_beside_decisions_that_are_taken_over(tmp_path, monkeypatch):
+    scan, run = tmp_path / "scan", tmp_path / "run"
+    for folder in (scan, run):
+        folder.mkdir()
+    for name in ("flags.parquet", "scores.parquet"):
+        (scan / name).write_text("of the scan")
+    (run / "report.json").write_text("of flags whose scores were deleted since")
+    monkeypatch.setattr("byorn.pipeline.reuse.find_scan", lambda *given: scan)
+    adopt_scan(None, run, str(scan))
+    assert sorted(path.name for path in run.iterdir()) == ["flags.parquet", "scores.parquet"]
 
 
 def test_a_review_reaches_a_training_in_another_folder(place, reviewed, capsys):

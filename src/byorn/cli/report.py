@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from byorn.cli.arguments import Command, Positional, Values
 from byorn.errors import ConfigError
+from byorn.flagging.reports import COMPARISON, REPORT
 from byorn.pipeline.settings import ReportSpec
 from byorn.runs.settings import Common
 from byorn.settings import build
@@ -19,13 +20,13 @@ def run(values: Values) -> None:
         _compare(Path(str(values["run"])), Path(str(values["later"])), spec)
         return
 
-    from byorn.pipeline.report import FILES, report, write_cyclonedx
+    from byorn.pipeline.report import report, write_cyclonedx
     from byorn.report.gates import check_gates, parse_gates
 
     folder = Path(str(values["run"]))
     gates = parse_gates(spec.fail_on)
     evidence = report(folder, spec.moved)
-    print("\n".join(str(folder / name) for name in FILES))
+    print("\n".join(str(folder / name) for name in REPORT))
     if spec.cyclonedx:
         print(write_cyclonedx(evidence))
     check_gates(gates, evidence)
@@ -35,7 +36,7 @@ def _compare(before: Path, after: Path, spec: ReportSpec) -> None:
     if spec != ReportSpec(fail_on=spec.fail_on):
         raise ConfigError(f"report: of two scans only --fail-on is asked; byorn report {after} takes all options")
 
-    from byorn.pipeline.report import COMPARISON, report_comparison
+    from byorn.pipeline.report import report_comparison
     from byorn.report.gates import check_comparison, parse_gates
 
     gates = parse_gates(spec.fail_on, two=True)

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 
 from byorn.data.row import Origin
 from byorn.errors import DataError, MismatchError
+from byorn.flagging.reports import remove_reports
+from byorn.runs.atomic import atomic_path
 from byorn.runs.sealed import read_table, replace_free_column, write_table
 from byorn.scoring.origins import origin_columns, read_origins
 from byorn.text import first_line
@@ -121,7 +123,9 @@ class Flags:
 
 
 def write_flags(path: Path, flags: Flags) -> None:
-    """Write `flags.parquet`; the file appears whole or not at all."""
+    """Write `flags.parquet`; the file appears whole or not at all. Where it changes, what was reported of the flags
+    before is removed first, so that no kill leaves a report beside flags that it does not tell of.
+    """
     columns = {
         "id": flags.ids,
         "turn": pa.array(flags.turns, pa.int32()),
@@ -133,7 +137,10 @@ def write_flags(path: Path, flags: Flags) -> None:
         "reason": pa.array(flags.reasons, pa.string()),
         REVIEW: flags.review or ["auto"] * len(flags),
     }
-    write_table(path, pa.table(columns), free=[REVIEW])
+    with atomic_path(path) as partial:
+        write_table(partial, pa.table(columns), free=[REVIEW])
+        if not path.exists() or path.read_bytes() != partial.read_bytes():
+            remove_reports(path.parent)
 
 
 def read_flags(path: Path) -> Flags:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from byorn.errors import ConfigError
+from byorn.flagging.reports import COMPARISON, CYCLONEDX, REPORT
 from byorn.report.closer import Closer, Key
 from byorn.report.comparison import Comparison, compare
 from byorn.report.comparison_document import as_document as comparison_as_document
@@ -21,12 +22,6 @@ from byorn.report.versions import read_version
 from byorn.runs.atomic import atomic_path
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
-
-FILES = ("report.html", "report.json", "report.sarif")
-COMPARISON = ("comparison.html", "comparison.json")
-CYCLONEDX = "report.cdx.json"
-DETECTION = "detection.json"
-"""How well a scan finds what is known to be poisoned."""
 
 
 def report(folder: Path, moved: Path | None = None) -> Evidence:
@@ -51,21 +46,13 @@ def write_report(
     if look is not None and is_main() and files:
         evidence = replace(evidence, run=replace(run, closer=look(evidence)))
     if is_main() and files:
-        _write(run.folder / "report.html", as_html(evidence))
-        _write(run.folder / "report.json", _json(as_document(evidence)))
-        _write(run.folder / "report.sarif", _json(as_sarif(evidence)))
+        page, document, sarif = (run.folder / name for name in REPORT)
+        _write(page, as_html(evidence))
+        _write(document, _json(as_document(evidence)))
+        _write(sarif, _json(as_sarif(evidence)))
     verdict = judge(evidence)
     say(verdict.sentence, stands_out=verdict.stands_out, share=evidence.share)
     return evidence
-
-
-def remove_reports(folder: Path) -> None:
-    """Remove what was reported of earlier flags, which a pipeline would take for a report of those that are there."""
-    left = [folder / name for name in (*FILES, CYCLONEDX, *COMPARISON, DETECTION) if (folder / name).exists()]
-    for path in left:
-        path.unlink()
-    if left:
-        say(f"removed {', '.join(path.name for path in left)}: about other flags than those that are here now")
 
 
 def report_comparison(before: Path, after: Path) -> Comparison:
@@ -81,8 +68,9 @@ def report_comparison(before: Path, after: Path) -> Comparison:
         raise ConfigError(f"{after}: it is given twice; give the folders of two scans")
     say(f"comparing {after} with {before}")
     comparison = compare(read_version(before), read_version(after))
-    _write(after / "comparison.html", comparison_as_html(comparison))
-    _write(after / "comparison.json", _json(comparison_as_document(comparison)))
+    page, document = (after / name for name in COMPARISON)
+    _write(page, comparison_as_html(comparison))
+    _write(document, _json(comparison_as_document(comparison)))
     for note in comparison.notes:
         say(f"  {note}")
     say(comparison.counts)

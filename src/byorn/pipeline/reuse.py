@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from byorn.errors import ByornError, ConfigError, DataError, MismatchError
+from byorn.flagging.reports import remove_reports
 from byorn.flagging.table import read_flags
 from byorn.models.inputs import Inputs
 from byorn.models.spec import ModelSpec
@@ -106,6 +107,7 @@ def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
     if folder is None:
         return
     if is_main():
+        remove_reports(out)
         for name in (LOG, FLAGS, SCORES):  # the scores last, which the others wait for
             if (folder / name).is_file():
                 with atomic_path(out / name) as partial:

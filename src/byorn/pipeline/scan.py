@@ -10,6 +10,7 @@ import numpy as np
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.evaluation.detection import detection
+from byorn.flagging.reports import DETECTION
 from byorn.flagging.rules import described, flag, flagged_by
 from byorn.flagging.settings import FlagSettings, check_rule
 from byorn.flagging.table import Flags, keep_reviews, write_flags
@@ -18,7 +19,6 @@ from byorn.models.sharding import wanted_layout
 from byorn.models.spec import ModelSpec
 from byorn.models.template import special_tokens
 from byorn.pipeline.estimate import tell_scan
-from byorn.pipeline.report import DETECTION, remove_reports
 from byorn.pipeline.scores import require_room, score_rows
 from byorn.report.run import Run, read_config, read_rejects
 from byorn.runs.folder import make_folder, read_json, write_config, write_environment, write_json
@@ -96,7 +96,7 @@ def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanRes
 def _flags(scores: Scores, settings: FlagSettings, path: Path) -> Flags:
     flags = keep_reviews(flag(scores, settings), path)
     if is_main():
-        _write_flags(path, flags)
+        write_flags(path, flags)
     count = int(flags.flagged.sum())
     unscored = int(np.isnan(scores.values[flagged_by(settings)]).sum())
     say(f"flagged {count} of {len(flags)} rows: {described(flags)}")
@@ -105,14 +105,6 @@ def _flags(scores: Scores, settings: FlagSettings, path: Path) -> Flags:
     if count > NEARLY_ALL * len(flags):
         say("  warning: nearly every row is flagged, so hardly any response is learned; look at the scores")
     return flags
-
-
-def _write_flags(path: Path, flags: Flags) -> None:
-    """Write the flags; where they are not those that were there, reports of those are removed."""
-    before = path.read_bytes() if path.exists() else b""
-    write_flags(path, flags)
-    if path.read_bytes() != before:
-        remove_reports(path.parent)
 
 
 def as_run(result: ScanResult, out: Path) -> Run:
