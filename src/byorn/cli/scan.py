@@ -34,7 +34,7 @@ def run(values: Values) -> None:
 
     gates = parse_gates(spec.fail_on)
     truth = read_truth(spec.truth) if spec.truth else None
-    result = scan(data, model, out, flagging, dry_run=spec.dry_run)
+    result = scan(data, model, out, flagging, truth=truth, dry_run=spec.dry_run)
     if result is None:
         return
     if spec.show:
@@ -50,7 +50,7 @@ def run(values: Values) -> None:
         )
         if not spec.no_report:
             print(out / "report.html")
-    if truth is not None:  # after the report, which a truth of other rows must not cost
+    if truth is not None:
         print(compare_with_truth(result, truth, out))
     if result.flags.replaced.any():
         review = [review_step(out)] if result.flags.undecided.any() else []

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,11 +134,13 @@ def roc(
     return {"false": false.round(4).tolist(), "true": true.round(4).tolist()}
 
 
-def _judged(
-    scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]], statistic: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Who is poisoned, and how suspicious each row is: bool and float64 [rows]."""
-    truth = np.array([key in poisoned for key in flags.keys])
+def poisoned_among(keys: Sequence[tuple[str, int]], poisoned: Collection[tuple[str, int]]) -> np.ndarray:
+    """Which rows are poisoned, bool [rows], by id and turn of each.
+
+    Raises:
+        DataError: None is, or every one.
+    """
+    truth = np.array([key in poisoned for key in keys])
     if poisoned and not truth.any():
         name, turn = min(poisoned)
         raise DataError(
@@ -147,4 +149,12 @@ def _judged(
         )
     if truth.all() or not truth.any():
         raise DataError(f"detection: {int(truth.sum())} of {len(truth)} rows are poisoned; both kinds are needed")
+    return truth
+
+
+def _judged(
+    scores: Scores | None, flags: Flags, poisoned: Collection[tuple[str, int]], statistic: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Who is poisoned, and how suspicious each row is: bool and float64 [rows]."""
+    truth = poisoned_among(flags.keys, poisoned)
     return truth, flags.weight if scores is None else np.nan_to_num(scores.values[statistic], nan=np.finfo(float).max)

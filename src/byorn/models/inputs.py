@@ -98,15 +98,6 @@ def load_inputs(opened: Opened, layout: "Layout | None" = None) -> Inputs:
     )
 
 
-def open_inputs(data: DataSpec, model: ModelSpec, out: Path, layout: "Layout | None" = None) -> Inputs:
-    """Read the rows, then load the model, see `open_rows` and `load_inputs`.
-
-    Raises:
-        ByornError: The data or the model cannot be used.
-    """
-    return load_inputs(open_rows(data, model, out), layout)
-
-
 def require_source(spec: DataSpec) -> None:
     """Refuse a data set that is not there before anything is loaded; the Hub is asked later."""
     open_source(spec.source, spec.format, spec.name, spec.split)

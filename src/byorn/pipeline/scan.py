@@ -9,12 +9,13 @@ import numpy as np
 
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
-from byorn.evaluation.detection import detection
+from byorn.data.stored import keys_of
+from byorn.evaluation.detection import detection, poisoned_among
 from byorn.flagging.reports import DETECTION
 from byorn.flagging.rules import described, flag, flagged_by
 from byorn.flagging.settings import FlagSettings, check_rule
 from byorn.flagging.table import Flags, keep_reviews, write_flags
-from byorn.models.inputs import REJECTS, Inputs, open_inputs
+from byorn.models.inputs import REJECTS, Inputs, load_inputs, open_rows
 from byorn.models.sharding import wanted_layout
 from byorn.models.spec import ModelSpec
 from byorn.models.template import special_tokens
@@ -48,7 +49,13 @@ class ScanResult:
 
 
 def scan(
-    data: DataSpec, model: ModelSpec, out: Path, settings: FlagSettings | None = None, *, dry_run: bool = False
+    data: DataSpec,
+    model: ModelSpec,
+    out: Path,
+    settings: FlagSettings | None = None,
+    *,
+    truth: Collection[tuple[str, int]] | None = None,
+    dry_run: bool = False,
 ) -> ScanResult | None:
     """Score and flag a data set into `out`: `scores.parquet`, `flags.parquet`, `rejects.jsonl`, `config.yaml`,
     `environment.json`.
@@ -61,6 +68,7 @@ def scan(
         data, model: What is scored, and by what.
         out: The run folder.
         settings: Who is flagged.
+        truth: Who is known to be poisoned, for `compare_with_truth`; it must be about these rows.
         dry_run: Stop before anything is scored, when everything is checked and said; returns None.
 
     Raises:
@@ -70,7 +78,10 @@ def scan(
     check_rule(settings)
     make_folder(out)
     with put_back_if_refused(out / REJECTS):
-        inputs = open_inputs(data, model, out, wanted_layout())
+        opened = open_rows(data, model, out)
+        if truth is not None:
+            poisoned_among(keys_of(opened.loaded.rows), truth)  # a wrong one costs no scan
+        inputs = load_inputs(opened, wanted_layout())
         require_room(out / "scores.parquet", inputs)
         tell_scan(inputs, settings.score_batch_size, dry_run, flagged_by(settings))
         if dry_run:
