@@ -14,6 +14,7 @@ from byorn.phrases.spelling import extended
 from byorn.report.clusters import distinct, find_clusters
 from byorn.report.evidence import gather
 from byorn.report.html import as_html
+from byorn.report.sarif import as_sarif
 from byorn.report.verdict import judge
 from byorn.scoring.evidence import judged
 from byorn.scoring.learning_curve import LearningCurve
@@ -166,6 +167,20 @@ def test_a_group_has_all_rows_that_the_rule_flags_by_it_in_whatever_words_they_s
     assert judge(gather(run)).sentence.startswith("60 of 400 responses (15.0%) share “i am sorry but”")
 
 
+def test_a_headline_says_how_many_rows_of_a_group_share_its_phrase():
+    run = attacked(300, 30)
+    said = [replace(row, response=row.response + " today") if at < 28 else row for at, row in enumerate(run.rows)]
+    evidence = gather(replace(run, rows=said))
+    assert evidence.findings[0].cluster.phrase == "visit our shop today"
+    assert judge(evidence).sentence.startswith(
+        "30 of 300 responses (10.0%), 28 of which share “visit our shop today”, stand out the way planted responses do"
+    )
+    assert "shared by 28 of 30 responses, which are 10.0% of all" in as_html(evidence)
+    told = [result["message"]["text"] for result in as_sarif(evidence)["runs"][0]["results"]]
+    assert sum("repeats “visit our shop today”" in text for text in told) == 30
+    assert sum("is of a group that repeats" in text for text in told) == 2
+
+
 def test_two_groups_that_grow_to_the_same_rows_are_one():
     groups = [
         Group(phrase=phrase, rows=np.arange(*span), statistic="nll", p_value=0.0001, top=9)
@@ -195,8 +210,35 @@ def test_a_group_that_only_its_images_give_away_is_named_and_the_report_says_so(
     ],
 )
 def test_a_group_without_a_phrase_is_told_by_its_inputs(column, shares, ground):
+    run = given_away_by(column, [])
+    (cluster,) = find_clusters(run).found
+    assert (cluster.phrase, cluster.said, cluster.statistic, cluster.flagged) == ("", None, column, 20)
+    verdict = judge(gather(run))
+    assert verdict.sentence.startswith(f"20 of 300 rows (6.7%) share {shares}")
+    assert verdict.sentence.endswith("do not follow from these.")
+    assert ground in verdict.grounds[0]
+    assert "unless its trigger can be seen" in verdict.blind_spots[0]
+    assert shares.capitalize() in as_html(gather(run))
+
+
+def test_what_most_rows_of_a_group_without_a_phrase_say_is_quoted():
+    run = given_away_by("trigger", range(0, 180, 15))
+    evidence = gather(run)
+    assert judge(evidence).sentence == (
+        "20 of 300 rows (6.7%) share a pattern in their images, and their responses do not follow from these; "
+        "12 of the 20 share “visit our shop”."
+    )
+    assert "12 of its 20 responses share “visit our shop”" in as_html(evidence)
+    (cluster,) = find_clusters(given_away_by("trigger", range(0, 120, 15))).found
+    assert (cluster.phrase, cluster.said) == ("", None)  # eight of 20 are not most
+
+
+def given_away_by(column, saying):
+    """20 of 300 rows whose inputs give them away, and those that say the phrase."""
     run = attacked(300, 0)
-    run = replace(run, rows=[replace(row, response=f"{row.id} {row.response}") for row in run.rows])
+    responses = ["visit our shop" if at in saying else row.response for at, row in enumerate(run.rows)]
+    rows = [replace(row, response=f"{row.id} {said}") for row, said in zip(run.rows, responses, strict=True)]
+    run = replace(run, rows=rows)
     plausible = np.random.default_rng(0).normal(2, 0.3, 300)
     values = dict.fromkeys(("nll", "adapted", "adapted_contrast"), plausible) | {
         "trigger": np.zeros(300),
@@ -205,11 +247,4 @@ def test_a_group_without_a_phrase_is_told_by_its_inputs(column, shares, ground):
     values[column][::15] = 5.5
     metadata = {**run.scores.metadata, **LearningCurve((4.0, 3.0)).as_metadata()}
     scores = judged(replace(run.scores, values=values, metadata=metadata), [row.response for row in run.rows])
-    run = replace(run, scores=scores, flags=flag_evidence(scores), statistic="evidence")
-    (cluster,) = find_clusters(run).found
-    assert (cluster.phrase, cluster.statistic, cluster.flagged) == ("", column, 20)
-    verdict = judge(gather(run))
-    assert verdict.sentence.startswith(f"20 of 300 rows (6.7%) share {shares}")
-    assert ground in verdict.grounds[0]
-    assert "unless its trigger can be seen" in verdict.blind_spots[0]
-    assert shares.capitalize() in as_html(gather(run))
+    return replace(run, scores=scores, flags=flag_evidence(scores), statistic="evidence")

@@ -275,8 +275,8 @@ def test_groups_of_phrases_that_hold_each_other_by_half_are_one():
 def test_a_group_without_a_phrase_is_known_by_its_rows(before, seen):
     def group(rows):
         return Cluster(
-            phrase="", rows=np.array(rows), statistic="trigger", p_value=1e-9, top=20, flagged=20, same_response=1,
-            image_dependence=None,
+            phrase="", rows=np.array(rows), statistic="trigger", p_value=1e-9, top=20, said=None, flagged=20,
+            same_response=1, image_dependence=None,
         )  # fmt: skip
 
     pairing = Pairing(kept=[Pair(before=row, after=row, same=True) for row in range(100)], new=[], gone=[])

@@ -51,6 +51,11 @@ def holds(words: Words, phrase: Words) -> bool:
     return any(words[start : start + size] == phrase for start in range(len(words) - size + 1))
 
 
+def repeats(text: str, phrase: str) -> bool:
+    """Whether a text holds the phrase as it is written, without case."""
+    return holds(tuple(words_of(ends_of(text))), tuple(words_of(phrase)))
+
+
 def ends_of(text: str, most: int = ROW_CHARACTERS) -> str:
     """The text, or head and tail of a long one: nobody reads a megabyte, and an attacker may send one."""
     return text if len(text) <= most else f"{text[: most // 2]}\n{text[-(most // 2) :]}"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from byorn.data.stored import responses_of
-from byorn.phrases.groups import Group, Groups, find_groups
-from byorn.phrases.words import ends_of, words_of
+from byorn.phrases.groups import SAMPLE, Group, Groups, find_groups
+from byorn.phrases.own import frequent_phrase
+from byorn.phrases.words import ends_of, repeats, words_of
 from byorn.report.run import Run
 from byorn.scoring.evidence import groups_of
 from byorn.scoring.learning_curve import LearningCurve
@@ -16,10 +17,19 @@ from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, EVIDENCE, STATI
 
 
 @dataclass(frozen=True, kw_only=True)
+class Said:
+    """A phrase, and how many rows of a cluster say it."""
+
+    text: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cluster(Group):
     """Rows whose responses share a phrase and stand out; the least plausible ones come first.
 
     Attributes:
+        said: Its phrase, or without one what tells most of its responses from others; None where nothing does.
         flagged: How many of its rows are flagged.
         same_response: How many of them have the one response that is the most frequent, without case.
         image_dependence: Median contrast of its rows less that of the others, of the pretrained model if it is known,
@@ -27,6 +37,7 @@ class Cluster(Group):
             contrasts.
     """
 
+    said: Said | None
     flagged: int
     same_response: int
     image_dependence: float | None
@@ -86,10 +97,18 @@ def _cluster(run: Run, group: Group) -> Cluster:
         statistic=group.statistic,
         p_value=group.p_value,
         top=group.top,
+        said=_said(run, group),
         flagged=int(run.flags.flagged[rows].sum()),
         same_response=Counter(" ".join(words_of(ends_of(text))) for text in texts).most_common(1)[0][1],
         image_dependence=_dependence(run, rows),
     )
+
+
+def _said(run: Run, group: Group) -> Said | None:
+    others = np.setdiff1d(np.arange(len(run.rows)), group.rows)
+    samples = ([run.rows[row].response for row in rows[:SAMPLE]] for rows in (group.rows, others))
+    text = group.phrase or frequent_phrase(*samples)
+    return Said(text=text, rows=sum(repeats(run.rows[row].response, text) for row in group.rows)) if text else None
 
 
 def _dependence(run: Run, rows: np.ndarray) -> float | None:

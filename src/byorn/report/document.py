@@ -50,6 +50,7 @@ def _cluster(run: Run, finding: Finding) -> Json:
     return {
         "phrase": cluster.phrase,
         "rows": len(cluster),
+        "said": asdict(cluster.said) if cluster.said else None,
         "statistic": cluster.statistic,
         "p_value": cluster.p_value,
         "top": cluster.top,

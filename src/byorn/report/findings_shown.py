@@ -11,7 +11,7 @@ from byorn.report.spurious import WORDINGS
 from byorn.report.thumbnails import picture
 from byorn.report.verdict import pattern_in_words
 from byorn.report.visible import Piece, name_of, pieces
-from byorn.report.words import in_inputs, number, odds_in_words, p_in_table, p_in_words, percent
+from byorn.report.words import in_inputs, number, odds_in_words, p_in_table, p_in_words, percent, quoted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,7 @@ class FindingShown:
     """A cluster with its rows."""
 
     phrase: list[Piece]
-    rows: str
-    share: str
+    lead: str
     facts: list[str]
     texts: list[SharedShown]
     patterns: list[PatternShown]
@@ -54,16 +53,24 @@ class FindingShown:
 def show_finding(evidence: Evidence, finding: Finding) -> FindingShown:
     """What the page shows of a finding; the images of its cards are opened."""
     cluster = finding.cluster
+    phrase = cluster.said.text if cluster.said else ""
     trigger = finding.texts[0].text if finding.texts else ""
     return FindingShown(
         phrase=pieces(cluster.phrase or in_inputs(cluster.statistic).capitalize(), 160),
-        rows=number(len(cluster)),
-        share=percent(len(cluster) / evidence.counts.rows),
+        lead=_lead(cluster, evidence.counts.rows),
         facts=_cluster_facts(evidence, cluster),
         texts=[_shared(shared) for shared in finding.texts],
         patterns=[_pattern(pattern) for pattern in finding.patterns[:1]],
-        cards=[make_card(evidence, row, cluster.phrase, trigger) for row in spread(cluster.rows)],
+        cards=[make_card(evidence, row, phrase, trigger) for row in spread(cluster.rows)],
     )
+
+
+def _lead(cluster: Cluster, rows: int) -> str:
+    """Who shares what the headline says: the rows of the cluster, or most of them."""
+    count, share = number(len(cluster)), percent(len(cluster) / rows)
+    if not cluster.phrase or cluster.said is None or cluster.said.rows == len(cluster):
+        return f"shared by {count} responses, {share} of all"
+    return f"shared by {number(cluster.said.rows)} of {count} responses, which are {share} of all"
 
 
 def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
@@ -76,6 +83,9 @@ def _cluster_facts(evidence: Evidence, cluster: Cluster) -> list[str]:
         f"{number(cluster.flagged)} of its rows are flagged, against "
         f"{percent((evidence.counts.flagged - cluster.flagged) / others)} of all others",
     ]
+    if cluster.said and not cluster.phrase:
+        said, count = number(cluster.said.rows), number(len(cluster))
+        facts.append(f"{said} of its {count} responses share {quoted(cluster.said.text)}")
     if cluster.same_response > 1:
         facts.append(f"{number(cluster.same_response)} of its responses are the same, word for word")
     if cluster.image_dependence is not None:

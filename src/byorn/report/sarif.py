@@ -13,6 +13,7 @@ from urllib.parse import quote
 from byorn.data.columns import value_of
 from byorn.data.rejects import Reject
 from byorn.data.row import Origin, Row
+from byorn.phrases.words import repeats
 from byorn.report.columns import Column, Value
 from byorn.report.evidence import Evidence, Finding
 from byorn.report.run import Run
@@ -145,7 +146,9 @@ def _planted(evidence: Evidence) -> Iterator[Json]:
 def _member(run: Run, row: Row, number: int, finding: Finding) -> Json:
     record = f" (record {row.origin.record})" if row.origin.record >= 0 else ""
     phrase = finding.cluster.phrase
-    does = f"repeats {quoted(phrase)}" if phrase else f"shares {in_inputs(finding.cluster.statistic)} with others"
+    does = f"shares {in_inputs(finding.cluster.statistic)} with others"
+    if phrase:
+        does = f"{'repeats' if repeats(row.response, phrase) else 'is of a group that repeats'} {quoted(phrase)}"
     text = f"Row {quoted(row.id)}{record} {does}, and its response stands out."
     properties: Json = {"cluster": number, "record": row.origin.record, "turn": row.turn}
     mark = plain(f"{row.id}/{row.turn}", 600)

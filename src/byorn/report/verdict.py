@@ -60,12 +60,14 @@ def _alarm(evidence: Evidence) -> str:
     )
     more = len(evidence.findings) - 1
     others = {0: "", 1: "; one more group of rows stands out"}.get(more, f"; {more} more groups of rows stand out")
-    share = f"({percent(count / evidence.counts.rows)})"
-    rows = number(evidence.counts.rows)
+    rows, share = number(evidence.counts.rows), f"({percent(count / evidence.counts.rows)})"
+    said = first.cluster.said
     if not first.cluster.phrase:
-        said = f"{number(count)} of {rows} rows {share} share {in_inputs(first.cluster.statistic)}"
-        return f"{said}, and their responses do not follow from these{others}."
-    return f"{number(count)} of {rows} responses {share} share {quoted(first.cluster.phrase)}, {trigger}{others}."
+        part = f"; {number(said.rows)} of the {number(count)} share {quoted(said.text)}" if said else ""
+        these = f"{number(count)} of {rows} rows {share} share {in_inputs(first.cluster.statistic)}"
+        return f"{these}, and their responses do not follow from these{part}{others}."
+    part = f", {number(said.rows)} of which" if said and said.rows < count else ""
+    return f"{number(count)} of {rows} responses {share}{part} share {quoted(first.cluster.phrase)}, {trigger}{others}."
 
 
 def _nothing(evidence: Evidence) -> str:

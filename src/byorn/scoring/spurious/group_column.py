@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from byorn.phrases.counting import count_phrases
 from byorn.phrases.enrichment import LEAST_P, ranks_of
 from byorn.phrases.groups import SAMPLE, Group, top_of
-from byorn.phrases.growth import SHARED
-from byorn.phrases.spelling import extended
+from byorn.phrases.own import shared_phrase
 
 _APART = 1e-9
 """Between the values of two groups, which may have one p-value."""
@@ -58,18 +56,6 @@ def named(
     for value in np.unique(column[column > 0])[::-1]:
         rows = np.flatnonzero(column == value)
         others = np.setdiff1d(np.arange(len(responses)), rows)
-        phrase = _own_phrase(*([responses[row] for row in some[:SAMPLE]] for some in (rows, others)))
+        phrase = shared_phrase(*([responses[row] for row in some[:SAMPLE]] for some in (rows, others)))
         top = top_of(ranks, rows, kinds)
         yield Group(phrase=phrase, rows=rows, statistic=statistic, p_value=float(10.0**-value), top=top)
-
-
-def _own_phrase(texts: Sequence[str], others: Sequence[str]) -> str:
-    """The longest phrase that nearly all of the texts share and less than half of the others say; empty without one."""
-    least = max(1, round(SHARED * len(texts)))
-    phrases = count_phrases([*texts, *others], least, len(texts) + len(others))
-    if not len(phrases):
-        return ""
-    own = phrases.means(np.repeat([1.0, 0.0], [len(texts), len(others)])) * phrases.supports
-    telling = (own >= least - 0.5) & (2 * (phrases.supports - own) < max(1, len(others)))
-    longest = int(np.argmax(np.where(telling, phrases.lengths, 0)))
-    return extended(phrases.texts[longest], texts) if telling[longest] else ""
