@@ -15,7 +15,8 @@ from byorn.cli.main import COMMANDS, main
 from byorn.data.files import write_rows
 from byorn.flagging.settings import FlagSettings
 from byorn.models.spec import LoraSpec, ModelSpec
-from byorn.pipeline.settings import Answering, EvaluateSpec
+from byorn.pipeline.settings.common import Answering
+from byorn.pipeline.settings.evaluate import EvaluateSpec
 from byorn.settings import settings_of
 from byorn.testing import save_tiny, tiny_rows
 from byorn.training.settings import ByornSettings, EngineSettings, ResponseSettings, TrainerOptions
@@ -51,9 +52,9 @@ ELSEWHERE = {
     ("attacks/triggers/blended.py", "Blended", "alpha"): "opacity of a trigger, not the scale of LoRA",
     ("attacks/triggers/vl_trojan.py", "VLTrojan", "alpha"): "opacity of a trigger, not the scale of LoRA",
     ("embedded/architecture.py", "build_model", "vision"): "the size of the embedded model's tower",
-    ("pipeline/settings.py", "PushSpec", "adapter"): "what is uploaded, not what is measured",
-    ("pipeline/settings.py", "RewriteSpec", "adapter"): "whose responses are used, not what is measured",
-    ("pipeline/settings.py", "VerifySpec", "adapter"): "with another default: the one of the run",
+    ("pipeline/settings/hub.py", "PushSpec", "adapter"): "what is uploaded, not what is measured",
+    ("pipeline/settings/rewrite.py", "RewriteSpec", "adapter"): "whose responses are used, not what is measured",
+    ("pipeline/settings/verify.py", "VerifySpec", "adapter"): "with another default: the one of the run",
 }
 
 

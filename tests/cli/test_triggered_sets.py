@@ -11,7 +11,7 @@ from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.evaluation.asr import attack_success
 from byorn.goal import Goal
-from byorn.pipeline.settings import TriggeredSpec
+from byorn.pipeline.settings.evaluate import TriggeredSpec
 from byorn.testing import save_tiny, tiny_rows
 from byorn.text import naming, rename
 

@@ -198,7 +198,7 @@ def test_other_commands_know_their_own_keys_alone(tmp_path):
 @pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.name)
 def test_a_recipe_is_a_valid_configuration(recipe, tmp_path):
     from byorn.pipeline.build import build_config
-    from byorn.pipeline.settings import TrainSpec
+    from byorn.pipeline.settings.train import TrainSpec
 
     values = values_of("train", "--config", str(recipe))
     arguments = {**training_arguments(values), "bf16": False, "use_cpu": True}

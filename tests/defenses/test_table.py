@@ -20,7 +20,7 @@ def module_of(name):
 
 
 def test_the_help_names_every_defense():
-    from byorn.pipeline.settings import TrainSpec
+    from byorn.pipeline.settings.train import TrainSpec
     from byorn.settings import settings_of
 
     text = {name: item.metadata["help"] for name, item, _ in settings_of(TrainSpec)}["defense"]

@@ -20,7 +20,7 @@ from byorn.defenses.perturb import PerturbingCollator
 from byorn.defenses.plan import trust_all
 from byorn.errors import MismatchError
 from byorn.models.spec import LoraSpec, ModelSpec
-from byorn.pipeline.settings import TrainSpec
+from byorn.pipeline.settings.train import TrainSpec
 from byorn.pipeline.train import train
 from byorn.testing import save_tiny, tiny_model, tiny_processor, tiny_rows
 from byorn.training.config import ByornConfig

@@ -9,7 +9,7 @@ from trl import SFTConfig
 
 from byorn.errors import ConfigError
 from byorn.pipeline.build import build_config
-from byorn.pipeline.settings import TrainSpec
+from byorn.pipeline.settings.train import TrainSpec
 from byorn.training.config import ByornConfig
 
 INHERITED = {field.name for field in fields(SFTConfig)}

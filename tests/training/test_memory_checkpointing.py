@@ -13,7 +13,7 @@ from byorn.models.inputs import training_rows
 from byorn.models.load import load_model, load_processor
 from byorn.models.lora import default_lora
 from byorn.pipeline.build import build_config
-from byorn.pipeline.settings import TrainSpec
+from byorn.pipeline.settings.train import TrainSpec
 from byorn.testing import build_family, tiny_rows
 from byorn.training.trainer import ByornTrainer
 

@@ -19,7 +19,8 @@ from byorn.models.spec import LoraSpec
 from byorn.pipeline.evaluate import check_metrics
 from byorn.pipeline.reuse import NONE
 from byorn.pipeline.scan import scan
-from byorn.pipeline.settings import FLAGGING, TrainSpec
+from byorn.pipeline.settings.defenses import FLAGGING
+from byorn.pipeline.settings.train import TrainSpec
 from byorn.pipeline.train import train
 from byorn.runs.folder import read_json, source_digest, versions, write_json
 from byorn.runs.timer import Timer

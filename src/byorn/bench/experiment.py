@@ -11,7 +11,7 @@ from byorn.bench.spec import AVERAGING, DEFAULT, AttackEntry, Cell, Group
 from byorn.errors import ConfigError
 from byorn.flagging.settings import Rule
 from byorn.models.spec import MOST_RANKS, Dtype, LoraSpec
-from byorn.pipeline.settings import FLAGGING
+from byorn.pipeline.settings.defenses import FLAGGING
 from byorn.settings import Check, below, check_value, each, fraction, positive
 from byorn.training.settings import LONGEST_MEMORY, ByornSettings
 

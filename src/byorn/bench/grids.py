@@ -9,7 +9,7 @@ from byorn.bench.results import Line
 from byorn.bench.spec import AVERAGING, DEFAULT
 from byorn.evaluation.intervals import wilson
 from byorn.evaluation.tables import scale_of
-from byorn.pipeline.settings import FLAGGING
+from byorn.pipeline.settings.defenses import FLAGGING
 
 Value = Callable[[Line], float | None]
 

@@ -13,7 +13,7 @@ from byorn.bench.spec import AVERAGING, Cell
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
 from byorn.evaluation.metric import Metric
-from byorn.pipeline.settings import FLAGGING
+from byorn.pipeline.settings.defenses import FLAGGING
 from byorn.runs.narrate import say
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from byorn.bench.grids import rank
 from byorn.bench.plot import COLORS, literal, load_pyplot, save
 from byorn.bench.result import CellResult, Curve
-from byorn.pipeline.settings import FLAGGING
+from byorn.pipeline.settings.defenses import FLAGGING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

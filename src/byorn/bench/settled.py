@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from byorn.bench.spec import AVERAGING, Cell, Group
-from byorn.pipeline.settings import FLAGGING
+from byorn.pipeline.settings.defenses import FLAGGING
 
 
 def plain(settings: Group | Cell) -> dict[str, object]:

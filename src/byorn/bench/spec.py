@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from byorn.goal import Goal
 from byorn.models.spec import Dtype
-from byorn.pipeline.settings import FLAGGING
+from byorn.pipeline.settings.defenses import FLAGGING
 
 if TYPE_CHECKING:
     from byorn.attacks.recipe import Recipe

@@ -8,7 +8,7 @@ from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.goal import Goal
 from byorn.models.spec import ModelSpec
-from byorn.pipeline.settings import EvaluateSpec, TriggeredSpec
+from byorn.pipeline.settings.evaluate import EvaluateSpec, TriggeredSpec
 from byorn.runs.settings import Common, Output
 from byorn.settings import build
 from byorn.training.settings import EngineSettings

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from byorn.cli.arguments import Command, Values
-from byorn.pipeline.settings import PushSpec
+from byorn.pipeline.settings.hub import PushSpec
 from byorn.settings import build
 
 

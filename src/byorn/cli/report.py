@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from byorn.cli.arguments import Command, Positional, Values
 from byorn.errors import ConfigError
 from byorn.flagging.reports import COMPARISON, REPORT
-from byorn.pipeline.settings import ReportSpec
+from byorn.pipeline.settings.report import ReportSpec
 from byorn.runs.settings import Common
 from byorn.settings import build
 

@@ -6,7 +6,7 @@ from byorn.cli.arguments import Command, Values
 from byorn.cli.of_run import DATA_AND_MODEL, RUN, with_those_of_the_run
 from byorn.data.spec import DataSpec
 from byorn.models.spec import ModelSpec
-from byorn.pipeline.settings import ReviewSpec
+from byorn.pipeline.settings.review import ReviewSpec
 from byorn.runs.settings import Common
 from byorn.settings import build
 

@@ -7,7 +7,7 @@ from byorn.cli.next_step import tell_next
 from byorn.cli.of_run import DATA_AND_MODEL, RUN, with_those_of_the_run
 from byorn.data.spec import DataSpec
 from byorn.models.spec import ModelSpec
-from byorn.pipeline.settings import RewriteSpec
+from byorn.pipeline.settings.rewrite import RewriteSpec
 from byorn.runs.settings import Common, Output
 from byorn.settings import build
 from byorn.training.settings import ResponseSettings

@@ -12,7 +12,7 @@ from byorn.cli.training_file import TrainingFile
 from byorn.data.spec import DataSpec
 from byorn.flagging.settings import FlagSettings
 from byorn.models.spec import ModelSpec
-from byorn.pipeline.settings import ScanSpec
+from byorn.pipeline.settings.scan import ScanSpec
 from byorn.runs.settings import Common, Output
 from byorn.settings import build
 

@@ -8,7 +8,7 @@ from byorn.cli.of_run import DATA_AND_MODEL, RUN, with_those_of_the_run
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.models.spec import ModelSpec
-from byorn.pipeline.settings import SimulateSpec
+from byorn.pipeline.settings.simulate import SimulateSpec
 from byorn.runs.settings import Common, Output
 from byorn.settings import build
 

@@ -13,7 +13,8 @@ from byorn.cli.values import fields_set
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.models.spec import LoraSpec, ModelSpec
-from byorn.pipeline.settings import HubSpec, TrainSpec
+from byorn.pipeline.settings.hub import HubSpec
+from byorn.pipeline.settings.train import TrainSpec
 from byorn.runs.settings import Common, Output
 from byorn.settings import build, settings_of
 from byorn.training.limits import check_numbers

@@ -9,7 +9,7 @@ from byorn.cli.of_run import DATA_AND_MODEL, RUN, with_those_of_the_run
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError, GateExceeded
 from byorn.models.spec import ModelSpec
-from byorn.pipeline.settings import VerifySpec
+from byorn.pipeline.settings.verify import VerifySpec
 from byorn.runs.settings import Common, Output
 from byorn.settings import build
 from byorn.training.settings import EngineSettings
@@ -55,7 +55,7 @@ def _way_out(folder: Path, adapter: str | None, model: ModelSpec, data: DataSpec
     """A training on the scan; where the adapter is of one already, a look at the rows."""
     from byorn.flagging.rules import settings_of_rule
     from byorn.flagging.table import read_flags
-    from byorn.pipeline.settings import FLAGGING
+    from byorn.pipeline.settings.defenses import FLAGGING
     from byorn.pipeline.summary import TrainingSummary
 
     trained = TrainingSummary.read((Path(adapter) if adapter else folder / "adapter").parent / "training.json")

@@ -11,7 +11,8 @@ from byorn.models.lora import default_lora, describe
 from byorn.models.parts import linears
 from byorn.models.sharding import Layout, wanted_layout
 from byorn.models.spec import LoraSpec
-from byorn.pipeline.settings import SHARDABLE, TrainSpec
+from byorn.pipeline.settings.defenses import SHARDABLE
+from byorn.pipeline.settings.train import TrainSpec
 from byorn.runs.narrate import say
 from byorn.runs.ranks import current_shard
 

@@ -11,7 +11,7 @@ from byorn.pipeline.estimate import LONG, TrainingEstimate, estimate_training
 from byorn.pipeline.held_out import without_evaluation
 from byorn.pipeline.measured import measure
 from byorn.pipeline.reuse import SCORES, find_scan
-from byorn.pipeline.settings import FLAGGING, SAMPLING
+from byorn.pipeline.settings.defenses import FLAGGING, SAMPLING
 from byorn.pipeline.training_run import TrainingRun
 from byorn.runs.narrate import say
 from byorn.training.checkpoints import any_checkpoint

@@ -23,7 +23,7 @@ from byorn.models.length import context_length
 from byorn.models.load import load_config, load_spec, load_spec_processor
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.engine import greedy_source, require_available, require_taken, rows_at_once
-from byorn.pipeline.settings import EvaluateSpec
+from byorn.pipeline.settings.evaluate import EvaluateSpec
 from byorn.runs.folder import make_folder, require_ours, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main

@@ -13,7 +13,7 @@ from byorn.data.stored import stored
 from byorn.errors import ConfigError
 from byorn.models.inputs import Inputs, read_rows, require_source, training_rows
 from byorn.models.length import context_length
-from byorn.pipeline.settings import TrainSpec
+from byorn.pipeline.settings.train import TrainSpec
 from byorn.runs.narrate import say
 from byorn.runs.rejects import list_rejects
 

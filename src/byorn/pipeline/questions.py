@@ -14,7 +14,7 @@ from byorn.models.spec import ModelSpec
 from byorn.pipeline.engine import greedy_source, require_taken, room_for, rows_at_once
 from byorn.pipeline.evaluate import ANSWERED_TOGETHER, answers
 from byorn.pipeline.sampled import Sampled
-from byorn.pipeline.settings import VerifySpec
+from byorn.pipeline.settings.verify import VerifySpec
 from byorn.runs.folder import read_json, write_json
 from byorn.runs.identity import IDENTITY
 from byorn.training.settings import EngineSettings

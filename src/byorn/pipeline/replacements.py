@@ -11,7 +11,7 @@ from byorn.phrases.insertions import stripped
 from byorn.pipeline.engine import require_available, require_taken, rows_at_once, vllm_source
 from byorn.pipeline.resample import resample
 from byorn.pipeline.scanned import Scanned, require_scanned
-from byorn.pipeline.settings import RewriteSpec
+from byorn.pipeline.settings.rewrite import RewriteSpec
 from byorn.runs.narrate import say
 from byorn.runs.stage import Record
 from byorn.training.content import instruction_of

@@ -7,7 +7,7 @@ from byorn.errors import ConfigError
 from byorn.models.inputs import REJECTS
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.scanned import as_run, open_recorded
-from byorn.pipeline.settings import ReviewSpec
+from byorn.pipeline.settings.review import ReviewSpec
 from byorn.report.clusters import find_clusters
 from byorn.report.words import in_inputs
 from byorn.review.decisions import Decisions

@@ -25,7 +25,7 @@ from byorn.pipeline.read_back import read_back
 from byorn.pipeline.replacements import RESPONSES, require_sampler, sample_replacements
 from byorn.pipeline.rewritten import DATA, QUARANTINE, Rewritten, tell, warn_of_split
 from byorn.pipeline.scanned import Scanned, open_recorded, open_scanned, require_files
-from byorn.pipeline.settings import RewriteSpec, refuse_sampling
+from byorn.pipeline.settings.rewrite import RewriteSpec, refuse_sampling
 from byorn.rewriting.edit import Edit, Job
 from byorn.rewriting.files import rewrite as rewrite_file
 from byorn.rewriting.hub import with_files

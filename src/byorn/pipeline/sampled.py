@@ -21,7 +21,7 @@ from byorn.evaluation.flagged_phrases import Phrase, find_phrases
 from byorn.models.length import Ruler
 from byorn.phrases.words import plain, says
 from byorn.pipeline.scanned import Scanned, as_run
-from byorn.pipeline.settings import VerifySpec
+from byorn.pipeline.settings.verify import VerifySpec
 from byorn.report.clusters import Cluster, find_clusters
 from byorn.report.evidence import look_into
 from byorn.report.graft import Graft, graft

@@ -21,7 +21,7 @@ from byorn.pipeline.canaries import seen
 from byorn.pipeline.lab import Lab, planted
 from byorn.pipeline.rescored import rescored
 from byorn.pipeline.scanned import open_scanned
-from byorn.pipeline.settings import SimulateSpec
+from byorn.pipeline.settings.simulate import SimulateSpec
 from byorn.report.simulation import FILE, Simulated, Simulation, identity_of
 from byorn.runs.folder import (
     make_folder,

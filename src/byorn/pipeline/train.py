@@ -18,7 +18,7 @@ from byorn.pipeline.held_out import with_evaluation
 from byorn.pipeline.resume import finished_training, has_begun, require_same_settings
 from byorn.pipeline.reuse import SCORES, require_scan, with_its_store
 from byorn.pipeline.scores import require_room
-from byorn.pipeline.settings import TrainSpec
+from byorn.pipeline.settings.train import TrainSpec
 from byorn.pipeline.summary import TrainingSummary, summarize
 from byorn.pipeline.training_run import TrainingRun, keep_settings
 from byorn.runs.folder import make_folder, write_environment, write_json

@@ -8,7 +8,7 @@ from byorn.data.spec import DataSpec
 from byorn.models.inputs import Inputs
 from byorn.pipeline.build import require_engine_fits, require_layers
 from byorn.pipeline.held_out import split
-from byorn.pipeline.settings import TrainSpec
+from byorn.pipeline.settings.train import TrainSpec
 from byorn.runs.folder import write_config
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from byorn.pipeline.engine import require_available
 from byorn.pipeline.questions import Questions, has_answered, identity_of
 from byorn.pipeline.sampled import Sampled, sample
 from byorn.pipeline.scanned import open_scanned, require_scanned
-from byorn.pipeline.settings import VerifySpec
+from byorn.pipeline.settings.verify import VerifySpec
 from byorn.pipeline.verified import VERDICT, Verified, of_another, remove_verdict
 from byorn.runs.folder import make_folder, require_ours, write_config, write_environment
 from byorn.runs.narrate import say

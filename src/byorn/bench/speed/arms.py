@@ -20,7 +20,7 @@ from byorn.data.dataset import to_dataset
 from byorn.data.row import Row
 from byorn.models.spec import LoraSpec
 from byorn.pipeline.build import build_config, build_lora
-from byorn.pipeline.settings import TrainSpec
+from byorn.pipeline.settings.train import TrainSpec
 
 DATA, OPTIMIZER, REST = "data", "optimizer", "rest"
 PLAIN, MIXED = "SFTTrainer", "mixed batches"

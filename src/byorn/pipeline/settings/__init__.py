@@ -1,0 +1,1 @@
+"""The settings of the commands, a file for each, beside those of data, model, adapter and training."""
