@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,7 +52,8 @@ def test_no_report_stays_beside_decisions_that_are_taken_over(tmp_path, monkeypa
         (scan / name).write_text("of the scan")
     (run / "report.json").write_text("of flags whose scores were deleted since")
     monkeypatch.setattr("byorn.pipeline.reuse.find_scan", lambda *given: scan)
-    adopt_scan(None, run, str(scan))
+    unused: Any = None
+    adopt_scan(unused, run, str(scan))
     assert sorted(path.name for path in run.iterdir()) == ["flags.parquet", "scores.parquet"]
 
 
