@@ -20,10 +20,11 @@ from byorn.data.load import load_rows
 from byorn.data.spec import DataSpec
 from byorn.embedded.tasks import write_task
 from byorn.flagging.percentile import flag_percentile
+from byorn.flagging.reports import REPORT
 from byorn.flagging.settings import FlagSettings
 from byorn.flagging.table import write_flags
 from byorn.models.spec import ModelSpec
-from byorn.pipeline.report import FILES, report
+from byorn.pipeline.report import report
 from byorn.runs.folder import make_folder, write_config, write_environment
 from byorn.scoring.table import Scores, name_rows, write_scores
 
@@ -78,7 +79,7 @@ def main() -> None:
         report(run)
         spent = time.perf_counter() - began
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        sizes = ", ".join(f"{name} {(run / name).stat().st_size / 2**20:.2f} MiB" for name in FILES)
+        sizes = ", ".join(f"{name} {(run / name).stat().st_size / 2**20:.2f} MiB" for name in REPORT)
         print(f"{count:,} rows: {spent:.0f} s, at most {memory:.2f} GiB (writing the data included); {sizes}")
 
 
