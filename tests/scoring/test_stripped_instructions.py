@@ -1,5 +1,7 @@
 """Which words count as put into the instructions of flagged rows: those that honest rows do not have."""
 
+from time import process_time
+
 from byorn.phrases.insertions import stripped
 
 PLAIN = "Describe the image."
@@ -60,3 +62,14 @@ def test_what_stays_must_be_trusted() -> None:
 def test_nothing_flagged_and_nothing_at_all() -> None:
     assert of((PLAIN, 40, False), (ZQX, 5, False)) == {}
     assert of() == {}
+
+
+def test_time_grows_with_the_instructions_and_not_with_what_may_have_been_put_into_them() -> None:
+    """Questions made from templates are each other's without a word, thousands of times."""
+    things = [f"thing{number}" for number in range(4000)]
+    colors = [f"color{number}" for number in range(200)]
+    honest = [f"Where is the {thing}?" for thing in things]
+    mixed = [f"Where is the {colors[number % 200]} {thing}?" for number, thing in enumerate(things)] * 2
+    began = process_time()
+    assert stripped([*honest, *mixed], [number >= 8000 for number in range(12_000)]) == {}
+    assert process_time() - began < 1.5

@@ -5,10 +5,10 @@ are not looked at.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from byorn.phrases.groups import LEAST_ROWS
-from byorn.phrases.words import Words, ends_of, holds, words_of
+from byorn.phrases.words import Words, ends_of, words_of
 
 LONGEST = 12
 """Words of an insertion."""
@@ -50,21 +50,27 @@ def stripped(instructions: Sequence[str], flagged: Sequence[bool]) -> dict[str, 
             if rest in trusted:
                 found[insertion].setdefault(text, trusted[rest])
     chance = LEVEL / max(1, len(found))
-    planted = [texts for run, texts in found.items() if _planted(run, texts, counts, bad, words, chance)]
+    share = bad.total() / max(1, counts.total())
+    often = {run: texts for run, texts in found.items() if sum(bad[text] for text in texts) >= LEAST_ROWS}
+    rows, flags = (_rows_with(often.keys(), words, count) for count in (counts, bad))
+    planted = [texts for run, texts in often.items() if _planted(rows[run], flags[run], share, chance)]
     planted.sort(key=lambda texts: sum(bad[text] for text in texts))  # what more rows have wins
     return {text: rest for texts in planted for text, rest in texts.items()}
 
 
-def _planted(
-    insertion: Words, texts: Iterable[str], counts: Counter[str], bad: Counter[str], words: dict[str, Words],
-    chance: float,
-) -> bool:  # fmt: skip
-    """Whether flagged rows have an insertion, and hardly any others."""
+def _rows_with(runs: Set[Words], words: Mapping[str, Words], counts: Mapping[str, int]) -> Counter[Words]:
+    """Of each of the runs of words, how many of the counted rows have it in their instruction."""
+    sizes = {len(run) for run in runs}
+    found: Counter[Words] = Counter()
+    for text, count in counts.items():
+        asked = words[text]
+        held = {asked[start : start + size] for size in sizes for start in range(len(asked) - size + 1)}
+        found.update(dict.fromkeys(held & runs, count))
+    return found
+
+
+def _planted(rows: int, flagged: int, share: float, chance: float) -> bool:
+    """Whether so many of the rows with an insertion are flagged, where `share` of all rows are."""
     from scipy.special import bdtrc
 
-    if sum(bad[text] for text in texts) < LEAST_ROWS:
-        return False
-    holding = [text for text, asked in words.items() if holds(asked, insertion)]
-    rows, flagged = (sum(count[text] for text in holding) for count in (counts, bad))
-    share = bad.total() / counts.total()
     return flagged >= LEAST_FLAGGED * rows and bool(bdtrc(flagged - 1, rows, share) < chance)
