@@ -102,11 +102,14 @@ def test_processes_agree_on_the_least(room_for, tmp_path, monkeypatch):
     assert trainer.blocks.size == 2
 
 
-def test_a_run_resumed_where_less_is_free_is_the_straight_run(room_for, tmp_path):
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_run_resumed_where_less_is_free_is_the_straight_run(room_for, tmp_path, restored):
+    """Also where the Trainer makes callbacks that tell their state, as early stopping does, anew."""
+    more = {"restore_callback_states_from_checkpoint": restored}
     runs = []
     for rows, resume in ((2 * BATCH, None), (1, str(tmp_path / "checkpoint-3"))):
         room_for(rows)
-        trainer = trainer_of(tmp_path, save_strategy="steps", save_steps=1)
+        trainer = trainer_of(tmp_path, save_strategy="steps", save_steps=1, **more)
         texts = record(trainer)
         trainer.train(resume_from_checkpoint=resume)
         runs.append((adapters(trainer), texts, reported(trainer)["response_block"]))

@@ -59,9 +59,11 @@ def test_two_rows_with_one_name_are_refused(tmp_path):
         build(tmp_path, rows=rows)
 
 
-def test_other_decisions_do_not_go_on_from_a_checkpoint(tmp_path):
+@pytest.mark.parametrize("restored", [False, True])
+def test_other_decisions_do_not_go_on_from_a_checkpoint(tmp_path, restored):
     """A row that somebody dropped meanwhile has been learned there."""
     run = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2}
+    run["restore_callback_states_from_checkpoint"] = restored
     build(tmp_path, **run).train()
     other = [not flag for flag in FLAGGED]
     with pytest.raises(MismatchError, match="other flags or decisions"):

@@ -7,12 +7,11 @@ begins; every checkpoint keeps it, and a resumed run takes that one whatever is 
 one.
 """
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_callback import ExportableState
 
 from byorn.models.cache import cache_bytes
 from byorn.models.generate import encode_prompts
@@ -44,8 +43,8 @@ def block_that_fits(free: float, row: float, rows: int, steps: int) -> int:
     return max(1, min(steps, int(free // (row * rows))))
 
 
-class BlockByMemory(TrainerCallback, ExportableState):
-    """Chooses the size of blocks, or takes the one that a checkpoint has.
+class BlockByMemory(TrainerCallback):
+    """Chooses the size of blocks, unless a checkpoint has given it.
 
     Args:
         trainer: Whose flagged steps they are.
@@ -56,15 +55,10 @@ class BlockByMemory(TrainerCallback, ExportableState):
         self.trainer = trainer
         self.blocks = blocks
 
-    def state(self) -> dict[str, dict[str, int]]:
-        return {"args": {"size": self.blocks.size}, "attributes": {}}
-
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        kept = cast("dict[str, dict[str, dict[str, int]]]", state.stateful_callbacks)  # a list only while it is made
-        before = kept.get(type(self).__name__, self.state())["args"]["size"]
-        size, reason = (before, "as before") if before else self._chosen()
+        size, reason = (self.blocks.size, "as before") if self.blocks.size else self._chosen()
         self.blocks.size = size
         if isinstance(self.blocks.source, SampledResponses):
             self.blocks.source.batch_size = rows_at_once(self.trainer.args, size)

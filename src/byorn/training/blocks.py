@@ -52,7 +52,7 @@ class Blocks(TrainerCallback):
     def __init__(self, source: ResponseSource, upcoming: Upcoming, size: int) -> None:
         self.source = source
         self.upcoming = upcoming
-        self.size = size
+        self.size = self._given = size
         self._steps: tuple[int, ...] = ()
         self._responses: dict[_Key, Generated] = {}
 
@@ -85,13 +85,15 @@ class Blocks(TrainerCallback):
         from accelerate.utils import gather_object
 
         own = [{"id": row, "turn": turn, **asdict(found)} for (row, turn), found in self._responses.items()]
-        write_json(checkpoint / AHEAD, {"steps": list(self._steps), "responses": gather_object(own)})
+        content = {"size": self.size, "steps": list(self._steps), "responses": gather_object(own)}
+        write_json(checkpoint / AHEAD, content)
 
     def load(self, checkpoint: Path) -> None:
         """Go on in the block of a checkpoint; one without begins a new block."""
         path = checkpoint / AHEAD
         if path.is_file():
             kept = json.loads(path.read_text(encoding="utf-8"))
+            self.size = self._given or kept.get("size", 0)
             self._steps = tuple(kept["steps"])
             self._responses = {(one.pop("id"), one.pop("turn")): Generated(**one) for one in kept["responses"]}
 

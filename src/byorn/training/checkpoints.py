@@ -18,6 +18,8 @@ TALLY = "byorn.json"
 """What `training/tally.py` keeps in it."""
 AHEAD = "ahead.json"
 """What `training/blocks.py` keeps in it, where responses are sampled ahead."""
+STEPS = "steps.json"
+"""What `training/processes.py` keeps in it."""
 DEEPSPEED = "latest"
 """What DeepSpeed leaves beside an optimizer that it keeps in files of its own."""
 
@@ -57,8 +59,9 @@ def damage(checkpoint: Path, adapters: Collection[str] = ()) -> str | None:
     try:
         _read_state(checkpoint)
         _read_object(checkpoint / TALLY)
-        if (checkpoint / AHEAD).exists():
-            _read_object(checkpoint / AHEAD)
+        for path in (checkpoint / AHEAD, checkpoint / STEPS):
+            if path.exists():
+                _read_object(path)
         for folder in (checkpoint, *(checkpoint / name for name in adapters)):
             _read_adapter(folder)
         if not (checkpoint / DEEPSPEED).is_file():

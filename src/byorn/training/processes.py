@@ -5,13 +5,15 @@ average, or go on from a checkpoint whose optimizer steps had another size.
 import logging
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_callback import ExportableState
+from transformers import TrainingArguments
 
 from byorn.errors import ConfigError, MismatchError
 from byorn.models.sharding import wanted_layout
+from byorn.runs.folder import read_json, write_json
+from byorn.training.checkpoints import STEPS
 
 if TYPE_CHECKING:
     from byorn.training.config import ByornConfig
@@ -54,7 +56,7 @@ def use_one_gpu(args: TrainingArguments) -> None:
         args._n_gpu = 1
 
 
-class SameSteps(TrainerCallback, ExportableState):
+class SameSteps:
     """Keeps with every checkpoint how many rows an optimizer step has, and what was decided about which rows, and
     refuses to go on with others.
 
@@ -64,24 +66,25 @@ class SameSteps(TrainerCallback, ExportableState):
     """
 
     def __init__(self, rows: int, decisions: str) -> None:
-        self.rows = rows
-        self.decisions = decisions
+        self.now = {"rows": rows, "decisions": decisions}
 
-    def state(self) -> dict[str, dict[str, int | str]]:
-        return {"args": {"rows": self.rows, "decisions": self.decisions}, "attributes": {}}
+    def save(self, checkpoint: Path) -> None:
+        """Write it into a checkpoint."""
+        write_json(checkpoint / STEPS, self.now)
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        kept = cast("dict[str, dict[str, dict[str, Any]]]", state.stateful_callbacks)  # a list only while it is made
-        before = kept.get(type(self).__name__, self.state())["args"]
-        now = rows_a_step(args)
-        if before["rows"] != now:
+    def load(self, checkpoint: Path) -> None:
+        """Compare it with what a checkpoint has.
+
+        Raises:
+            MismatchError: It was made with others.
+        """
+        before = self.now | (read_json(checkpoint / STEPS) or {})
+        if before["rows"] != self.now["rows"]:
             raise MismatchError(
-                f"checkpoint: made with {before['rows']} rows an optimizer step, now {now} (batch size x processes x "
-                "accumulation); keep the product, or start anew in another folder"
+                f"checkpoint: made with {before['rows']} rows an optimizer step, now {self.now['rows']} (batch size x "
+                "processes x accumulation); keep the product, or start anew in another folder"
             )
-        if before.get("decisions", self.decisions) != self.decisions:
+        if before["decisions"] != self.now["decisions"]:
             raise MismatchError(
                 "checkpoint: made with other flags or decisions about the rows, so what it has learned is not what "
                 "should be learned now; put them back, or start anew in another folder"

@@ -124,7 +124,7 @@ class ByornTrainer(SFTTrainer):
         self.average: EmaCallback | None = None
         self.blocks: Blocks | None = None
         self.stripped: dict[str, str] = {}
-        self._kept: list[Tally | Blocks] = [self.tally]
+        self._kept: list[Tally | SameSteps | Blocks] = [self.tally]
         model = resolve_checkpoint(model) if isinstance(model, str) else model
         if peft_config is None and not hasattr(model, "peft_config"):
             peft_config = lora_for(model, args)
@@ -139,8 +139,8 @@ class ByornTrainer(SFTTrainer):
         if args.replacement == "drop":
             self._keep(~self.flagged)
             self.flagged = self.flagged[~self.flagged]
-        same = SameSteps(rows_a_step(args), decisions_of(self.train_dataset, self.flagged))
-        for callback in (same, self.tally, FiniteGradients(), FrozenTower()):
+        self._kept.append(SameSteps(rows_a_step(args), decisions_of(self.train_dataset, self.flagged)))
+        for callback in (self.tally, FiniteGradients(), FrozenTower()):
             self.add_callback(callback)
         if self.flagged.any():
             require_replaceable(self)
