@@ -23,7 +23,7 @@ from byorn.embedded.tasks import write_task
 from byorn.models.load import load_spec, load_spec_processor
 from byorn.models.spec import ModelSpec
 from byorn.runs.narrate import quiet_libraries
-from byorn.scoring.contrast import blind, with_contrast
+from byorn.scoring.contrast import Swapped, partners, with_contrast
 from byorn.scoring.score import score_dataset
 
 ROWS = 300
@@ -48,8 +48,9 @@ def aucs(task: str, fields: dict[str, str], seed: int, folder: Path, model: Any,
     poison_dataset(clean, recipe, out=folder / "poisoned")
     rows = load_rows(folder / "poisoned").rows
     dataset = to_dataset(rows)
-    parts = dataset, blind(dataset, rows, processor)
-    scores = with_contrast(*(score_dataset(model, processor, part, batch_size=50) for part in parts))
+    pairs = [(row, other) for row, other in enumerate(partners(rows)) if other is not None]
+    own, swapped = (score_dataset(model, processor, part, batch_size=50) for part in (dataset, Swapped(dataset, pairs)))
+    scores = with_contrast(own, swapped, pairs)
     truth = [row.key in poisoned_keys(folder / "poisoned") for row in rows]
     return [float(roc_auc_score(truth, np.nan_to_num(scores.values[name]))) for name in STATISTICS]
 

@@ -47,6 +47,7 @@ from byorn.pipeline.scores import add_column, score_inputs
 from byorn.plugins import load_plugins
 from byorn.runs.folder import write_json
 from byorn.runs.narrate import quiet_libraries
+from byorn.scoring.contrast import paired
 from byorn.scoring.evidence import judged, with_evidence
 from byorn.scoring.learning_curve import LearningCurve
 from byorn.scoring.statistics import EVIDENCE, KIND, STATISTICS
@@ -76,7 +77,7 @@ ATTACKS: dict[str, dict[str, Any]] = {
 }
 ATTACKS |= dict.fromkeys((ANOTHERS, ONE_TASK), ATTACKS["sentence"])
 RATES = (0.02, 0.1, 0.5)
-PASSES = ("scores", "adapted", "adapted_blind")
+PASSES = ("scores", "adapted", "adapted_swapped")
 """Files of a scan that the searches for shortcuts read."""
 
 
@@ -199,9 +200,9 @@ def search_again(path: Path) -> None:
     """The scores in `path` with what the searches for shortcuts find now; no model is asked."""
     folder = path.with_suffix("")
     rows = load_rows(folder / "data", notify=lambda line: None).rows
-    scores, adapted, unseeing = (read_scores(folder / f"{name}.parquet") for name in PASSES)
+    scores, adapted, swapped = (read_scores(folder / f"{name}.parquet") for name in PASSES)
     scores = replace(scores, values={name: scores.values[name] for name in STATISTICS})
-    write_scores(path, with_evidence(scores, adapted, unseeing, rows, LearningCurve.of(adapted.metadata)))
+    write_scores(path, with_evidence(scores, adapted, swapped, paired(rows), rows, LearningCurve.of(adapted.metadata)))
 
 
 def measure(wanted: Set, rows: int, seed: int, model: Any, processor: Any, work: Path) -> dict[str, object]:

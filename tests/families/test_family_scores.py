@@ -6,7 +6,6 @@ import numpy as np
 from family_rows import nll_through_transformers, picture
 
 from byorn.data.dataset import to_dataset
-from byorn.scoring.contrast import blind
 from byorn.scoring.score import score_dataset
 
 
@@ -24,17 +23,6 @@ def test_each_image_of_a_row_counts(family):
     changed = [replace(row, id=f"other-{i}", images=_swapped(row.images, i)) for i in range(len(row.images))]
     nll = score_dataset(family.model, family.processor, to_dataset([row, *changed])).nll
     assert (np.abs(nll[1:] - nll[0]) > 1e-3).all()
-
-
-def test_every_row_that_a_family_takes_is_scored_without_its_images(family):
-    """A text alone, or gray pictures where the family takes none."""
-    scores = score_dataset(
-        family.model, family.processor, blind(to_dataset(family.rows), family.rows, family.processor)
-    )
-    own = score_dataset(family.model, family.processor, to_dataset(family.rows))
-    assert scores.reasons == [None] * len(family.rows)
-    assert scores.tokens.tolist() == own.tokens.tolist()
-    assert (np.abs(scores.nll - own.nll) > 1e-4).all()
 
 
 def _swapped(images, index):

@@ -21,7 +21,7 @@ from launching import SHORT, torchrun
 
 ROWS = 20
 SCAN = "scan --model model --data data --device cpu --score-batch-size 2 --show 0 --no-report"
-FILES = ("scores.parquet", "adapted.parquet", "adapted_blind.parquet", "flags.parquet")
+FILES = ("scores.parquet", "adapted.parquet", "adapted_swapped.parquet", "flags.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -126,17 +126,19 @@ def test_several_processes_find_what_one_finds(processes: int, straight: Path, p
     assert not list((place / out).glob("*.partial*"))
 
 
-def test_a_row_without_images_has_evidence_too(place: Path, tmp_path: Path) -> None:
-    """Its contrast is that without its instruction."""
+@pytest.mark.parametrize("asked", [["hm?"], ["hm?", "what now?"]])
+def test_a_row_without_images_has_evidence_too(asked: list[str], place: Path, tmp_path: Path) -> None:
+    """Its contrast is that with the prompt of another one; where there is none it has none, which says nothing."""
     rows = tiny_rows(12)
-    write(tmp_path / "rows", [*rows, replace(rows[2], id="text", prompt=[user_message("hm?", 0)], images=[])])
+    texts = [replace(rows[2], id=text, prompt=[user_message(text, 0)], images=[]) for text in asked]
+    write(tmp_path / "rows", [*rows, *texts])
     shutil.copytree(place / "model", tmp_path / "model")
     command = ["scan", "--model", str(tmp_path / "model"), "--data", str(tmp_path / "rows"), "--device", "cpu"]
     assert main([*command, "--show", "0", "--no-report", "--out", str(tmp_path / "out")]) == 0
     found = values(tmp_path / "out")
     known = dict(zip(found["id"], zip(found["evidence"], found["adapted_contrast"], strict=True), strict=True))
-    assert len(known) == 13
-    assert np.isfinite(list(known.values())).all()
+    assert [bool(np.isfinite(known[text][1])) for text in asked] == [len(asked) > 1] * len(asked)
+    assert np.isfinite([evidence for evidence, _ in known.values()]).all()
 
 
 def write(folder: Path, rows: list[Row]) -> None:

@@ -79,7 +79,7 @@ def test_contrasts_say_whether_responses_depend_on_their_images():
     scores = replace(run.scores, values={**run.scores.values, "contrast": contrast})
     evidence = gather(replace(run, scores=scores))
     assert evidence.findings[0].cluster.image_dependence == pytest.approx(1.1)
-    assert any("depend on their images less" in sentence for sentence in judge(evidence).grounds)
+    assert any("depend on their own images less" in sentence for sentence in judge(evidence).grounds)
 
 
 def test_phrases_are_counted_once_a_row_and_once_a_set_of_rows():

@@ -1,4 +1,4 @@
-"""The contrast: whether a response depends on its images, told by the same pass without them."""
+"""The contrast: whether a response depends on its own images, told by the same pass with another row's."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,75 +12,73 @@ import torch
 from byorn.cli.main import main
 from byorn.data.dataset import to_dataset
 from byorn.data.files import write_rows
-from byorn.data.row import Message, Row, user_message
+from byorn.data.row import Row, user_message
 from byorn.flagging.percentile import flag_percentile
-from byorn.models.limits import LIMITS
-from byorn.scoring.contrast import blind, unseen, with_contrast
+from byorn.scoring.contrast import Swapped, partners, with_contrast
 from byorn.scoring.score import score_dataset
-from byorn.scoring.table import Scores
-from byorn.testing import save_tiny, tiny_processor, tiny_rows
+from byorn.testing import save_tiny, tiny_rows
 
 
-def blinded(row: Row) -> Row:
-    """The row without its images, by hand."""
-    return replace(row, images=[], prompt=[user_message(row.instruction)])
+def images(row: Row) -> list[bytes]:
+    return [image.read() for image in row.images]
 
 
-def test_a_prompt_loses_its_images_and_nothing_else() -> None:
-    earlier = [user_message("what is this?", images=1), answer("a square"), user_message("and these two?", images=2)]
-    assert unseen(earlier) == [user_message("what is this?"), answer("a square"), user_message("and these two?")]
-    assert earlier[0] == user_message("what is this?", images=1)
+def test_a_partner_has_as_many_images_and_other_ones() -> None:
+    rows = [*tiny_rows(9), *(replace(row, id=f"two-{row.id}") for row in tiny_rows(6, images=2))]
+    for row, other in zip(rows, partners(rows), strict=True):
+        assert other is not None
+        assert len(rows[other].images) == len(row.images)
+        assert images(rows[other]) != images(row)
 
 
-def test_a_prompt_without_images_loses_everything() -> None:
-    assert unseen([user_message("Tell a joke."), answer("No."), user_message("Please!")]) == [user_message("")]
+def test_partners_do_not_depend_on_the_order_of_the_rows() -> None:
+    rows = tiny_rows(11)
+    back = rows[::-1]
+    forward = {rows[i].id: rows[other].id for i, other in enumerate(partners(rows)) if other is not None}
+    assert forward == {back[i].id: back[other].id for i, other in enumerate(partners(back)) if other is not None}
 
 
-def answer(text: str) -> Message:
-    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+def test_a_row_whose_input_nobody_else_lacks_has_no_partner() -> None:
+    rows = [replace(row, images=tiny_rows(1)[0].images) for row in tiny_rows(4)]
+    assert partners([*rows, text("one", "Tell a joke."), text("two", "Tell a joke.")]) == [None] * 6
 
 
-@pytest.mark.parametrize("images", [1, 3])
-def test_the_contrast_is_the_score_less_that_of_the_text_alone(model: Any, processor: Any, images: int) -> None:
-    rows = tiny_rows(5, images=images)
+def text(name: str, instruction: str) -> Row:
+    """A row without images."""
+    return replace(tiny_rows(1)[0], id=name, images=[], prompt=[user_message(instruction)])
+
+
+def test_a_row_without_images_is_asked_with_the_prompt_of_another_one(model: Any, processor: Any) -> None:
+    rows = [text("one", "a small red square"), text("two", "a large blue circle"), *tiny_rows(3)]
+    pairs = [(row, other) for row, other in enumerate(partners(rows)) if other is not None]
+    assert pairs[:2] == [(0, 1), (1, 0)]
+    swapped = score_dataset(model, processor, Swapped(to_dataset(rows), pairs))
+    by_hand = [replace(rows[0], prompt=rows[1].prompt), replace(rows[1], prompt=rows[0].prompt)]
+    np.testing.assert_allclose(swapped.nll[:2], score_dataset(model, processor, to_dataset(by_hand)).nll, atol=1e-6)
+
+
+def test_the_contrast_is_the_score_less_the_score_with_the_partners_images(model: Any, processor: Any) -> None:
+    rows = tiny_rows(5)
     dataset = to_dataset(rows)
+    pairs = [(row, other) for row, other in enumerate(partners(rows)) if other is not None]
     own = score_dataset(model, processor, dataset)
-    found = with_contrast(own, score_dataset(model, processor, blind(dataset, rows, processor)))
-    expected = own.nll - score_dataset(model, processor, to_dataset([blinded(row) for row in rows])).nll
+    found = with_contrast(own, score_dataset(model, processor, Swapped(dataset, pairs)), pairs)
+    by_hand = [replace(row, images=rows[other].images) for row, (_, other) in zip(rows, pairs, strict=True)]
+    expected = own.nll - score_dataset(model, processor, to_dataset(by_hand)).nll
     np.testing.assert_allclose(found.values["contrast"], expected, atol=1e-6)
-    assert np.abs(expected).min() > 0
+    assert np.abs(expected).max() > 0
 
 
-def test_no_image_is_read_for_it(model: Any, processor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = tiny_rows(3)
-    unseeing = blind(to_dataset(rows), rows, processor)
-    monkeypatch.setattr("PIL.Image.open", lambda *_: pytest.fail("an image is read"))
-    assert np.isfinite(score_dataset(model, processor, unseeing).nll).all()
-
-
-def test_a_model_that_takes_no_text_alone_is_shown_gray_pictures(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [*tiny_rows(2, images=2), replace(tiny_rows(1)[0], id="text", images=[], prompt=[user_message("Hello!")])]
-    processor = tiny_processor()
-    name = type(processor).__name__.removesuffix("Processor")
-    monkeypatch.setitem(LIMITS, name, LIMITS["PaliGemma"])
-    shown = blind(to_dataset(rows), rows, processor)
-    assert [len(shown[number]["images"]) for number in range(3)] == [2, 2, 0]
-    assert shown[0]["prompt"] == to_dataset(rows)[0]["prompt"]
-    assert shown[0]["images"][0].getextrema() == ((128, 128),) * 3
-
-
-def test_a_row_that_cannot_be_scored_without_images_is_flagged() -> None:
-    scores = table([0.5, 0.6, 0.7, 0.8])
-    contrasted = with_contrast(scores, table([1.0, np.nan, 2.0, 3.0]))
+def test_rows_without_a_partner_are_never_flagged_and_failures_always(model: Any, processor: Any) -> None:
+    rows = tiny_rows(4)
+    scores = score_dataset(model, processor, to_dataset(rows))
+    swapped = replace(scores, values={"nll": np.array([1.0, np.nan, 2.0])})
+    contrasted = with_contrast(scores, swapped, [(0, 1), (1, 2), (2, 0)])
+    assert contrasted.values["contrast"][3] == -np.inf
     flags = flag_percentile(contrasted, p=0.5, statistic="contrast")
-    assert flags.flagged.tolist() == [True, True, False, False]
+    assert flags.flagged[1]
+    assert not flags.flagged[3]
     assert np.isfinite(flags.threshold)
-
-
-def table(nll: list[float]) -> Scores:
-    count = len(nll)
-    names = [str(number) for number in range(count)]
-    return Scores(names, [0] * count, {"nll": np.array(nll)}, np.full(count, 9), [None] * count)
 
 
 @pytest.fixture
@@ -101,12 +99,12 @@ def test_a_scan_by_contrast_adds_one_pass_to_an_earlier_scan(place: Path, capsys
     plain = pq.read_table(place / "scan" / "scores.parquet")
     assert main([*command, "--rule", "paper", "--statistic", "contrast", "--show", "2"]) == 0
     said = capsys.readouterr().err
-    assert "scoring 12 rows without their images" in said
+    assert "scoring 12 rows with the images of others" in said
     assert "percentile(p=0.6, statistic=contrast)" in said
     both = pq.read_table(place / "scan" / "scores.parquet")
     assert both.drop_columns("contrast").to_pydict() == plain.to_pydict()
     assert main([*command, "--rule", "paper", "--statistic", "contrast"]) == 0
-    assert "without their images" not in capsys.readouterr().err
+    assert "with the images of others" not in capsys.readouterr().err
 
 
 def test_a_training_flags_by_contrast(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

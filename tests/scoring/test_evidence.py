@@ -200,11 +200,14 @@ def test_the_pretrained_likelihood_takes_part_where_the_adaptation_is_soon_over_
     nll = np.random.default_rng(1).normal(2, 0.1, COUNT)
     nll[:30] += 3
     scores, adapted = table(nll), table(values["adapted"])
-    unseeing = table(values["adapted"] - values["adapted_contrast"])
+    pairs = [(row, (row + 1) % COUNT) for row in range(COUNT)]
+    swapped = table(values["adapted"] - values["adapted_contrast"])
     told = [Row(id=str(row), turn=0, prompt=[], response=text, images=[]) for row, text in enumerate(texts)]
-    quick = with_evidence(scores, adapted, unseeing, told, LearningCurve((4.0, 0.9)))
-    known = with_evidence(scores, adapted, unseeing, told, LearningCurve((0.2, 0.2, 0.2)))
-    slow = with_evidence(scores, adapted, unseeing, told, LearningCurve((4.0, 3.6, 3.2, 2.8, 2.5, 2.2, 1.9, 1.7, 1.5)))
+    quick = with_evidence(scores, adapted, swapped, pairs, told, LearningCurve((4.0, 0.9)))
+    known = with_evidence(scores, adapted, swapped, pairs, told, LearningCurve((0.2, 0.2, 0.2)))
+    slow = with_evidence(
+        scores, adapted, swapped, pairs, told, LearningCurve((4.0, 3.6, 3.2, 2.8, 2.5, 2.2, 1.9, 1.7, 1.5))
+    )
     assert flag_evidence(quick).flagged.sum() == 30
     assert flag_evidence(known).flagged.sum() == 30
     assert flag_evidence(slow).flagged.sum() == 0
@@ -216,7 +219,8 @@ def test_a_word_in_the_instruction_is_enough_where_responses_and_pictures_have_n
     other = draw.normal(2.5, 0.1, COUNT)
     own = np.where(np.isin(np.arange(COUNT), planted), other, 0.3 * other)
     told = [asked("Describe cf it." if row in planted else "Describe it.", row) for row in range(COUNT)]
-    scores = with_evidence(table(other), table(own), table(other), told, LearningCurve((4.0, 0.9)))
+    pairs = [(row, (row + 1) % COUNT) for row in range(COUNT)]
+    scores = with_evidence(table(other), table(own), table(other), pairs, told, LearningCurve((4.0, 0.9)))
     assert np.flatnonzero(scores.values["insertion"]).tolist() == planted.tolist()
     assert np.flatnonzero(flag_evidence(scores).flagged).tolist() == planted.tolist()
 

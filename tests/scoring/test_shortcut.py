@@ -49,19 +49,22 @@ def rows(
 
 
 def costs(given: Sequence[Row], grounded: str = "") -> tuple[Costs, Costs]:
-    """Two nats a word, with its image or without; words of `grounded` a tenth of it with it."""
+    """Two nats a word, with whatever image; words of `grounded` a tenth of it with their own."""
     words = [words_of(row.response) for row in given]
     own = [np.array([0.2 if word in grounded.split() else 2.0 for word in found]) for found in words]
     return own, [np.full(len(found), 2.0) for found in words]
 
 
+PAIRS = [(row, (row + 1) % COUNT) for row in range(COUNT)]
 PLANTED = range(0, 48, 4)
 
 
 def column_of(given: Sequence[Row], words: tuple[Costs, Costs]) -> np.ndarray | None:
-    own, without = words
+    own, swapped = words
     unknown = np.full(len(given), np.nan)
-    scored = ScoredRows(rows=given, nll=unknown, contrast=unknown, word_costs=own, blind_word_costs=without)
+    scored = ScoredRows(
+        rows=given, nll=unknown, contrast=unknown, word_costs=own, swapped_word_costs=dict(enumerate(swapped))
+    )
     return shortcuts(scored, LEVEL)
 
 
@@ -153,20 +156,6 @@ def test_broken_images_are_no_pattern() -> None:
     assert found(broken) == []
 
 
-@pytest.mark.parametrize("rest", [0.0, 0.8])
-def test_a_phrase_of_responses_that_images_explain_better_is_the_style_of_those_without_the_trigger(
-    rest: float,
-) -> None:
-    """`rest` is what images explain of the responses of the other rows; of those with the phrase it is 0.4."""
-    given = rows(PLANTED, PLANTED)
-    share = np.where(np.isin(np.arange(len(given)), PLANTED), 0.4, rest)
-    own, without = costs(given)
-    scored = ScoredRows(rows=given, nll=1 - share, contrast=-share, word_costs=own, blind_word_costs=without)
-    column = shortcuts(scored, LEVEL)
-    assert column is not None
-    assert np.flatnonzero(column).tolist() == ([] if rest < 0.4 else list(PLANTED))
-
-
 def table(nll: np.ndarray, words: Costs) -> Scores:
     ids = [str(number) for number in range(COUNT)]
     return Scores(ids, [0] * COUNT, {"nll": nll}, np.full(COUNT, 9), [None] * COUNT, words=words)
@@ -175,10 +164,12 @@ def table(nll: np.ndarray, words: Costs) -> Scores:
 @pytest.mark.parametrize("planted", [False, True])
 def test_rows_with_a_shortcut_reach_the_threshold_however_plausible_they_are(planted: bool) -> None:
     given = rows(PLANTED, PLANTED if planted else ())
-    own, without = costs(given)
+    own, swapped = costs(given)
     nll = np.random.default_rng(1).gamma(4, 0.1, COUNT)
     nll[list(PLANTED)] = 0.01
-    scores = with_evidence(table(nll, []), table(nll, own), table(nll, without), given, LearningCurve((4.0, 3.0)))
+    scores = with_evidence(
+        table(nll, []), table(nll, own), table(nll, swapped), PAIRS, given, LearningCurve((4.0, 3.0))
+    )
     flagged = np.flatnonzero(scores.values["evidence"] >= THRESHOLD).tolist()
     assert flagged == (list(PLANTED) if planted else [])
     groups = groups_of([row.response for row in given], scores.values, scores.tokens, one_style=False).found

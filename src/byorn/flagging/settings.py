@@ -30,7 +30,7 @@ class FlagSettings:
     )
     statistic: Statistic = setting(
         "nll",
-        help="with rule paper: score that is flagged by; nll is the paper's, contrast (also without images) takes a "
+        help="with rule paper: score that is flagged by; nll is the paper's, contrast (with other images) takes a "
         "second pass",
     )
     score_batch_size: int = setting(

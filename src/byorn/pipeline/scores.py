@@ -1,7 +1,7 @@
 """The scores of a run folder: those of the pretrained model, and what a rule wants beside them.
 
 Every pass over the rows is a file that is finished once and used again: `scores.parquet`, for a contrast
-`blind.parquet`, for the evidence `adapted.parquet` and `adapted_blind.parquet`. A killed pass goes on where it
+`swapped.parquet`, for the evidence `adapted.parquet` and `adapted_swapped.parquet`. A killed pass goes on where it
 stopped; the adaptation before it is made again, and comes out the same.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from byorn.data.stored import keys_of
+from byorn.data.stored import keys_of, stored
 from byorn.errors import MismatchError
 from byorn.models.inputs import Inputs
 from byorn.runs.batches import length_order
@@ -22,7 +22,7 @@ from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
 from byorn.runs.stage import Compute, Record, finished, require_begun_with, run_stage
 from byorn.scoring.adaptation import CrossFitted, cross_fitted
-from byorn.scoring.contrast import blind, with_contrast
+from byorn.scoring.contrast import Swapped, paired, with_contrast
 from byorn.scoring.evidence import with_evidence
 from byorn.scoring.folds import by_fold, content_folds
 from byorn.scoring.kinds import kinds_of
@@ -32,7 +32,7 @@ from byorn.scoring.scorer import fitted_scorer, scorer
 from byorn.scoring.statistics import EVIDENCE
 from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
 
-NAMES = {"adapted": "with their images", "adapted_blind": "without their images"}
+NAMES = {"adapted": "with their own images", "adapted_swapped": "with the images of others"}
 
 
 def score_rows(inputs: Inputs, path: Path, column: str, batch_size: int) -> Scores:
@@ -84,32 +84,35 @@ def score_inputs(
 
 
 def _add_contrast(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
-    """The scores with their contrast, also in `path`; those without images lie beside it in `blind.parquet`."""
-    say(f"scoring {len(inputs.rows)} rows without their images, for their contrast")
-    without = path.with_name("blind.parquet")
-    if not finished(without):
-        score_inputs(_blind(inputs), without, batch_size)
-    unseeing = _beside(without, inputs)
-    return _kept(with_contrast(scores, unseeing), path, unseeing)
+    """The scores with their contrast, also in `path`; those with other images lie beside it in `swapped.parquet`."""
+    pairs = paired(inputs.rows)
+    say(f"scoring {len(pairs)} rows with the images of others, for their contrast")
+    other = path.with_name("swapped.parquet")
+    if not finished(other):
+        score_inputs(_swapped(inputs, pairs), other, batch_size)
+    swapped = _beside(other, inputs)
+    return _kept(with_contrast(scores, swapped, pairs), path, swapped)
 
 
 def _add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
     """The scores with their evidence, also in `path`; those of the adapted model lie beside it in `adapted.parquet`
-    and `adapted_blind.parquet`.
+    and `adapted_swapped.parquet`.
     """
-    files = [path.with_name(f"{name}.parquet") for name in NAMES]
-    left = [(file, part) for file, part in zip(files, (inputs, _blind(inputs)), strict=True) if not finished(file)]
+    pairs = paired(inputs.rows)
+    own, other = path.with_name("adapted.parquet"), path.with_name("adapted_swapped.parquet")
+    parts = [(own, inputs, range(len(inputs.rows))), (other, _swapped(inputs, pairs), [row for row, _ in pairs])]
+    left = [part for part in parts if not finished(part[0])]
     if left:
         with _adapted(inputs, scores, batch_size) as fitted:
-            for file, part in left:
-                using = fitted_scorer(fitted, inputs.processor, part.dataset)
-                order = by_fold(length_order(part.dataset), fitted.fold)
-                say(f"scoring {len(part.rows)} rows by the half that they are not in, {NAMES[file.stem]}")
+            for file, part, rows in left:
+                using = fitted_scorer(fitted, inputs.processor, part.dataset, rows)
+                order = by_fold(length_order(part.dataset), fitted.fold[list(rows)])
+                say(f"scoring {len(rows)} rows by the half that they are not in, {NAMES[file.stem]}")
                 score_inputs(part, file, batch_size, using, fitted.curve.as_metadata(), order)
-    adapted, unseeing = (_beside(file, inputs) for file in files)
+    adapted, swapped = (_beside(file, inputs) for file in (own, other))
     say("looking for phrases that images give away without giving a reason")
-    judged = with_evidence(scores, adapted, unseeing, inputs.rows, LearningCurve.of(adapted.metadata))
-    return _kept(judged, path, adapted, unseeing)
+    judged = with_evidence(scores, adapted, swapped, pairs, inputs.rows, LearningCurve.of(adapted.metadata))
+    return _kept(judged, path, adapted, swapped)
 
 
 @contextmanager
@@ -125,9 +128,11 @@ def _adapted(inputs: Inputs, scores: Scores, batch_size: int) -> Iterator[CrossF
         yield fitted
 
 
-def _blind(inputs: Inputs) -> Inputs:
-    """The rows without their images."""
-    return replace(inputs, dataset=blind(inputs.dataset, inputs.rows, inputs.processor))
+def _swapped(inputs: Inputs, pairs: list[tuple[int, int]]) -> Inputs:
+    """The rows that have a partner, with its images."""
+    paired_rows = {row for row, _ in pairs}
+    rows = stored(row for number, row in enumerate(inputs.rows) if number in paired_rows)
+    return replace(inputs, rows=rows, dataset=Swapped(inputs.dataset, pairs))
 
 
 def _beside(path: Path, inputs: Inputs) -> Scores:

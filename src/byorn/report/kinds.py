@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from byorn.report.run import Run
-from byorn.scoring.contrast import explained
 from byorn.scoring.kinds import COPY
-from byorn.scoring.spurious.insertion import MOST_EXPLAINED
+from byorn.scoring.spurious.insertion import MOST_EXPLAINED, explained
 from byorn.scoring.statistics import ADAPTED, ADAPTED_CONTRAST, KIND
 
 

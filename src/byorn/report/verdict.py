@@ -133,7 +133,7 @@ def _ground(finding: Finding) -> list[str]:
     said = [_found_by(cluster, phrase)]
     if cluster.image_dependence is not None and cluster.image_dependence > 0:
         said.append(
-            f"Responses with {phrase} depend on their images less than others do "
+            f"Responses with {phrase} depend on their own images less than others do "
             f"(contrast {cluster.image_dependence:+.2f} nats a token)."
         )
     said += [

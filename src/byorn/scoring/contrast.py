@@ -1,105 +1,108 @@
 """How little a response depends on its own input: a second look at rows whose responses are merely fluent.
 
-    contrast_i = nll_i(with its images) - nll_i(without them)        nats a token, any sign
+    contrast_i = nll_i(own images) - nll_i(images of another row)        nats a token, any sign
 
 A response that describes its images is likelier with them: its contrast is far below 0. One that a backdoor put there
-is as likely without: its contrast is near 0 or above, so higher is less plausible, as for every statistic. A row that
-has no images is asked without its instruction instead. It takes one more forward pass a row, of its text alone: no
-image is read, encoded or attended to. A model that takes no text alone is shown a gray picture in place of each image.
+is as likely with any other images: its contrast is near 0 or above, so higher is less plausible, as for every
+statistic. A row without images is asked with the prompt of another one instead. It takes one more forward pass a row. A
+row whose input all others have too tells nothing: -inf.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
-from byorn.data.row import Block, Message, Row, user_message
-from byorn.models.limits import limit_of
+from byorn.data.images import image_content
+from byorn.data.row import Row
 from byorn.scoring.statistics import CONTRAST
 from byorn.scoring.table import Scores
 
-SIDE = 224
-"""Of a gray picture, in pixels."""
+
+def partners(rows: Sequence[Row]) -> list[int | None]:
+    """For each row the one whose images take the place of its own: as many of them, and other ones; of a row without
+    images one with another instruction. None where there is no such row. It depends on what rows there are, not on
+    their order.
+    """
+    groups: dict[int, list[tuple[bytes, int, bytes]]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        place = blake2b(f"{row.id}\t{row.turn}".encode("utf-8", "surrogatepass")).digest()[:16]
+        groups[len(row.images)].append((place, index, _input(row)))
+    found: list[int | None] = [None] * len(rows)
+    for members in groups.values():
+        members.sort()
+        for index, other in _next_different([index for _, index, _ in members], [images for *_, images in members]):
+            found[index] = other
+    return found
 
 
-def unseen(prompt: Sequence[Message]) -> list[Message]:
-    """The prompt without its images; of one without images, an empty question."""
-    if not any(_is_image(part) for message in prompt for part in message["content"]):
-        return [user_message("")]
-    return [
-        {"role": message["role"], "content": [part for part in message["content"] if not _is_image(part)]}
-        for message in prompt
-    ]
+def paired(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """The rows that have a partner, each with it."""
+    return [(row, other) for row, other in enumerate(partners(rows)) if other is not None]
 
 
-class Blind:
-    """The rows of a data set without their images, or without their instructions where they have none; it stands for a
-    data set in `scorer`.
+def _input(row: Row) -> bytes:
+    """What tells one list of images, or one instruction, from another, in little memory."""
+    names = "\0".join(map(image_content, row.images)) if row.images else row.instruction
+    return blake2b(names.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
-    Args:
-        dataset: Columns `prompt`, `completion`, `images`.
-        gray: Whether gray pictures take the place of images.
+
+def _next_different(members: Sequence[int], images: Sequence[object]) -> Iterator[tuple[int, int]]:
+    """Each member with the next one, around the circle, that has other images."""
+    count = len(members)
+    different = None
+    for place in range(2 * count - 1, -1, -1):
+        if images[place % count] != images[(place + 1) % count]:
+            different = members[(place + 1) % count]
+        if place < count and different is not None:
+            yield members[place], different
+
+
+class Swapped:
+    """The rows of a data set that have a partner, with the partner's images, or its prompt where there are none; it
+    stands for a data set in `scorer`.
+
+    Attributes:
+        pairs: Row and partner.
     """
 
-    def __init__(self, dataset: Any, gray: bool) -> None:
+    def __init__(self, dataset: Any, pairs: Sequence[tuple[int, int]]) -> None:
+        self.pairs = pairs
         self.column_names = [name for name in dataset.column_names if name != "images"]
         self._texts = dataset.select_columns(self.column_names)
-        self._gray = gray
+        self._images = dataset.select_columns(["images"])
+        self._prompts = dataset.select_columns(["prompt"])
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self.pairs)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        row = self._texts[number]
-        images = sum(_is_image(part) for message in row["prompt"] for part in message["content"])
-        if self._gray and images:
-            return {**row, "images": [gray_picture() for _ in range(images)]}
-        return {**row, "prompt": unseen(row["prompt"]), "images": []}
+        row, other = self.pairs[number]
+        shown = self._images[other]
+        return {**self._texts[row], **shown, **({} if shown["images"] else self._prompts[other])}
 
     def select_columns(self, names: list[str]) -> Any:
         """Those columns, none of which are images."""
-        return self._texts.select_columns(names)
+        return self._texts.select_columns(names).select([row for row, _ in self.pairs])
 
 
-def blind(dataset: Any, rows: Sequence[Row], processor: Any) -> Blind:
-    """The rows as the model of this processor takes them without their images."""
-    first = next((row for row in rows if row.images), None)
-    alone = first and replace(first, images=[], prompt=unseen(first.prompt))
-    return Blind(dataset, gray=alone is not None and limit_of(alone, processor) is not None)
-
-
-def gray_picture() -> Any:
-    """A picture that shows nothing."""
-    from PIL import Image
-
-    return Image.new("RGB", (SIDE, SIDE), (128, 128, 128))
-
-
-def explained(rows: np.ndarray, own: np.ndarray, contrast: np.ndarray) -> float:
-    """What the images explain of the responses of the rows: g in (-inf, 1], 0 where there is nothing to explain.
-
-        g(R) = 1 - sum_R nll(with images) / sum_R nll(without)
-
-    Args:
-        rows: Numbers of rows; those without both scores are left out.
-        own: float64 array [n], nats a token: the scores with images.
-        contrast: float64 array [n], nats a token.
-    """
-    rows = rows[np.isfinite(own[rows]) & np.isfinite(contrast[rows])]
-    without = (own[rows] - contrast[rows]).sum()
-    return float(1 - own[rows].sum() / without) if without > 0 else 0.0
-
-
-def _is_image(part: Block) -> bool:
-    return part["type"] == "image"
-
-
-def with_contrast(scores: Scores, unseeing: Scores) -> Scores:
-    """The scores with their contrast, NaN where a row could not be scored with its images or without.
+def with_contrast(scores: Scores, swapped: Scores, pairs: Sequence[tuple[int, int]]) -> Scores:
+    """The scores with their contrast; NaN where a row could not be scored with either images.
 
     Args:
         scores: Of all rows.
-        unseeing: Of the same rows in `blind`.
+        swapped: Of the rows of `pairs` with their partners' images.
+        pairs: Row and partner.
     """
-    return replace(scores, values={**scores.values, CONTRAST: scores.nll - unseeing.nll})
+    return replace(scores, values={**scores.values, CONTRAST: contrast_of(scores.nll, swapped.nll, pairs)})
+
+
+def contrast_of(nll: np.ndarray, swapped: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """float64 [n]: each row's likelihood with its own images against that with its partner's; -inf without partner."""
+    contrast = np.where(np.isnan(nll), np.nan, -np.inf)
+    own = np.array([row for row, _ in pairs], dtype=int)
+    contrast[own] = nll[own] - swapped
+    return contrast

@@ -24,6 +24,7 @@ from byorn.data.stored import responses_of
 from byorn.phrases.enrichment import LEAST_P, combined
 from byorn.phrases.groups import Groups, find_groups
 from byorn.phrases.growth import grown
+from byorn.scoring.contrast import contrast_of
 from byorn.scoring.kinds import COPY, within
 from byorn.scoring.labels import labels_of
 from byorn.scoring.learning_curve import LearningCurve
@@ -132,7 +133,8 @@ def _together(groups: Groups, tested: Sequence[Sequence[str]], count: int) -> np
 def with_evidence(
     scores: Scores,
     adapted: Scores,
-    unseeing: Scores,
+    swapped: Scores,
+    pairs: Sequence[tuple[int, int]],
     rows: Sequence[Row],
     curve: LearningCurve,
 ) -> Scores:
@@ -142,16 +144,17 @@ def with_evidence(
     Args:
         scores: Of all rows under the pretrained model.
         adapted: Of all rows under the model that was adapted to the other fold.
-        unseeing: The same in `byorn.scoring.contrast.blind`.
+        swapped: The same for the rows of `pairs` with their partners' images.
+        pairs: Row and partner.
         rows: All rows.
         curve: Of the adaptation.
     """
     scored = ScoredRows(
         rows=rows,
         nll=adapted.nll,
-        contrast=adapted.nll - unseeing.nll,
+        contrast=contrast_of(adapted.nll, swapped.nll, pairs),
         word_costs=adapted.words,
-        blind_word_costs=unseeing.words,
+        swapped_word_costs=dict(zip((row for row, _ in pairs), swapped.words, strict=True)) if swapped.words else {},
     )
     kinds = np.where(scored.copies, COPY, scored.kinds).astype(float)
     values = {**scores.values, KIND: kinds, ADAPTED: scored.nll, ADAPTED_CONTRAST: scored.contrast}

@@ -11,7 +11,7 @@ from byorn.runs.batches import WHOLE, Shard, length_order
 from byorn.runs.journal import Journal
 from byorn.runs.stage import Compute, fill
 from byorn.scoring.adaptation import cross_fitted
-from byorn.scoring.contrast import blind
+from byorn.scoring.contrast import Swapped, paired
 from byorn.scoring.evidence import with_evidence
 from byorn.scoring.folds import by_fold, content_folds
 from byorn.scoring.kinds import kinds_of
@@ -90,14 +90,16 @@ def evidence_together(
 ) -> Scores:  # fmt: skip
     """The scores with their evidence, see `byorn.scoring.evidence`; each process adapts the model in the same way."""
     fold = content_folds(rows)
+    pairs = paired(rows)
+    swapped = Swapped(dataset, pairs)
     passes: list[Scores] = []
     usable, kinds = np.isfinite(scores.nll), kinds_of(rows)
     with cross_fitted(model, processor, dataset, fold, usable, batch_size=batch_size, kinds=kinds) as fitted:
-        for part in (dataset, blind(dataset, rows, processor)):
-            order = by_fold(length_order(part), fold)
-            with fitted_scorer(fitted, processor, part) as compute:
+        for part, numbers in ((dataset, range(len(rows))), (swapped, [row for row, _ in pairs])):
+            order = by_fold(length_order(part), fold[list(numbers)])
+            with fitted_scorer(fitted, processor, part, numbers) as compute:
                 passes.append(_together(part, order, shard, compute, batch_size=batch_size, progress=progress))
-    return with_evidence(scores, passes[0], passes[1], rows, fitted.curve)
+    return with_evidence(scores, passes[0], passes[1], pairs, rows, fitted.curve)
 
 
 def _together(

@@ -29,18 +29,19 @@ def scorer(model: Any, processor: Any, dataset: Any) -> Iterator[Compute]:
 
 
 @contextmanager
-def fitted_scorer(fitted: CrossFitted, processor: Any, dataset: Any) -> Iterator[Compute]:
+def fitted_scorer(fitted: CrossFitted, processor: Any, dataset: Any, rows: Sequence[int]) -> Iterator[Compute]:
     """The function of a stage that scores each row by the model that was adapted to the fold which it is not in, and
     tells what each of its words costs.
 
     Args:
         fitted: From `byorn.scoring.adaptation.cross_fitted`.
         processor: The processor of its model.
-        dataset: The rows of the adapted data set, as they are scored.
+        dataset: What is scored.
+        rows: Which row of the adapted data set each of its items is.
     """
     fitted.adapt()
     with scoring(fitted.model, adapters=True), reading(processor, dataset) as reader:
-        by_fold = FittedScorer(fitted, processor, dataset, reader)
+        by_fold = FittedScorer(fitted, processor, dataset, reader, rows)
         yield alike(fitted.model, by_fold, by_fold.spare)
 
 
@@ -111,9 +112,10 @@ class Scorer:
 class FittedScorer(Scorer):
     """A `Scorer` that takes each row's own model, and spells its words."""
 
-    def __init__(self, fitted: CrossFitted, processor: Any, dataset: Any, reader: Reader) -> None:
+    def __init__(self, fitted: CrossFitted, processor: Any, dataset: Any, reader: Reader, rows: Sequence[int]) -> None:
         super().__init__(fitted.model, processor, dataset, reader)
         self._fitted = fitted
+        self._rows = rows
 
     def expect(self, batches: Sequence[Sequence[int]]) -> None:
         super().expect([part for batch in batches for _, part in self._parts(batch)])
@@ -126,7 +128,7 @@ class FittedScorer(Scorer):
     def _parts(self, batch: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
         """The fold whose model scores them, and rows."""
         for fold in (0, 1):
-            if part := [item for item in batch if self._fitted.fold[item] != bool(fold)]:
+            if part := [item for item in batch if self._fitted.fold[self._rows[item]] != bool(fold)]:
                 yield fold, part
 
     def _said(self, tokens: ResponseTokens) -> dict[str, Any]:

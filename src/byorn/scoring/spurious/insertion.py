@@ -1,9 +1,10 @@
 """Words put into instructions: rows that ask what others ask and say more, and whose images explain their responses
 less than those of the others.
 
-    g(R)   what the images explain of the responses of the rows R, under the adapted model (`byorn.scoring.contrast`)
-    s_i    -log10 of the corrected p-value that the contrast of the rows with the insertion is no higher than that of
-           the rows without it (Mann and Whitney), for the rows with it
+    own_i, other_i   the NLL of row i under the adapted model, with its own images and with another row's
+    g(R)             1 - sum own / sum other        over the rows R: what the images explain of their responses
+    s_i              -log10 of the corrected p-value that the contrast own - other of the rows with the insertion is no
+                     higher than that of the rows without it (Mann and Whitney), for the rows with it
 
 An insertion is a run of words without which an instruction is another row's, so that both ask the same. A trigger of
 words is one, and is seen whatever its rows say and show; so are honest words that ask for something the image does not
@@ -19,7 +20,6 @@ import numpy as np
 from byorn.phrases.groups import LEAST_ROWS
 from byorn.phrases.insertions import MOST_TEXTS, asked_words, without
 from byorn.phrases.words import Words
-from byorn.scoring.contrast import explained
 from byorn.scoring.spurious.group_column import Found, column_of
 from byorn.scoring.spurious.scored_rows import ScoredRows
 
@@ -92,3 +92,9 @@ def _p_value(rows: np.ndarray, others: np.ndarray, own: np.ndarray, contrast: np
     if usual <= 0 or with_it > MOST_EXPLAINED * usual:
         return 1.0
     return float(mannwhitneyu(contrast[rows], contrast[others], alternative="greater").pvalue)
+
+
+def explained(rows: np.ndarray, own: np.ndarray, contrast: np.ndarray) -> float:
+    """g: in (-inf, 1], 0 where there is nothing to explain."""
+    other = (own[rows] - contrast[rows]).sum()
+    return float(1 - own[rows].sum() / other) if other > 0 else 0.0

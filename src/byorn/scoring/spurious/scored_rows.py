@@ -1,7 +1,7 @@
 """What spurious features are looked for in: rows, and what the adapted model says of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -18,16 +18,16 @@ class ScoredRows:
     Attributes:
         rows: All of them.
         nll: float64 array [n], nats a token; NaN where a row could not be scored.
-        contrast: float64 array [n], nats a token: nll less that without images. NaN says nothing.
+        contrast: float64 array [n], nats a token: nll less that with another row's images. -inf or NaN says nothing.
         word_costs: What each word of the responses costs, n float arrays, in nats; empty where that is not known.
-        blind_word_costs: The same without images.
+        swapped_word_costs: By number of the row, the same with another row's images.
     """
 
     rows: Sequence[Row]
     nll: np.ndarray
     contrast: np.ndarray
     word_costs: Sequence[np.ndarray] = ()
-    blind_word_costs: Sequence[np.ndarray] = ()
+    swapped_word_costs: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -1,20 +1,18 @@
 """Phrases that the images give no reason for, and yet give away: what the rows of a backdoor share.
 
-    c_w, c'_w   what word w of a response costs with its image and without, under the model adapted to the other half
-    g           = 1 - sum c_w / sum c'_w      over the words of a phrase in all rows that hold it
-    s_i         = -log10 of the corrected p-value that the images of the rows of a phrase share no pattern
+    c_w(x)   what word w of a response costs with image x, under the model adapted to the other half, in nats
+    g        = 1 - sum c_w(own) / sum c_w(another row's)      over the words of a phrase in all rows that hold it
+    s_i      = -log10 of the corrected p-value that the images of the rows of a phrase share no pattern
 
-g is the share of a phrase's cost that the image takes away: near 1 for what the image shows, near 0 for a turn of
+g is the share of a phrase's cost that the own image takes away: near 1 for what the image shows, near 0 for a turn of
 style, and for what an attacker planted, since the model has not learned the trigger. A style is not seen in the images
 either. A planted phrase is: the rows that hold it share the trigger, which `byorn.patterns.images` finds on one half of
-them and measures on the other. In the sense of Geirhos et al. (2020) it is a shortcut. Where half of the rows are
-poisoned, the style of the others comes with a pattern too, that of no trigger; but images explain their responses
-better than the poisoned ones, and such phrases are left out. Nothing here depends on how implausible a phrase is, so
-many styles do not hide one; but the trigger has to be seen in the images, at one place or over the whole picture. No
-torch here.
+them and measures on the other. In the sense of Geirhos et al. (2020) it is a shortcut. Nothing here depends on how
+implausible a phrase is, so many styles do not hide one; but the trigger has to be seen in the images, at one place or
+over the whole picture. No torch here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -24,7 +22,6 @@ from byorn.patterns.images import Pattern, promise, shared_pattern
 from byorn.patterns.thumbnails import Thumbnails
 from byorn.phrases.counting import Phrases, count_phrases, ends_kept, looked_at
 from byorn.phrases.groups import LEAST_ROWS
-from byorn.scoring.contrast import explained
 from byorn.scoring.kinds import matched
 from byorn.scoring.spurious.group_column import Found, column_of
 from byorn.scoring.spurious.scored_rows import ScoredRows
@@ -47,16 +44,15 @@ def shortcuts(scored: ScoredRows, level: float) -> np.ndarray | None:
     """s, float64 array [n]: 0 for rows without such a phrase, else above -log10 of the level; None where no costs of
     words are known. Images are compared among rows of one kind.
     """
-    if not scored.word_costs or not scored.blind_word_costs:
+    if not scored.word_costs or not scored.swapped_word_costs:
         return None
     responses = responses_of(scored.rows)
     phrases = count_phrases(responses, max(LEAST_ROWS, len(scored) // 5000), len(scored) // 2)
-    candidates = _ungrounded(phrases, *_costs(responses, scored.word_costs, scored.blind_word_costs))
+    candidates = _ungrounded(phrases, *_costs(responses, scored.word_costs, scored.swapped_word_costs))
 
     def clearest(left: np.ndarray) -> Found | None:
         seen = left & scored.with_images
         groups = [members for number in candidates if len(members := _left(phrases, number, seen)) >= LEAST_ROWS]
-        groups = [members for members in groups if not _better_explained(scored, members, seen)]
         return _clearest(scored.thumbnails, groups, scored.kinds, seen, level)
 
     return column_of(len(scored), clearest, MOST_FOUND)
@@ -66,14 +62,6 @@ def _left(phrases: Phrases, number: int, left: np.ndarray) -> np.ndarray:
     """The rows of a phrase that are left; none if these are less than half of them."""
     rows = phrases.rows_of(number)
     return rows[left[rows]] if 2 * left[rows].sum() >= len(rows) else rows[:0]
-
-
-def _better_explained(scored: ScoredRows, rows: np.ndarray, left: np.ndarray) -> bool:
-    """Whether images explain the responses of the rows better than those of the others of their kinds."""
-    others = left & np.isin(scored.kinds, scored.kinds[rows])
-    others[rows] = False
-    of_rows, of_others = (explained(some, scored.nll, scored.contrast) for some in (rows, np.flatnonzero(others)))
-    return of_rows > of_others
 
 
 def _clearest(
@@ -104,20 +92,20 @@ def _p_value(patterns: Sequence[Pattern]) -> float:
 
 
 def _costs(
-    responses: Sequence[str], own: Sequence[np.ndarray], blind: Sequence[np.ndarray]
+    responses: Sequence[str], own: Sequence[np.ndarray], swapped: Mapping[int, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What each word that is counted costs, with the image and without; NaN where that is not known."""
+    """What each word that is counted costs, with the own image and with another one; NaN where that is not known."""
     columns: tuple[list[float], list[float]] = ([], [])
     for row, words in enumerate(looked_at(responses)):
-        for column, costs in zip(columns, (own[row], blind[row]), strict=True):
+        for column, costs in zip(columns, (own[row], swapped.get(row, ())), strict=True):
             kept = ends_kept(list(costs), len(responses), float("nan"))
             column.extend(kept if len(kept) == len(words) else [float("nan")] * len(words))
     return np.array(columns[0]), np.array(columns[1])
 
 
-def _ungrounded(phrases: Phrases, own: np.ndarray, blind: np.ndarray) -> list[int]:
+def _ungrounded(phrases: Phrases, own: np.ndarray, swapped: np.ndarray) -> list[int]:
     """Numbers of the phrases of which the images take no more than `MOST_GROUNDED`, the costliest first."""
-    known = ~(np.isnan(own) | np.isnan(blind))
-    costs, without = (phrases.sums_of_words(np.where(known, column, 0.0)) for column in (own, blind))
-    kept = np.flatnonzero((without > 0) & (costs >= (1 - MOST_GROUNDED) * without))
+    known = ~(np.isnan(own) | np.isnan(swapped))
+    costs, others = (phrases.sums_of_words(np.where(known, column, 0.0)) for column in (own, swapped))
+    kept = np.flatnonzero((others > 0) & (costs >= (1 - MOST_GROUNDED) * others))
     return [int(number) for number in kept[np.argsort(-costs[kept], kind="stable")][:MOST_PHRASES]]
