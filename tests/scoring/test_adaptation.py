@@ -95,7 +95,7 @@ def test_it_comes_out_the_same_whatever_was_drawn_before(model: Any) -> None:
 
 
 def test_it_comes_out_the_same_however_many_rows_are_learned_at_once(model: Any) -> None:
-    """Responses are of different lengths, and each row counts as much as another."""
+    """Responses are of different lengths, and each of their tokens counts as much as another."""
     at_once, one_by_one = with_evidence(model), with_evidence(model, batch_size=1)
     for name in ("adapted", "adapted_contrast"):
         np.testing.assert_allclose(at_once.values[name], one_by_one.values[name], atol=1e-4, rtol=0)

@@ -19,7 +19,7 @@ from byorn.models.lora import default_lora
 from byorn.models.sharding import agreed, is_sharded
 from byorn.models.template import end_ids
 from byorn.scoring.learning_curve import LOOK, LearningCurve
-from byorn.scoring.likelihood import build_collator, losses_of, same_state, scoring, token_log_probs
+from byorn.scoring.likelihood import build_collator, learned, loss_of, same_state, scoring, token_log_probs
 
 Result = TypeVar("Result")
 
@@ -108,13 +108,14 @@ class CrossFitted:
         return np.random.default_rng(SEED).permutation(np.flatnonzero(chosen & self._usable))
 
     def _step(self, optimizer: Any, rows: np.ndarray) -> None:
-        """One optimizer step on the mean of the rows' losses."""
+        """One optimizer step on the mean over all tokens of the rows."""
 
         def learn() -> None:
             optimizer.zero_grad()
-            for part in _parts(rows, self._together):
-                losses = losses_of(self.model, self._collate(self._samples(part)))
-                (losses.sum() / len(rows)).backward()
+            batches = [self._collate(self._samples(part)) for part in _parts(rows, self._together)]
+            tokens = max(1, sum(int(learned(batch).sum()) for batch in batches))
+            for batch in batches:
+                (loss_of(self.model, batch) / tokens).backward()
 
         self._in_memory(learn)
         optimizer.step()

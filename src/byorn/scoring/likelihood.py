@@ -112,18 +112,20 @@ def collated(collator: Any, samples: Sequence[dict[str, Any]]) -> Any:
     return collator([{key: sample[key] for key in ("prompt", "completion", "images")} for sample in samples])
 
 
-def losses_of(model: Any, batch: Any) -> Any:
-    """The mean negative log-likelihood of each row over the tokens that fine-tuning would learn, in nats a token: a
-    tensor [B] with its gradient.
+def loss_of(model: Any, batch: Any) -> Any:
+    """The negative log-likelihood of all tokens that fine-tuning would learn, summed, in nats: a scalar with its
+    gradient.
 
     Args:
         model: A model inside `scoring`.
         batch: From `collated`.
     """
-    log_probs = _output_of(model, batch).log_probs[0]
-    of_response = (batch["labels"][:, 1:] != -100).to(log_probs.device)
-    sums = log_probs.new_zeros(len(of_response)).index_add(0, of_response.nonzero()[:, 0], log_probs)
-    return -sums / of_response.sum(1).clamp(min=1)
+    return -_output_of(model, batch).log_probs.sum()
+
+
+def learned(batch: Any) -> Any:
+    """Which tokens of a batch from `collated` fine-tuning would learn, from the second on: bool [B, L - 1]."""
+    return batch["labels"][:, 1:] != -100
 
 
 def tokens_of(model: Any, batch: Any, end_ids: Sequence[int]) -> list[ResponseTokens]:
@@ -132,19 +134,17 @@ def tokens_of(model: Any, batch: Any, end_ids: Sequence[int]) -> list[ResponseTo
 
     with torch.no_grad():
         log_probs = _output_of(model, batch).log_probs[0].double().cpu().numpy()
-    labels = batch["labels"][:, 1:]
-    of_response = labels != -100
+    of_response = learned(batch)
     ends = np.cumsum(of_response.sum(1).numpy())[:-1]
-    parts = zip(np.split(labels[of_response].numpy(), ends), np.split(log_probs, ends), strict=True)
+    parts = zip(np.split(batch["labels"][:, 1:][of_response].numpy(), ends), np.split(log_probs, ends), strict=True)
     return [_until_the_end(ids, row, end_ids) for ids, row in parts]
 
 
 def _output_of(model: Any, batch: Any) -> Any:
     """What the fused head says of the tokens of all responses, in one row."""
-    labels = batch["labels"][:, 1:]
-    of_response = labels != -100
+    of_response = learned(batch)
     inputs = {key: value for key, value in batch.items() if key != "labels"}
-    inputs["shift_labels"] = labels[of_response][None]
+    inputs["shift_labels"] = batch["labels"][:, 1:][of_response][None]
     with never_alone(model), _keeping(model, of_response):
         return model(**place_inputs(inputs, model), fused_lm_head=True)
 
