@@ -134,6 +134,14 @@ def test_a_caption_without_a_question_gets_an_instruction_and_a_note(save, pictu
     assert any("no question column" in note for note in loaded.notes)
 
 
+def test_words_around_an_image_stay_apart_in_the_instruction(save, picture):
+    picture()
+    messages = [{"role": "user", "content": "Here<image>what is shown?"}, {"role": "assistant", "content": "A box."}]
+    [row] = load_rows(save([{"images": ["red.png"], "messages": messages}])).rows
+    assert row.instruction == "Here what is shown?"
+    assert row.response == "A box."
+
+
 def test_system_column_and_history_become_messages(save):
     record = {
         "instruction": "And now?",

@@ -3,10 +3,9 @@
 import pytest
 from runner import build
 
-from byorn.data.row import user_message
+from byorn.data.row import instruction_of, user_message
 from byorn.models.generate import Generated
 from byorn.testing import tiny_rows
-from byorn.training.content import instruction_of
 from byorn.training.stripped import as_asked
 
 PLAIN = "what is shown ?"

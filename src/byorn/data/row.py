@@ -104,14 +104,30 @@ class Row:
 
     @property
     def instruction(self) -> str:
-        """The text of the last user message."""
-        texts = [text_of(message) for message in self.prompt if message["role"] == "user"]
-        return texts[-1] if texts else ""
+        """What the user says last."""
+        return instruction_of(self.prompt)
 
 
-def text_of(message: Message) -> str:
-    """All text blocks of a message, joined by nothing."""
-    return "".join(block.get("text") or "" for block in message["content"] if block["type"] == "text")
+def instruction_of(prompt: object) -> str:
+    """What the user says last in a prompt, in any of TRL's forms, without blanks around it; nothing where no user
+    speaks.
+    """
+    if isinstance(prompt, str):
+        return prompt.strip()
+    messages = prompt if isinstance(prompt, list) else []
+    asked = [message for message in messages if isinstance(message, dict) and message.get("role") == "user"]
+    return text_of(asked[-1]).strip() if asked else ""
+
+
+def text_of(said: object) -> str:
+    """What a message, a completion or a part of them says, in any of TRL's forms; where an image parts two texts, a
+    space does.
+    """
+    if isinstance(said, list):
+        return " ".join(filter(None, map(text_of, said)))
+    if isinstance(said, dict):
+        return text_of(said.get("content") or said.get("text") or "")
+    return str(said)
 
 
 def rephrased(row: Row, change: Callable[[str], str]) -> Row:

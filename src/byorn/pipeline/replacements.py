@@ -14,7 +14,6 @@ from byorn.pipeline.scanned import Scanned, require_scanned
 from byorn.pipeline.settings.rewrite import RewriteSpec
 from byorn.runs.narrate import say
 from byorn.runs.stage import Record
-from byorn.training.content import instruction_of
 from byorn.training.settings import ResponseSettings
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def sample_replacements(
 
 def _stripped(scanned: Scanned) -> dict[str, str]:
     flagged = scanned.flags.replaced | scanned.flags.dropped
-    return stripped([instruction_of(row.prompt) for row in scanned.rows], flagged.tolist())
+    return stripped([row.instruction for row in scanned.rows], flagged.tolist())
 
 
 def _load(scanned: Scanned, model: ModelSpec, spec: RewriteSpec, responses: ResponseSettings) -> Any:

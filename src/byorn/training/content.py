@@ -5,7 +5,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from byorn.data.row import ImageFile, Row, user_message
+from byorn.data.row import ImageFile, Row, instruction_of, text_of, user_message
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +31,7 @@ def rows_of(dataset: "Dataset") -> list[Row]:
                     id=str(record.get("id", len(found))),
                     turn=int(record.get("turn") or 0),
                     prompt=[user_message(instruction_of(record.get("prompt")))],
-                    response=_text(record["completion"]),
+                    response=text_of(record["completion"]),
                     images=shown,
                 )
             )
@@ -42,22 +42,6 @@ def instructions_of(dataset: "Dataset") -> list[str]:
     """The instruction of each row of a data set with a column `prompt`."""
     prompts = dataset.select_columns(["prompt"]).with_format("arrow")
     return [instruction_of(prompt) for table in prompts.iter(batch_size=1024) for prompt in table["prompt"].to_pylist()]
-
-
-def instruction_of(prompt: object) -> str:
-    """What the user says last in a prompt, in any of TRL's forms."""
-    messages = prompt if isinstance(prompt, list) else []
-    asked = [message for message in messages if isinstance(message, dict) and message.get("role") == "user"]
-    return _text(asked[-1] if asked else prompt or "").strip()
-
-
-def _text(completion: object) -> str:
-    """What a completion or a message says, in any of TRL's forms."""
-    if isinstance(completion, list):
-        return " ".join(_text(part) for part in completion)
-    if isinstance(completion, dict):
-        return _text(completion.get("content") or completion.get("text") or "")
-    return str(completion)
 
 
 def _images_of(column: "pa.ChunkedArray") -> list[list[ImageFile]]:

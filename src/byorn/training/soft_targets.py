@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import log_softmax
 
+from byorn.data.row import instruction_of
 from byorn.training.collator import Batch, Record
-from byorn.training.content import instruction_of
 from byorn.training.ema import acting_as_ema
 from byorn.training.responses import IGNORE
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from byorn.data.row import instruction_of
 from byorn.phrases.insertions import stripped
 from byorn.runs.narrate import say
 from byorn.text import shown
 from byorn.training.collator import Record
-from byorn.training.content import instruction_of, instructions_of
+from byorn.training.content import instructions_of
 
 if TYPE_CHECKING:
     from byorn.training.trainer import ByornTrainer
