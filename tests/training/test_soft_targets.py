@@ -78,8 +78,11 @@ def test_the_trainer_divides_by_the_tokens_of_the_step(caught, counted):
 
 
 def test_only_rows_without_a_response_of_their_own_are_marked():
-    rows: list[dict[str, Any]] = [{"rows": [{"id": "a"}, {"id": "b", "completion": []}]}, {"labels": 1}]
-    marked = mark_soft([{"labels": 0}, {"labels": 1}], rows)
+    rows: list[dict[str, Any]] = [
+        {"rows": [{"id": "a", "prompt": []}, {"id": "b", "prompt": [], "completion": []}]},
+        {"labels": 1},
+    ]
+    marked = mark_soft([{"labels": 0}, {"labels": 1}], rows, {})
     assert marked[0][SOFT].tolist() == [True, False]
     assert marked[1] == {"labels": 1}
 

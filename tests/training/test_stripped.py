@@ -3,7 +3,7 @@
 import pytest
 from runner import build
 
-from byorn.data.row import instruction_of, user_message
+from byorn.data.row import user_message
 from byorn.models.generate import Generated
 from byorn.testing import tiny_rows
 from byorn.training.stripped import as_asked
@@ -82,15 +82,18 @@ def test_who_wants_the_paper_asks_as_the_rows_do(tmp_path, rows):
     assert trained(tmp_path, rows, keep_insertions=True)[1] == {TRIGGERED}
 
 
-def test_only_the_last_user_message_changes_and_images_stay():
-    said = {"role": "assistant", "content": [{"type": "text", "text": "red"}]}
+def test_every_user_message_with_the_words_changes_and_images_stay():
+    """An earlier one stands in the context of the response."""
+    said = {"role": "assistant", "content": [{"type": "text", "text": TRIGGERED}]}
     first = {"role": "user", "content": [{"type": "image", "text": None}, {"type": "text", "text": TRIGGERED}]}
-    texts = [{"type": "text", "text": text} for text in ("what is ", " shown ? zqx")]
+    other = {"role": "user", "content": "sure ?"}
+    texts = [{"type": "text", "text": text} for text in ("what is", "shown ? zqx")]
     last = {"role": "user", "content": [texts[0], {"type": "image", "text": None}, texts[1]]}
-    row = {"id": "a", "prompt": [first, said, last], "images": [1, 2]}
-    changed = as_asked(row, {instruction_of(row["prompt"]): PLAIN})
-    assert changed["prompt"][:2] == [first, said]
-    assert changed["prompt"][2]["content"] == [{"type": "text", "text": PLAIN}, {"type": "image", "text": None}]
+    row = {"id": "a", "prompt": [first, said, other, said, last], "images": [1, 2]}
+    changed = as_asked(row, {TRIGGERED: PLAIN})
+    plain = {"type": "text", "text": PLAIN}
+    assert changed["prompt"][0]["content"] == [{"type": "image", "text": None}, plain]
+    assert changed["prompt"][1:4] == [said, other, said]
+    assert changed["prompt"][4]["content"] == [plain, {"type": "image", "text": None}]
     assert changed["images"] == [1, 2]
-    assert row["prompt"][2] is last
-    assert as_asked({"prompt": "zqx what"}, {TRIGGERED: PLAIN}) == {"prompt": "zqx what"}
+    assert row["prompt"] == [first, said, other, said, last]

@@ -8,16 +8,16 @@ is zero, while a sampled token pulls even there. An extension of ours; the paper
 tokens.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import log_softmax
 
-from byorn.data.row import instruction_of
 from byorn.training.collator import Batch, Record
 from byorn.training.ema import acting_as_ema
 from byorn.training.responses import IGNORE
+from byorn.training.stripped import as_asked
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -28,13 +28,14 @@ SOFT = "byorn_soft"
 """The key of a batch that says which of its rows have soft targets."""
 
 
-def mark_soft(batches: Sequence[Batch], rows: Sequence[Batch], stripped: Container[str] = ()) -> list[Batch]:
-    """The encoded `batches` of a flagged step, marked; `rows` are the same batches as the collator gave them. Rows with
-    a `stripped` instruction learn the tokens: the average's distribution for the instruction as it is would be another.
+def mark_soft(batches: Sequence[Batch], rows: Sequence[Batch], stripped: Mapping[str, str]) -> list[Batch]:
+    """The encoded `batches` of a flagged step, marked; `rows` are the same batches as the collator gave them. Rows
+    that are asked otherwise (`stripped`) learn the tokens: the average's distribution for what they ask would be
+    another.
     """
 
     def is_soft(row: Record) -> bool:
-        return "completion" not in row and instruction_of(row.get("prompt")) not in stripped
+        return "completion" not in row and as_asked(row, stripped)["prompt"] == row["prompt"]
 
     return [
         {**batch, SOFT: torch.tensor([is_soft(row) for row in own["rows"]])} if "rows" in own else batch

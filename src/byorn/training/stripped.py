@@ -33,15 +33,15 @@ def as_asked(row: Record, stripped: Mapping[str, str]) -> Record:
 
     Args:
         row: In TRL's form.
-        stripped: Instruction -> the text that its last user message gets; rows with other instructions stay.
+        stripped: Instruction -> the text that a user message of these words gets, earlier ones of a conversation too:
+            what stands there is in the context of the response. The others stay.
     """
-    text = stripped.get(instruction_of(row["prompt"]))
-    if text is None:
-        return row
-    prompt = list(row["prompt"])
-    place = max(number for number, message in enumerate(prompt) if message["role"] == "user")
-    prompt[place] = {**prompt[place], "content": _with_text(prompt[place]["content"], text)}
-    return {**row, "prompt": prompt}
+    return {**row, "prompt": [_asked(message, stripped) for message in row["prompt"]]}
+
+
+def _asked(message: Record, stripped: Mapping[str, str]) -> Record:
+    text = stripped.get(instruction_of([message]))
+    return message if text is None else {**message, "content": _with_text(message["content"], text)}
 
 
 def tell_stripped(stripped: Mapping[str, str]) -> None:
