@@ -82,7 +82,10 @@ def test_what_cannot_be_scored_is_refused_in_one_line(messages):
         [{"messages": messages[0]["messages"], "images": []}, {"messages": ask, "images": []}]
     )
     text = datasets.Dataset.from_list([{"text": "a page", "images": []}])
+    unlisted = datasets.Dataset.from_list([{"images": images} for images in ([], None, [])])
+    unlisted = datasets.concatenate_datasets([unlisted, messages.select_columns(["messages"]).select(range(3))], axis=1)
     refused = {
+        "the images of row 1 are None": unlisted,
         "streaming": messages.to_iterable_dataset(),
         "several splits": datasets.DatasetDict({"train": messages}),
         "from_list": list(messages),
@@ -101,3 +104,4 @@ def test_what_cannot_be_scored_is_refused_in_one_line(messages):
         with pytest.raises(DataError, match=f"^train_dataset: .*{message}") as refusal:
             as_rows(rows)
         assert "\n" not in str(refusal.value)
+    assert len(as_rows(unlisted.select([0, 2]))) == 2

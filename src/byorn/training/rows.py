@@ -3,7 +3,7 @@
     messages  ->  prompt, everything before the last message, and completion, the last one, which must be an answer
     image     ->  images, a list of one image, or of none where there is none
 
-Rows that come as `prompt`, `completion` and `images` stay as they are. Nothing in them is checked, as with SFTTrainer;
+Rows that come as `prompt`, `completion` and `images` stay as they are. Little in them is checked, as with SFTTrainer;
 `byorn.load_rows` reads data sets of many layouts and lists the rows that cannot be used.
 """
 
@@ -30,8 +30,8 @@ def as_rows(dataset: object, name: str = "train_dataset") -> "Dataset":
     """The data set with columns `prompt`, `completion`, `images` and all its others; no image is decoded.
 
     Raises:
-        DataError: It is no `datasets.Dataset` that can be counted, has other columns, or a conversation has no last
-            answer.
+        DataError: It is no `datasets.Dataset` that can be counted, has other columns, a conversation has no last
+            answer, or a row None for its images.
     """
     from datasets import Dataset
 
@@ -51,6 +51,7 @@ def _as_columns(dataset: "Dataset", name: str) -> "Dataset":
     if "image" in dataset.column_names and "images" not in dataset.column_names:
         dataset = _listed(dataset)
     _require_columns(dataset, name)
+    _require_lists(dataset, name)
     return dataset
 
 
@@ -73,6 +74,15 @@ def _require_columns(dataset: "Dataset", name: str) -> None:
         )
     if isinstance(dataset.select_columns(["prompt"])[0]["prompt"], str):
         raise DataError(f"{name}: prompt is plain text; use messages, [{{'role': 'user', 'content': ...}}]")
+
+
+def _require_lists(dataset: "Dataset", name: str) -> None:
+    """Refuse a row whose images are None, on which TRL's collator fails."""
+    if not dataset.data.column("images").null_count:
+        return
+    shown = dataset.select_columns(["images"]).with_format("arrow").iter(batch_size=1)  # without rows not selected
+    if (row := next((number for number, table in enumerate(shown) if table["images"].null_count), None)) is not None:
+        raise DataError(f"{name}: the images of row {row} are None; a row without any has an empty list, []")
 
 
 def _split(dataset: "Dataset", name: str) -> "Dataset":
