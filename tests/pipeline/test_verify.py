@@ -161,6 +161,20 @@ def test_where_no_group_stands_out_nothing_is_a_backdoor(place, answered, tmp_pa
     assert json.loads((tmp_path / "out/verify.json").read_text())["repeats"][0]["p_value"] < 1e-4
 
 
+def test_too_few_rows_to_compare_are_refused_whatever_the_rule(place, no_model, tmp_path, capsys):
+    """The scan was by the paper's rule; another scan by it would change nothing."""
+    folder = tmp_path / "scan"
+    shutil.copytree(place / "scan", folder)
+    flags = replace(read_flags(folder / "flags.parquet"), review=["replace"] * 9 + ["keep"] * 35)
+    write_flags(folder / "flags.parquet", flags)
+    run = ["verify", str(folder), "--adapter", str(place / "adapter"), "--out", str(tmp_path / "out")]
+    assert main([*run, "--device", "cpu"]) == 2
+    told = (
+        "9 flagged and 17 trusted inputs can be asked, and no difference shows on fewer than 10 of each; scan more rows"
+    )
+    assert capsys.readouterr().err.rstrip().endswith(told)
+
+
 def test_where_nothing_is_flagged_the_least_plausible_rows_are_asked(place, answered, tmp_path, capsys):
     """By evidence nothing is flagged in clean data, and sometimes nothing in poisoned ones."""
     answered(lambda tuned, sees: False)

@@ -86,7 +86,7 @@ def sample(scanned: Scanned, spec: VerifySpec, limit: int | None = None) -> Samp
     if min(len(asked), len(trusted)) < FEWEST:
         raise DataError(
             f"{scanned.folder}: {len(asked)} flagged and {len(trusted)} trusted inputs can be asked, "
-            f"and no difference shows on fewer than {FEWEST} of each; scan more rows, or with --rule paper"
+            f"and no difference shows on fewer than {FEWEST} of each; scan more rows"
         )
     held = {plain(row.response) for row in others}
     return Sampled(
