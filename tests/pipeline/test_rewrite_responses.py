@@ -44,6 +44,17 @@ def test_a_killed_sampling_goes_on_and_gives_the_same_responses(place, monkeypat
     assert "nothing to do" in capsys.readouterr().err
 
 
+def test_what_was_sampled_is_written_without_the_model(place, monkeypatch, capsys):
+    assert rewrite(place, "scan", "sampled", "replace") == 0
+    written = (place / "sampled/data/rows.jsonl").read_bytes()
+    for name in ("rewrite.json", "data/rows.jsonl"):  # as after a kill before the writing
+        (place / "sampled" / name).unlink()
+    monkeypatch.setattr("byorn.models.load.load_spec", lambda *_: pytest.fail("the model is loaded"))
+    assert rewrite(place, "scan", "sampled", "replace") == 0
+    assert "using the responses in" in capsys.readouterr().err
+    assert (place / "sampled/data/rows.jsonl").read_bytes() == written
+
+
 def test_responses_do_not_depend_on_the_batch_and_are_those_of_training(place):
     """The draw for a row is a function of seed, id and turn, as in training."""
     assert rewrite(place, "scan", "one", "replace", "--response-batch-size", "1") == 0

@@ -1,15 +1,17 @@
 """What `byorn rewrite --mode replace` samples from, and by what engine; `resample` keeps what comes of it."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from byorn.models.adapters import files_digest
 from byorn.models.spec import ModelSpec
 from byorn.phrases.insertions import stripped
 from byorn.pipeline.engine import require_available, require_taken, rows_at_once, vllm_source
-from byorn.pipeline.resample import resample
+from byorn.pipeline.resample import resample, sampled_before
 from byorn.pipeline.scanned import Scanned, require_scanned
 from byorn.pipeline.settings.rewrite import RewriteSpec
 from byorn.runs.narrate import say
@@ -42,27 +44,37 @@ def sample_replacements(
     """New responses for the rows whose own are not used, by row number; from instructions as training has them.
 
     Raises:
-        ByornError: The model is not the scanned one, or the engine does not take it or fails.
+        ByornError: The model is not the scanned one, the engine does not take it or fails, or responses that are there
+            belong to something else.
     """
     chosen = [int(number) for number in np.flatnonzero(scanned.flags.replaced)]
     if not chosen:
         return {}
-    from byorn.models.digest import adapter_digest
     from byorn.training.stripped import tell_stripped
 
-    loaded = _load(scanned, model, spec, responses)
     sampling = _sampling(scanned, spec, responses)
-    identity = {name: scanned.scores.metadata[name] for name in ("data", "model_digest", "processor_digest")}
-    identity |= {"adapter_digest": adapter_digest(loaded), "max_new_tokens": str(sampling.max_new_tokens)}
+    changed = {} if responses.keep_insertions else _stripped(scanned)
+    identity = _identity(scanned, spec, sampling, changed)
+    if (before := sampled_before(out / RESPONSES, identity, scanned.rows, chosen)) is not None:
+        return before
+    loaded = _load(scanned, model, spec, responses)
     asked = (scanned.rows[number] for number in chosen)
     together = rows_at_once(responses, responses.response_batch_size, SAMPLED_TOGETHER, asked)
-    changed = {} if responses.keep_insertions else _stripped(scanned)
-    if changed:
-        identity["stripped"] = "yes"  # what it is follows from data and flags
     say(f"sampling {len(chosen)} responses of at most {sampling.max_new_tokens} tokens")
     tell_stripped(changed)
     with _source(scanned, model, sampling, responses, together, chosen) as source:
         return resample(out / RESPONSES, identity, scanned.rows, chosen, loaded, source, together, changed)
+
+
+def _identity(scanned: Scanned, spec: RewriteSpec, sampling: "Sampling", changed: Mapping[str, str]) -> dict[str, str]:
+    """What the responses belong to, told without the model."""
+    identity = {name: scanned.scores.metadata[name] for name in ("data", "model_digest", "processor_digest")}
+    identity["max_new_tokens"] = str(sampling.max_new_tokens)
+    if spec.adapter:
+        identity["adapter_digest"] = files_digest(Path(spec.adapter))
+    if changed:
+        identity["stripped"] = "yes"  # what it is follows from data and flags
+    return identity
 
 
 def _stripped(scanned: Scanned) -> dict[str, str]:

@@ -32,6 +32,24 @@ TRIES = 5
 """Draws of a row until one is not empty."""
 
 
+def sampled_before(
+    path: Path, identity: dict[str, str], rows: Sequence[Row], chosen: Sequence[int]
+) -> dict[int, Record] | None:
+    """What an earlier call of `resample` has sampled; None if it did not come to its end.
+
+    Raises:
+        MismatchError: It belongs to other data or another model.
+        DataError: It cannot be read, or is about other rows.
+    """
+    if not finished(path):
+        return None
+    say(f"using the responses in {path}")
+    records = read_records(path, identity)
+    if [(record["id"], record["turn"]) for record in records] != [rows[number].key for number in chosen]:
+        raise DataError(f"{path}: it answers other rows than those flagged now; delete it and run again")
+    return dict(zip(chosen, records, strict=True))
+
+
 def resample(
     path: Path,
     identity: dict[str, str],
@@ -45,7 +63,7 @@ def resample(
     """Row number -> its new response (`text`, `tokens`, `truncated`); kept in `path`.
 
     Args:
-        path: A Parquet table to write, or to use again.
+        path: A Parquet table to write.
         identity: Of data and model, see `byorn.runs.identity`.
         rows: All rows.
         chosen: The numbers of those that get a new response.
@@ -55,11 +73,8 @@ def resample(
         stripped: Instruction -> what is asked in its place, see `byorn.training.stripped`.
 
     Raises:
-        MismatchError: What is there belongs to other data or another model.
+        MismatchError: What a killed call has left belongs to other data or another model.
     """
-    if finished(path):
-        say(f"using the responses in {path}")
-        return _read(path, identity, rows, chosen)
     with open_journal(path, identity, FIELDS) as log:
         for turn in rounds(rows, chosen):
             answered = {(rows[number].origin, rows[number].turn): log.finished[number] for number in log.finished}
@@ -153,10 +168,3 @@ def _not_empty(samples: Sequence[Record], model: Any, source: "ResponseSource") 
 def _schema() -> pa.Schema:
     kinds = {"id": pa.string(), "turn": pa.int32(), "text": pa.string(), "tokens": pa.int32(), "truncated": pa.bool_()}
     return pa.schema(list(kinds.items()))
-
-
-def _read(path: Path, identity: dict[str, str], rows: Sequence[Row], chosen: Sequence[int]) -> dict[int, Record]:
-    records = read_records(path, identity)
-    if [(record["id"], record["turn"]) for record in records] != [rows[number].key for number in chosen]:
-        raise DataError(f"{path}: it answers other rows than those flagged now; delete it and run again")
-    return dict(zip(chosen, records, strict=True))
