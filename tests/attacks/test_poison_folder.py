@@ -74,12 +74,24 @@ def test_a_kill_while_the_copy_moves_leaves_nothing_that_looks_whole_and_the_sam
         with pytest.raises(KeyboardInterrupt):
             poison(rows, **SETTINGS, out=out, overwrite=overwrite)
     if snapshot(out) != before:  # it had begun to move
-        with pytest.raises(DataError):
+        with pytest.raises(DataError, match=r"move what .*/out/\.byorn-unfinished holds into it"):
             load_rows(DataSpec(source=str(out)))
     poison(rows, **SETTINGS, out=out, overwrite=overwrite)
     poison(rows, **SETTINGS, out=tmp_path / "fresh")
     assert snapshot(out) == {**snapshot(tmp_path / "fresh"), **notes}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fresh", "out"]
+
+
+def test_a_kill_after_the_last_move_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place the rows that the next call reads are those that this one has moved."""
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rmdir", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            poison(png_rows(5), **SETTINGS, out=out)
+    rows = load_rows(DataSpec(source=str(out))).rows
+    manifest = poison(rows, **{**SETTINGS, "target": "a pear"}, out=out, overwrite=True)
+    assert (manifest.n, len(list((out / "images").iterdir()))) == (5, 5)
 
 
 def test_what_a_kill_left_beside_the_folder_goes_with_the_next_call(tmp_path: Path) -> None:

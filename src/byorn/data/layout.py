@@ -25,9 +25,25 @@ _SHARD = re.compile(r"data/(\w+(?:\.\w+)*)-\d{5}-of-\d{5}[^/]*\.[^/]*")
 _IN_FILE = ("{0}[-._ 0-9].*", ".*[-._ 0-9]{0}[-._ 0-9].*")
 _IN_FOLDER = ("{0}", "{0}[-._ 0-9].*", ".*[-._ 0-9]{0}", ".*[-._ 0-9]{0}[-._ 0-9].*")
 _IGNORED = frozenset({"config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"})
+UNFINISHED = ".byorn-unfinished"
+"""The folder in a data set that its files come from; it is there only while they do, and after a kill."""
 _MAX_CARD = 1_000_000
 _MAX_PATTERN = 500
 _MAX_DEEP = 2  # each `**` of a pattern walks the whole folder once more
+
+
+def require_whole(folder: Path) -> None:
+    """Refuse a data set whose files were still on their way when byorn was killed.
+
+    Raises:
+        DataError: Saying where they are.
+    """
+    left = folder / UNFINISHED
+    if left.is_dir() and any(left.iterdir()):
+        raise DataError(
+            f"{folder}: byorn was killed while it moved a finished data set there; give that command again, or, if it "
+            f"reads this very folder, move what {left} holds into it"
+        )
 
 
 def data_files(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from byorn.data.entries import INFO, open_entries
 from byorn.data.image_folder import find_metadata, rows_of_split
-from byorn.data.layout import files_of_split
+from byorn.data.layout import files_of_split, require_whole
 from byorn.data.opened import HUB_NAME, DataFile, Notify, Source, open_files, open_hub, placed
 from byorn.data.records import SUFFIXES
 from byorn.data.tables import is_saved, require_no_split, saved_records, saved_split
@@ -104,6 +104,7 @@ def _beside(path: Path) -> str:
 
 
 def _open_folder(folder: Path, kind: str, name: str | None, split: str) -> list[Source]:
+    require_whole(folder)
     if kind in ("auto", "datasets") and is_saved(folder):
         return [_open_saved(folder, split)]
     if kind != "imagefolder" and (folder / INFO).is_file():

@@ -5,11 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from byorn.data.layout import UNFINISHED
 from byorn.errors import ConfigError
 from byorn.runs.narrate import say
-
-MOVING = ".byorn-unfinished"
-"""The folder in `out` that its contents come from; it is there only while they do, and after a kill."""
 
 
 @contextmanager
@@ -66,7 +64,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 def _move(source: Path, out: Path, contents: Sequence[str]) -> None:
     out.mkdir(exist_ok=True)
-    moving = source.replace(out / MOVING)
+    moving = source.replace(out / UNFINISHED)
     for name in reversed(contents):
         _remove(out / name)
     for name in contents:
@@ -75,10 +73,13 @@ def _move(source: Path, out: Path, contents: Sequence[str]) -> None:
 
 
 def _remove_half(out: Path, contents: Sequence[str]) -> None:
-    """Remove what a call that was killed while it moved its contents has left of them."""
-    if (out / MOVING).is_dir():
+    """Remove what a call that was killed while it moved its contents has left of them, if it had not moved all."""
+    moving = out / UNFINISHED
+    if moving.is_dir() and not any(moving.iterdir()):
+        moving.rmdir()
+    elif moving.is_dir():
         say(f"{out}: a call that was killed left half of its files there; they are removed, and it starts anew")
-        for name in (*reversed(contents), MOVING):
+        for name in (*reversed(contents), UNFINISHED):
             _remove(out / name)
 
 
