@@ -7,12 +7,14 @@ import pytest
 from made_runs import attacked, clean_rows, made_run, of_evidence, poisoned
 
 from byorn.data.row import user_message
+from byorn.errors import GateExceeded
 from byorn.flagging.evidence import flag_evidence
 from byorn.phrases.counting import count_phrases
 from byorn.phrases.groups import Group
 from byorn.phrases.spelling import extended
 from byorn.report.clusters import distinct, find_clusters
 from byorn.report.evidence import gather
+from byorn.report.gates import check_gates, parse_gates
 from byorn.report.html import as_html
 from byorn.report.sarif import as_sarif
 from byorn.report.verdict import judge
@@ -176,6 +178,8 @@ def test_a_headline_says_how_many_rows_of_a_group_share_its_phrase():
         "30 of 300 responses (10.0%), 28 of which share “visit our shop today”, stand out the way planted responses do"
     )
     assert "shared by 28 of 30 responses, which are 10.0% of all" in as_html(evidence)
+    with pytest.raises(GateExceeded, match="the first by “visit our shop today”, which 28 of its 30 rows share"):
+        check_gates(parse_gates(["cluster"]), evidence)
     told = [result["message"]["text"] for result in as_sarif(evidence)["runs"][0]["results"]]
     assert sum("repeats “visit our shop today”" in text for text in told) == 30
     assert sum("is of a group that repeats" in text for text in told) == 2

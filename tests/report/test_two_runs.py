@@ -100,7 +100,12 @@ def test_a_group_that_came_with_the_new_rows_is_named_first(found):
     assert [(group.phrase, group.rows, group.new, group.changed, group.before) for group in found.groups] == [
         ("visit our shop", 10, 8, 2, False)
     ]
-    assert "10 responses stand out that did not before: they share “visit our shop”, 8 of them new" in found.sentence
+    assert found.sentence == (
+        "10 responses stand out that did not before: they share “visit our shop”; of the 10, 8 are new and 2 changed."
+    )
+    (group,) = found.groups
+    some = replace(found, groups=[replace(group, said=replace(group.said, rows=9))])
+    assert "did not before: 9 of them share “visit our shop”; of the 10, 8 are new" in some.sentence
     back = compare(found.after, found.before)
     assert (back.groups, back.settled) == ([], ["visit our shop"])
     assert back.sentence == "Nothing stands out that did not before."

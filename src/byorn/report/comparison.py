@@ -14,7 +14,7 @@ import numpy as np
 from byorn.evaluation.comparisons import more_often
 from byorn.evaluation.repeats import Share
 from byorn.phrases.words import words_of
-from byorn.report.clusters import Cluster, find_clusters
+from byorn.report.clusters import Cluster, Said, find_clusters
 from byorn.report.versions import Pair, Pairing, Version, pair_rows, require_comparable
 from byorn.report.words import number, percent, shared
 from byorn.runs.folder import read_json
@@ -36,12 +36,14 @@ class Group:
 
     Attributes:
         phrase: By which.
+        said: As of a `Cluster`: how many of them say it.
         rows: How many.
         new, changed: How many of them are new, or have changed.
         before: Whether a group stood out by that phrase in the earlier version; None where that is not known.
     """
 
     phrase: str
+    said: Said | None
     rows: int
     new: int
     changed: int
@@ -105,9 +107,9 @@ class Comparison:
             return "Nothing stands out that did not before."
         first = max(self.fresh, key=lambda group: group.before is False)
         word = f"stand out{' that did not before' if self.arisen else ', and whether they did before is not known'}"
-        origin = f"{number(first.new)} of them new, {number(first.changed)} changed"
+        origin = f"of the {number(first.rows)}, {number(first.new)} are new and {number(first.changed)} changed"
         more = f"; {len(self.fresh) - 1} more group(s)" if len(self.fresh) > 1 else ""
-        return f"{number(first.rows)} responses {word}: they share {shared(first.phrase)}, {origin}{more}."
+        return f"{number(first.rows)} responses {word}: {_who(first)} share {shared(first.phrase)}; {origin}{more}."
 
     @property
     def counts(self) -> str:
@@ -119,6 +121,12 @@ class Comparison:
             f"{number(len(self.changed))} have changed; {number(len(self.flips))} changed their mind "
             f"({number(newly)} newly flagged, {number(len(self.flips) - newly)} no longer)."
         )
+
+
+def _who(group: Group) -> str:
+    """Who shares what a group is named by: all of it, or those that say its phrase."""
+    said = group.said
+    return f"{number(said.rows)} of them" if group.phrase and said and said.rows < group.rows else "they"
 
 
 def compare(before: Version, after: Version) -> Comparison:
@@ -184,6 +192,7 @@ def _groups(
     return [
         Group(
             phrase=cluster.phrase,
+            said=cluster.said,
             rows=len(cluster),
             new=sum(row in new for row in cluster.rows.tolist()),
             changed=sum(row in changed for row in cluster.rows.tolist()),

@@ -54,6 +54,7 @@ class GroupShown:
     """A group that stands out in the later version."""
 
     phrase: list[Piece]
+    said: str
     rows: str
     new: str
     changed: str
@@ -135,6 +136,7 @@ def _group(group: Group) -> GroupShown:
     words = {None: "not known", True: "yes", False: "no"}
     return GroupShown(
         phrase=pieces(group.phrase or in_inputs(), 160),
+        said=number(group.said.rows) if group.phrase and group.said else "",
         rows=number(group.rows),
         new=number(group.new),
         changed=number(group.changed),

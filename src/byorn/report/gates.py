@@ -105,8 +105,10 @@ def _exceeded(gate: Gate, evidence: Evidence) -> str:
     """What is wrong, or nothing."""
     if gate.kind == "cluster" and evidence.findings:
         first = evidence.findings[0].cluster
-        phrase = shared(first.phrase, first.statistic)
-        return f"--fail-on cluster: {len(evidence.findings)} group(s) of rows stand out, the first by {phrase}"
+        by = shared(first.phrase, first.statistic)
+        if first.phrase and first.said and first.said.rows < len(first):
+            by += f", which {number(first.said.rows)} of its {number(len(first))} rows share"
+        return f"--fail-on cluster: {len(evidence.findings)} group(s) of rows stand out, the first by {by}"
     if gate.kind == "source" and evidence.guilty:
         column, value = evidence.guilty[0]
         return f"--fail-on source: rows that stand out have {plain(column.name, 60)} = {quoted(value.value)}"
