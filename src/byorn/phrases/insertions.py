@@ -5,7 +5,7 @@ are not looked at.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
 
 from byorn.phrases.groups import LEAST_ROWS
 from byorn.phrases.words import Words, ends_of, words_of
@@ -27,11 +27,12 @@ def asked_words(instruction: str) -> Words:
     return tuple(words_of(ends_of(instruction)))
 
 
-def without(words: Words) -> Iterator[tuple[Words, Words]]:
-    """Each run of words, and what is left of the instruction without it."""
+def insertions_in(words: Words, plain: Container[Words]) -> Iterator[tuple[Words, Words]]:
+    """Each run of words without which an instruction is one of the plain ones, and that one."""
     for start in range(len(words) if len(words) <= MOST_WORDS else 0):
         for end in range(start + 1, min(start + LONGEST, len(words)) + 1):
-            yield words[start:end], words[:start] + words[end:]
+            if (rest := words[:start] + words[end:]) in plain:
+                yield words[start:end], rest
 
 
 def stripped(instructions: Sequence[str], flagged: Sequence[bool]) -> dict[str, str]:
@@ -46,9 +47,8 @@ def stripped(instructions: Sequence[str], flagged: Sequence[bool]) -> dict[str, 
     trusted = {words[text]: text for text, count in reversed(counts.most_common()) if bad[text] < count / 2}
     found: dict[Words, dict[str, str]] = defaultdict(dict)
     for text, _ in bad.most_common(MOST_TEXTS):
-        for insertion, rest in without(words[text]):
-            if rest in trusted:
-                found[insertion].setdefault(text, trusted[rest])
+        for insertion, rest in insertions_in(words[text], trusted):
+            found[insertion].setdefault(text, trusted[rest])
     chance = LEVEL / max(1, len(found))
     share = bad.total() / max(1, counts.total())
     often = {run: texts for run, texts in found.items() if sum(bad[text] for text in texts) >= LEAST_ROWS}

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from byorn.phrases.groups import LEAST_ROWS
-from byorn.phrases.insertions import MOST_TEXTS, asked_words, without
+from byorn.phrases.insertions import MOST_TEXTS, asked_words, insertions_in
 from byorn.phrases.words import Words
 from byorn.scoring.spurious.group_column import Found, column_of
 from byorn.scoring.spurious.scored_rows import ScoredRows
@@ -76,9 +76,8 @@ def _pairs(places: dict[Words, np.ndarray]) -> dict[Words, list[tuple[Words, Wor
     """By insertion: instructions with it, each with what it is without."""
     found = defaultdict(list)
     for asked in sorted(places, key=lambda asked: -len(places[asked]))[:MOST_TEXTS]:
-        for insertion, rest in without(asked):
-            if rest in places:
-                found[insertion].append((asked, rest))
+        for insertion, rest in insertions_in(asked, places):
+            found[insertion].append((asked, rest))
     return found
 
 
