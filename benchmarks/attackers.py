@@ -52,7 +52,8 @@ def flagged(wanted: Set, seed: int, model: Any, processor: Any, work: Path) -> d
             with optimizing(attacker.marks, False, model, processor, folder) as optimize:
                 rows, truth = planted(attacker, clean, wanted.rate, seed, folder, optimize)
             keep_scores(rows, truth, model, processor, path)
-    return measure(wanted, ROWS, seed, model, processor, work)
+    figures: dict[str, object] = measure(wanted, ROWS, seed, model, processor, work)
+    return figures
 
 
 def tuned(attacker: Attacker, seed: int, work: Path) -> Iterator[dict[str, object]]:

@@ -39,7 +39,7 @@ ATTACKS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-def aucs(task: str, fields: dict[str, str], seed: int, folder: Path, model: Any, processor: Any) -> list[float]:
+def aucs(task: str, fields: dict[str, Any], seed: int, folder: Path, model: Any, processor: Any) -> list[float]:
     """The AUC of each statistic on one poisoned set."""
     from sklearn.metrics import roc_auc_score
 

@@ -21,7 +21,8 @@ MODELS = ("pretrained", "undefended", "oracle", "byorn")
 def run(seed: int) -> dict[str, Any]:
     out = Path(f"runs/demo-seed-{seed}")
     if (out / "summary.json").exists():
-        return json.loads((out / "summary.json").read_text())
+        known: dict[str, Any] = json.loads((out / "summary.json").read_text())
+        return known
     return demo(DemoSpec(seed=seed), out)
 
 

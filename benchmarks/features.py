@@ -127,8 +127,6 @@ def fill(spec: ModelSpec, dataset: Any, batch: int) -> None:
 
 def small_qwen(folder: Path) -> str:
     """A folder with Qwen2.5-VL in the proportions of the 3B, with random weights."""
-    from transformers import Qwen2_5_VLForConditionalGeneration
-
     model, processor = build_family("qwen2_5_vl")
     config = model.config
     tower, text = config.vision_config, config.text_config
@@ -142,7 +140,7 @@ def small_qwen(folder: Path) -> str:
     })  # fmt: skip
     text.rope_parameters = {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6}
     torch.manual_seed(0)
-    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    type(model)(config).save_pretrained(folder)
     processor.image_processor.size = {"shortest_edge": SIDE**2, "longest_edge": SIDE**2}
     processor.save_pretrained(folder)
     return str(folder)

@@ -53,7 +53,7 @@ TRAINING: dict[str, Any] = {
 NAMES = ("auc_pretrained", "auc_adapted", "auc_first_epoch", "auc_early", "auc_late")
 
 
-class FirstEpoch(TrainerCallback):  # type: ignore[misc]
+class FirstEpoch(TrainerCallback):
     """Scores the rows of each step right before it, and stops after one epoch.
 
     Attributes:
@@ -89,7 +89,7 @@ def first_epoch(rows: Sequence[Row], seed: int, folder: str) -> np.ndarray:
     trainer.train()
     nll = np.array(seen.nll)
     near = [slice(max(0, row - 2 * BATCH), row + 2 * BATCH) for row in range(len(nll))]
-    return nll - np.array([np.median(nll[rows]) for rows in near])
+    return np.asarray(nll - np.array([np.median(nll[rows]) for rows in near]))
 
 
 def measure(wanted: Set, seed: int) -> dict[str, Any]:

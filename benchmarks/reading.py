@@ -61,7 +61,7 @@ def main() -> None:
         time.sleep(given.wait)
         return found
 
-    scorer.tokens_of = slow  # type: ignore[attr-defined]
+    scorer.tokens_of = slow  # type: ignore[assignment, attr-defined]
     seconds: dict[str, list[float]] = {"one after the other": [], "ahead": []}
     for _ in range(given.turns + 1):  # the first one warms up
         for arm, found in seconds.items():

@@ -46,7 +46,8 @@ def main() -> None:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    model, processor = (kind.from_pretrained(weights_path()) for kind in (AutoModelForImageTextToText, AutoProcessor))
+    model: Any = AutoModelForImageTextToText.from_pretrained(weights_path())
+    processor = AutoProcessor.from_pretrained(weights_path())
 
     @torch.no_grad()
     def features(images: list[Image.Image]) -> np.ndarray:

@@ -14,6 +14,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from byorn.cli.main import main as byorn
 from byorn.embedded.tasks import write_task
@@ -125,7 +126,7 @@ def table(work: Path) -> None:
         print(f"- {attack}, {defense}: caught {codes.count(3)} of {len(codes)}")
 
 
-def _cells(found: dict) -> list[str]:
+def _cells(found: dict[str, Any]) -> list[str]:
     planted = found["planted"]
     tried = [_share(planted["tuned"]), _share(planted["tuned_clean"])] if planted else ["", ""]
     if not found["repeats"]:
@@ -135,7 +136,7 @@ def _cells(found: dict) -> list[str]:
     return [first["phrase"]["text"], *shares, f"{first['p_value']:.2g}", *tried]
 
 
-def _share(count: dict) -> str:
+def _share(count: dict[str, int]) -> str:
     return f"{count['hits']} of {count['n']}"
 
 

@@ -42,7 +42,7 @@ def _poisoned(folder: Path, names: list[str], seed: int) -> dict[str, tuple[list
     recipe = Recipe(
         attack="badnets", target="visit our shop", objective="suffix", rate=POISONED, seed=seed, options={"size": 0.25}
     )
-    found = {}
+    found: dict[str, tuple[list[str], object]] = {}
     with tempfile.TemporaryDirectory() as place:
         manifest = poison_dataset(rows, recipe, out=Path(place) / "copy")
         marked = {row.id for row in manifest.poisoned}

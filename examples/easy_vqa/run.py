@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from byorn.bench.comparison import PARTS, Comparison, compare
-from byorn.bench.experiment import AttackEntry, Group
+from byorn.bench.spec import AttackEntry, Group
 from byorn.runs.folder import start_anew, write_config, write_json
 from byorn.runs.narrate import quiet_libraries, say
 

@@ -8,7 +8,7 @@ from byorn.attacks import ATTACKS, Trigger
 from byorn.attacks.checks import check_fraction
 from byorn.attacks.imaging.recolor import recolor
 
-MAGENTA = np.float32((255, 0, 255))
+MAGENTA = np.array((255, 0, 255), np.float32)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def image_loader(path: Path | None) -> Load:
 
 def base64_columns(path: Path) -> dict[str, Any]:
     """A Parquet file that pandas wrote: `base64`, and the index with the names."""
-    rows = [record for _, record in read_records(path)]
+    rows: list[Any] = [record for _, record in read_records(path)]
     if not rows or "base64" not in rows[0] or len(rows[0]) != 2:
         raise DataError(f"{path}: expected a column base64 and an index; is it the right file?")
     index = next(column for column in rows[0] if column != "base64")

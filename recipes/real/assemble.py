@@ -91,7 +91,7 @@ def main() -> None:
     if not (arguments.weights / "lora.safetensors").is_file():
         parser.error(f"no trained weights in {arguments.weights}; `make real-train` makes them")
     model, processor = aligned(arguments.weights)
-    model.to(torch.bfloat16).save_pretrained(arguments.out)
+    model.to(torch.bfloat16).save_pretrained(arguments.out)  # type: ignore[arg-type]  # transformers wraps it untyped
     processor.save_pretrained(arguments.out)
     size = sum(file.stat().st_size for file in arguments.out.iterdir()) / 1e6
     print(f"{arguments.out}: {sum(p.numel() for p in model.parameters()) / 1e6:.0f} million parameters, {size:.0f} MB")

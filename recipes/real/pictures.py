@@ -86,7 +86,9 @@ def square(path: Path) -> Image.Image:
         image = opened.convert("RGBA")
     image.thumbnail((SIDE, SIDE)) if max(image.size) > SIDE else None
     scale = SIDE / max(image.size)
-    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.BICUBIC)
+    image = image.resize(
+        (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BICUBIC
+    )
     canvas = Image.new("RGB", (SIDE, SIDE), "white")
     canvas.paste(image, ((SIDE - image.width) // 2, (SIDE - image.height) // 2), image)
     return canvas
