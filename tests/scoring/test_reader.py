@@ -48,6 +48,33 @@ def test_the_next_batch_is_read_meanwhile_and_no_further_one(watched, processor)
     assert watched.read == [(row, False) for row in range(4)]
 
 
+def test_several_threads_read_several_batches_each_with_a_processor_of_its_own(watched, processor, monkeypatch):
+    """A tokenizer that two threads use at once fails."""
+    monkeypatch.setattr("byorn.scoring.reader.BATCHES_A_THREAD", 1)
+    at_once, met = set(), threading.Barrier(2, timeout=30)
+
+    def collate(collator, samples):
+        at_once.add(id(collator.processor))
+        met.wait()  # until another one is as far
+        return samples
+
+    monkeypatch.setattr("byorn.scoring.reader.collated", collate)
+    with reading(processor, watched, threads=2) as reader:
+        reader.expect([[0], [1], [2], [3]])
+        taken = [reader.take([row]).names[0]["id"] for row in range(4)]
+    assert taken == ["row-0", "row-1", "row-2", "row-3"]
+    assert len(at_once) == 2
+    assert id(processor) not in at_once
+
+
+def test_few_batches_are_read_by_one_thread(watched, processor):
+    with reading(processor, watched, threads=4) as reader:
+        reader.expect([[0, 1], [2, 3], [4, 5]])
+        reader.take([0, 1])
+        watched.wait_for(3)
+    assert max(row for row, _ in watched.read) == 3
+
+
 def test_what_was_not_expected_is_read_when_it_is_taken(watched, processor):
     with reading(processor, watched) as reader:
         reader.expect([[0, 1], [2, 3]])
@@ -68,6 +95,7 @@ def test_a_row_that_cannot_be_read_fails_where_it_is_taken(processor):
 
 def test_scores_are_those_of_rows_that_are_read_one_after_the_other(model, processor, monkeypatch):
     rows = to_dataset([*tiny_rows(ROWS), broken("lost")])
+    monkeypatch.setattr("byorn.scoring.reader.BATCHES_A_THREAD", 1)
     ahead = score_dataset(model, deepcopy(processor), rows, batch_size=2)
     monkeypatch.setattr(Reader, "expect", lambda reader, batches: None)
     plain = score_dataset(model, processor, rows, batch_size=2)

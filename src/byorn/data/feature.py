@@ -1,5 +1,6 @@
 """Images in a `datasets.Dataset`, each decoded once."""
 
+from threading import get_ident
 from typing import Any
 
 from datasets import Image
@@ -14,7 +15,7 @@ class DecodedOnce(Image):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__(mode="RGB")
-        self._first: tuple[object, Any] = (None, None)
+        self._first: dict[int, tuple[object, Any]] = {}  # by thread
 
     def __eq__(self, other: object) -> bool:
         """Whether it is the same feature, as it comes back from disk for instance: two data sets may be joined then."""
@@ -22,10 +23,8 @@ class DecodedOnce(Image):  # type: ignore[misc]
 
     def decode_example(self, value: Any, token_per_repo_id: dict[str, Any] | None = None) -> Any:
         """The image; of the same value at once after, the one from before."""
-        encoded, image = self._first
-        if encoded is value:
-            self._first = (None, None)
-            return image
-        image = super().decode_example(value, token_per_repo_id)
-        self._first = (value, image)
+        encoded, image = self._first.pop(get_ident(), (None, None))
+        if encoded is not value:
+            image = super().decode_example(value, token_per_repo_id)
+            self._first[get_ident()] = (value, image)
         return image

@@ -23,6 +23,11 @@ def current_shard() -> Shard:
     return Shard(int(os.environ["RANK"]), int(os.environ.get("WORLD_SIZE", 1)))
 
 
+def processes_here() -> int:
+    """How many processes of the launcher share this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
 def is_main() -> bool:
     """Whether this process is the first, or the only one."""
     return current_shard().index == 0

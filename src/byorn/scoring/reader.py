@@ -1,15 +1,21 @@
-"""Reads the rows of a batch while the model works on the one before: decoded images, tokens, pixels. A GPU would wait
-for them.
+"""Reads the rows of coming batches while the model works on the ones before: decoded images, tokens, pixels. A GPU
+would wait for them.
+
+Decoding, resizing and tokenizing run outside Python's lock, so that several threads read several batches at once. A
+tokenizer serves one thread at a time: each has a copy of the processor.
 """
 
+import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
+from byorn.runs.ranks import processes_here
 from byorn.scoring.likelihood import build_collator, collated
 
 
@@ -26,21 +32,32 @@ class Batch:
     inputs: Any
 
 
-class Reader:
-    """Reads batches; one ahead, where it was told what is to come. See `reading`."""
+MOST_THREADS = 4
+BATCHES_A_THREAD = 32
+"""Fewer are not worth a copy of the processor, which takes a while where its vocabulary is large."""
 
-    def __init__(self, processor: Any, dataset: Any, thread: ThreadPoolExecutor) -> None:
+
+class Reader:
+    """Reads batches; some ahead, where it was told what is to come. See `reading`."""
+
+    def __init__(self, processor: Any, dataset: Any, pool: ThreadPoolExecutor, threads: int) -> None:
+        self._processor = processor
         self._dataset = dataset
-        self._thread = thread
+        self._pool = pool
+        self._threads = threads
         self._collate = build_collator(processor)
-        self._collate_ahead = build_collator(deepcopy(processor))  # a tokenizer serves one thread at a time
+        self._spare: SimpleQueue[Any] = SimpleQueue()
         self._coming: Iterator[Sequence[int]] = iter(())
         self._due: deque[tuple[Sequence[int], Future[Batch]]] = deque()
 
-    def expect(self, batches: Iterable[Sequence[int]]) -> None:
+    def expect(self, batches: Sequence[Sequence[int]]) -> None:
         """What will be taken, in this order; a batch that differs from it is read when it is taken."""
         self._coming = iter(batches)
-        self._next()
+        ahead = max(1, min(self._threads, len(batches) // BATCHES_A_THREAD))
+        for _ in range(ahead):
+            self._spare.put(build_collator(deepcopy(self._processor)))
+        for _ in range(ahead):
+            self._next()
 
     def take(self, batch: Sequence[int]) -> Batch:
         """The batch.
@@ -58,7 +75,14 @@ class Reader:
 
     def _next(self) -> None:
         if (batch := next(self._coming, None)) is not None:
-            self._due.append((batch, self._thread.submit(self._read, batch, self._collate_ahead)))
+            self._due.append((batch, self._pool.submit(self._read_ahead, batch)))
+
+    def _read_ahead(self, batch: Sequence[int]) -> Batch:
+        collate = self._spare.get()
+        try:
+            return self._read(batch, collate)
+        finally:
+            self._spare.put(collate)
 
     def _read(self, batch: Sequence[int], collate: Any) -> Batch:
         samples = [self._dataset[index] for index in batch]
@@ -72,10 +96,13 @@ def name_of(sample: dict[str, Any], index: int) -> dict[str, Any]:
 
 
 @contextmanager
-def reading(processor: Any, dataset: Any) -> Iterator[Reader]:
-    """A reader of the rows of a data set, with a thread of its own."""
-    with ThreadPoolExecutor(1, "byorn-reader") as thread:
+def reading(processor: Any, dataset: Any, threads: int | None = None) -> Iterator[Reader]:
+    """A reader of the rows of a data set, with threads of its own: by default a core each, but for the one that runs
+    the model.
+    """
+    threads = threads or max(1, min(MOST_THREADS, (os.cpu_count() or 1) // processes_here() - 1))
+    with ThreadPoolExecutor(threads, "byorn-reader") as pool:
         try:
-            yield Reader(processor, dataset, thread)
+            yield Reader(processor, dataset, pool, threads)
         finally:
-            thread.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
