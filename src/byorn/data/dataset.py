@@ -66,7 +66,7 @@ def _completions(responses: pa.StringArray) -> pa.ListArray:
 def _features(flagged: bool) -> Features:
     from datasets import Features, List, Value
 
-    from byorn.data.feature import DecodedOnce
+    from byorn.data.decoded_once import DecodedOnce
 
     messages = List({"role": Value("string"), "content": List({"type": Value("string"), "text": Value("string")})})
     columns: dict[str, object] = {

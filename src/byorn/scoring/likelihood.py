@@ -128,24 +128,27 @@ def learned(batch: Any) -> Any:
     return batch["labels"][:, 1:] != -100
 
 
+def _learned_ids(batch: Any) -> Any:
+    """Those tokens, row after row: int [sum of K]."""
+    return batch["labels"][:, 1:][learned(batch)]
+
+
 def tokens_of(model: Any, batch: Any, end_ids: Sequence[int]) -> list[ResponseTokens]:
     """`response_tokens` of a batch from `collated`."""
     import torch
 
     with torch.no_grad():
         log_probs = _output_of(model, batch).log_probs[0].double().cpu().numpy()
-    of_response = learned(batch)
-    ends = np.cumsum(of_response.sum(1).numpy())[:-1]
-    parts = zip(np.split(batch["labels"][:, 1:][of_response].numpy(), ends), np.split(log_probs, ends), strict=True)
+    ends = np.cumsum(learned(batch).sum(1).numpy())[:-1]
+    parts = zip(np.split(_learned_ids(batch).numpy(), ends), np.split(log_probs, ends), strict=True)
     return [_until_the_end(ids, row, end_ids) for ids, row in parts]
 
 
 def _output_of(model: Any, batch: Any) -> Any:
     """What the fused head says of the tokens of all responses, in one row."""
-    of_response = learned(batch)
     inputs = {key: value for key, value in batch.items() if key != "labels"}
-    inputs["shift_labels"] = batch["labels"][:, 1:][of_response][None]
-    with never_alone(model), _keeping(model, of_response):
+    inputs["shift_labels"] = _learned_ids(batch)[None]
+    with never_alone(model), _keeping(model, learned(batch)):
         return model(**place_inputs(inputs, model), fused_lm_head=True)
 
 
