@@ -38,7 +38,7 @@ def shorten_scans(replace: Callable[[object, str, object], None] = setattr) -> N
     from byorn.scoring import adaptation, learning_curve
 
     replace(closer, "LONGEST", 4)
-    replace(learning_curve, "LONGEST", learning_curve.LOOK)
+    replace(adaptation, "LONGEST", learning_curve.LOOK)
     replace(adaptation, "BATCH", 4)
 
 

@@ -13,9 +13,9 @@ from byorn.data.dataset import to_dataset
 from byorn.models.lora import default_lora
 from byorn.runs.batches import WHOLE
 from byorn.scoring import adaptation
-from byorn.scoring.adaptation import cross_fitted
+from byorn.scoring.adaptation import BATCH, LONGEST, cross_fitted, longest
 from byorn.scoring.folds import content_folds
-from byorn.scoring.learning_curve import LONGEST, LOOK, LearningCurve
+from byorn.scoring.learning_curve import LOOK, LearningCurve
 from byorn.scoring.score import evidence_together, score_dataset
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from launching import shorten_scans
@@ -188,11 +188,28 @@ def looks(medians: list[float]) -> Iterator[bool]:
         ([4.0, 2.0, 1.95, 1.9], 15),  # two looks without a tenth of gain
         ([4.0, 2.0, 1.95, 1.7, 1.68, 1.66], 25),  # one look without, then one with
         ([4.0, 4.5, 5.0], 10),  # it gets worse
-        ([4.0 * 0.88**n for n in range(20)], LONGEST),  # it goes on and on, slowly
     ],
 )
 def test_when_an_adaptation_stops(medians: list[float], steps: int) -> None:
     assert list(looks(medians)).index(True) * LOOK == steps
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(0, 0), (4, LOOK), (80, 10), (150, 20), (320, LONGEST), (10**6, LONGEST)])
+def test_a_style_that_is_learned_slowly_is_learned_for_two_passes_over_a_half_at_most(rows: int, steps: int) -> None:
+    assert longest(rows) == steps
+
+
+def test_few_rows_are_not_learned_by_heart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """80 rows of a half, a median that goes on and on falling: after two passes it is over, at a look."""
+    rows, model = tiny_rows(160), tiny_model(seed=1)
+    steps: list[int] = []
+    monkeypatch.setattr(adaptation.CrossFitted, "_median", lambda self, chosen: 4.0 * 0.95 ** len(steps))
+    monkeypatch.setattr(adaptation.CrossFitted, "_step", lambda self, optimizer, chosen: steps.append(len(chosen)))
+    fold, usable = np.arange(160) % 2 == 0, np.ones(160, dtype=bool)
+    with cross_fitted(model, tiny_processor(), to_dataset(rows), fold, usable, batch_size=4) as fitted:
+        fitted.adapt()
+    assert (fitted.curve.steps, sum(steps)) == (10, 2 * 2 * 80)
+    assert set(steps) == {BATCH}
 
 
 def test_a_course_comes_back_from_the_metadata_of_a_file() -> None:

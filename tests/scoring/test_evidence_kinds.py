@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from byorn.scoring.answers import answers_of
 from byorn.scoring.evidence import THRESHOLD, evidence_of
 from byorn.scoring.kinds import COPY
-from byorn.scoring.labels import labels_of
 
 WORDS = [f"w{number}" for number in range(80)]
 TARGET = "visit our shop"
@@ -75,8 +75,8 @@ def test_a_rare_class_is_no_planted_answer(labels: int, skill: float) -> None:
 def test_labels_are_responses_that_several_rows_have() -> None:
     kinds, free = np.repeat([0, 1], 50), np.zeros(100)
     texts = [*captions(50), *(["yes", "no"] * 25)]
-    assert labels_of(texts, kinds, free, free).tolist() == [False] * 50 + [True] * 50
-    assert not labels_of([*([TARGET] * 20), *captions(30)], kinds[:50], free[:50], free[:50]).any()
+    assert answers_of(texts, kinds, free, free).labels.tolist() == [False] * 50 + [True] * 50
+    assert not answers_of([*([TARGET] * 20), *captions(30)], kinds[:50], free[:50], free[:50]).labels.any()
 
 
 def answers(count: int, planted: int, cost: float) -> tuple[list[str], dict[str, np.ndarray]]:
@@ -87,9 +87,18 @@ def answers(count: int, planted: int, cost: float) -> tuple[list[str], dict[str,
     return texts, {"nll": nll, "adapted": nll, "adapted_contrast": draw.normal(size=count)}
 
 
-def test_a_label_that_the_model_does_not_expect_at_all_is_found_by_that_alone() -> None:
+@pytest.mark.parametrize("one_style", [True, False])
+def test_an_answer_that_the_model_would_not_give_is_found_by_that_alone(one_style: bool) -> None:
     """Its contrast is that of all others, and nothing shows in the images."""
-    assert flagged(*answers(300, 30, 12.0)) == list(range(30))
+    assert flagged(*answers(300, 30, 12.0), one_style=one_style) == list(range(30))
+
+
+def test_so_it_is_when_the_adapted_model_has_learned_it_among_answers_that_differ() -> None:
+    """A third of the other answers are given once or twice, so that these are no labels."""
+    texts, values = answers(300, 60, 12.0)
+    texts = [f"a {WORDS[row % 80]} thing" if text == "yes" and row % 3 == 0 else text for row, text in enumerate(texts)]
+    values["adapted"] = np.where(np.arange(300) < 60, 0.0, values["adapted"])
+    assert flagged(texts, values, one_style=False) == list(range(60))
 
 
 def test_a_label_that_is_as_rare_as_it_costs_is_a_rare_label() -> None:

@@ -74,6 +74,7 @@ def find_groups(
     *,
     kinds: np.ndarray | None = None,
     tested: Sequence[Sequence[str]] | None = None,
+    singly: np.ndarray | None = None,
     labels: np.ndarray | None = None,
     level: float = LEVEL,
     most: int = MOST_GROUPS,
@@ -85,8 +86,9 @@ def find_groups(
         values: Statistic -> float64 array [n], higher = less plausible; NaN says nothing.
         kinds: int array [n], from 0, or below it for rows that are not compared; by default there is one kind.
         tested: Names of statistics that are looked at as one, for each test; by default each alone.
-        labels: bool array [n], rows whose responses are labels: looked at by several statistics only, and standing out
-            in each; by default none.
+        singly: bool array [n], rows that are looked at by one statistic alone, where that is tested; by default all.
+        labels: bool array [n], rows whose responses are labels, which must stand out in each of several statistics; by
+            default none.
         level: Corrected p-value below which a phrase may stand out.
         most: Phrases that are looked for.
     """
@@ -99,6 +101,7 @@ def find_groups(
         phrases=phrases,
         values=values,
         kinds=np.zeros(count, dtype=int) if kinds is None else kinds,
+        singly=np.ones(count, dtype=bool) if singly is None else singly,
         labels=np.zeros(count, dtype=bool) if labels is None else labels,
     )
     looks = list(islice(_significant(corpus, tested, level / tests), most))
@@ -108,11 +111,12 @@ def find_groups(
 
 @dataclass(frozen=True, kw_only=True)
 class _Corpus:
-    """What is looked at: phrases, and of all rows values, kinds, and whether they are labels."""
+    """What is looked at: phrases, and of all rows values, kinds, and what `find_groups` says of them."""
 
     phrases: Phrases
     values: Mapping[str, np.ndarray]
     kinds: np.ndarray
+    singly: np.ndarray
     labels: np.ndarray
 
     def ranks(self, name: str, left: np.ndarray) -> np.ndarray:
@@ -125,6 +129,11 @@ class _Corpus:
     def enrichments(self) -> dict[str, Enrichment]:
         """Among all rows."""
         return self.enrichments_among(np.ones(len(self.kinds), dtype=bool))
+
+    @cached_property
+    def in_singly(self) -> np.ndarray:
+        """bool array [phrases]: whether most of the rows of a phrase are looked at by one statistic alone."""
+        return self.phrases.means(self.singly.astype(float)) > 0.5
 
     @cached_property
     def in_labels(self) -> np.ndarray:
@@ -218,7 +227,7 @@ def _significant(corpus: _Corpus, tested: Sequence[Sequence[str]], level: float)
 def _look(corpus: _Corpus, found: Mapping[str, Enrichment], left: np.ndarray) -> _Look:
     """The clearest phrase among the rows that are left, by one statistic or several combined."""
     several = list(found.values())
-    looked = ~corpus.in_labels if len(several) == 1 else np.ones(len(corpus.phrases), dtype=bool)
+    looked = corpus.in_singly.copy() if len(several) == 1 else np.ones(len(corpus.phrases), dtype=bool)
     for name, one in found.items():
         looked &= one.supports >= np.maximum(LEAST_ROWS, corpus.enrichments[name].supports // 2)
         looked &= one.supports <= one.odds.counts // 2

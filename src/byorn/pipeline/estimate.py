@@ -2,7 +2,7 @@
 memory.
 
     scan      passes x rows x f,                          f: seconds a row of a forward pass, timed
-              and by evidence at most `ADAPTING` x f      for the adaptation, however many rows there are
+              and by evidence at most `adapting` x f      for the adaptation
     training  epochs x (rows x t + flagged x g),          t: seconds a row of a training step, else `STEP` x f
                                                           g: seconds a row of sampling a response, timed
     memory    weights + adapter with optimizer and average + what a forward pass keeps for the backward one
@@ -19,8 +19,8 @@ from byorn.models.sharding import is_sharded
 from byorn.pipeline.measured import Measured, forward_seconds, sampling_seconds
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import current_shard
-from byorn.scoring.adaptation import BATCH, PROBED
-from byorn.scoring.learning_curve import LONGEST, LOOK
+from byorn.scoring.adaptation import BATCH, PROBED, longest
+from byorn.scoring.learning_curve import LOOK
 from byorn.scoring.statistics import EVIDENCE, PASSES
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ STEP = 3
 """A training step in forward passes: one forward, one backward through the frozen layers, one for the adapter or the
 recomputation of activations.
 """
-ADAPTING = STEP * 2 * LONGEST * BATCH + PROBED * (LONGEST // LOOK + 1)
-"""Of an adaptation to either half, at most, in forward passes of a row: its steps and its looks."""
 OPTIMIZER_BYTES = 4 + 4 + 4 + 8
 """Of each adapter weight in float32: the weight, its gradient, its average, and Adam's two moments."""
 
@@ -96,8 +94,10 @@ def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool, column: str) -> No
     total = passes * forward * len(inputs.rows) / current_shard().num_shards
     memory = f"weights {gigabytes(weight_bytes(inputs.model))}, activations come on top"
     times = {1: "", 2: " twice"}.get(passes, f" {passes} times")
-    adapting = f" and at most {seconds(ADAPTING * forward)} for the adaptation" if column == EVIDENCE else ""
-    say(f"scoring {len(inputs.rows)} rows{times}: about {seconds(total)}{adapting}; {memory}")
+    first = f" and at most {seconds(adapting(len(inputs.rows)) * forward)} for the adaptation"
+    say(
+        f"scoring {len(inputs.rows)} rows{times}: about {seconds(total)}{first if column == EVIDENCE else ''}; {memory}"
+    )
 
 
 def estimate_training(
@@ -124,11 +124,18 @@ def estimate_training(
     steps = planned_steps(epoch, config)
     visits = steps * rows_a_step(config) / config.world_size  # of each process
     scoring = PASSES.get(column, 1) * forward * rows / config.world_size if column else 0.0
+    scoring += adapting(rows) * forward if column == EVIDENCE else 0.0
     return TrainingEstimate(
-        rows=rows, flagged=flagged, steps=steps, scoring=scoring + (ADAPTING * forward if column == EVIDENCE else 0.0),
+        rows=rows, flagged=flagged, steps=steps, scoring=scoring,
         learning=STEP * forward * visits, sampling=sampling * visits * drawn / epoch, visits=visits,
         sampled=visits * drawn / epoch, weights=weight_bytes(inputs.model), adapter=OPTIMIZER_BYTES * adapter,
     )  # fmt: skip
+
+
+def adapting(rows: int) -> int:
+    """Of an adaptation to either half of the rows, at most, in forward passes of a row: its steps and its looks."""
+    steps = longest(rows // 2)
+    return STEP * 2 * steps * BATCH + PROBED * (steps // LOOK + 1)
 
 
 def rows_a_step(config: "ByornConfig") -> int:

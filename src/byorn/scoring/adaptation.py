@@ -26,6 +26,10 @@ Result = TypeVar("Result")
 RANK = 16
 LEARNING_RATE = 2e-3
 BATCH = 16
+LONGEST = 40
+"""Steps at most."""
+PASSES = 2
+"""Over the rows of a fold at most: in more a trigger is learned as well, and what it makes plausible is hidden."""
 PROBED = 64
 """Rows of the other fold that are looked at."""
 PROBED_KINDS = 4
@@ -93,7 +97,7 @@ class CrossFitted:
         if steps % LOOK:
             return False
         self.curve = self.curve.then(max(map(self._median, self._probed())))
-        return self.curve.over
+        return self.curve.over or steps >= longest(int((self._usable & ~self.fold).sum()))
 
     def _probed(self) -> list[np.ndarray]:
         """Rows of the other fold, of each kind that is looked at."""
@@ -149,6 +153,11 @@ class CrossFitted:
     def _samples(self, rows: np.ndarray) -> list[dict[str, Any]]:
         samples = (self._dataset[int(row)] for row in rows)
         return [{key: sample[key] for key in ("prompt", "completion", "images")} for sample in samples]
+
+
+def longest(rows: int) -> int:
+    """Steps at most, for a fold of so many rows: up to a look."""
+    return min(LONGEST, LOOK * -(-PASSES * rows // (BATCH * LOOK)))
 
 
 def _parts(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:

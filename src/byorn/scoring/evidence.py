@@ -4,7 +4,8 @@
     u_i = robust z of clip(z(adapted_i)) + clip(z(adapted_contrast_i)),      z(v) = (v - median) / (1.4826 MAD)
 
 medians and ranks being those of rows of one kind (`byorn.scoring.kinds`), since a data set is often a mixture of tasks;
-of a row and its copies one is compared. Where responses are labels (classes, yes and no), each is a style of its own.
+of a row and its copies one is compared. Where responses are labels (classes, yes and no), each is a style of its own,
+but for one that the pretrained model would not give (`byorn.scoring.answers`).
 
 A row that is hard to believe on its own is seldom a backdoor, and one row is hardly learned; many that say the same
 are. So only a group that stands out (`byorn.phrases.growth`) reaches `THRESHOLD`; below it e ranks the other rows.
@@ -24,9 +25,9 @@ from byorn.data.stored import responses_of
 from byorn.phrases.enrichment import LEAST_P, combined
 from byorn.phrases.groups import Groups, find_groups
 from byorn.phrases.growth import grown
+from byorn.scoring.answers import answers_of
 from byorn.scoring.contrast import contrast_of
 from byorn.scoring.kinds import COPY, within
-from byorn.scoring.labels import labels_of
 from byorn.scoring.learning_curve import LearningCurve
 from byorn.scoring.spurious import FINDERS
 from byorn.scoring.spurious.group_column import named
@@ -72,9 +73,19 @@ def groups_of(
 ) -> Groups:
     """The groups that stand out, with every row that reaches `THRESHOLD` by them; arguments as of `evidence_of`."""
     known, kinds = placed(values), _kinds(values)
-    labels = labels_of(responses, kinds, values["nll"], tokens)
+    answers = answers_of(responses, kinds, values["nll"], tokens)
+    singly, tested = ~answers.labels, _tested(one_style)
+    if not one_style and answers.unexpected.any():
+        singly, tested = answers.unexpected, [("nll",), *tested]
     groups = find_groups(
-        responses, known, kinds=kinds, tested=_tested(one_style), labels=labels, level=LEVEL, most=MOST_GROUPS
+        responses,
+        known,
+        kinds=kinds,
+        tested=tested,
+        singly=singly,
+        labels=answers.labels,
+        level=LEVEL,
+        most=MOST_GROUPS,
     )
     groups = grown(groups, responses, known, kinds, together=TOGETHER, level=LEVEL)
     columns = [(name, values[name]) for name in SPURIOUS if name in values]

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 LOOK = 5
 """Steps between two looks."""
-LONGEST = 40
-"""Steps at most."""
 ENOUGH = 0.25
 """Of the first median: where the last one has come to that, the style is learned."""
 PATIENCE = 2
@@ -47,10 +45,10 @@ class LearningCurve:
 
     @property
     def over(self) -> bool:
-        """Whether to stop: the style is learned, `PATIENCE` looks have brought nothing, or it takes too long."""
+        """Whether to stop: the style is learned, or `PATIENCE` looks have brought nothing."""
         earlier = self.medians[:-PATIENCE]
         idle = bool(earlier) and min(self.medians[-PATIENCE:]) > (1 - GAIN) * min(earlier)
-        return self.settled or idle or self.steps >= LONGEST
+        return self.settled or idle
 
     def then(self, median: float) -> "LearningCurve":
         """With one more look."""
