@@ -53,9 +53,8 @@ def answers_of(responses: Sequence[str], kinds: np.ndarray, nll: np.ndarray, tok
     for kind in np.unique(kinds[kinds != COPY]):
         members = np.flatnonzero(kinds == kind)
         number, count = _numbered([responses[row] for row in members.tolist()])
-        several = count >= LEAST_ROWS
-        unexpected[members] = _unexpected(costs[members], number, count, several)[number]
-        labels[members] = several[number].mean() >= CLOSED
+        labels[members] = (count >= LEAST_ROWS)[number].mean() >= CLOSED
+        unexpected[members] = _unexpected(costs[members], number, count)[number]
     return Answers(labels & ~unexpected, unexpected)
 
 
@@ -66,10 +65,13 @@ def _numbered(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     return number, np.bincount(number)
 
 
-def _unexpected(costs: np.ndarray, number: np.ndarray, count: np.ndarray, several: np.ndarray) -> np.ndarray:
+def _unexpected(costs: np.ndarray, number: np.ndarray, count: np.ndarray) -> np.ndarray:
     """bool array [texts]."""
-    order = np.argsort(number, kind="stable")
-    medians = np.array([np.median(own) for own in np.split(costs[order], np.cumsum(count)[:-1])])
-    excess = medians + np.log(count / len(costs))
-    known = several.any() and np.quantile(excess[several], 0.5, method="lower") <= KNOWN
-    return several & (excess >= SURPRISE) if known else np.zeros(len(count), dtype=bool)
+    found = np.zeros(len(count), dtype=bool)
+    if len(several := np.flatnonzero(count >= LEAST_ROWS)):
+        order, ends = np.argsort(number, kind="stable"), np.cumsum(count)
+        medians = [np.median(costs[order[ends[text] - count[text] : ends[text]]]) for text in several.tolist()]
+        excess = np.array(medians) + np.log(count[several] / len(costs))
+        known = np.quantile(excess, 0.5, method="lower") <= KNOWN
+        found[several] = known & (excess >= SURPRISE)
+    return found
