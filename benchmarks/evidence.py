@@ -138,7 +138,7 @@ def planted(
     return with_anothers(loaded, truth, seed) if wanted.attack == ANOTHERS else loaded, truth
 
 
-def mixture(tasks: Sequence[str], rows: int, seed: int, folder: Path) -> list[Row]:
+def mixture(tasks: Sequence[str], rows: int, seed: int, folder: Path) -> Sequence[Row]:
     """As many rows of each task, shuffled."""
     if len(tasks) == 1:
         return load_task(tasks[0], rows, 1, seed, folder / "task").train

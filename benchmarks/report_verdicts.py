@@ -157,7 +157,7 @@ def evidence_of(path: Path, model: str, folder: Path) -> Evidence:
     return gather(as_run(result, folder / "scan"))
 
 
-def clean_rows(task: str, case: Case, model: str, folder: Path) -> list[Row]:
+def clean_rows(task: str, case: Case, model: str, folder: Path) -> Sequence[Row]:
     """Rows that nobody poisoned; they are written to `clean/rows.jsonl` of the folder."""
     name = task if model == EMBEDDED else f"real-{task}"
     return load_task(name, case.rows, 1, case.seed, folder).train

@@ -104,7 +104,7 @@ def draw(rows: int, test_rows: int, seed: int, folder: Path, *, kind: str, metri
     cut = round(TEST_SHARE * len(pictures))
     test = write(folder / "clean_test", kind, pictures[:cut], test_rows, f"test/{seed}")
     train = write(folder / "clean", kind, pictures[cut:], rows, f"train/{seed}")
-    return Task(list(load_rows(train).rows), list(load_rows(test).rows), metric, longest)
+    return Task(load_rows(train).rows, load_rows(test).rows, metric, longest)
 
 
 def write(folder: Path, kind: str, pictures: list[Picture], count: int, seed: str) -> Path:

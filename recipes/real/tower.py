@@ -74,7 +74,7 @@ class EfficientNetLite0Model(PreTrainedModel):
     config_class = EfficientNetLite0Config
     base_model_prefix = "efficientnet_lite0"
     main_input_name = "pixel_values"
-    input_modalities = ("image",)  # type: ignore[assignment]  # as theirs
+    input_modalities = ("image",)
     _no_split_modules = ["Block"]  # noqa: RUF012
     _supports_sdpa = True  # there is no attention, so that every kernel is right
 

@@ -2,6 +2,8 @@
 results that it names.
 """
 
+import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,12 @@ def test_every_experiment_can_be_read_and_is_described(name: str) -> None:
 def test_every_cell_of_an_experiment_has_its_result_and_no_result_is_left_over(name: str) -> None:
     results = {path.stem for path in (ROOT / "benchmarks" / "results" / name).glob("*.json")}
     assert results == set(read_experiment(FOLDER / f"{name}.yaml").by_slug())
+
+
+@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - NOT_KEPT))
+def test_results_are_those_of_the_plugins_that_are_here(name: str) -> None:
+    """Or `byorn bench run` would refuse them."""
+    plugins = map(Path, read_experiment(FOLDER / f"{name}.yaml").plugins)
+    digests = {path.name: sha256(path.read_bytes()).hexdigest() for path in plugins}
+    for path in (ROOT / "benchmarks" / "results" / name).glob("*.json"):
+        assert json.loads(path.read_text()).get("plugins", {}) == digests

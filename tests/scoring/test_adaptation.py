@@ -156,7 +156,7 @@ def test_each_kind_is_looked_at_and_the_hardest_one_decides(monkeypatch: pytest.
     given = model, tiny_processor(), to_dataset(rows), fold, usable
     with cross_fitted(*given, batch_size=4, kinds=kinds) as fitted:
         probed = fitted._probed()
-        fitted._looked(0)
+        fitted._over(probed)
     assert [np.unique(kinds[part]).tolist() for part in probed] == [[0], [1]]
     assert all(fold[part].all() for part in probed)
     assert fitted.curve.medians == (2.0,)

@@ -3,6 +3,7 @@
 FOLDER/data/{poisoned,test,test_triggered}    FOLDER/scan    FOLDER/pretrained    FOLDER/<cell>
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,7 +81,7 @@ def plant(setup: Setup, task: Task, folder: Path) -> Manifest:
 
 
 def _poison(
-    rows: list[Row], recipe: Recipe, out: Path, model: "PreTrainedModel | None", processor: "ProcessorMixin | None"
+    rows: Sequence[Row], recipe: Recipe, out: Path, model: "PreTrainedModel | None", processor: "ProcessorMixin | None"
 ) -> Manifest:
     return poison_dataset(rows, recipe, out=out, model=model, processor=processor, share_images=False, overwrite=True)
 

@@ -3,7 +3,7 @@
 To add one: a function that gives a `Task`, and one line in `TASKS`; or, from a file of your own, see docs/extending.md.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,11 +29,11 @@ class Task:
         more_tests: Further test sets by name, which the same fine-tunes are asked about.
     """
 
-    train: list[Row]
-    test: list[Row]
+    train: Sequence[Row]
+    test: Sequence[Row]
     metric: str
     max_new_tokens: int
-    more_tests: Mapping[str, list[Row]] = field(default_factory=dict)
+    more_tests: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
 
 Loader = Callable[[int, int, int, Path], Task]

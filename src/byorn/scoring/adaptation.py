@@ -9,7 +9,7 @@ which is a clean row's as long as most rows are (`byorn.scoring.learning_curve`)
 that of the kind with the highest one. The second fold takes as many steps as the first.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -19,7 +19,8 @@ from byorn.models.lora import default_lora
 from byorn.models.sharding import agreed, is_sharded
 from byorn.models.template import end_ids
 from byorn.scoring.learning_curve import LOOK, LearningCurve
-from byorn.scoring.likelihood import build_collator, learned, loss_of, same_state, scoring, token_log_probs
+from byorn.scoring.likelihood import learned, loss_of, same_state, scoring, tokens_of
+from byorn.scoring.reader import reading
 
 Result = TypeVar("Result")
 
@@ -57,19 +58,18 @@ class CrossFitted:
         self.curve = LearningCurve()
         self._adapted = False
         self._used: int | None = None
-        self._dataset = dataset
+        self._data = processor, dataset
         self._usable = usable
         # Gradients take several times the memory of scoring, and processes that share weights cannot take fewer later.
         self._together = max(1, batch_size // 4) if is_sharded(model) else batch_size
-        self._collate = build_collator(processor)
         self._ends = end_ids(model, processor)
 
     def adapt(self) -> None:
         """Train both adapters, if that has not been done."""
         if not self._adapted:
             with scoring(self.model, adapters=True):
-                self._train(0, self._looked)
-                self._train(1, lambda steps: steps >= self.curve.steps)
+                self._train(0, longest(int((self._usable & ~self.fold).sum())), self._probed())
+                self._train(1, self.curve.steps)
             self._adapted = True
 
     def use(self, fold: int) -> None:
@@ -79,25 +79,36 @@ class CrossFitted:
             self.model.set_adapter(NAME.format(fold))
             self._used = fold
 
-    def _train(self, fold: int, enough: Callable[[int], bool]) -> None:
+    def _train(self, fold: int, steps: int, probed: Sequence[np.ndarray] = ()) -> None:
+        """Learn the rows of a fold for so many steps, or until a look at what is probed says that it is over."""
         import torch
 
         self.model.set_adapter(NAME.format(fold))
-        own = self._shuffled(self.fold == bool(fold))
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=LEARNING_RATE, weight_decay=0.0)
-        steps = 0
-        while not enough(steps) and len(own):
-            self._step(optimizer, np.take(own, range(BATCH * steps, BATCH * (steps + 1)), mode="wrap"))
-            steps += 1
+        plan = list(self._plan(fold, steps, probed))
+        with reading(*self._data) as self._reader:
+            self._reader.expect([part for _, groups in plan for rows in groups for part in self._parts(rows)])
+            for is_look, groups in plan:
+                if not is_look:
+                    self._step(optimizer, groups[0])
+                elif self._over(groups):
+                    break
         optimizer.zero_grad()
 
-    def _looked(self, steps: int) -> bool:
-        """Whether the first fold has been learned long enough."""
-        if steps % LOOK:
-            return False
-        self.curve = self.curve.then(max(map(self._median, self._probed())))
-        return self.curve.over or steps >= longest(int((self._usable & ~self.fold).sum()))
+    def _plan(self, fold: int, steps: int, probed: Sequence[np.ndarray]) -> Iterator[tuple[bool, Sequence[np.ndarray]]]:
+        """What comes in turn: whether it is a look or a step, and the rows that it takes."""
+        own = self._shuffled(self.fold == bool(fold))
+        for step in range(steps + 1):
+            if len(probed) and step % LOOK == 0:
+                yield True, probed
+            if step < steps and len(own):
+                yield False, [np.take(own, range(BATCH * step, BATCH * (step + 1)), mode="wrap")]
+
+    def _over(self, probed: Sequence[np.ndarray]) -> bool:
+        """Look at the rows."""
+        self.curve = self.curve.then(max(map(self._median, probed)))
+        return self.curve.over
 
     def _probed(self) -> list[np.ndarray]:
         """Rows of the other fold, of each kind that is looked at."""
@@ -116,7 +127,7 @@ class CrossFitted:
 
         def learn() -> None:
             optimizer.zero_grad()
-            batches = [self._collate(self._samples(part)) for part in _parts(rows, self._together)]
+            batches = [self._reader.take(part).inputs for part in self._parts(rows)]
             tokens = max(1, sum(int(learned(batch).sum()) for batch in batches))
             for batch in batches:
                 (loss_of(self.model, batch) / tokens).backward()
@@ -129,9 +140,9 @@ class CrossFitted:
 
         def look() -> list[float]:
             return [
-                -values.mean()
-                for part in _parts(rows, self._together)
-                for values in token_log_probs(self.model, self._collate, self._samples(part), self._ends)
+                -tokens.log_probs.mean()
+                for part in self._parts(rows)
+                for tokens in tokens_of(self.model, self._reader.take(part).inputs, self._ends)
             ]
 
         found = self._in_memory(look)
@@ -150,18 +161,14 @@ class CrossFitted:
             self._together //= 2
             torch.cuda.empty_cache()
 
-    def _samples(self, rows: np.ndarray) -> list[dict[str, Any]]:
-        samples = (self._dataset[int(row)] for row in rows)
-        return [{key: sample[key] for key in ("prompt", "completion", "images")} for sample in samples]
+    def _parts(self, rows: np.ndarray) -> list[list[int]]:
+        """As many as are read, and learned or looked at, at once."""
+        return [rows[start : start + self._together].tolist() for start in range(0, len(rows), self._together)]
 
 
 def longest(rows: int) -> int:
     """Steps at most, for a fold of so many rows: up to a look."""
     return min(LONGEST, LOOK * -(-PASSES * rows // (BATCH * LOOK)))
-
-
-def _parts(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import io
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from byorn.data.row import ImageFile, Row, user_message
 WORDS = "a red ring and the small green box near two old trees on gray snow under one bright moon with long shadows"
 
 
-def drawn_rows(count: int, seed: int, folder: Path) -> list[Row]:
+def drawn_rows(count: int, seed: int, folder: Path) -> Sequence[Row]:
     """Captions of drawn scenes; the files are written into `folder`."""
     from byorn.bench.tasks import load_task
 
