@@ -1,5 +1,6 @@
 """A short adaptation to either half: it leaves nothing behind, comes out the same each time, and knows when to stop."""
 
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -16,6 +17,7 @@ from byorn.scoring import adaptation
 from byorn.scoring.adaptation import BATCH, LONGEST, cross_fitted, longest
 from byorn.scoring.folds import content_folds
 from byorn.scoring.learning_curve import LOOK, LearningCurve
+from byorn.scoring.reader import Reader
 from byorn.scoring.score import evidence_together, score_dataset
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
 from launching import shorten_scans
@@ -144,6 +146,24 @@ def test_both_folds_take_the_same_number_of_steps_and_learn_their_rows_alone(mon
     assert len(seen) == 2 * steps > 0
     assert set().union(*seen[:steps]) <= set(np.flatnonzero(~fold).tolist()) - {3}
     assert set().union(*seen[steps:]) <= set(np.flatnonzero(fold).tolist()) - {3}
+
+
+def test_what_is_learned_and_looked_at_is_read_ahead_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_scans(monkeypatch.setattr)
+    rows = tiny_rows(ROWS)
+    read, by = Reader._read, []
+
+    def watched(self: Reader, batch: Any, collate: Any) -> Any:
+        by.append((threading.current_thread().name, tuple(batch)))
+        return read(self, batch, collate)
+
+    monkeypatch.setattr(Reader, "_read", watched)
+    given = tiny_model(seed=1), tiny_processor(), to_dataset(rows), content_folds(rows), np.ones(ROWS, dtype=bool)
+    with cross_fitted(*given, batch_size=4) as fitted:
+        fitted.adapt()
+        steps = fitted.curve.steps
+    assert all(name.startswith("byorn-reader") for name, _ in by)
+    assert len(by) == 2 * steps + len(fitted.curve.medians)
 
 
 def test_each_kind_is_looked_at_and_the_hardest_one_decides(monkeypatch: pytest.MonkeyPatch) -> None:
