@@ -85,6 +85,18 @@ def test_what_was_not_expected_is_read_when_it_is_taken(watched, processor):
     assert [row for row, _ in watched.read].count(2) == 1
 
 
+def test_a_new_expectation_takes_the_place_of_the_old_one_and_no_further_copy(watched, processor, monkeypatch):
+    copies = []
+    monkeypatch.setattr("byorn.scoring.reader.deepcopy", lambda one: copies.append(one) or deepcopy(one))
+    with reading(processor, watched) as reader:
+        reader.expect([[0], [1]])
+        reader.expect([[2], [3]])
+        for row in (2, 3):
+            assert reader.take([row]).names[0]["id"] == f"row-{row}"
+    assert {(2, False), (3, False)} <= set(watched.read)
+    assert len(copies) == 1
+
+
 def test_a_row_that_cannot_be_read_fails_where_it_is_taken(processor):
     with reading(processor, to_dataset([*tiny_rows(2), broken("lost")])) as reader:
         reader.expect([[0, 1], [2]])

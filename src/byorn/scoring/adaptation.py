@@ -67,7 +67,7 @@ class CrossFitted:
     def adapt(self) -> None:
         """Train both adapters, if that has not been done."""
         if not self._adapted:
-            with scoring(self.model, adapters=True):
+            with scoring(self.model, adapters=True), reading(*self._data) as self._reader:
                 self._train(0, longest(int((self._usable & ~self.fold).sum())), self._probed())
                 self._train(1, self.curve.steps)
             self._adapted = True
@@ -87,13 +87,12 @@ class CrossFitted:
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=LEARNING_RATE, weight_decay=0.0)
         plan = list(self._plan(fold, steps, probed))
-        with reading(*self._data) as self._reader:
-            self._reader.expect([part for _, groups in plan for rows in groups for part in self._parts(rows)])
-            for is_look, groups in plan:
-                if not is_look:
-                    self._step(optimizer, groups[0])
-                elif self._over(groups):
-                    break
+        self._reader.expect([part for _, groups in plan for rows in groups for part in self._parts(rows)])
+        for is_look, groups in plan:
+            if not is_look:
+                self._step(optimizer, groups[0])
+            elif self._over(groups):
+                break
         optimizer.zero_grad()
 
     def _plan(self, fold: int, steps: int, probed: Sequence[np.ndarray]) -> Iterator[tuple[bool, Sequence[np.ndarray]]]:

@@ -47,15 +47,18 @@ class Reader:
         self._threads = threads
         self._collate = build_collator(processor)
         self._spare: SimpleQueue[Any] = SimpleQueue()
+        self._copies = 0
         self._coming: Iterator[Sequence[int]] = iter(())
         self._due: deque[tuple[Sequence[int], Future[Batch]]] = deque()
 
     def expect(self, batches: Sequence[Sequence[int]]) -> None:
-        """What will be taken, in this order; a batch that differs from it is read when it is taken."""
+        """What will be taken from now on, in this order; a batch that differs from it is read when it is taken."""
         self._coming = iter(batches)
+        self._due.clear()
         ahead = max(1, min(self._threads, len(batches) // BATCHES_A_THREAD))
-        for _ in range(ahead):
+        for _ in range(ahead - self._copies):
             self._spare.put(build_collator(deepcopy(self._processor)))
+        self._copies = max(ahead, self._copies)
         for _ in range(ahead):
             self._next()
 
