@@ -80,7 +80,7 @@ def test_batches_of_an_adapted_pass_go_through_the_model_as_a_whole(
 
 
 def test_a_second_scan_computes_nothing(straight: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "cross_fitted", lambda *_, **__: pytest.fail("it adapts again"))
+    monkeypatch.setattr(passes, "fitted_to", lambda *_, **__: pytest.fail("it adapts again"))
     before = [(straight / name).read_bytes() for name in FILES[:3]]
     assert scan(place, "straight") == 0
     assert [(straight / name).read_bytes() for name in FILES[:3]] == before

@@ -13,7 +13,8 @@ from scoring_oracle import NEWLINE_AFTER_END, NO_END, mixed_rows, nll_of, token_
 from byorn.data.dataset import to_dataset
 from byorn.embedded.architecture import END, PAD, TEMPLATE
 from byorn.models.template import missing_end_of_turn
-from byorn.scoring.score import length_order, score_dataset
+from byorn.runs.batches import length_order
+from byorn.scoring.score import score_dataset
 from byorn.scoring.statistics import nll_max, nll_window
 from byorn.testing import tiny_rows
 

@@ -14,7 +14,8 @@ from byorn.runs.batches import WHOLE, Shard, shard_batches
 from byorn.runs.journal import Journal
 from byorn.runs.sealed import sealed_line
 from byorn.runs.stage import all_records, open_journal
-from byorn.scoring.score import FIELDS, score_dataset, score_shard
+from byorn.scoring.passes import FIELDS
+from byorn.scoring.score import score_dataset, score_shard
 from byorn.scoring.statistics import STATISTICS
 from byorn.scoring.table import from_records
 from byorn.testing import tiny_rows

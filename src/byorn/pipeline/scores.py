@@ -6,29 +6,23 @@ stopped; the adaptation before it is made again, and comes out the same.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from byorn.data.stored import keys_of, stored
 from byorn.errors import MismatchError
 from byorn.models.inputs import Inputs
-from byorn.runs.batches import length_order
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
-from byorn.runs.stage import Compute, Record, finished, require_begun_with, run_stage
-from byorn.scoring.adaptation import CrossFitted, cross_fitted
+from byorn.runs.stage import Record, finished, require_begun_with, run_stage
+from byorn.scoring.adaptation import CrossFitted
 from byorn.scoring.contrast import Swapped, paired, with_contrast
 from byorn.scoring.evidence import with_evidence
-from byorn.scoring.folds import by_fold, content_folds
-from byorn.scoring.kinds import kinds_of
 from byorn.scoring.learning_curve import LearningCurve
-from byorn.scoring.score import FIELDS, WORD_FIELDS
-from byorn.scoring.scorer import fitted_scorer, scorer
+from byorn.scoring.passes import Pass, fitted_pass, fitted_to, pretrained_pass
 from byorn.scoring.statistics import EVIDENCE
 from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
 
@@ -57,15 +51,10 @@ def add_column(scores: Scores, inputs: Inputs, path: Path, column: str, batch_si
 
 
 def score_inputs(
-    inputs: Inputs,
-    path: Path,
-    batch_size: int,
-    using: AbstractContextManager[Compute] | None = None,
-    known: Mapping[str, str] = {},
-    order: Sequence[int] | None = None,
+    inputs: Inputs, path: Path, batch_size: int, scoring_pass: Pass | None = None, known: Mapping[str, str] = {}
 ) -> None:
-    """Score this process's shard, by the pretrained model if nothing else is given, the longest rows first unless there
-    is another order; when this returns, `path` holds the scores of all rows, and what is `known` of them.
+    """Score this process's shard, by the pretrained model if no other pass is given; when this returns, `path` holds
+    the scores of all rows, and what is `known` of them.
     """
     from importlib.metadata import version
 
@@ -77,10 +66,11 @@ def score_inputs(
         write_scores(path, name_rows(from_records(records, {**inputs.identity, **known, **facts}), inputs.rows))
         say(f"scored {len(records)} rows in {seconds(spent)} ({len(records) / spent:.0f} rows/s)")
 
-    fields = WORD_FIELDS if using else FIELDS
-    with using or scorer(inputs.model, inputs.processor, inputs.dataset) as compute:
-        order = order or length_order(inputs.dataset)
-        run_stage(path, inputs.identity, fields, order, batch_size, compute, write, phase="scoring")
+    scoring_pass = scoring_pass or pretrained_pass(inputs.model, inputs.processor, inputs.dataset)
+    with scoring_pass.using as compute:
+        run_stage(
+            path, inputs.identity, scoring_pass.fields, scoring_pass.order, batch_size, compute, write, phase="scoring"
+        )
 
 
 def _add_contrast(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -> Scores:
@@ -104,11 +94,10 @@ def _add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -
     left = [part for part in parts if not finished(part[0])]
     if left:
         with _adapted(inputs, scores, batch_size) as fitted:
-            for file, part, rows in left:
-                using = fitted_scorer(fitted, inputs.processor, part.dataset, rows)
-                order = by_fold(length_order(part.dataset), fitted.fold[list(rows)])
-                say(f"scoring {len(rows)} rows by the half that they are not in, {NAMES[file.stem]}")
-                score_inputs(part, file, batch_size, using, fitted.curve.as_metadata(), order)
+            for file, part, numbers in left:
+                say(f"scoring {len(numbers)} rows by the half that they are not in, {NAMES[file.stem]}")
+                scoring_pass = fitted_pass(fitted, inputs.processor, part.dataset, numbers)
+                score_inputs(part, file, batch_size, scoring_pass, fitted.curve.as_metadata())
     adapted, swapped = (_beside(file, inputs) for file in (own, other))
     say("looking for phrases that images give away without giving a reason")
     judged = with_evidence(scores, adapted, swapped, pairs, inputs.rows, LearningCurve.of(adapted.metadata))
@@ -119,9 +108,8 @@ def _add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -
 def _adapted(inputs: Inputs, scores: Scores, batch_size: int) -> Iterator[CrossFitted]:
     """The model, adapted to either half of the rows that have a score."""
     began = time.perf_counter()
-    fold, kinds, usable = content_folds(inputs.rows), kinds_of(inputs.rows), np.isfinite(scores.nll)
-    given = inputs.model, inputs.processor, inputs.dataset, fold, usable
-    with cross_fitted(*given, batch_size=batch_size, kinds=kinds) as fitted:
+    given = inputs.model, inputs.processor, inputs.dataset, inputs.rows, scores.nll
+    with fitted_to(*given, batch_size=batch_size) as fitted:
         fitted.adapt()
         spent = seconds(time.perf_counter() - began)
         say(f"adapted to either half of the rows in {fitted.curve.steps} steps ({spent})")

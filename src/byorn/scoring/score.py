@@ -4,25 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from byorn.data.row import Row
-from byorn.runs.batches import WHOLE, Shard, length_order
+from byorn.runs.batches import WHOLE, Shard
 from byorn.runs.journal import Journal
-from byorn.runs.stage import Compute, fill
-from byorn.scoring.adaptation import cross_fitted
+from byorn.runs.stage import fill
 from byorn.scoring.contrast import Swapped, paired
 from byorn.scoring.evidence import with_evidence
-from byorn.scoring.folds import by_fold, content_folds
-from byorn.scoring.kinds import kinds_of
-from byorn.scoring.scorer import fitted_scorer, scorer
-from byorn.scoring.statistics import STATISTICS
+from byorn.scoring.passes import FIELDS, Pass, fitted_pass, fitted_to, pretrained_pass
 from byorn.scoring.table import Scores, from_records
-
-FIELDS = frozenset({"id", "turn", *STATISTICS, "tokens", "reason"})
-"""Of a record of the journal."""
-WORD_FIELDS = FIELDS | {"words"}
-"""Of a record of a pass that tells what each word costs."""
 
 
 def score_dataset(
@@ -74,14 +63,12 @@ def score_shard(
 
     A row's batch is the one that it has on a single process, so all shards together give the scores of one.
     """
-    with scorer(model, processor, dataset) as compute:
-        fill(log, length_order(dataset), batch_size, compute, shard=shard, phase="scoring", wanted=progress)
+    _run(pretrained_pass(model, processor, dataset), log, shard, batch_size, progress)
 
 
 def score_together(model: Any, processor: Any, dataset: Any, shard: Shard, **options: Any) -> Scores:
     """`score_dataset` by the processes of one process group: each scores its shard, and all get the same scores."""
-    with scorer(model, processor, dataset) as compute:
-        return _together(dataset, length_order(dataset), shard, compute, **options)
+    return _together(pretrained_pass(model, processor, dataset), shard, **options)
 
 
 def evidence_together(
@@ -89,25 +76,24 @@ def evidence_together(
     progress: bool = False,
 ) -> Scores:  # fmt: skip
     """The scores with their evidence, see `byorn.scoring.evidence`; each process adapts the model in the same way."""
-    fold = content_folds(rows)
     pairs = paired(rows)
-    swapped = Swapped(dataset, pairs)
-    passes: list[Scores] = []
-    usable, kinds = np.isfinite(scores.nll), kinds_of(rows)
-    with cross_fitted(model, processor, dataset, fold, usable, batch_size=batch_size, kinds=kinds) as fitted:
-        for part, numbers in ((dataset, range(len(rows))), (swapped, [row for row, _ in pairs])):
-            order = by_fold(length_order(part), fold[list(numbers)])
-            with fitted_scorer(fitted, processor, part, numbers) as compute:
-                passes.append(_together(part, order, shard, compute, batch_size=batch_size, progress=progress))
-    return with_evidence(scores, passes[0], passes[1], pairs, rows, fitted.curve)
+    with fitted_to(model, processor, dataset, rows, scores.nll, batch_size=batch_size) as fitted:
+        adapted, swapped = (
+            _together(fitted_pass(fitted, processor, part, numbers), shard, batch_size=batch_size, progress=progress)
+            for part, numbers in ((dataset, range(len(rows))), (Swapped(dataset, pairs), [row for row, _ in pairs]))
+        )
+    return with_evidence(scores, adapted, swapped, pairs, rows, fitted.curve)
 
 
-def _together(
-    dataset: Any, order: Sequence[int], shard: Shard, compute: Compute, *, batch_size: int, progress: bool = False
-) -> Scores:
+def _together(scoring_pass: Pass, shard: Shard, *, batch_size: int, progress: bool = False) -> Scores:
     from accelerate.utils import gather_object
 
-    with Journal(None, {}, WORD_FIELDS) as log:
-        fill(log, order, batch_size, compute, shard=shard, phase="scoring", wanted=progress)
+    with Journal(None, {}, scoring_pass.fields) as log:
+        _run(scoring_pass, log, shard, batch_size, progress)
         records = dict(gather_object(list(log.finished.items())))
-    return from_records([records[index] for index in range(len(dataset))], {})
+    return from_records([records[index] for index in range(len(scoring_pass.order))], {})
+
+
+def _run(scoring_pass: Pass, log: Journal, shard: Shard, batch_size: int, progress: bool) -> None:
+    with scoring_pass.using as compute:
+        fill(log, scoring_pass.order, batch_size, compute, shard=shard, phase="scoring", wanted=progress)
