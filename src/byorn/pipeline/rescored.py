@@ -10,12 +10,11 @@ from byorn.flagging.rules import flag
 from byorn.models.inputs import Inputs, training_rows
 from byorn.pipeline.lab import Lab, Planted
 from byorn.pipeline.scanned import as_run
-from byorn.pipeline.scores import add_column, score_inputs
+from byorn.pipeline.scores import add_column, score_inputs, scores_of
 from byorn.report.run import Run
-from byorn.runs.identity import require_same
 from byorn.runs.stage import finished
 from byorn.scoring.statistics import CONTRAST, EVIDENCE, STATISTICS
-from byorn.scoring.table import Scores, read_scores
+from byorn.scoring.table import Scores
 
 
 def rescored(lab: Lab, planted: Planted) -> Run:
@@ -34,7 +33,7 @@ def _scores(lab: Lab, planted: Planted) -> Scores:
     path, inputs = planted.folder / "scores.parquet", _inputs(lab, planted.rows)
     if not finished(path):
         score_inputs(replace(inputs, model=lab.loaded), path, lab.batch_size)
-    return _kept(path, inputs)
+    return scores_of(inputs, path)
 
 
 def _mixed(scores: Scores, planted: Scores, places: list[int]) -> Scores:
@@ -52,15 +51,9 @@ def _anew(lab: Lab, rows: Sequence[Row], scores: Scores, folder: Path) -> Scores
     column = lab.scanned.statistic
     path, inputs = folder / f"{column}.parquet", _inputs(lab, rows)
     if finished(path):
-        return _kept(path, inputs)
+        return scores_of(inputs, path)
     scores = replace(scores, metadata={**scores.metadata, **inputs.identity})
     return add_column(scores, replace(inputs, model=lab.loaded), path, column, lab.batch_size)
-
-
-def _kept(path: Path, inputs: Inputs) -> Scores:
-    scores = read_scores(path)
-    require_same(scores.metadata, inputs.identity, path)
-    return scores
 
 
 def _inputs(lab: Lab, rows: Sequence[Row]) -> Inputs:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from byorn.errors import ByornError, ConfigError, DataError, MismatchError
+from byorn.errors import ByornError, ConfigError, DataError
 from byorn.flagging.reports import remove_reports
 from byorn.flagging.table import read_flags
 from byorn.models.inputs import Inputs
@@ -84,11 +84,8 @@ def find_scan(inputs: Inputs, out: Path, scan: str | None) -> Path | None:
     folder = Path(scan) if scan else _beside(inputs, out)
     if folder is None or folder.resolve() == out.resolve():
         return None
-    try:
-        require_same(read_scores(folder / SCORES).metadata, inputs.identity, folder / SCORES)
-    except MismatchError as error:
-        difference = str(error).partition(";")[0]
-        raise MismatchError(f"--scan: {difference}; scan this data with this model, or give none") from None
+    found = read_scores(folder / SCORES).metadata
+    require_same(found, inputs.identity, f"--scan: {folder / SCORES}", "scan this data with this model, or give none")
     hint = "" if scan else "; --scan none scores anew"
     decisions = _decisions(folder / FLAGS)
     say(f"using the scores of {folder}, of the same data and model, and {decisions} decision(s) made there{hint}")

@@ -145,11 +145,8 @@ def require_scanned(scores: Scores, found: dict[str, str], folder: Path) -> None
     Raises:
         MismatchError: Naming what differs.
     """
-    try:
-        require_same(scores.metadata, found, folder / SCORES)
-    except MismatchError as error:
-        difference = str(error).partition(";")[0]
-        raise MismatchError(f"{difference}; scan again, or give what was scanned (--data, --model)") from None
+    fix = "scan again, or give what was scanned (--data, --model)"
+    require_same(scores.metadata, found, folder / SCORES, fix)
 
 
 def require_files(loaded: LoadedRows) -> None:

@@ -80,7 +80,7 @@ def _add_contrast(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -
     other = path.with_name("swapped.parquet")
     if not finished(other):
         score_inputs(_swapped(inputs, pairs), other, batch_size)
-    swapped = _beside(other, inputs)
+    swapped = scores_of(inputs, other)
     return _kept(with_contrast(scores, swapped, pairs), path, swapped)
 
 
@@ -98,7 +98,7 @@ def _add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -
                 say(f"scoring {len(numbers)} rows by the half that they are not in, {NAMES[file.stem]}")
                 scoring_pass = fitted_pass(fitted, inputs.processor, part.dataset, numbers)
                 score_inputs(part, file, batch_size, scoring_pass, fitted.curve.as_metadata())
-    adapted, swapped = (_beside(file, inputs) for file in (own, other))
+    adapted, swapped = (scores_of(inputs, file) for file in (own, other))
     say("looking for phrases that images give away without giving a reason")
     judged = with_evidence(scores, adapted, swapped, pairs, inputs.rows, LearningCurve.of(adapted.metadata))
     return _kept(judged, path, adapted, swapped)
@@ -123,7 +123,12 @@ def _swapped(inputs: Inputs, pairs: list[tuple[int, int]]) -> Inputs:
     return replace(inputs, rows=rows, dataset=Swapped(inputs.dataset, pairs))
 
 
-def _beside(path: Path, inputs: Inputs) -> Scores:
+def scores_of(inputs: Inputs, path: Path) -> Scores:
+    """The scores in a file.
+
+    Raises:
+        MismatchError: They are about other rows or another model.
+    """
     scores = read_scores(path)
     require_same(scores.metadata, inputs.identity, path)
     return scores
@@ -151,13 +156,12 @@ def require_room(path: Path, inputs: Inputs) -> None:
 
 
 def finished_scores(path: Path, inputs: Inputs) -> Scores:
-    """The scores that are there.
+    """The scores that are there, one a row in the order of the rows.
 
     Raises:
         MismatchError: They are about other rows or another model.
     """
-    scores = read_scores(path)
-    require_same(scores.metadata, inputs.identity, path)
+    scores = scores_of(inputs, path)
     if scores.keys != keys_of(inputs.rows):
         raise MismatchError(f"{path}: it is about other rows, or in another order; delete it and scan again")
     return scores

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from byorn.errors import ByornError, ConfigError, MismatchError
+from byorn.errors import ByornError, ConfigError
 from byorn.flagging.rules import described, flag, flagged_by
 from byorn.flagging.table import Flags, keep_reviews, write_flags
 from byorn.models.digest import model_digest, processor_digest
@@ -78,11 +78,7 @@ def _kept_scores(trainer: "ByornTrainer", path: Path) -> Scores | None:
     if not path.exists():
         return None
     scores = read_scores(path)
-    try:
-        require_same(scores.metadata, _identity(trainer), path)
-    except MismatchError as error:
-        changed = str(error).partition(";")[0]
-        raise MismatchError(f"{changed}; delete it, or use another output_dir") from None
+    require_same(scores.metadata, _identity(trainer), path, "delete it, or use another output_dir")
     say(f"using the scores in {path}")
     return scores
 
