@@ -63,8 +63,7 @@ def _limit(case: Case, plan: Plan) -> int:
     """The same length limit that `byorn` learns from the trusted responses."""
     from byorn.training.sampling import learned_length_limit
 
-    unused = plan.flags.replaced | plan.flags.dropped
-    trusted = [row.response for row, skip in zip(case.rows, unused, strict=True) if not skip]
+    trusted = [row.response for row, skip in zip(case.rows, plan.flags.unused, strict=True) if not skip]
     return learned_length_limit(case.processor, trusted)
 
 

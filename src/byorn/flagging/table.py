@@ -84,27 +84,38 @@ class Flags:
         return self.ids == list(map(str, range(len(self))))
 
     @property
-    def replaced(self) -> np.ndarray:
-        """bool array [n]: rows whose response is not used, after review."""
-        review = np.array(self.review or ["auto"] * len(self))
-        return np.where(review == "auto", self.flagged, review == "replace")
+    def review_words(self) -> list[str]:
+        """The review word of each row."""
+        return self.review or ["auto"] * len(self)
+
+    def _says(self, word: str) -> np.ndarray:
+        """bool array [n]: rows with that review word."""
+        return np.array([own == word for own in self.review_words], dtype=bool)
 
     @property
     def undecided(self) -> np.ndarray:
         """bool array [n]: flagged rows that no person has decided about."""
-        review = np.array(self.review or ["auto"] * len(self))
-        return np.where(review == "auto", self.flagged, False)
+        return np.asarray(self.flagged & self._says("auto"))
+
+    @property
+    def replaced(self) -> np.ndarray:
+        """bool array [n]: rows whose response is replaced, after review."""
+        return np.asarray(self.undecided | self._says("replace"))
 
     @property
     def dropped(self) -> np.ndarray:
         """bool array [n]: rows that a person threw out."""
-        return np.array([word == "drop" for word in self.review or ["auto"] * len(self)])
+        return self._says("drop")
+
+    @property
+    def unused(self) -> np.ndarray:
+        """bool array [n]: rows whose own response is not learned, after review: replaced or dropped."""
+        return np.asarray(self.replaced | self.dropped)
 
     @property
     def reviews(self) -> Reviews:
         """How many rows a person kept, replaced or dropped, with or against the rule."""
-        words = self.review or []
-        return Reviews(words.count("keep"), words.count("replace"), words.count("drop"))
+        return Reviews(*(self.review_words.count(word) for word in ("keep", "replace", "drop")))
 
     def of(self, keys: Sequence[tuple[str, int]]) -> "Flags":
         """The decisions about some of the rows, in the order of `keys`."""
@@ -135,7 +146,7 @@ def write_flags(path: Path, flags: Flags) -> None:
         "rule": [flags.rule] * len(flags),
         "threshold": [flags.threshold] * len(flags),
         "reason": pa.array(flags.reasons, pa.string()),
-        REVIEW: flags.review or ["auto"] * len(flags),
+        REVIEW: flags.review_words,
     }
     with atomic_path(path) as partial:
         write_table(partial, pa.table(columns), free=[REVIEW])
@@ -166,7 +177,7 @@ def read_flags(path: Path) -> Flags:
             f"flags: {path} is not a readable flag file ({first_line(error)}); put back a copy, or delete it and "
             "run the same command again (decisions in its review column are then lost)"
         ) from error
-    unknown = sorted({str(word) for word in flags.review or []} - set(REVIEWS))
+    unknown = sorted({str(word) for word in flags.review_words} - set(REVIEWS))
     if unknown:
         raise DataError(f"flags: {path}: review holds {unknown[0]!r}; use one of {', '.join(REVIEWS)}")
     return flags
@@ -200,7 +211,7 @@ def keep_reviews(flags: Flags, path: Path) -> Flags:
     if not path.exists():
         return flags
     earlier = read_flags(path)
-    decided = {key: word for key, word in zip(earlier.keys, earlier.review or [], strict=True) if word != "auto"}
+    decided = {key: word for key, word in zip(earlier.keys, earlier.review_words, strict=True) if word != "auto"}
     if decided.keys() - set(flags.keys) or (decided and flags.numbered and len(flags) != len(earlier)):
         raise MismatchError(f"{path}: its reviews are about other rows; move it away, or use another folder")
     if several := decided.keys() & {key for key, count in Counter(flags.keys).items() if count > 1}:

@@ -24,7 +24,7 @@ def edits_of(scanned: Scanned, mode: str, new: Mapping[int, Record]) -> dict[Ori
         new: Row number -> its new response.
     """
     flags = scanned.flags
-    unused = flags.replaced | flags.dropped
+    unused = flags.unused
     gone = {"drop": unused, "replace": flags.dropped, "mark": np.zeros(len(flags), bool)}[mode].copy()
     for number, record in new.items():
         gone[number] |= not record["text"].strip()

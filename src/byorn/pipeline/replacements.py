@@ -78,8 +78,7 @@ def _identity(scanned: Scanned, spec: RewriteSpec, sampling: "Sampling", changed
 
 
 def _stripped(scanned: Scanned) -> dict[str, str]:
-    flagged = scanned.flags.replaced | scanned.flags.dropped
-    return stripped([row.instruction for row in scanned.rows], flagged.tolist())
+    return stripped([row.instruction for row in scanned.rows], scanned.flags.unused.tolist())
 
 
 def _load(scanned: Scanned, model: ModelSpec, spec: RewriteSpec, responses: ResponseSettings) -> Any:
@@ -99,8 +98,7 @@ def _load(scanned: Scanned, model: ModelSpec, spec: RewriteSpec, responses: Resp
 def _sampling(scanned: Scanned, spec: RewriteSpec, responses: ResponseSettings) -> "Sampling":
     from byorn.training.sampling import Sampling, learned_length_limit
 
-    unused = scanned.flags.replaced | scanned.flags.dropped
-    trusted = [row.response for row, skip in zip(scanned.rows, unused, strict=True) if not skip]
+    trusted = [row.response for row, skip in zip(scanned.rows, scanned.flags.unused, strict=True) if not skip]
     return Sampling(
         seed=spec.seed,
         max_new_tokens=responses.max_response_tokens or learned_length_limit(scanned.processor, trusted),

@@ -129,7 +129,7 @@ def later_decisions(out: Path, scan: str | None) -> int:
 
 def _words(path: Path) -> dict[tuple[str, int], str]:
     flags = read_flags(path)
-    return dict(zip(flags.keys, flags.review or [], strict=True))
+    return dict(zip(flags.keys, flags.review_words, strict=True))
 
 
 def _beside(inputs: Inputs, out: Path) -> Path | None:
@@ -159,4 +159,4 @@ def _fits(path: Path, inputs: Inputs) -> bool:
 
 def _decisions(path: Path) -> int:
     """How many rows a person has decided about."""
-    return sum(word != "auto" for word in read_flags(path).review or []) if path.is_file() else 0
+    return sum(word != "auto" for word in read_flags(path).review_words) if path.is_file() else 0

@@ -71,10 +71,10 @@ def sample(scanned: Scanned, spec: VerifySpec, limit: int | None = None) -> Samp
     Raises:
         DataError: One of the two sides has too few rows.
     """
-    kept = np.array([word == "keep" for word in scanned.flags.review or ["auto"] * len(scanned.rows)], dtype=bool)
+    kept = np.array([word == "keep" for word in scanned.flags.review_words], dtype=bool)
     say(f"looking for groups that stand out among {len(scanned.rows)} responses")
     groups = [group for group in find_clusters(as_run(scanned)).found if kept[group.rows].mean() < 0.5]
-    suspect = scanned.flags.replaced | scanned.flags.dropped
+    suspect = scanned.flags.unused
     for group in groups:
         suspect[group.rows[~kept[group.rows]]] = True
     suspect = _filled(scanned, suspect, kept, spec.rows)
@@ -133,8 +133,8 @@ def _phrases(
         say(f"  {len(found)} group(s) stand out, as in the report: {said}")
         return found
     rest = [row.response for row in others]
-    words = scanned.flags.review or []
-    accused = [row.response for row, word in zip(scanned.rows, words, strict=False) if word in ("replace", "drop")]
+    words = scanned.flags.review_words
+    accused = [row.response for row, word in zip(scanned.rows, words, strict=True) if word in ("replace", "drop")]
     if named := find_phrases(accused, rest, seed):
         say(f"  no group stands out; the {len(accused)} rows that a person threw out share {len(named)} phrase(s)")
         return [replace(phrase, suspected=True) for phrase in named]

@@ -21,7 +21,7 @@ from byorn.models.spec import ModelSpec
 from byorn.models.template import special_tokens
 from byorn.pipeline.estimate import tell_scan
 from byorn.pipeline.scores import require_room, score_rows
-from byorn.report.run import Run, read_config, read_rejects
+from byorn.report.run import Run, read_rejects, settings_in
 from byorn.runs.folder import make_folder, read_json, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
@@ -127,7 +127,7 @@ def as_run(result: ScanResult, out: Path) -> Run:
         flags=result.flags,
         statistic=result.statistic,
         rejects=read_rejects(out / REJECTS),
-        config=read_config(out / "config.yaml"),
+        config=settings_in(out),
         environment=read_json(out / "environment.json") or {},
     )
 

@@ -55,7 +55,7 @@ def make_card(evidence: Evidence, place: int, phrase: str = "", trigger: str = "
         answer=pieces(closer.answer, 240) if closer and closer.answer is not None else None,
         score=_score(score),
         flagged=bool(run.flags.flagged[place]),
-        review=(run.flags.review or [])[place] if run.flags.review else "auto",
+        review=run.flags.review_words[place],
     )
 
 

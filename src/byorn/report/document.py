@@ -84,8 +84,7 @@ def _value(value: Value) -> Json:
 
 def _rows(run: Run, numbers: Sequence[int] | np.ndarray) -> list[Json]:
     """Which rows, where they stand, and their score."""
-    values = run.scores.values[run.statistic]
-    review = run.flags.review or ["auto"] * len(run.flags)
+    values, words = run.scores.values[run.statistic], run.flags.review_words
     return [
         {
             "id": run.rows[number].id,
@@ -94,7 +93,7 @@ def _rows(run: Run, numbers: Sequence[int] | np.ndarray) -> list[Json]:
             "record": run.rows[number].origin.record,
             "score": float(values[number]) if np.isfinite(values[number]) else None,
             "flagged": bool(run.flags.flagged[number]),
-            "review": review[number],
+            "review": words[number],
         }
         for number in map(int, numbers)
     ]

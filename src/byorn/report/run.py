@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from byorn.data.fingerprint import fingerprint
 from byorn.data.load import LoadedRows, load_rows
@@ -22,7 +21,7 @@ from byorn.flagging.rules import column_of
 from byorn.flagging.table import Flags, read_flags
 from byorn.patterns.thumbnails import Thumbnails
 from byorn.report.closer import CLOSER, Closer, Key, read_closer
-from byorn.runs.folder import read_json
+from byorn.runs.folder import read_config, read_json
 from byorn.runs.narrate import say
 from byorn.scoring.table import Scores, read_scores
 from byorn.settings import settings_of
@@ -76,11 +75,7 @@ def read_run(folder: Path, data: str | None = None) -> Run:
         DataError: A file is missing or damaged.
         MismatchError: The data set is not the one that was scanned.
     """
-    scores = read_scores(folder / "scores.parquet")
-    flags = read_flags(folder / "flags.parquet")
-    if flags.keys != scores.keys:
-        raise MismatchError(f"{folder}: scores.parquet and flags.parquet are about different rows; scan again")
-    config = read_config(folder / "config.yaml")
+    scores, flags, config = read_files(folder)
     run = Run(
         folder=folder,
         rows=_rows(folder, _data_spec(config, data), scores),
@@ -99,17 +94,28 @@ def made_from(run: Run) -> dict[str, str]:
     return {name: run.scores.metadata.get(name, "") for name in ("data", "model_digest", "processor_digest")}
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """`config.yaml` of a scan.
+def read_files(folder: Path) -> tuple[Scores, Flags, dict[str, Any]]:
+    """Scores, flags and settings of a scan, without its data set.
+
+    Raises:
+        DataError: A file is missing or damaged.
+        MismatchError: Scores and flags are about different rows.
+    """
+    scores, flags = read_scores(folder / "scores.parquet"), read_flags(folder / "flags.parquet")
+    if flags.keys != scores.keys:
+        raise MismatchError(f"{folder}: scores.parquet and flags.parquet are about different rows; scan again")
+    return scores, flags, settings_in(folder)
+
+
+def settings_in(folder: Path) -> dict[str, Any]:
+    """What the `config.yaml` of a scan says.
 
     Raises:
         DataError: It is missing or damaged, or no scan's.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
-        content = None
-    if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
+    content = read_config(folder) or {}
+    if not isinstance(content.get("data"), dict):
+        path = folder / "config.yaml"
         raise DataError(f"{path}: it does not say which data was scanned; run `byorn scan` with this folder as --out")
     return content
 

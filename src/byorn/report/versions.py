@@ -18,9 +18,9 @@ from byorn.data.fingerprint import content_digest
 from byorn.data.row import Row
 from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.flagging.rules import column_of
-from byorn.flagging.table import Flags, read_flags
-from byorn.report.run import Run, read_config, read_run
-from byorn.scoring.table import Scores, read_scores
+from byorn.flagging.table import Flags
+from byorn.report.run import Run, read_files, read_run
+from byorn.scoring.table import Scores
 
 SAME_SCORE = 1e-3
 """Nats a token by which scores of one text may differ: batches, another card."""
@@ -60,11 +60,11 @@ class Version:
     @cached_property
     def unused(self) -> np.ndarray:
         """bool [n]: rows whose response would not be learned, after review."""
-        return np.asarray(self.flags.replaced | self.flags.dropped)
+        return self.flags.unused
 
     def reviewed(self, row: int) -> str:
         """What a person said of a row, or `auto`."""
-        return self.flags.review[row] if self.flags.review else "auto"
+        return self.flags.review_words[row]
 
 
 def read_version(folder: Path) -> Version:
@@ -74,11 +74,7 @@ def read_version(folder: Path) -> Version:
         DataError: A file of the scan is missing or damaged.
         MismatchError: Its files are about different rows.
     """
-    scores = read_scores(folder / "scores.parquet")
-    flags = read_flags(folder / "flags.parquet")
-    if scores.keys != flags.keys:
-        raise MismatchError(f"{folder}: scores.parquet and flags.parquet are about different rows; scan again")
-    config = read_config(folder / "config.yaml")
+    scores, flags, config = read_files(folder)
     run = None
     unread = ""
     try:

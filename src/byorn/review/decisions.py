@@ -54,7 +54,7 @@ class Decisions:
         self.folder = folder
         self.who = who or account()
         self.flags: Flags = read_flags(folder / FLAGS)
-        self.words = list(self.flags.review or ["auto"] * len(self.flags))
+        self.words = list(self.flags.review_words)
         self.log = read_log(folder / LOG)
         self._places = {key: place for place, key in enumerate(self.flags.keys)}
         self._finish_what_was_killed()
