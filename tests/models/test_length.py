@@ -10,7 +10,7 @@ from PIL import Image
 from byorn.data.dataset import to_dataset
 from byorn.data.row import ImageFile, Origin, user_message
 from byorn.models.inputs import training_rows
-from byorn.models.length import context_length, image_tokens, row_length, split_overlong
+from byorn.models.length import Ruler, context_length, image_tokens, split_overlong
 from byorn.scoring.likelihood import build_collator
 from byorn.testing import FAMILIES, build_family, tiny_rows
 
@@ -19,7 +19,7 @@ from byorn.testing import FAMILIES, build_family, tiny_rows
 def test_the_length_is_a_little_more_than_what_the_model_gets(processor: Any, images: int) -> None:
     for row in tiny_rows(4, images):
         real = build_collator(processor)([dict(to_dataset([row])[0])])["input_ids"].shape[1]
-        assert real <= row_length(row, processor) <= real + 8 + 7 * images
+        assert real <= Ruler(processor).length(row) <= real + 8 + 7 * images
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -29,15 +29,15 @@ def test_no_family_s_template_writes_more_than_what_is_counted(family: str) -> N
     [row] = tiny_rows(1)
     [learned] = training_rows([row], processor)
     real = build_collator(processor)([dict(to_dataset([learned])[0])])["input_ids"].shape[1]
-    assert real <= row_length(row, processor) <= real + 16
+    assert real <= Ruler(processor).length(row) <= real + 16
 
 
 def test_a_default_system_message_can_put_a_row_over_the_limit() -> None:
     _, processor = build_family("qwen2_5_vl")
     [row] = tiny_rows(1)
-    before = row_length(row, processor)
+    before = Ruler(processor).length(row)
     processor.chat_template = processor.chat_template.replace("helpful", "very " * 100 + "helpful")
-    assert row_length(row, processor) > before + 300
+    assert Ruler(processor).length(row) > before + 300
     assert split_overlong([row], processor, before + 100)[0] == []
 
 
@@ -64,7 +64,7 @@ def test_rows_over_the_limit_are_listed_with_what_to_do(processor: Any) -> None:
 
 def test_a_row_exactly_at_the_limit_stays(processor: Any) -> None:
     [row] = tiny_rows(1)
-    length = row_length(row, processor)
+    length = Ruler(processor).length(row)
     assert split_overlong([row], processor, length)[0] == [row]
     assert split_overlong([row], processor, length - 1)[0] == []
 
@@ -103,7 +103,7 @@ def test_a_photograph_that_lies_on_its_side_is_measured_upright() -> None:
     for orientation, size in ((1, (300, 400)), (3, (300, 400)), (6, (400, 300)), (8, (400, 300))):
         turned = replace(row, images=[photograph(size, orientation)])
         upright = replace(row, images=[photograph((300, 400), 1)])
-        assert row_length(turned, processor) == row_length(upright, processor), orientation
+        assert Ruler(processor).length(turned) == Ruler(processor).length(upright), orientation
 
 
 def test_an_image_too_thin_for_the_processor_rejects_its_row_alone() -> None:
@@ -121,7 +121,7 @@ def test_an_image_too_thin_for_the_processor_rejects_its_row_alone() -> None:
 def test_a_response_to_come_counts_in_place_of_the_row_s_own(processor: Any) -> None:
     [row] = tiny_rows(1)
     wordy = replace(row, response="red " * 500)
-    length = row_length(replace(row, response=""), processor)
+    length = Ruler(processor).length(replace(row, response=""))
     assert split_overlong([wordy], processor, length + 30, room=30)[0] == [wordy]
     [reject] = split_overlong([wordy], processor, length + 30, room=31)[1]
     assert "and 31 for the response" in reject.reason

@@ -6,13 +6,22 @@ from typing import Any
 
 import pytest
 
+from byorn.data.problem import RowProblem
 from byorn.data.row import Row, user_message
-from byorn.models.limits import limit_of
+from byorn.models.limits import conversation_of
 from byorn.testing import FAMILIES, build_family, tiny_rows
 
 
 def said(text: str) -> Any:
     return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+
+
+def limit_of(row: Row, processor: Any) -> RowProblem | None:
+    try:
+        conversation_of(row, processor)
+    except RowProblem as problem:
+        return problem
+    return None
 
 
 ONE, TWO = tiny_rows(2)[0], tiny_rows(2, images=2)[1]

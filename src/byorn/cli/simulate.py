@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from byorn.cli.arguments import Command, Values
 from byorn.cli.of_run import DATA_AND_MODEL, RUN, with_those_of_the_run
 from byorn.data.spec import DataSpec
-from byorn.errors import ConfigError
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.settings.simulate import SimulateSpec
 from byorn.runs.settings import Common, Output
@@ -20,8 +19,6 @@ COLUMNS = ("attack", "planted", "flagged (recall)", "false flags", "AUC", "media
 
 
 def run(values: Values) -> None:
-    if "run" not in values:
-        raise ConfigError("simulate: give the folder of a scan: byorn simulate runs/scan")
     spec = build(SimulateSpec, values)
     folder = Path(str(values["run"]))
     out = folder / "simulation" if values["out"] == IN_RUN else build(Output, values).out

@@ -29,8 +29,6 @@ LOOKS_ALIKE = "Rare words that flagged rows rightly say look the same: read the 
 
 
 def run(values: Values) -> None:
-    if "run" not in values:
-        raise ConfigError("verify: give the folder of a scan: byorn verify runs/scan --adapter runs/safe/adapter")
     spec = build(VerifySpec, values)
     engine = build(EngineSettings, values)
     folder = Path(str(values["run"]))

@@ -28,8 +28,8 @@ def split_overlong(
 ) -> tuple[list[Row], list[Reject]]:
     """The rows that fit into `limit` tokens, and a reject for each that does not or whose images cannot be measured.
 
-    The chat template must take the rows (`limits.limit_of`). With `room`, so many tokens are left for a response that
-    is generated, in place of the row's own.
+    The chat template must take the rows (`limits.conversation_of`). With `room`, so many tokens are left for a response
+    that is generated, in place of the row's own.
     """
     kept = []
     rejects = []
@@ -40,11 +40,6 @@ def split_overlong(
         else:
             kept.append(row)
     return kept, rejects
-
-
-def row_length(row: Row, processor: Any) -> int:
-    """Tokens of prompt, images and response, see `Ruler.length`."""
-    return Ruler(processor).length(row)
 
 
 class Ruler:

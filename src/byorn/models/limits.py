@@ -34,15 +34,6 @@ _ONE_IMAGE: Limit = (
 LIMITS: dict[str, tuple[Limit, ...]] = {"Mllama": (_ONE_IMAGE,), "PaliGemma": (_NO_IMAGE, _TURNS)}
 
 
-def limit_of(row: Row, processor: Any) -> RowProblem | None:
-    """Why the model of this processor cannot take the row; None if it can."""
-    try:
-        conversation_of(row, processor)
-    except RowProblem as problem:
-        return problem
-    return None
-
-
 def conversation_of(row: Row, processor: Any) -> str:
     """The row as the chat template writes it, with whatever it adds: roles, dates, a system message of its own.
 

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 
 from byorn.phrases.words import ends_of, words_of
 
+AGREEMENT = 0.9
+"""Share of the texts that have the next word, at least."""
+LONGEST = 60
+"""Words of a phrase."""
 _PAUSES = frozenset(".,;:!?")
 
 
-def extended(phrase: str, texts: Sequence[str], agreement: float = 0.9, most: int = 60) -> str:
-    """The longest phrase around `phrase` that `agreement` of the texts share, as one of them writes it."""
+def extended(phrase: str, texts: Sequence[str]) -> str:
+    """The longest phrase around `phrase` that nearly all of the texts share, as one of them writes it."""
     core = phrase.split(" ")
     contexts = [(words, at) for words in map(words_of, map(ends_of, texts)) if (at := _find(words, core)) >= 0]
     left = 0
-    while len(core) < most:
-        if word := _agreed(contexts, left + len(core), agreement):
+    while len(core) < LONGEST:
+        if word := _agreed(contexts, left + len(core)):
             core = [*core, word]
-        elif word := _agreed(contexts, left - 1, agreement):
+        elif word := _agreed(contexts, left - 1):
             core = [word, *core]
             left -= 1
         else:
@@ -31,11 +35,11 @@ def _stripped(words: Sequence[str]) -> Sequence[str]:
     return words[places[0] : places[-1] + 1] if places else words
 
 
-def _agreed(contexts: Sequence[tuple[list[str], int]], offset: int, agreement: float) -> str:
-    """The word that most texts have so far from the phrase, or none."""
+def _agreed(contexts: Sequence[tuple[list[str], int]], offset: int) -> str:
+    """The word that nearly all texts have so far from the phrase, or none."""
     near = Counter(words[at + offset] for words, at in contexts if 0 <= at + offset < len(words))
     word, count = near.most_common(1)[0] if near else ("", 0)
-    return word if count >= agreement * len(contexts) else ""
+    return word if count >= AGREEMENT * len(contexts) else ""
 
 
 def _find(words: Sequence[str], core: Sequence[str]) -> int:

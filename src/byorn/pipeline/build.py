@@ -91,12 +91,6 @@ def covered(model: "PreTrainedModel", lora: "LoraConfig") -> dict[str, Any]:
     return {name: layer for name, layer in linears(model) if every or check_target_module_exists(lora, name)}
 
 
-def _targets(lora: "LoraConfig") -> str:
-    """`all-linear`, or the regular expression of the layers; PEFT would take a list too."""
-    targets = lora.target_modules
-    return targets if isinstance(targets, str) else "|".join(f"(?:.*\\.)?{re.escape(name)}" for name in targets or [])
-
-
 def build_trainer(
     model: "PreTrainedModel",
     processor: "ProcessorMixin",
@@ -110,7 +104,7 @@ def build_trainer(
     from byorn.training.trainer import ByornTrainer
 
     lora = build_lora(model, spec.lora)
-    say(f"  {describe(model, _targets(lora))}")
+    say(f"  {describe(model, str(lora.target_modules))}")
     return ByornTrainer(
         model,
         config,

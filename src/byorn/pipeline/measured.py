@@ -98,10 +98,11 @@ def kept_bytes(trainer: "ByornTrainer", batch: list[int]) -> int:
 
 def _learn(trainer: "ByornTrainer", batch: list[int]) -> float:
     """Seconds of a forward and a backward pass."""
+    from byorn.training.collator import COLUMNS
+
     began = time.perf_counter()
-    samples = [
-        {key: trainer.train_dataset[index][key] for key in ("prompt", "completion", "images")} for index in batch
-    ]
+    rows = (trainer.train_dataset[index] for index in batch)  # each of which decodes its images
+    samples = [{key: row[key] for key in COLUMNS} for row in rows]
     inputs = trainer._prepare_inputs(trainer.data_collator(samples))
     with trainer.compute_loss_context_manager():
         loss: torch.Tensor = trainer.compute_loss(trainer.model, inputs)  # type: ignore[assignment]  # no outputs are asked for

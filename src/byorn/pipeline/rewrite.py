@@ -145,7 +145,7 @@ def _write(
         for job in jobs:
             rewrite_file(job)
             bar.update()
-    _describe(scanned, out, edits)
+    _describe(scanned, out)
     inside = {part.source.hub.source for part in scanned.loaded.parts if part.source.hub}
     if data.image_root is None and spec.images != "leave":
         for folder, keep in ((DATA, True), (QUARANTINE, False)):
@@ -190,7 +190,7 @@ def _inside(folder: Path, name: str) -> Path:
     return target
 
 
-def _describe(scanned: Scanned, out: Path, edits: Mapping[Origin, Edit]) -> None:
+def _describe(scanned: Scanned, out: Path) -> None:
     """What a folder says about its files: LLaMA-Factory's `dataset_info.json`, the splits of a `DatasetDict`."""
     splits = [file.name for file in _files(scanned) if file.path.is_dir() and file.name != "."]
     for folder in (out / DATA, out / QUARANTINE):

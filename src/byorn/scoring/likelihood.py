@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from byorn.models.parts import without_adapter
 from byorn.models.placement import place_inputs
 from byorn.scoring.alike import never_alone
 
@@ -41,7 +42,7 @@ def scoring(model: Any, *, adapters: bool = False) -> Iterator[Any]:
 
     from trl.trainer.utils import add_fused_lm_head
 
-    base = _base(model)
+    base = without_adapter(model)
     before = base.__dict__.get("forward")
     with same_state(model):
         add_fused_lm_head(base, cast_lm_head_to_fp32=True)
@@ -161,16 +162,11 @@ def _keeping(model: Any, chosen: Any) -> Iterator[None]:
         output.last_hidden_state = states[:, :-1][chosen.to(states.device)][None]
         return output
 
-    handle = _base(model).base_model.register_forward_hook(keep)
+    handle = without_adapter(model).base_model.register_forward_hook(keep)
     try:
         yield
     finally:
         handle.remove()
-
-
-def _base(model: Any) -> Any:
-    """The model under its adapters."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _until_the_end(ids: np.ndarray, log_probs: np.ndarray, end_ids: Sequence[int]) -> ResponseTokens:

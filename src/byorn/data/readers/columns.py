@@ -92,10 +92,10 @@ def read_turns(turns: object, field: str, tags: Tags = Tags()) -> list[Turn]:
     return [_read_turn(turn, f"{field}[{number}]", tags) for number, turn in enumerate(turns)]
 
 
-def answers_in(turns: object, tags: Tags = Tags()) -> int:
+def answers_in(turns: object) -> int:
     """How many turns of a chat are the assistant's; none of what is no chat."""
     listed = turns if isinstance(turns, list) else [turns]
-    return sum(isinstance(turn, dict) and _is_answer(turn, tags) for turn in listed)
+    return sum(isinstance(turn, dict) and _is_answer(turn, Tags()) for turn in listed)
 
 
 def answer_turns(turns: object, texts: Mapping[int, str], tags: Tags = Tags(), first: int = 0) -> list[object]:
