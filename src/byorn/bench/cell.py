@@ -75,7 +75,7 @@ def prepare(group: Group, folder: Path, plugins: Mapping[str, str] = {}) -> Shar
     timer = Timer()
     task = load_task(group.task, group.rows, group.test_rows, group.seed, folder / "drawn")
     check_metrics([task.metric])
-    setup = setup_of(group, task)
+    setup = setup_of(group, task.metric, task.max_new_tokens)
     with timer.phase("poison"):
         plant(setup, task, folder / "data")
     with timer.phase("scan"):
@@ -105,7 +105,7 @@ def run_cell(cell: Cell, shared: Shared, folder: Path) -> CellResult:
     (`save_strategy: steps`), also one of a defense's own fine-tune. Its seconds are then those since, and `resumed` is
     true.
     """
-    setup = Setup(cell.group, tuple(dict.fromkeys((shared["metric"], "exact_match"))), shared["max_new_tokens"])
+    setup = setup_of(cell.group, shared["metric"], shared["max_new_tokens"])
     timer = Timer()
     out = folder / cell.slug
     resumed = goes_on(out, {"cell": plain(cell), "source": shared["source"], "plugins": shared["plugins"]})

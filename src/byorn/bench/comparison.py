@@ -77,7 +77,7 @@ def compare(comparison: Comparison, out: Path) -> Summary:
     group = comparison.group
     timer = Timer(3 + len(RUNS))
     task = load_task(group.task, group.rows, group.test_rows, group.seed, out / "data")
-    setup = setup_of(group, task)
+    setup = setup_of(group, task.metric, task.max_new_tokens)
     headline = f"poison {group.rate:.0%} of {len(task.train)} training rows with {group.attack.attack}"
     with timer.phase("poison", headline):
         manifest = plant_and_show(setup, task, out)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_type_hints
 
 from byorn.attacks.objectives import find_objective
-from byorn.bench.spec import AVERAGING, DEFAULT, AttackEntry, Cell, Group
+from byorn.bench.spec import DEFAULT, AttackEntry, Cell, Group
 from byorn.errors import ConfigError
 from byorn.flagging.settings import Rule
 from byorn.models.spec import MOST_RANKS, Dtype, LoraSpec
-from byorn.pipeline.settings.defenses import FLAGGING
+from byorn.pipeline.settings.defenses import FLAGGING, SAMPLING
 from byorn.settings import Check, below, check_value, each, fraction, positive
 from byorn.training.settings import LONGEST_MEMORY, ByornSettings
 
@@ -102,7 +102,7 @@ class Experiment:
     def cells(self, group: Group) -> Iterator[Cell]:
         """The cells of a group, each once."""
         for defense in self.defenses:
-            decays = self.ema_decays if defense in AVERAGING else self.ema_decays[:1]
+            decays = self.ema_decays if defense in SAMPLING else self.ema_decays[:1]
             for (rule, percentile), decay in itertools.product(self._flagging(defense), decays):
                 yield Cell(
                     group=group,

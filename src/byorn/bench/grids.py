@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from statistics import mean
 
 from byorn.bench.results import Line
-from byorn.bench.spec import AVERAGING, DEFAULT
+from byorn.bench.spec import DEFAULT
 from byorn.evaluation.intervals import wilson
 from byorn.evaluation.tables import scale_of
-from byorn.pipeline.settings.defenses import FLAGGING
+from byorn.pipeline.settings.defenses import FLAGGING, SAMPLING
 
 Value = Callable[[Line], float | None]
 
@@ -47,7 +47,7 @@ class Swept:
 SWEPT = (
     Swept("rate", lambda line: line.rate),
     Swept("p", lambda line: line.percentile, FLAGGING),
-    Swept("decay", lambda line: math.inf if line.ema_decay is None else line.ema_decay, AVERAGING),
+    Swept("decay", lambda line: math.inf if line.ema_decay is None else line.ema_decay, SAMPLING),
 )
 NONE = "–"
 ENTRIES = (

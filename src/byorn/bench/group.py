@@ -59,9 +59,9 @@ class Setup:
         return Attack(self.group.attack.goal, self.group.attack.convention)
 
 
-def setup_of(group: Group, task: Task) -> Setup:
-    """A group with its task, whose metric goes with the share of exact answers."""
-    return Setup(group, tuple(dict.fromkeys((task.metric, "exact_match"))), task.max_new_tokens)
+def setup_of(group: Group, metric: str, max_new_tokens: int) -> Setup:
+    """A group with what its task says; the metric goes with the share of exact answers."""
+    return Setup(group, tuple(dict.fromkeys((metric, "exact_match"))), max_new_tokens)
 
 
 def plant(setup: Setup, task: Task, folder: Path) -> Manifest:

@@ -9,11 +9,11 @@ from statistics import mean, stdev
 
 from byorn.bench.result import CellResult
 from byorn.bench.settled import differences
-from byorn.bench.spec import AVERAGING, Cell
+from byorn.bench.spec import Cell
 from byorn.errors import DataError
 from byorn.evaluation.intervals import wilson
 from byorn.evaluation.metric import Metric
-from byorn.pipeline.settings.defenses import FLAGGING
+from byorn.pipeline.settings.defenses import FLAGGING, SAMPLING
 from byorn.runs.narrate import say
 
 
@@ -120,7 +120,7 @@ def lines(results: Iterable[CellResult]) -> list[Line]:
 
 def _key(result: CellResult) -> tuple[str | float | None, ...]:
     cell = result.cell
-    read = cell.defense in FLAGGING, cell.defense in AVERAGING  # others may have been run with any
+    read = cell.defense in FLAGGING, cell.defense in SAMPLING  # others may have been run with any
     settings = (value if reads else None for value, reads in zip((cell.percentile, cell.ema_decay), read, strict=True))
     return (result.task, cell.group.label, cell.label, cell.group.rate, *settings)
 

@@ -1,11 +1,11 @@
 """What decides a result, as its file records it, and whether an experiment still asks for that. No torch here."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 
-from byorn.bench.spec import AVERAGING, Cell, Group
-from byorn.pipeline.settings.defenses import FLAGGING
+from byorn.bench.spec import Cell, Group
+from byorn.pipeline.settings.defenses import FLAGGING, SAMPLING
+from byorn.runs.folder import flat
 
 
 def plain(settings: Group | Cell) -> dict[str, object]:
@@ -37,18 +37,10 @@ def differences(before: dict[str, object], cell: Cell) -> list[str]:
 CONVENTION = "group.attack.convention"
 
 
-def _read(settings: Mapping[str, object]) -> dict[str, object]:
-    unread = {"rule": FLAGGING, "percentile": FLAGGING, "ema_decay": AVERAGING}
+def _read(settings: dict[str, object]) -> dict[str, object]:
+    unread = {"rule": FLAGGING, "percentile": FLAGGING, "ema_decay": SAMPLING}
     return {
         name: value
-        for name, value in _flat(settings).items()
+        for name, value in flat(settings).items()
         if settings["defense"] in unread.get(name, (settings["defense"],))
     }
-
-
-def _flat(settings: Mapping[str, object], before: str = "") -> dict[str, object]:
-    """Settings inside settings as `group.rows`."""
-    found: dict[str, object] = {}
-    for name, value in settings.items():
-        found |= _flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
-    return found

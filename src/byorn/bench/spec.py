@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from byorn.goal import Goal
 from byorn.models.spec import Dtype
-from byorn.pipeline.settings.defenses import FLAGGING
+from byorn.pipeline.settings.defenses import FLAGGING, SAMPLING
 
 if TYPE_CHECKING:
     from byorn.attacks.recipe import Recipe
 
-AVERAGING = ("byorn", "byorn-soft")
-"""The defenses that the decay matters to."""
 DEFAULT: Final = "default"
 """The decay that a training chooses by its length, in experiment files, names of results and tables; None in a cell."""
 
@@ -108,5 +106,5 @@ class Cell:
         rule = f"-{self.rule}" if self.rule else f"-p{self.percentile:g}"
         percentile = rule if self.defense in FLAGGING else ""
         value = DEFAULT if self.ema_decay is None else f"{self.ema_decay:g}"
-        decay = f"-e{value}" if self.defense in AVERAGING else ""
+        decay = f"-e{value}" if self.defense in SAMPLING else ""
         return f"{self.group.label}-{self.defense}{percentile}{decay}-r{self.group.rate:g}-s{self.group.seed}"

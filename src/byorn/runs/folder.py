@@ -166,8 +166,8 @@ def same_config(folder: Path, settings: dict[str, Any]) -> None:
             "to go on with them, or use another --out"
         )
     now = json.loads(json.dumps(settings, default=str))
-    then = _flat({key: before[key] for key in now if key in before})
-    now = _flat({key: now[key] for key in now if key in before})
+    then = flat({key: before[key] for key in now if key in before})
+    now = flat({key: now[key] for key in now if key in before})
     changed = [
         f"{name.rpartition('arguments.')[2]}: {_spoken(then, name)} then, {_spoken(now, name)} now"
         for name in dict.fromkeys([*then, *now])
@@ -185,11 +185,11 @@ def _other(name: str, then: object, now: object) -> bool:
     return bool(then) != bool(now) if name in SWITCHES else then != now
 
 
-def _flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
+def flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
     """Nested settings by dotted names: `train.lora.rank`."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
-        found |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+        found |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
     return found
 
 
