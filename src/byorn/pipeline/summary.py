@@ -28,7 +28,7 @@ class TrainingSummary:
         responses: Responses sampled (`replaced`), and how many of them were `empty` or `truncated`; over all processes.
         seconds: Wall-clock for `scoring`, `sampling`, `training` (sampling included) and `training_without_sampling`.
         cost: What the defense spent before training, see `Cost`.
-        found: What the defense has to say about itself, and `found_of` the trainer.
+        found: What the defense has to say about itself, and the trainer, see `facts_of`.
         arguments: The resolved training arguments that matter to the result.
     """
 
@@ -63,27 +63,18 @@ class TrainingSummary:
 
 def summarize(trainer: "ByornTrainer", plan: Plan, *, defense: str, data: str, rows: int) -> TrainingSummary:
     """What a trained trainer did; `data` and `rows` are fingerprint and size of the data set."""
-    from byorn.training.card import found_of, reported
-    from byorn.training.tally import of_all_processes
+    from byorn.training.card import facts_of
 
-    spent = {**trainer.tally.seconds, "scoring": plan.cost.seconds}
-    flags = plan.flags
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return TrainingSummary(
-        defense=defense,
-        data=data,
-        rows=rows,
-        learned=len(trainer.train_dataset),
-        flagged=int(flags.replaced.sum()),
-        rule=flags.rule,
-        threshold=flags.threshold if math.isfinite(flags.threshold) else None,
-        reviews=asdict(flags.reviews),
-        steps=trainer.state.global_step,
-        epochs=trainer.state.epoch,
-        final_loss=losses[-1] if losses else None,
-        responses=of_all_processes(trainer.tally.counts),
-        seconds={**spent, "training_without_sampling": spent["training"] - spent["sampling"]},
-        cost=asdict(plan.cost),
-        found={**plan.found, **found_of(trainer)},
-        arguments=reported(trainer),
-    )
+    facts = facts_of(trainer)
+    spent = {**facts["seconds"], "scoring": plan.cost.seconds}
+    threshold = plan.flags.threshold
+    of_plan = {
+        "defense": defense,
+        "data": data,
+        "rows": rows,
+        "threshold": threshold if math.isfinite(threshold) else None,
+        "seconds": {**spent, "training_without_sampling": spent["training"] - spent["sampling"]},
+        "cost": asdict(plan.cost),
+        "found": {**plan.found, **facts["found"]},
+    }
+    return TrainingSummary(**{**facts, **of_plan})

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from byorn.text import public_name
 
@@ -32,8 +32,10 @@ def reported(trainer: "ByornTrainer") -> dict[str, object]:
     return {**used, "ema_decay": decay.value, "ema_decay_from": decay.reason} if decay else used
 
 
-def facts_of(trainer: "ByornTrainer") -> dict[str, object]:
-    """What a trainer knows about its own run, as `write_card` takes it."""
+def facts_of(trainer: "ByornTrainer") -> dict[str, Any]:
+    """What a trainer knows about its own run, as `write_card` takes it; `found` are the instructions that were answered
+    without words put into them.
+    """
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {
         "defense": _defense(trainer),
@@ -47,14 +49,9 @@ def facts_of(trainer: "ByornTrainer") -> dict[str, object]:
         "final_loss": losses[-1] if losses else None,
         "responses": trainer.tally.total,
         "seconds": trainer.tally.seconds,
-        "found": found_of(trainer),
+        "found": {"stripped": trainer.stripped} if trainer.stripped else {},
         "arguments": reported(trainer),
     }
-
-
-def found_of(trainer: "ByornTrainer") -> dict[str, object]:
-    """What a training found out: `stripped`, the instructions that were answered without words put into them."""
-    return {"stripped": trainer.stripped} if trainer.stripped else {}
 
 
 def _defense(trainer: "ByornTrainer") -> str:
