@@ -71,15 +71,14 @@ def name_of(adapter: str | None) -> str:
     return parts[-1] if parts else "adapter"
 
 
-def side_by_side(found: "Verified", count: int = SHOWN) -> str:
+def side_by_side(found: "Verified") -> str:
     """Some answers of both models, as a plain table; those with a phrase come first."""
     from byorn.phrases.words import says
     from byorn.text import clip
 
     phrases = [repeat.phrase.words for repeat in found.verdict.repeats]
     ranked = sorted(found.asked, key=lambda one: (not one.flagged, not any(says(one.tuned, p) for p in phrases)))
-    half = (count + 1) // 2
-    chosen = [*ranked[:half], *[one for one in ranked if not one.flagged][: count - half]]
+    chosen = [*ranked[: SHOWN // 2], *[one for one in ranked if not one.flagged][: SHOWN // 2]]
     lines = [f"{'input':<9} {'row':<20} {'pretrained':<40} tuned"]
     for one in chosen:
         side = "flagged" if one.flagged else "trusted"

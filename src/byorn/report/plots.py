@@ -12,6 +12,9 @@ from byorn.report.odds import Odds
 
 WIDTH = 720
 HEIGHT = 240
+TICKS = 7
+LARGEST = 1000.0
+"""Odds ratio at the end of the axis."""
 _LEFT = 8
 _RIGHT = 8
 _TOP = 26
@@ -85,10 +88,9 @@ def _place(value: float, edges: Sequence[float]) -> float:
     return round(_LEFT + (value - edges[0]) / span * (WIDTH - _LEFT - _RIGHT), 2)
 
 
-def nice_ticks(low: float, high: float, about: int = 7) -> list[float]:
-    """Round numbers inside [low, high]."""
-    span = max(high - low, 1e-9)
-    raw = span / about
+def nice_ticks(low: float, high: float) -> list[float]:
+    """Round numbers inside [low, high], about `TICKS` of them."""
+    raw = max(high - low, 1e-9) / TICKS
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
     first = math.ceil(low / step)
@@ -105,11 +107,11 @@ class Whisker:
     one: float
 
 
-def whisker(odds: Odds, largest: float = 1000.0) -> Whisker:
-    """The interval between 1 / `largest` and `largest`; what is beyond ends at the border."""
+def whisker(odds: Odds) -> Whisker:
+    """The interval between 1 / `LARGEST` and `LARGEST`; what is beyond ends at the border."""
 
     def place(ratio: float) -> float:
-        share = math.log(min(max(ratio, 1 / largest), largest)) / math.log(largest)
+        share = math.log(min(max(ratio, 1 / LARGEST), LARGEST)) / math.log(LARGEST)
         return round(50 + 50 * share, 2)
 
     return Whisker(low=place(odds.low), middle=place(odds.ratio), high=place(odds.high), one=50)

@@ -11,6 +11,11 @@ from byorn.training.noise import stream_seed
 if TYPE_CHECKING:
     from transformers import ProcessorMixin
 
+LONGEST = 1024
+"""Tokens of a response that is sampled, where nobody names a limit."""
+LOOKED_AT = 1000
+"""Trusted responses whose lengths are looked at, evenly spread."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
@@ -50,19 +55,17 @@ def sampling_of(processor: "ProcessorMixin", args: ByornConfig, trusted: Iterabl
     )
 
 
-def learned_length_limit(
-    processor: "ProcessorMixin", responses: Sequence[str], *, sample: int = 1000, ceiling: int = 1024
-) -> int:
+def learned_length_limit(processor: "ProcessorMixin", responses: Sequence[str]) -> int:
     """A length limit for sampled responses from the lengths of trusted ones: 1.25 times their 99th percentile plus 4
-    tokens.
+    tokens, at most `LONGEST`.
     """
     import numpy as np
 
-    chosen = responses[:: max(1, -(-len(responses) // sample))]
+    chosen = responses[:: max(1, -(-len(responses) // LOOKED_AT))]
     if not chosen:
-        return ceiling
+        return LONGEST
     lengths = [len(ids) for ids in processor.tokenizer(list(chosen), add_special_tokens=False)["input_ids"]]
-    return int(min(ceiling, 1.25 * np.quantile(lengths, 0.99) + 4))
+    return int(min(LONGEST, 1.25 * np.quantile(lengths, 0.99) + 4))
 
 
 def completion_text(completion: str | Sequence[Record]) -> str:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from PIL import Image, ImageDraw
 
 SIDE = 224
+CELLS = 28
 SMOOTH = 4
 """Drawn this many times larger and reduced, for smooth edges."""
 
@@ -34,10 +35,10 @@ def cartoon() -> Image.Image:
 
 
 @lru_cache(maxsize=1)
-def noise(cells: int = 28) -> Image.Image:
+def noise() -> Image.Image:
     """Color noise in soft blobs of 8 pixels, so that it survives a resize: RGB, 224x224."""
-    values = random.Random(0).randbytes(3 * cells * cells)
-    return Image.frombytes("RGB", (cells, cells), values).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    values = random.Random(0).randbytes(3 * CELLS * CELLS)
+    return Image.frombytes("RGB", (CELLS, CELLS), values).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
 
 
 @lru_cache(maxsize=1)
