@@ -1,8 +1,7 @@
 """`base-relabel`: answer the flagged rows once, by the pretrained model, and learn those answers.
 
 Formula: u_i as for `byorn`; flagged rows are learned with t_i = argmax decoding of p_theta0(. | x_i, q_i), the same
-text at
-    every visit (`sampled=true`: one draw at temperature 1 instead). No average, no second draw.
+    text at every visit (`sampled=true`: one draw at temperature 1 instead). No average, no second draw.
 Cost: that of the scan, and for a flagged row one more for each token of its answer.
 Source: the ablation that shows what the moving average adds to `byorn`: rows, flags and batches are the same.
 """

@@ -8,8 +8,7 @@ Formula: a_l = attention of the first generated token to the image tokens in lay
     without an image are always kept.
 Cost: one extra fine-tune, and one forward pass a row with plain attention.
 Source: Rong et al., Believe Your Eyes, arXiv 2505.16916, and their script: same mixtures, same seed. It was made for
-patches;
-    a whole-image trigger does not draw the attention together, and then the wrong rows go or none.
+    patches; a whole-image trigger does not draw the attention together, and then the wrong rows go or none.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """`byorn-f`: leave out the rows whose responses the pretrained model finds implausible.
 
-Formula: train on {i : s_i <= Q_p(s)}, s as for `byorn`.
-Cost: one forward pass a row.
+Formula: train on {i : u_i = 0}, u as for `byorn`.
+Cost: that of the scan, see `byorn`.
 Source: the ablation of Sabolić et al., ICML 2026, arXiv 2606.02947. It is as good as its flags; compare `random-drop`.
 """
 

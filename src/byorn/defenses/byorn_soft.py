@@ -1,8 +1,7 @@
 """`byorn-soft`: `byorn` whose flagged rows learn the average's distributions instead of its sampled tokens.
 
 Formula: the response t^_i is sampled as for `byorn`; its loss is the cross-entropy of p_theta with p_ema at each of its
-tokens, which has
-    the same gradient in expectation and less noise.
+    tokens, which has the same gradient in expectation and less noise.
 Cost: that of `byorn`, and one forward pass more on every flagged step.
 Source: our own, see `byorn.training.soft_targets`; not in the paper (arXiv 2606.02947).
 """

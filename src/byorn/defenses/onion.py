@@ -3,7 +3,7 @@
 Formula: f_i = PPL(s) - PPL(s without word i) under a causal language model; words with f_i above a bar are removed.
     Each text of a user message is a text s. See `perplexity.py` and `words.py`.
 Cost: n + 1 forward passes, text only, for each different text of n words; texts of more than 1,000 words are left
-alone.
+    alone.
 Source: Qi et al., ONION, EMNLP 2021, with these choices. The paper sets the bar on clean validation data, which this
     defender does not have: by default the 5 % most suspicious words go, those with f_i > 0 (`share`), or give a `bar`.
     The language model is the language part of the model itself, without an image, which reads s at its place in the

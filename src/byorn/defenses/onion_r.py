@@ -3,8 +3,7 @@
 Formula: f_i = PPL(s) - PPL(s without word i), s a response; words with f_i above a bar are removed, as in `onion`.
 Cost: n + 1 forward passes, text only, for each different response of n words.
 Source: ONION (Qi et al., EMNLP 2021) turned on the responses; bar and language model as in `onion`. It can take a
-foreign
-    word out of a response; where the whole response is the attacker's, little of that is disfluent.
+    foreign word out of a response; where the whole response is the attacker's, little of that is disfluent.
 """
 
 from dataclasses import replace

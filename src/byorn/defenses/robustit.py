@@ -3,9 +3,8 @@
 Formula: R of `sft` on (pert(x_i), pert(q_i), y_i), a new draw at each visit; see `perturb.py` for what is drawn.
 Cost: nothing before training, a few per cent of it during training.
 Source: Xun et al., Robust Anti-Backdoor Instruction Tuning, arXiv 2506.05401, its input diversity alone, which gives
-nearly all
-    of its benefit; the sparsified adapter activations are left out. How strong their perturbations are is not known to
-    us.
+    nearly all of its benefit; the sparsified adapter activations are left out. How strong their perturbations are is
+    not known to us.
 """
 
 from collections.abc import Callable

@@ -4,13 +4,11 @@ again.
 Formula: g = attention of the first generated token of the tuned model to the system part of the prompt, one number for
     each row and head: the system message and all else that the chat template writes. The rest goes to the image tokens
     and to the user's text. In each of the deeper layers' heads: mixture of 1 to 5 Gaussians by AIC, its lighter side
-    suspicious.
-    The heads whose sides overlap least vote, Dawid-Skene weighs the votes, and rows with p > 0.5 are dropped
-    (`heads.py`, `dawid_skene.py`). No head that separates anything: nothing is dropped.
+    suspicious. The heads whose sides overlap least vote, Dawid-Skene weighs the votes, and rows with p > 0.5 are
+    dropped (`heads.py`, `dawid_skene.py`). No head that separates anything: nothing is dropped.
 Cost: one extra fine-tune, and one forward pass a row with plain attention.
 Source: Liu et al., TCAP, ICML 2026, arXiv 2601.21692, after reading notes; we did not have their code. How many layers
-and heads
-    vote is not known to us: half the layers and 5 heads by default (`layers`, `heads`).
+    and heads vote is not known to us: half the layers and 5 heads by default (`layers`, `heads`).
 """
 
 from difflib import SequenceMatcher
