@@ -14,7 +14,7 @@ from byorn.bench.tasks import load_task
 from byorn.evaluation.detection import Detection, detection, roc
 from byorn.evaluation.result import Evaluation
 from byorn.flagging.settings import FlagSettings
-from byorn.flagging.table import read_flags
+from byorn.flagging.table import FLAGS, read_flags
 from byorn.models.spec import LoraSpec
 from byorn.pipeline.evaluate import check_metrics
 from byorn.pipeline.reuse import NONE
@@ -25,7 +25,7 @@ from byorn.pipeline.train import train
 from byorn.runs.folder import read_json, source_digest, versions, write_json
 from byorn.runs.timer import Timer
 from byorn.scoring.statistics import EVIDENCE
-from byorn.scoring.table import read_scores
+from byorn.scoring.table import SCORES, read_scores
 
 READY = "group.json"
 BEGUN = "cell.json"
@@ -112,7 +112,7 @@ def run_cell(cell: Cell, shared: Shared, folder: Path) -> CellResult:
     if cell.rule:  # once for all cells of the group
         scan(poisoned_data(folder), setup.model, folder / "scan", FlagSettings(score_batch_size=setup.batch_size))
     if cell.defense in FLAGGING:
-        shutil.copy(folder / "scan" / "scores.parquet", out)
+        shutil.copy(folder / "scan" / SCORES, out)
     with timer.phase("train"):
         train(poisoned_data(folder), setup.model, out, train_spec(cell, setup, folder))
     training = _training(read_json(out / TRAINED) or {})
@@ -194,10 +194,10 @@ def options_of(cell: Cell, folder: Path) -> dict[str, object]:
 def detected(cell: Cell, folder: Path) -> tuple[Detection, Curve] | tuple[None, None]:
     """Recall of the defense's own flags, AUC and ROC curve of its score or, without one, of the flags' weight."""
     out = folder / cell.slug
-    if cell.defense == "oracle" or not (out / "flags.parquet").exists():
+    if cell.defense == "oracle" or not (out / FLAGS).exists():
         return None, None
-    scores = read_scores(out / "scores.parquet") if (out / "scores.parquet").exists() else None
-    flags = read_flags(out / "flags.parquet")
+    scores = read_scores(out / SCORES) if (out / SCORES).exists() else None
+    flags = read_flags(out / FLAGS)
     truth = poisoned_keys(folder / "data" / "poisoned")
     statistic = EVIDENCE if cell.rule else str(cell.arguments.get("statistic", FlagSettings.statistic))
     curve = roc(scores, flags, truth, statistic)

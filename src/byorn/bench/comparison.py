@@ -27,6 +27,7 @@ from byorn.pipeline.train import train
 from byorn.runs.folder import write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.timer import Timer
+from byorn.scoring.table import SCORES
 from byorn.training.settings import ByornSettings
 
 RUNS = {
@@ -87,7 +88,7 @@ def compare(comparison: Comparison, out: Path) -> Summary:
         with timer.phase(f"train_{name}", headline):
             if name == "byorn":
                 (out / name).mkdir(exist_ok=True)
-                shutil.copy(out / "scan" / "scores.parquet", out / name)
+                shutil.copy(out / "scan" / SCORES, out / name)
             train(poisoned_data(out), setup.model, out / name, train_spec(comparison.cell(defense), setup, out))
     with timer.phase("evaluate", f"ask all four models about {len(task.test)} clean and as many triggered test inputs"):
         results = {name: judge(setup, out, name) for name in ("pretrained", *RUNS)}

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from byorn.errors import ConfigError
 from byorn.runs.narrate import say
 from byorn.settings import unknown
+from byorn.training.limits import TRUTHS
 
 RENAMED = {
     "model_name_or_path": "model",
@@ -130,7 +131,6 @@ ONLY = {
 NOT_SEEING = "(?!.*(?:vision|visual))"
 """LLaMA-Factory keeps its LoRA out of the vision tower also where the tower has layers of the names that are given."""
 SWITCHES = ("load_in_4bit", "load_in_8bit", "mask_history")
-_TRUTH_WORDS = ("true", "false", "yes", "no", "on", "off")
 KEYS = frozenset({*RENAMED, *IGNORED, *REFUSED, *ONLY, *SWITCHES, "flash_attn", "quantization_bit", "hub_model_id"})
 """Every key of these files that is no option of byorn."""
 ATTENTION = {"auto": None, "disabled": "eager", "sdpa": "sdpa", "fa2": "flash_attention_2", "fa3": "flash_attention_3"}
@@ -264,7 +264,7 @@ def _pushed(values: dict[str, object]) -> dict[str, object]:
     asked = values.pop("push_to_hub", None)
     if not asked:
         return values
-    if str(asked).lower() in _TRUTH_WORDS and asked is not True:
+    if str(asked).lower() in TRUTHS and asked is not True:
         raise ConfigError(f"push_to_hub: {asked!r} is no name; write true or false without quotes, or owner/name")
     if asked is True and not name:
         raise ConfigError("push_to_hub: it needs a name; add hub_model_id: owner/name")

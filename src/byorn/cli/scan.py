@@ -4,6 +4,7 @@ The YAML file of the training to come serves as well: `byorn scan --config sft.y
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from byorn.cli.arguments import CONFIG, Command, Values
 from byorn.cli.next_step import review_step, tell_next, train_step
@@ -16,6 +17,10 @@ from byorn.pipeline.settings.scan import ScanSpec
 from byorn.runs.settings import Common, Output
 from byorn.settings import build
 
+if TYPE_CHECKING:
+    from byorn.pipeline.scan import ScanResult
+    from byorn.report.evidence import Evidence
+
 
 def run(values: Values) -> None:
     data = build(DataSpec, values)
@@ -25,12 +30,11 @@ def run(values: Values) -> None:
     out = build(Output, values).out
 
     from byorn.evaluation.detection import read_truth
-    from byorn.pipeline.closer import look_closer
-    from byorn.pipeline.report import write_report
-    from byorn.pipeline.scan import as_run, compare_with_truth, scan, show_ends
+    from byorn.flagging.table import FLAGS
+    from byorn.pipeline.scan import compare_with_truth, scan, show_ends
     from byorn.report.gates import check_gates, parse_gates
-    from byorn.report.page import shown_rows
     from byorn.runs.ranks import is_main
+    from byorn.scoring.table import SCORES
 
     gates = parse_gates(spec.fail_on)
     truth = read_truth(spec.truth) if spec.truth else None
@@ -39,17 +43,8 @@ def run(values: Values) -> None:
         return
     if spec.show:
         print(show_ends(result, spec.show))
-    print(f"{out / 'scores.parquet'}\n{out / 'flags.parquet'}")
-    evidence = None
-    if is_main() and (gates or not spec.no_report):
-        found = as_run(result, out)
-        evidence = write_report(
-            found,
-            files=not spec.no_report,
-            look=lambda evidence: look_closer(result, found, shown_rows(evidence, spec.look_closer)),
-        )
-        if not spec.no_report:
-            print(out / "report.html")
+    print(f"{out / SCORES}\n{out / FLAGS}")
+    evidence = _report(result, out, spec) if is_main() and (gates or not spec.no_report) else None
     if truth is not None:
         print(compare_with_truth(result, truth, out))
     if result.flags.replaced.any():
@@ -59,6 +54,24 @@ def run(values: Values) -> None:
         tell_next(*review, train_step(out, model, data, flagging, file=file))
     if evidence is not None:
         check_gates(gates, evidence)
+
+
+def _report(result: "ScanResult", out: Path, spec: ScanSpec) -> "Evidence":
+    """What the scan comes to: said, and written unless that is not wanted."""
+    from byorn.pipeline.closer import look_closer
+    from byorn.pipeline.report import write_report
+    from byorn.pipeline.scan import as_run
+    from byorn.report.page import shown_rows
+
+    run = as_run(result, out)
+    evidence = write_report(
+        run,
+        files=not spec.no_report,
+        look=lambda evidence: look_closer(result, run, shown_rows(evidence, spec.look_closer)),
+    )
+    if not spec.no_report:
+        print(out / "report.html")
+    return evidence
 
 
 COMMAND = Command(

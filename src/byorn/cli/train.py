@@ -30,9 +30,9 @@ def run(values: Values) -> None:
     hub = build(HubSpec, values)
     out = build(Output, values).out
 
-    from byorn.pipeline.reuse import SCORES
     from byorn.pipeline.train import train
     from byorn.runs.ranks import is_main
+    from byorn.scoring.table import SCORES
     from byorn.training.push import push_adapter, require_push
 
     if hub.push_to_hub:

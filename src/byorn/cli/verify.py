@@ -52,7 +52,7 @@ def run(values: Values) -> None:
 def _way_out(folder: Path, adapter: str | None, model: ModelSpec, data: DataSpec) -> Step:
     """A training on the scan; where the adapter is of one already, a look at the rows."""
     from byorn.flagging.rules import settings_of_rule
-    from byorn.flagging.table import read_flags
+    from byorn.flagging.table import FLAGS, read_flags
     from byorn.pipeline.settings.defenses import FLAGGING
     from byorn.pipeline.summary import TrainingSummary
 
@@ -60,7 +60,7 @@ def _way_out(folder: Path, adapter: str | None, model: ModelSpec, data: DataSpec
     if trained and trained.defense in FLAGGING:
         return review_step(folder)
     try:
-        return train_step(folder, model, data, settings_of_rule(read_flags(folder / "flags.parquet").rule))
+        return train_step(folder, model, data, settings_of_rule(read_flags(folder / FLAGS).rule))
     except ConfigError:  # flags of a defense that is no rule
         return train_step(folder, model, data)
 

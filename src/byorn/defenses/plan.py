@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from byorn.data.row import Row
-from byorn.flagging.table import Flags, read_flags, write_flags
+from byorn.flagging.table import FLAGS, Flags, read_flags, write_flags
 from byorn.models.inputs import Inputs
 from byorn.runs.ranks import is_main
 
@@ -117,7 +117,7 @@ def flag_rows(rows: Sequence[Row], flagged: np.ndarray, rule: str, weight: np.nd
 
 def drop(case: Case, flags: Flags, **facts: Any) -> Plan:
     """The plan to leave the flagged rows out; `flags.parquet` says which, and a person's words in it are kept."""
-    path = case.folder / "flags.parquet"
+    path = case.folder / FLAGS
     if path.exists() and (earlier := read_flags(path)).keys == flags.keys:
         flags = replace(flags, review=earlier.review)
     if is_main():

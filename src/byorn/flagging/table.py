@@ -20,6 +20,7 @@ from byorn.runs.sealed import read_table, replace_free_column, write_table
 from byorn.scoring.origins import origin_columns, read_origins
 from byorn.text import first_line
 
+FLAGS = "flags.parquet"
 REVIEW = "review"
 REVIEWS = ("auto", "keep", "replace", "drop")
 

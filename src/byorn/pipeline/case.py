@@ -14,12 +14,13 @@ from byorn.models.adapters import load_adapter
 from byorn.models.inputs import Inputs
 from byorn.pipeline.build import build_config, build_trainer
 from byorn.pipeline.held_out import without_evaluation
-from byorn.pipeline.reuse import NONE, SCORES, adopt_scan
+from byorn.pipeline.reuse import NONE, adopt_scan
 from byorn.pipeline.scan import score_and_flag
 from byorn.pipeline.settings.train import TrainSpec
 from byorn.pipeline.training_run import TrainingRun
 from byorn.runs.folder import read_json, write_json
 from byorn.runs.narrate import say
+from byorn.scoring.table import SCORES
 from byorn.training.checkpoints import last_checkpoint
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from byorn.pipeline.build import adapter_weights, build_config, build_lora, buil
 from byorn.pipeline.estimate import LONG, TrainingEstimate, estimate_training
 from byorn.pipeline.held_out import without_evaluation
 from byorn.pipeline.measured import measure
-from byorn.pipeline.reuse import SCORES, find_scan
+from byorn.pipeline.reuse import find_scan
 from byorn.pipeline.settings.defenses import FLAGGING, SAMPLING
 from byorn.pipeline.training_run import TrainingRun
 from byorn.runs.narrate import say
+from byorn.scoring.table import SCORES
 from byorn.training.checkpoints import any_checkpoint
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from byorn.pipeline.scores import add_column, score_inputs, scores_of
 from byorn.report.run import Run
 from byorn.runs.stage import finished
 from byorn.scoring.statistics import CONTRAST, EVIDENCE, STATISTICS
-from byorn.scoring.table import Scores
+from byorn.scoring.table import SCORES, Scores
 
 
 def rescored(lab: Lab, planted: Planted) -> Run:
@@ -30,7 +30,7 @@ def rescored(lab: Lab, planted: Planted) -> Run:
 
 def _scores(lab: Lab, planted: Planted) -> Scores:
     """Those of the planted rows, as a scan keeps them; the journal of a killed run is used."""
-    path, inputs = planted.folder / "scores.parquet", _inputs(lab, planted.rows)
+    path, inputs = planted.folder / SCORES, _inputs(lab, planted.rows)
     if not finished(path):
         score_inputs(replace(inputs, model=lab.loaded), path, lab.batch_size)
     return scores_of(inputs, path)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from byorn.errors import MismatchError
-from byorn.flagging.table import read_reviews
-from byorn.pipeline.reuse import FLAGS, later_decisions
+from byorn.flagging.table import FLAGS, read_reviews
+from byorn.pipeline.reuse import later_decisions
 from byorn.pipeline.summary import TrainingSummary
 from byorn.runs.folder import same_config
 from byorn.runs.narrate import say

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from byorn.errors import ByornError, ConfigError, DataError
 from byorn.flagging.reports import remove_reports
-from byorn.flagging.table import read_flags
+from byorn.flagging.table import FLAGS, read_flags
 from byorn.models.inputs import Inputs
 from byorn.models.spec import ModelSpec
 from byorn.review.log import LOG
@@ -24,12 +24,10 @@ from byorn.runs.identity import IDENTITY, require_same
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
 from byorn.runs.stage import POLL
-from byorn.scoring.table import read_scores
+from byorn.scoring.table import SCORES, read_scores
 from byorn.text import clip
 
 NONE = "none"
-SCORES = "scores.parquet"
-FLAGS = "flags.parquet"
 PATIENCE = 60.0  # seconds that a copy may take
 
 

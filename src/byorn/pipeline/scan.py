@@ -14,7 +14,7 @@ from byorn.evaluation.detection import detection, poisoned_among
 from byorn.flagging.reports import DETECTION
 from byorn.flagging.rules import described, flag, flagged_by
 from byorn.flagging.settings import FlagSettings, check_rule
-from byorn.flagging.table import Flags, keep_reviews, write_flags
+from byorn.flagging.table import FLAGS, Flags, keep_reviews, write_flags
 from byorn.models.inputs import REJECTS, Inputs, load_inputs, open_rows
 from byorn.models.sharding import wanted_layout
 from byorn.models.spec import ModelSpec
@@ -27,7 +27,7 @@ from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
 from byorn.runs.rejects import put_back_if_refused
 from byorn.scoring.statistics import EVIDENCE
-from byorn.scoring.table import Scores
+from byorn.scoring.table import SCORES, Scores
 from byorn.text import clip
 
 NEARLY_ALL = 0.9
@@ -82,7 +82,7 @@ def scan(
         if truth is not None:
             poisoned_among(keys_of(opened.loaded.rows), truth)  # a wrong one costs no scan
         inputs = load_inputs(opened, wanted_layout())
-        require_room(out / "scores.parquet", inputs)
+        require_room(out / SCORES, inputs)
         tell_scan(inputs, settings.score_batch_size, dry_run, flagged_by(settings))
         if dry_run:
             return None
@@ -92,9 +92,9 @@ def scan(
 
 def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanResult:
     """What `scan` does once the rows and the model are in memory."""
-    scores = score_rows(inputs, out / "scores.parquet", flagged_by(settings), settings.score_batch_size)
+    scores = score_rows(inputs, out / SCORES, flagged_by(settings), settings.score_batch_size)
     spent = float(scores.metadata.get("seconds", 0))
-    flags = _flags(scores, settings, out / "flags.parquet")
+    flags = _flags(scores, settings, out / FLAGS)
     write_environment(
         out, **inputs.identity, rows=len(inputs.rows), rejects=inputs.rejects, seconds=spent,
         special_tokens=sorted(special_tokens(inputs.processor)),

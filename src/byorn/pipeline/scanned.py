@@ -14,16 +14,15 @@ from byorn.data.stored import keys_of
 from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.flagging.rules import column_of, settings_of_rule
 from byorn.flagging.settings import FlagSettings
-from byorn.flagging.table import Flags, read_flags
+from byorn.flagging.table import FLAGS, Flags, read_flags
 from byorn.models.inputs import REJECTS, tell_rows
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.recorded import recorded_rows
-from byorn.pipeline.reuse import FLAGS, SCORES
 from byorn.report.run import Run, data_of
 from byorn.runs.folder import read_config
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say
-from byorn.scoring.table import Scores, read_scores
+from byorn.scoring.table import SCORES, Scores, read_scores
 from byorn.settings import settings_of
 
 

@@ -16,7 +16,7 @@ from byorn.pipeline.case import planned
 from byorn.pipeline.dry_run import tell_dry_run, tell_long_run
 from byorn.pipeline.held_out import with_evaluation
 from byorn.pipeline.resume import finished_training, has_begun, require_same_settings
-from byorn.pipeline.reuse import SCORES, require_scan, with_its_store
+from byorn.pipeline.reuse import require_scan, with_its_store
 from byorn.pipeline.scores import require_room
 from byorn.pipeline.settings.train import TrainSpec
 from byorn.pipeline.summary import TrainingSummary, summarize
@@ -25,6 +25,7 @@ from byorn.runs.folder import make_folder, write_environment, write_json
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
 from byorn.runs.rejects import put_back_if_refused
+from byorn.scoring.table import SCORES
 from byorn.training.checkpoints import last_checkpoint
 from byorn.training.stripped import tell_stripped
 

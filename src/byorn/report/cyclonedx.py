@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byorn.errors import ConfigError
+from byorn.flagging.table import FLAGS
 from byorn.report.evidence import Evidence
 from byorn.report.simulation import Simulation
 from byorn.report.verdict import judge
@@ -51,7 +52,7 @@ def as_cyclonedx(evidence: Evidence) -> str:
 
 def _written(folder: Path) -> datetime:
     """When the flags were written: a report is as old as what it reports."""
-    path = folder / "flags.parquet"
+    path = folder / FLAGS
     return datetime.fromtimestamp(int(path.stat().st_mtime) if path.exists() else 0, UTC)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from byorn.data.rejects import Reject
 from byorn.flagging.evidence import RULE
-from byorn.flagging.table import Reviews
+from byorn.flagging.table import FLAGS, Reviews
 from byorn.patterns.images import Pattern, shared_pattern
 from byorn.patterns.place import placed
 from byorn.report.clusters import Cluster, Clusters, find_clusters
@@ -22,11 +22,12 @@ from byorn.report.run import Run
 from byorn.report.simulation import Simulation, read_simulation
 from byorn.scoring.kinds import COPY, matched
 from byorn.scoring.statistics import KIND
+from byorn.scoring.table import SCORES
 
 BINS = 60
 ENDS = 12
 """Rows shown of either end."""
-_FILES = ("scores.parquet", "flags.parquet", "config.yaml", "rejects.jsonl")
+_FILES = (SCORES, FLAGS, "config.yaml", "rejects.jsonl")
 
 
 @dataclass(frozen=True, kw_only=True)

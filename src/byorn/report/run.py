@@ -18,12 +18,12 @@ from byorn.data.spec import DataSpec
 from byorn.data.stored import keys_of, stored
 from byorn.errors import DataError, MismatchError
 from byorn.flagging.rules import column_of
-from byorn.flagging.table import Flags, read_flags
+from byorn.flagging.table import FLAGS, Flags, read_flags
 from byorn.patterns.thumbnails import Thumbnails
 from byorn.report.closer import CLOSER, Closer, Key, read_closer
 from byorn.runs.folder import read_config, read_json
 from byorn.runs.narrate import say
-from byorn.scoring.table import Scores, read_scores
+from byorn.scoring.table import SCORES, Scores, read_scores
 from byorn.settings import settings_of
 from byorn.text import shown
 
@@ -101,7 +101,7 @@ def read_files(folder: Path) -> tuple[Scores, Flags, dict[str, Any]]:
         DataError: A file is missing or damaged.
         MismatchError: Scores and flags are about different rows.
     """
-    scores, flags = read_scores(folder / "scores.parquet"), read_flags(folder / "flags.parquet")
+    scores, flags = read_scores(folder / SCORES), read_flags(folder / FLAGS)
     if flags.keys != scores.keys:
         raise MismatchError(f"{folder}: scores.parquet and flags.parquet are about different rows; scan again")
     return scores, flags, settings_in(folder)

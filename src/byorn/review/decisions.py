@@ -12,12 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from byorn.flagging.table import REVIEWS, Flags, read_flags, read_reviews, write_reviews
+from byorn.flagging.table import FLAGS, REVIEWS, Flags, read_flags, read_reviews, write_reviews
 from byorn.review.log import LOG, Decision, append, read_log
 from byorn.runs.atomic import atomic_path
 from byorn.runs.narrate import say
 
-FLAGS = "flags.parquet"
 ENTERED = "reviews.entered"
 Key = tuple[str, int]
 

@@ -24,6 +24,8 @@ from byorn.scoring.origins import origin_columns, read_origins, text_column
 from byorn.scoring.statistics import ADDED, STATISTICS
 from byorn.text import first_line
 
+SCORES = "scores.parquet"
+
 
 @dataclass(frozen=True)
 class Scores:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from byorn.errors import ByornError, ConfigError
 from byorn.flagging.rules import described, flag, flagged_by
-from byorn.flagging.table import Flags, keep_reviews, write_flags
+from byorn.flagging.table import FLAGS, Flags, keep_reviews, write_flags
 from byorn.models.digest import model_digest, processor_digest
 from byorn.runs.batches import Shard
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
 from byorn.scoring.score import evidence_together, score_together
 from byorn.scoring.statistics import CONTRAST, EVIDENCE
-from byorn.scoring.table import Scores, read_scores, write_scores
+from byorn.scoring.table import SCORES, Scores, read_scores, write_scores
 from byorn.training.config import output_folder
 from byorn.training.content import dataset_digest, rows_of
 
@@ -40,17 +40,16 @@ def score_and_flag(trainer: "ByornTrainer") -> tuple[Scores, Flags]:
     """
     folder = output_folder(trainer.args)
     column = flagged_by(trainer.args)
-    if column == CONTRAST and not (folder / "scores.parquet").exists():
+    if column == CONTRAST and not (folder / SCORES).exists():
         raise ConfigError(
             f"statistic: {CONTRAST} takes `byorn scan --rule paper --statistic {CONTRAST}`; give its flags"
         )
-    scores = _from_first(trainer, lambda: _kept_scores(trainer, folder / "scores.parquet"))
+    scores = _from_first(trainer, lambda: _kept_scores(trainer, folder / SCORES))
     if scores is None or column not in scores.values:
         scores = _score(trainer, column)
     flags = _from_first(trainer, lambda: _flag(trainer, scores, folder))
     say(
-        f"flagged {int(flags.flagged.sum())} of {len(flags)} rows: {described(flags)}; decisions in "
-        f"{folder / 'flags.parquet'}",
+        f"flagged {int(flags.flagged.sum())} of {len(flags)} rows: {described(flags)}; decisions in {folder / FLAGS}",
         flagged=int(flags.flagged.sum()),
         rows=len(flags),
         threshold=flags.threshold,
@@ -99,14 +98,14 @@ def _score(trainer: "ByornTrainer", column: str) -> Scores:
     scores = replace(scores, metadata={**_from_first(trainer, lambda: _identity(trainer)), **facts})
     if trainer.is_world_process_zero():
         output_folder(args).mkdir(parents=True, exist_ok=True)
-        write_scores(output_folder(args) / "scores.parquet", scores)
+        write_scores(output_folder(args) / SCORES, scores)
     say(f"scored {len(scores)} rows in {seconds(spent)} ({len(scores) / spent:.0f} rows/s)", phase="scoring")
     return scores
 
 
 def _flag(trainer: "ByornTrainer", scores: Scores, folder: Path) -> Flags:
     """The flags of the rule with the review words of an earlier `flags.parquet`."""
-    path = folder / "flags.parquet"
+    path = folder / FLAGS
     flags = keep_reviews(flag(scores, trainer.args), path)
     write_flags(path, flags)
     return flags
