@@ -9,24 +9,20 @@ import logging
 from importlib.util import find_spec
 from typing import Any
 
-from byorn.errors import ConfigError, ModelError
+from byorn.errors import ModelError
+from byorn.models.spec import Quantize
 
-QUANTIZE = ("none", "4bit", "8bit")
 
-
-def quantization_config(kind: str, dtype: str) -> Any:
+def quantization_config(kind: Quantize, dtype: str) -> Any:
     """What `from_pretrained` takes as `quantization_config`; None for `none`.
 
     Args:
-        kind: One of `QUANTIZE`.
+        kind: As a `ModelSpec` has it.
         dtype: Number type of the arithmetic on 4-bit weights; `auto` is bfloat16.
 
     Raises:
-        ConfigError: `kind` is unknown.
         ModelError: bitsandbytes is not installed.
     """
-    if kind not in QUANTIZE:
-        raise ConfigError(f"quantize: {kind!r} is unknown; use one of {', '.join(QUANTIZE)}")
     if kind == "none":
         return None
     if find_spec("bitsandbytes") is None:

@@ -6,7 +6,7 @@ from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
 from byorn.models.inputs import REJECTS
 from byorn.models.spec import ModelSpec
-from byorn.pipeline.scanned import as_run, open_recorded
+from byorn.pipeline.scanned import Scanned, as_run, open_recorded
 from byorn.pipeline.settings.review import ReviewSpec
 from byorn.report.clusters import find_clusters
 from byorn.report.words import in_inputs
@@ -47,14 +47,18 @@ def review(run: Path, data: DataSpec, model: ModelSpec, spec: ReviewSpec) -> Non
         say(f"{count} rows; write keep, replace or drop into the review column and give it to --import")
         print(spec.export_to)
         return
+    _serve(Desk(scanned.rows, scores, decisions, spec.group_by, _groups(scanned)), spec.port)
+    _tell(decisions)
+
+
+def _groups(scanned: Scanned) -> dict[str, list[int]]:
+    """The rows of each group that stands out, by what it is called."""
     say(f"looking for groups that stand out among {len(scanned.rows)} responses")
-    found = find_clusters(as_run(scanned)).found
     groups: dict[str, list[int]] = {}
-    for group in found:
+    for group in find_clusters(as_run(scanned)).found:
         name = group.phrase or in_inputs(group.statistic)
         groups[name if name not in groups else f"{name} ({len(groups) + 1})"] = group.rows.tolist()
-    _serve(Desk(scanned.rows, scores, decisions, spec.group_by, groups), spec.port)
-    _tell(decisions)
+    return groups
 
 
 def _asked(spec: ReviewSpec) -> dict[str, bool]:

@@ -146,15 +146,26 @@ def _write(
             rewrite_file(job)
             bar.update()
     _describe(scanned, out)
-    inside = {part.source.hub.source for part in scanned.loaded.parts if part.source.hub}
+    on_hub = {part.source.hub.source for part in scanned.loaded.parts if part.source.hub}
     if data.image_root is None and spec.images != "leave":
         for folder, keep in ((DATA, True), (QUARANTINE, False)):
-            chosen = [row for row in scanned.rows if goes(edits, row, keep) and row.origin.source not in inside]
+            chosen = [row for row in scanned.rows if goes(edits, row, keep) and row.origin.source not in on_hub]
             carry_images(chosen, out / folder, link=spec.images == "link")
+    result = _counted(scanned, edits, new, spec.mode)
+    sampled = {"response_engine": responses.response_engine if new else None}
+    write_json(out / SUMMARY, _provenance(scanned, data, out, spec, jobs, result) | sampled)
+    tell(result, out)
+    if not on_hub:
+        read_back(data, out / DATA, images_left=spec.images == "leave")
+    return result
+
+
+def _counted(scanned: Scanned, edits: Mapping[Origin, Edit], new: Mapping[int, Record], mode: str) -> Rewritten:
+    """What was written, in numbers."""
     kept = [edit for edit in edits.values() if edit.keep]
     used = [record for number, record in new.items() if goes(edits, scanned.rows[number], True)]
-    result = Rewritten(
-        mode=spec.mode,
+    return Rewritten(
+        mode=mode,
         records=len(kept),
         quarantined=len(edits) - len(kept),
         replaced=len(used),
@@ -163,12 +174,6 @@ def _write(
         marked=sum(edit.marks.get(FLAGGED) is True for edit in kept),
         rejected=len(refused(scanned)),
     )
-    sampled = {"response_engine": responses.response_engine if new else None}
-    write_json(out / SUMMARY, _provenance(scanned, data, out, spec, jobs, result) | sampled)
-    tell(result, out)
-    if not inside:
-        read_back(data, out / DATA, images_left=spec.images == "leave")
-    return result
 
 
 def _jobs(scanned: Scanned, edits: Mapping[Origin, Edit], out: Path) -> Iterator[Job]:

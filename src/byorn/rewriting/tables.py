@@ -136,10 +136,10 @@ def _selected(table: pa.Table, first: int, job: Job, keep: bool) -> pa.Table:
     """The rows of a table that stay, or those that go, with their changes; `first` is the number of its first row."""
     import pyarrow as pa
 
-    edits = [job.edits.get(first + place) for place in range(table.num_rows)]
     if keep:
+        edits = [job.edits.get(first + place) for place in range(table.num_rows)]
         table = _marked(_answered(table, edits, job), edits, job)
-    return table.filter(pa.array([edit is not None and edit.keep is keep for edit in edits], pa.bool_()))
+    return table.filter(pa.array([job.goes(first + place, keep) for place in range(table.num_rows)], pa.bool_()))
 
 
 def _answered(table: pa.Table, edits: list[Edit | None], job: Job) -> pa.Table:
