@@ -112,6 +112,7 @@ def estimate_training(
         adapter: Weights of the adapter.
         column: What rows are flagged by; None where that is known already.
     """
+    from byorn.training.processes import rows_a_step
     from byorn.training.responses import rows_at_once
     from byorn.training.sampler import visited
 
@@ -138,14 +139,10 @@ def adapting(rows: int) -> int:
     return STEP * 2 * steps * BATCH + PROBED * (steps // LOOK + 1)
 
 
-def rows_a_step(config: "ByornConfig") -> int:
-    """Rows of an optimizer step over all processes."""
-    rows: int = config.train_batch_size * config.world_size * config.gradient_accumulation_steps
-    return rows
-
-
 def planned_steps(rows: int, config: "ByornConfig") -> int:
     """Optimizer steps of a run, to within the left-over rows of an epoch."""
+    from byorn.training.processes import rows_a_step
+
     if config.max_steps > 0:
         return config.max_steps
     return round(config.num_train_epochs * -(-rows // rows_a_step(config)))
