@@ -76,6 +76,11 @@ def test_evaluation_sets_are_read_alike(canonical, messages):
         as_eval_rows({"a": messages, "b": messages.remove_columns(["images"])})
 
 
+def test_the_format_that_a_script_has_set_does_not_matter(canonical, messages):
+    for kind in ("numpy", "torch"):
+        assert same(batch(as_rows(messages.with_format(kind))), batch(canonical))
+
+
 def test_what_cannot_be_scored_is_refused_in_one_line(messages):
     ask = messages[0]["messages"][:1]
     unanswered = datasets.Dataset.from_list(
@@ -98,6 +103,7 @@ def test_what_cannot_be_scored_is_refused_in_one_line(messages):
         ),
         r"no column 'prompt' \(found: text, images\)": text,
         "no column 'images'": messages.remove_columns(["images"]),
+        "turn holds no whole numbers": messages.add_column("turn", ["first"] * len(messages)),
         "plain text": datasets.Dataset.from_list([{"prompt": "what?", "completion": "red", "images": []}]),
     }
     for message, rows in refused.items():

@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from transformers.utils import is_liger_kernel_available
+from transformers.utils import is_liger_kernel_available, is_lomo_available
 from trl import SFTConfig
 
 from byorn.errors import ConfigError
@@ -63,6 +63,43 @@ def test_what_belongs_to_the_other_rule_is_refused(tmp_path, name, value):
 def test_kernels_that_are_not_installed_are_missed_before_rows_are_scored(tmp_path):
     with pytest.raises(ConfigError, match=r"^use_liger_kernel: liger-kernel is not installed; install it, or leave it"):
         ByornConfig(str(tmp_path), **QUIET, use_liger_kernel=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("optim", {"optim": "adamw_torch", "optim_args": "a=1,b"}, "not enough values"),
+        pytest.param(
+            "optim", {"optim": "lomo"}, "install `lomo_optim`",
+            marks=pytest.mark.skipif(is_lomo_available(), reason="lomo_optim is installed"),
+        ),
+        ("lr_scheduler_type", {"lr_scheduler_type": "cosine_with_min_lr"}, "min_lr"),
+        ("lr_scheduler_type", {"lr_scheduler_type": "warmup_stable_decay"}, "num_decay_steps"),
+        ("lr_scheduler_type", {"lr_scheduler_kwargs": {"last": 1}}, "'last'"),
+        ("log_level", {"log_level": "shout"}, "'shout'"),
+        ("loss_type", {"loss_type": "hinge"}, "nll, dft"),
+        ("save_strategy", {"save_strategy": "best"}, "metric_for_best_model"),
+        ("accelerator_config", {"accelerator_config": {"dispatch_batches": True}}, "leave it out"),
+    ],
+)  # fmt: skip
+def test_what_the_trainer_would_fail_on_after_the_scan_is_refused_before_it(tmp_path, name, given, said):
+    with pytest.raises(ConfigError, match=f"^{name}: ") as refusal:
+        ByornConfig(str(tmp_path), **QUIET, **given)
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": {"num_decay_steps": 500}},
+        {"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr_rate": 0.1}, "warmup_steps": 0.1},
+        {"lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "epoch"},
+        {"lr_scheduler_type": "constant_with_warmup", "warmup_steps": 2000, "optim": "adafactor"},
+    ],
+)
+def test_schedules_that_are_described_are_taken(tmp_path, given):
+    ByornConfig(str(tmp_path), **QUIET, **given)
 
 
 def test_a_refusal_of_several_lines_is_told_whole(tmp_path):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from peft import LoraConfig
+from peft import IA3Config, LoHaConfig, LoraConfig
 from runner import EPOCH, FLAGGED, ROWS, build, settings
 from transformers import TrainerCallback
 
@@ -31,6 +31,15 @@ def test_an_adapter_that_can_have_no_average_is_refused_where_rows_are_flagged(c
     assert isinstance(
         build(tmp_path / "plain", flagged=NOBODY, peft_config=lora(**changes)).model.peft_config["default"], LoraConfig
     )
+
+
+@pytest.mark.parametrize("kind", [IA3Config, LoHaConfig])
+def test_an_adapter_that_is_no_lora_is_refused_where_responses_are_replaced(kind, tmp_path):
+    targets = r".*language_model.*(q_proj|v_proj)"
+    own = kind(target_modules=targets, **({"feedforward_modules": []} if kind is IA3Config else {}))
+    with pytest.raises(ConfigError, match=r"^peft_config: .* use a LoraConfig, or replacement='drop'"):
+        build(tmp_path / "replaced", peft_config=own)
+    assert build(tmp_path / "dropped", peft_config=own, replacement="drop").model.peft_config["default"] is own
 
 
 def test_whole_layers_beside_the_adapter_want_one_number_type(tmp_path):

@@ -7,7 +7,7 @@ from typing import get_type_hints
 
 from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
-from transformers.trainer_utils import HubStrategy
+from transformers.trainer_utils import HubStrategy, SaveStrategy
 from transformers.utils import is_liger_kernel_available
 from trl import SFTConfig
 
@@ -18,6 +18,10 @@ from byorn.settings import check_settings, check_value, unknown
 from byorn.training.engine.checks import require_engine
 from byorn.training.limits import LIMITS, require_switches
 from byorn.training.settings import ByornSettings
+from byorn.training.trial import require_startable
+
+LOSSES = ("nll", "dft")
+"""What TRL knows; it says so only when the trainer is made."""
 
 
 @dataclass
@@ -62,6 +66,16 @@ class ByornConfig(ByornSettings, SFTConfig):
             not self.use_liger_kernel or is_liger_kernel_available(),
             "use_liger_kernel: liger-kernel is not installed; install it, or leave it out",
         )
+        _require(self.loss_type in LOSSES, f"loss_type: {self.loss_type!r} is unknown; use one of {', '.join(LOSSES)}")
+        _require(
+            self.save_strategy != SaveStrategy.BEST or self.metric_for_best_model is not None,
+            "save_strategy: best needs metric_for_best_model, such as eval_loss",
+        )
+        _require(
+            not self.accelerator_config.dispatch_batches,
+            "accelerator_config: dispatch_batches cannot hand on rows that have no response yet; leave it out",
+        )
+        require_startable(self)
         require_engine(self)
         _require_trackers(self.report_to)
         if self.push_to_hub:

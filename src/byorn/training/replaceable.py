@@ -25,6 +25,11 @@ def require_replaceable(trainer: "ByornTrainer") -> None:
         DataError: Two rows have one name, by which their responses are sampled.
     """
     lora: Any = trainer.model.peft_config[STUDENT]
+    if lora.peft_type != "LORA":
+        raise ConfigError(
+            f"peft_config: the average that writes responses is that of a LoRA, and this is {lora.peft_type.value}; "
+            "use a LoraConfig, or replacement='drop'"
+        )
     half = trainer.model.dtype != torch.float32
     for name, wrong, why in (
         ("init_lora_weights", str(lora.init_lora_weights).startswith(STARTS), "the weights below change with it"),

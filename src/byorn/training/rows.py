@@ -42,7 +42,7 @@ def as_rows(dataset: object, name: str = "train_dataset") -> "Dataset":
         raise DataError(f"{name}: with_transform makes its rows while they are read; use map instead")
     if not len(dataset):
         raise DataError(f"{name}: it has no row; see the list of rejected rows for the reasons")
-    return _as_columns(dataset, name)
+    return _as_columns(dataset if dataset.format["type"] is None else dataset.with_format(None), name)
 
 
 def _as_columns(dataset: "Dataset", name: str) -> "Dataset":
@@ -74,6 +74,10 @@ def _require_columns(dataset: "Dataset", name: str) -> None:
         )
     if isinstance(dataset.select_columns(["prompt"])[0]["prompt"], str):
         raise DataError(f"{name}: prompt is plain text; use messages, [{{'role': 'user', 'content': ...}}]")
+    if "turn" in dataset.column_names and not str(dataset.features["turn"].dtype).startswith(("int", "uint")):
+        raise DataError(
+            f"{name}: turn holds no whole numbers; it is that of an answer in its conversation: rename yours"
+        )
 
 
 def _require_lists(dataset: "Dataset", name: str) -> None:
