@@ -102,6 +102,28 @@ def test_words_come_back_whatever_the_spreadsheet_did(tmp_path, separator):
     assert str(again) == "no new decision; 2 as before, 1 left undecided"
 
 
+def test_a_reason_that_is_given_later_is_kept(tmp_path):
+    lines = export(tmp_path)
+    lines[0] |= {"review": "keep"}
+    import_sheet(write(tmp_path, lines), Decisions(tmp_path, "anna"))
+    lines[0] |= {"why": "a true caption"}
+    for said in ("1 keep; 0 as before, ", "no new decision; 1 as before, "):
+        assert str(import_sheet(write(tmp_path, lines), Decisions(tmp_path, "anna"))).startswith(said)
+    history = [(one.review, one.was, one.why) for one in read_log(tmp_path / LOG)]
+    assert history == [("keep", "auto", ""), ("keep", "keep", "a true caption")]
+    assert Decisions(tmp_path).words.count("keep") == 1
+
+
+def test_a_decision_whose_cell_was_emptied_stands_and_is_not_called_undecided(tmp_path):
+    lines = export(tmp_path)
+    lines[0] |= {"review": "keep"}
+    import_sheet(write(tmp_path, lines), Decisions(tmp_path))
+    lines[0] |= {"review": ""}
+    done = import_sheet(write(tmp_path, lines), Decisions(tmp_path))
+    assert (done.same, done.empty) == (1, len(lines) - 1)
+    assert Decisions(tmp_path).words.count("keep") == 1
+
+
 def test_rows_that_a_spreadsheet_saved_empty_are_no_rows(tmp_path):
     lines = export(tmp_path)
     empty = [dict.fromkeys(lines[0], cell) for cell in ("", " ")]

@@ -63,7 +63,7 @@ class Decisions:
         return self._places.get(key)
 
     def decide(self, verdicts: Mapping[int, Verdict]) -> list[Decision]:
-        """Store words about rows, by their number, and return those decisions that change one.
+        """Store words about rows, by their number, and return those decisions that change one, or say why anew.
 
         Raises:
             DataError: `flags.parquet` was damaged meanwhile.
@@ -71,12 +71,15 @@ class Decisions:
         with _alone(self.folder):
             self.words = read_reviews(self.folder / FLAGS)  # somebody else may have decided meanwhile
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            reasons = {entry.key: entry.why for entry in self.log}
             made = [
                 Decision(
                     id=self.flags.ids[place], turn=self.flags.turns[place], review=verdict.word,
                     was=self.words[place], who=self.who, when=now, why=verdict.why,
                 )
-                for place, verdict in verdicts.items() if verdict.word != self.words[place]
+                for place, verdict in verdicts.items()
+                if verdict.word != self.words[place]
+                or verdict.why not in ("", reasons.get(self.flags.keys[place]))
             ]  # fmt: skip
             if made:
                 append(self.folder / LOG, made)

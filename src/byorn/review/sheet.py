@@ -112,8 +112,8 @@ class Imported:
 
     Attributes:
         changed: Word -> rows that it was given to.
-        same: Rows that had their word already.
-        empty: Rows of the sheet without a word.
+        same: Rows that had their word already, or keep it, as the sheet has none.
+        empty: Rows without a word, in the sheet and before.
     """
 
     changed: Mapping[str, int]
@@ -134,7 +134,7 @@ def import_sheet(path: Path, decisions: Decisions) -> Imported:
             two words about one row.
     """
     verdicts: dict[int, Verdict] = {}
-    empty = 0
+    without: list[int] = []
     known = {key_of(key): place for place, key in enumerate(decisions.flags.keys)}
     for line, cells in _lines(path):
         word = unguarded(cells["review"].strip()).lower()
@@ -143,7 +143,7 @@ def import_sheet(path: Path, decisions: Decisions) -> Imported:
             name = shown(unguarded(cells.get("id") or cells.get("key") or ""))
             raise DataError(f"{path}: line {line}: row {name} is none of this run; import the sheet of this run")
         if not word:
-            empty += 1
+            without.append(place)
             continue
         if word not in REVIEWS:
             raise DataError(f"{path}: line {line}: review holds {shown(word)}; use one of {', '.join(REVIEWS)}")
@@ -151,7 +151,9 @@ def import_sheet(path: Path, decisions: Decisions) -> Imported:
             raise DataError(f"{path}: line {line}: two decisions about the same row; keep one of them")
         verdicts[place] = Verdict(word, unguarded(cells.get("why") or "").strip())
     made = decisions.decide(verdicts)
-    return Imported(Counter(decision.review for decision in made), len(verdicts) - len(made), empty)
+    empty = sum(decisions.words[place] == "auto" for place in without)
+    same = len(verdicts) - len(made) + len(without) - empty
+    return Imported(Counter(decision.review for decision in made), same, empty)
 
 
 def _place(cells: Mapping[str, str], known: Mapping[str, int], decisions: Decisions, where: str) -> int | None:
