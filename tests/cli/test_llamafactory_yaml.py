@@ -52,6 +52,9 @@ enable_liger_kernel: false
 use_fast_tokenizer: true
 print_param_status: true
 quantization_bit: 4
+quantization_method: bnb
+quantization_type: nf4
+double_quantization: false
 val_size: 0.1
 eval_strategy: steps
 """
@@ -138,6 +141,9 @@ def test_named_layers_are_those_of_the_language_model_as_there(target, tmp_path)
         ("train_on_prompt: true\n", "train_on_prompt: responses alone are scored and learned"),
         ("trust_remote_code: 'false'\n", "trust_remote_code: 'false' is not true or false"),
         ("adapter_name_or_path: saves/x\n", "adapter_name_or_path: .*remove it"),
+        ("double_quantization: true\n", "double_quantization: .*without a second quantization"),
+        ("quantization_type: fp4\n", "quantization_type: 4 bits are nf4; remove it"),
+        ("quantization_method: hqq\n", "quantization_method: .*bitsandbytes; remove it"),
         ("quantization_bit: 3\n", "quantize: '3bit' is not one of none, 4bit, 8bit"),
     ],
 )

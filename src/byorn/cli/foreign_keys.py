@@ -106,6 +106,9 @@ REFUSED = {
     "pissa_init": _OWN_LORA,
     "loraplus_lr_ratio": _OWN_LORA,
     "additional_target": _OWN_LORA,
+    "double_quantization": "4 bits are nf4 without a second quantization; remove it, or set it to false",
+    "quantization_type": "4 bits are nf4; remove it",
+    "quantization_method": "bits are those of bitsandbytes; remove it",
 }
 # What these keys say by default is what byorn does.
 HARMLESS = {
@@ -114,6 +117,8 @@ HARMLESS = {
     "bnb_4bit_quant_type": "nf4",
     "use_peft": True,
     "val_size": 0,
+    "quantization_type": "nf4",
+    "quantization_method": "bnb",
 }
 # What these keys may say alone, and the way out.
 ONLY = {
