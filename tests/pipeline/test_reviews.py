@@ -154,6 +154,17 @@ def test_decisions_that_come_after_the_training_are_not_passed_over(place, revie
     assert "decisions about rows have changed since" in capsys.readouterr().err
 
 
+def test_as_many_decisions_about_other_rows_are_other_decisions(place, reviewed, capsys):
+    shutil.copytree(reviewed, place / "beside/scan")  # is found there
+    run = [*command(place, "train", "beside/late"), *QUICK]
+    assert main(run) == 0
+    assert main(run) == 0
+    decide(place / "beside/late/flags.parquet", ["keep", "drop", "keep", "replace"])
+    capsys.readouterr()
+    assert main(run) == 2
+    assert "decisions about rows have changed since" in capsys.readouterr().err
+
+
 def test_decisions_that_are_made_in_the_scan_after_the_training_are_not_passed_over_either(place, reviewed, capsys):
     """Where people decide: the scan; the training has a copy of what they had said by then."""
     scan = place / "scans/later"

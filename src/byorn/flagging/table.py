@@ -3,9 +3,11 @@
 People edit that column with any table tool; every other one is under a checksum (see `byorn.runs.sealed`).
 """
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +119,13 @@ class Flags:
     def reviews(self) -> Reviews:
         """How many rows a person kept, replaced or dropped, with or against the rule."""
         return Reviews(*(self.review_words.count(word) for word in ("keep", "replace", "drop")))
+
+    @property
+    def decided(self) -> str:
+        """A digest of which row has which word of a person; empty where nobody has decided."""
+        words = [[*key, word] for key, word in zip(self.keys, self.review or [], strict=False) if word != "auto"]
+        text = json.dumps(sorted(words)).encode("utf-8", "surrogatepass")
+        return blake2b(text, digest_size=8).hexdigest() if words else ""
 
     def of(self, keys: Sequence[tuple[str, int]]) -> "Flags":
         """The decisions about some of the rows, in the order of `keys`."""

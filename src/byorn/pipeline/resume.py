@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from byorn.errors import MismatchError
-from byorn.flagging.table import FLAGS, read_reviews
+from byorn.flagging.table import FLAGS, read_flags
 from byorn.pipeline.reuse import later_decisions
 from byorn.pipeline.summary import TrainingSummary
 from byorn.runs.folder import same_config
@@ -39,8 +39,7 @@ def finished_training(out: Path, fingerprint: str, scan: str | None) -> Training
         return None
     if summary.data != fingerprint:
         raise MismatchError(f"{out}: it is finished, and the data have changed since; use another --out")
-    decided = not (out / FLAGS).exists() or _decisions(out / FLAGS) == summary.reviews
-    if not decided or later_decisions(out, scan):
+    if _other_decisions(out / FLAGS, summary) or later_decisions(out, scan):
         raise MismatchError(f"{out}: it is finished, and decisions about rows have changed since; use another --out")
     say(
         f"finished before: {summary.steps} steps, adapter in {out / 'adapter'}; nothing to do "
@@ -49,6 +48,9 @@ def finished_training(out: Path, fingerprint: str, scan: str | None) -> Training
     return summary
 
 
-def _decisions(path: Path) -> dict[str, int]:
-    words = read_reviews(path)
-    return {word: words.count(word) for word in ("keep", "replace", "drop")}
+def _other_decisions(path: Path, summary: TrainingSummary) -> bool:
+    """Whether flags hold other decisions than those that a run was trained with."""
+    if not path.exists():
+        return False
+    now = read_flags(path)
+    return asdict(now.reviews) != summary.reviews or summary.decided not in ("", now.decided)

@@ -23,6 +23,7 @@ class TrainingSummary:
         flagged: Rows whose response was not used, after review.
         rule, threshold: The rule as it was used, and the score in nats a token above which it flags, if it has one.
         reviews: How many rows a person decided to keep, replace or drop.
+        decided: A digest of which rows these are; empty where nobody decided, or an older byorn wrote the file.
         steps, epochs: Optimizer steps and passes over the data.
         final_loss: The last one that was logged.
         responses: Responses sampled (`replaced`), and how many of them were `empty` or `truncated`; over all processes.
@@ -48,6 +49,7 @@ class TrainingSummary:
     cost: dict[str, float]
     found: dict[str, object]
     arguments: dict[str, object]
+    decided: str = ""
 
     def as_dict(self) -> dict[str, object]:
         """As it stands in `training.json`."""
@@ -57,8 +59,9 @@ class TrainingSummary:
     def read(cls, path: Path) -> "TrainingSummary | None":
         """From `training.json`; None where it is missing or damaged."""
         content = read_json(path) or {}
-        names = [field.name for field in fields(cls)]
-        return cls(**{name: content[name] for name in names}) if content.keys() >= set(names) else None
+        names = {field.name for field in fields(cls)}
+        held = {name: content[name] for name in names & content.keys()}
+        return cls(**held) if held.keys() >= names - {"decided"} else None
 
 
 def summarize(trainer: "ByornTrainer", plan: Plan, *, defense: str, data: str, rows: int) -> TrainingSummary:
@@ -73,6 +76,7 @@ def summarize(trainer: "ByornTrainer", plan: Plan, *, defense: str, data: str, r
         "data": data,
         "rows": rows,
         "threshold": threshold if math.isfinite(threshold) else None,
+        "decided": plan.flags.decided,
         "seconds": {**spent, "training_without_sampling": spent["training"] - spent["sampling"]},
         "cost": asdict(plan.cost),
         "found": {**plan.found, **facts["found"]},
