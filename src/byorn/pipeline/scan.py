@@ -22,6 +22,7 @@ from byorn.models.template import special_tokens
 from byorn.pipeline.estimate import tell_scan
 from byorn.pipeline.scores import require_room, score_rows
 from byorn.report.run import Run, read_rejects, settings_in
+from byorn.runs.alone import alone
 from byorn.runs.folder import make_folder, read_json, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
@@ -72,22 +73,23 @@ def scan(
         dry_run: Stop before anything is scored, when everything is checked and said; returns None.
 
     Raises:
-        ByornError: The data or the model cannot be used, or `out` belongs to others.
+        ByornError: The data or the model cannot be used, `out` belongs to others, or another run is at work there.
     """
     settings = settings or FlagSettings()
     check_rule(settings)
     make_folder(out)
-    with put_back_if_refused(out / REJECTS):
-        opened = open_rows(data, model, out)
-        if truth is not None:
-            poisoned_among(keys_of(opened.loaded.rows), truth)  # a wrong one costs no scan
-        inputs = load_inputs(opened, wanted_layout())
-        require_room(out / SCORES, inputs)
-        tell_scan(inputs, settings.score_batch_size, dry_run, flagged_by(settings))
-        if dry_run:
-            return None
-    write_config(out, {"command": "scan", "data": data, "model": model, "flagging": settings})
-    return score_and_flag(inputs, out, settings)
+    with alone(out):
+        with put_back_if_refused(out / REJECTS):
+            opened = open_rows(data, model, out)
+            if truth is not None:
+                poisoned_among(keys_of(opened.loaded.rows), truth)  # a wrong one costs no scan
+            inputs = load_inputs(opened, wanted_layout())
+            require_room(out / SCORES, inputs)
+            tell_scan(inputs, settings.score_batch_size, dry_run, flagged_by(settings))
+            if dry_run:
+                return None
+        write_config(out, {"command": "scan", "data": data, "model": model, "flagging": settings})
+        return score_and_flag(inputs, out, settings)
 
 
 def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanResult:

@@ -21,6 +21,7 @@ from byorn.pipeline.scores import require_room
 from byorn.pipeline.settings.train import TrainSpec
 from byorn.pipeline.summary import TrainingSummary, summarize
 from byorn.pipeline.training_run import TrainingRun, keep_settings
+from byorn.runs.alone import alone
 from byorn.runs.folder import make_folder, write_environment, write_json
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import is_main
@@ -43,7 +44,7 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     everything is checked and said, nothing is trained, and None comes back.
 
     Raises:
-        ByornError: Data, model or configuration cannot be used, or `out` belongs to another run.
+        ByornError: Data, model or configuration cannot be used, `out` belongs to another run, or one is at work there.
     """
     defend = defense_named(spec.defense, spec.defense_options)
     if not os.path.exists(out / SCORES):  # a run that has taken the scan over can do without it
@@ -52,24 +53,25 @@ def train(data: DataSpec, model: ModelSpec, out: Path, spec: TrainSpec) -> Train
     config = build_config(spec, out / "checkpoints")
     layout = build_layout(config, spec.defense)
     make_folder(out)
-    begun = has_begun(out, spec.defense)
-    model = with_its_store(model, spec.scan, out if begun else None)
-    settings = {"command": "train", "data": data, "model": model, "train": spec}
-    if begun and not spec.dry_run and is_main():  # the others would read the file while the first one writes it
-        require_same_settings(out, settings)
-    with put_back_if_refused(out / REJECTS):
-        rows = open_rows(data, model, out)
-        if not spec.dry_run and (finished := finished_training(out, rows.loaded.fingerprint, spec.scan)):
-            return finished
-        whole = load_inputs(rows, layout)
-        require_room(out / SCORES, whole)
-        if not spec.dry_run:
-            keep_settings(out, settings, config)
-    run = TrainingRun.of(whole, data, out, settings, spec, config)
-    if spec.dry_run:
-        tell_dry_run(run)
-        return None
-    return _fine_tune(run, defend, data.source)
+    with alone(out):
+        begun = has_begun(out, spec.defense)
+        model = with_its_store(model, spec.scan, out if begun else None)
+        settings = {"command": "train", "data": data, "model": model, "train": spec}
+        if begun and not spec.dry_run and is_main():  # the others would read the file while the first one writes it
+            require_same_settings(out, settings)
+        with put_back_if_refused(out / REJECTS):
+            rows = open_rows(data, model, out)
+            if not spec.dry_run and (finished := finished_training(out, rows.loaded.fingerprint, spec.scan)):
+                return finished
+            whole = load_inputs(rows, layout)
+            require_room(out / SCORES, whole)
+            if not spec.dry_run:
+                keep_settings(out, settings, config)
+        run = TrainingRun.of(whole, data, out, settings, spec, config)
+        if spec.dry_run:
+            tell_dry_run(run)
+            return None
+        return _fine_tune(run, defend, data.source)
 
 
 def _fine_tune(run: TrainingRun, defend: Callable[[Case], object], source: str) -> TrainingSummary:
