@@ -11,6 +11,7 @@ import pytest
 from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.pipeline.reuse import adopt_scan
+from byorn.review.decisions import Decisions, Verdict
 from byorn.testing import save_tiny, tiny_rows
 
 QUICK = ["--max-steps", "2", "--batch-size", "4", "--lr", "1e-2", "--set", "max_response_tokens=3", "--device", "cpu"]
@@ -132,7 +133,6 @@ def test_a_defense_without_scores_says_that_it_takes_no_scan(further, place, rev
 
 
 def test_who_decided_travels_with_the_decisions(place, reviewed):
-    from byorn.review.decisions import Decisions, Verdict
     from byorn.review.log import read_log
 
     Decisions(reviewed, "anna").decide({5: Verdict("keep", "checked by hand")})
@@ -179,6 +179,18 @@ def test_decisions_that_are_made_in_the_scan_after_the_training_are_not_passed_o
     assert main(run) == 0
     said = capsys.readouterr().err
     assert f"1 decision(s) of {scan} were made since, and do not count here" in said
+
+
+def test_a_decision_that_is_taken_back_in_the_scan_after_the_training_is_not_passed_over(place, reviewed, capsys):
+    scan = place / "scans/back"
+    shutil.copytree(reviewed, scan)
+    run = [*command(place, "train", "runs/back"), *QUICK, "--scan", str(scan)]
+    assert main(run) == 0
+    assert main(run) == 0
+    Decisions(scan, "anna").decide({1: Verdict("auto", "no true caption after all")})
+    capsys.readouterr()
+    assert main(run) == 2
+    assert "decisions about rows have changed since" in capsys.readouterr().err
 
 
 def test_a_training_that_has_taken_its_scan_over_does_without_it(place, reviewed, capsys):

@@ -17,7 +17,7 @@ from byorn.flagging.reports import remove_reports
 from byorn.flagging.table import FLAGS, read_flags
 from byorn.models.inputs import Inputs
 from byorn.models.spec import ModelSpec
-from byorn.review.log import LOG
+from byorn.review.log import LOG, read_log
 from byorn.runs.atomic import atomic_path
 from byorn.runs.folder import read_config
 from byorn.runs.identity import IDENTITY, require_same
@@ -116,13 +116,15 @@ def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
 
 
 def later_decisions(out: Path, scan: str | None) -> int:
-    """How many decisions of an earlier scan are not those of a run in `out` that took over its scores: they were made
-    since.
+    """How many decisions of an earlier scan are not those of a run in `out` that took over its scores: they were made,
+    or taken back, since.
     """
     if not scan or scan == NONE or not all(path.is_file() for path in (out / SCORES, out / FLAGS, Path(scan) / FLAGS)):
         return 0
     own = _words(out / FLAGS)  # without rows that were held out
-    return sum(word not in ("auto", own.get(key, word)) for key, word in _words(Path(scan) / FLAGS).items())
+    back = {one.key for one in set(read_log(Path(scan) / LOG)) - set(read_log(out / LOG)) if one.review == "auto"}
+    words = _words(Path(scan) / FLAGS).items()
+    return sum(word != own.get(key, word) for key, word in words if word != "auto" or key in back)
 
 
 def _words(path: Path) -> dict[tuple[str, int], str]:
