@@ -92,6 +92,14 @@ def test_evaluation_metrics_callbacks_an_optimizer_and_a_collator_of_ones_own(tm
     assert again["eval_loss"] == pytest.approx(trainer.evaluate(trainer.eval_dataset["other"])["eval_loss"])
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_predictions_are_made_of_messages_too(tmp_path, flagged, messages, replaced):
+    rows = flagged if replaced else messages.add_column("flagged", [False] * len(messages))
+    trainer = make(tmp_path, rows, prediction_loss_only=True)
+    evaluated = trainer.evaluate(messages)["eval_loss"]
+    assert trainer.predict(messages).metrics["test_loss"] == pytest.approx(evaluated)
+
+
 def test_an_optimizer_that_would_train_nothing_is_refused(tmp_path, flagged):
     model = tiny_model()
     with pytest.raises(ConfigError, match=r"optimizers: .* wrap the model"):

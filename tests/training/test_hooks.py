@@ -29,6 +29,7 @@ USED = [
     (SFTTrainer, "_load_from_checkpoint", ["resume_from_checkpoint", "model"]),
     (SFTTrainer, "compute_loss", ["model", "inputs", "return_outputs", "num_items_in_batch"]),
     (SFTTrainer, "add_callback", ["callback"]),
+    (Trainer, "get_optimizer_cls_and_kwargs", ["args", "model"]),
     (TrainerCallback, "on_step_end", ["args", "state", "control"]),
     (TrainerCallback, "on_epoch_begin", ["args", "state", "control"]),
     (LogitsProcessor, "__call__", ["input_ids", "scores"]),
@@ -57,6 +58,7 @@ def test_a_hook_still_takes_what_we_pass(owner, name, parameters):
         "save_model",
         "_load_from_checkpoint",
         "evaluate",
+        "get_test_dataloader",
         "push_to_hub",
         "create_model_card",
     ],
@@ -79,6 +81,7 @@ def test_the_trainer_overrides_these_hooks_and_no_others():
         "save_model",
         "_load_from_checkpoint",
         "evaluate",
+        "get_test_dataloader",
         "push_to_hub",
         "create_model_card",
     }

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 from transformers.trainer import TRAINING_ARGS_NAME
 from trl import SFTTrainer
 
@@ -213,12 +213,9 @@ class ByornTrainer(SFTTrainer):
         return super().get_batch_samples(iter(self._replace(batches) if flagged else batches), num_batches, device)
 
     def compute_loss(
-        self,
-        model: torch.nn.Module,
-        inputs: Batch,
-        return_outputs: bool = False,
+        self, model: torch.nn.Module, inputs: Batch, return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> "torch.Tensor | tuple[torch.Tensor, ModelOutput]":
+    ) -> "torch.Tensor | tuple[torch.Tensor, ModelOutput]":  # fmt: skip
         """SFTTrainer's; on a flagged step with soft targets the cross-entropy with the average's distributions."""
         replaced = inputs.pop(SOFT, None)
         if replaced is not None:
@@ -256,13 +253,15 @@ class ByornTrainer(SFTTrainer):
             self._write_card(folder)
 
     def evaluate(
-        self,
-        eval_dataset: "Dataset | dict[str, Dataset] | None" = None,
-        ignore_keys: list[str] | None = None,
+        self, eval_dataset: "Dataset | dict[str, Dataset] | None" = None, ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
-    ) -> dict[str, float]:
+    ) -> dict[str, float]:  # fmt: skip
         """As SFTTrainer's, on rows of any form that the training set may have."""
         return super().evaluate(as_eval_rows(eval_dataset), ignore_keys, metric_key_prefix)
+
+    def get_test_dataloader(self, test_dataset: "Dataset") -> "DataLoader[Any]":
+        """As SFTTrainer's, for `predict`, on rows of the same forms."""
+        return super().get_test_dataloader(as_rows(test_dataset, "test_dataset"))
 
     def create_model_card(  # type: ignore[override]  # TRL's parameters, not transformers'
         self, model_name: str | None = None, dataset_name: str | None = None, tags: str | list[str] | None = None
