@@ -72,7 +72,7 @@ class ByornConfig(ByornSettings, SFTConfig):
             "save_strategy: best needs metric_for_best_model, such as eval_loss",
         )
         _require(
-            not self.accelerator_config.dispatch_batches,
+            not getattr(self.accelerator_config, "dispatch_batches", None),
             "accelerator_config: dispatch_batches cannot hand on rows that have no response yet; leave it out",
         )
         require_startable(self)

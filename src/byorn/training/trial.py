@@ -52,5 +52,5 @@ def _schedule(args: TrainingArguments) -> None:
         torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=args.learning_rate),
         num_warmup_steps=args.get_warmup_steps(LONG),
         num_training_steps=LONG,
-        scheduler_specific_kwargs=args.lr_scheduler_kwargs,
+        scheduler_specific_kwargs=args.lr_scheduler_kwargs,  # type: ignore[arg-type]  # a text is parsed by then
     )
