@@ -3,6 +3,7 @@ no other.
 """
 
 import datetime
+import gzip
 import json
 import struct
 import time
@@ -39,6 +40,7 @@ def refusal(path: Path, **options: Any) -> str:
         ("a.parquet", b"", "the file is empty"),
         ("a.json", json.dumps([RECORD]).encode("utf-16"), "UTF-16"),
         ("a.jsonl", json.dumps(RECORD).encode("utf-16-le"), "UTF-16"),
+        ("a.jsonl.gz", gzip.compress(json.dumps(RECORD).encode()), "compressed; unpack it"),
         ("a.json", b'[\n {"prompt": "a",}\n]', "malformed JSON at line 2, column"),
         ("a.jsonl", b'[\n {"prompt": "a",}\n]', "malformed JSON at line 2, column"),
         (

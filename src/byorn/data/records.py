@@ -25,6 +25,7 @@ _HEAD = 4096
 _BLOCK = 2**20
 _SPACE = re.compile(r"[ \t\n\r]*")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"PK\x03\x04", b"\xfd7zXZ", b"(\xb5/\xfd")  # gzip, bzip2, zip, xz, zstandard
 
 
 def read_records(path: Path) -> NumberedRecords:
@@ -48,6 +49,8 @@ def layout_of(path: Path) -> Literal["parquet", "lines", "json"]:
         return "parquet"
     if not text and len(head) < _HEAD:
         raise DataError(f"{path}: the file is empty; write the data again, or name another file")
+    if head.startswith(_COMPRESSED):
+        raise DataError(f"{path}: it is compressed; unpack it first")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:4]:
         raise DataError(f"{path}: line 1 is UTF-16 text or binary, not UTF-8; save the file as UTF-8")
     lines = path.suffix.lower() in _LINES
