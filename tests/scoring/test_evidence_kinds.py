@@ -93,6 +93,12 @@ def test_an_answer_that_the_model_would_not_give_is_found_by_that_alone(one_styl
     assert flagged(*answers(300, 30, 12.0), one_style=one_style) == list(range(30))
 
 
+def test_rows_of_an_answer_are_counted_in_all_kinds_together() -> None:
+    texts, values = answers(300, 6, 12.0)
+    kinds = np.arange(300) % 2
+    assert np.flatnonzero(answers_of(texts, kinds, values["nll"], np.ones(300)).unexpected).tolist() == list(range(6))
+
+
 def test_so_it_is_when_the_adapted_model_has_learned_it_among_answers_that_differ() -> None:
     """A third of the other answers are given once or twice, so that these are no labels."""
     texts, values = answers(300, 60, 12.0)

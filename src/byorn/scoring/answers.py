@@ -1,4 +1,4 @@
-"""Answers: responses that several rows of a kind have, as classes, or yes and no.
+"""Answers: responses that several rows have, as classes, or yes and no.
 
     excess_i = nll_i K_i + ln f_i        K_i tokens; f_i: share of the response of row i among the rows of its kind
 
@@ -9,6 +9,7 @@ says. Where nine in ten responses of a kind are answers, those that are to be ex
 style of its own. No torch here.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from byorn.scoring.kinds import COPY
 CLOSED = 0.9
 """Share of responses that several rows have, from which on the responses of a kind are labels."""
 LEAST_ROWS = 4
-"""Rows that make them several."""
+"""Rows that make them several, of all kinds together."""
 KNOWN = 1.0
 SURPRISE = 6.0
 """Nats; a response is 400 times less likely than its share."""
@@ -48,30 +49,25 @@ def answers_of(responses: Sequence[str], kinds: np.ndarray, nll: np.ndarray, tok
         nll: Their likelihoods under the pretrained model, nats a token; what has none costs nothing.
         tokens: How many tokens they have.
     """
-    costs = np.nan_to_num(nll * tokens)
+    costs, said = np.nan_to_num(nll * tokens), Counter(responses)
+    shared = np.array([said[response] >= LEAST_ROWS for response in responses], dtype=bool)
     labels, unexpected = np.zeros((2, len(responses)), dtype=bool)
     for kind in np.unique(kinds[kinds != COPY]):
         members = np.flatnonzero(kinds == kind)
-        number, count = _numbered([responses[row] for row in members.tolist()])
-        labels[members] = (count >= LEAST_ROWS)[number].mean() >= CLOSED
-        unexpected[members] = _unexpected(costs[members], number, count)[number]
+        given = members[shared[members]]
+        labels[members] = len(given) >= CLOSED * len(members)
+        unexpected[given] = _unexpected([responses[row] for row in given.tolist()], costs[given], len(members))
     return Answers(labels & ~unexpected, unexpected)
 
 
-def _numbered(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The number of each text, from 0, and how often each number comes."""
+def _unexpected(texts: Sequence[str], costs: np.ndarray, rows: int) -> np.ndarray:
+    """Of the answers in a kind of so many rows: bool array [answers]."""
+    if not texts:
+        return np.zeros(0, dtype=bool)
     numbers: dict[str, int] = {}
-    number = np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=int)
-    return number, np.bincount(number)
-
-
-def _unexpected(costs: np.ndarray, number: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """bool array [texts]."""
-    found = np.zeros(len(count), dtype=bool)
-    if len(several := np.flatnonzero(count >= LEAST_ROWS)):
-        order, ends = np.argsort(number, kind="stable"), np.cumsum(count)
-        medians = [np.median(costs[order[ends[text] - count[text] : ends[text]]]) for text in several.tolist()]
-        excess = np.array(medians) + np.log(count[several] / len(costs))
-        known = np.quantile(excess, 0.5, method="lower") <= KNOWN
-        found[several] = known & (excess >= SURPRISE)
-    return found
+    number = np.array([numbers.setdefault(text, len(numbers)) for text in texts])
+    count = np.bincount(number)
+    own = np.split(costs[np.argsort(number, kind="stable")], np.cumsum(count)[:-1])
+    excess = np.array([np.median(part) for part in own]) + np.log(count / rows)
+    known = np.quantile(excess, 0.5, method="lower") <= KNOWN
+    return np.asarray((known & (excess >= SURPRISE))[number])
