@@ -30,7 +30,7 @@ def summed(scores: Scores) -> np.ndarray:
         values = np.where(np.isfinite(scores.values[name]), scores.values[name], np.nan)
         away = values - np.nanmedian(values)
         parts.append(np.clip(away / (1.4826 * np.nanmedian(np.abs(away)) + 1e-9), -CLIP, CLIP))
-    return np.nan_to_num(np.sum(parts, axis=0))
+    return np.asarray(np.nan_to_num(np.sum(parts, axis=0)))
 
 
 def otsu(values: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def otsu(values: np.ndarray) -> np.ndarray:
     below = np.cumsum(ordered)[:-1] / count
     above = (ordered.sum() - np.cumsum(ordered)[:-1]) / (len(values) - count)
     best = int(np.argmax(count * (len(values) - count) * (above - below) ** 2))
-    return values > ordered[best]
+    return np.asarray(values > ordered[best])
 
 
 def mixture(values: np.ndarray) -> np.ndarray:
@@ -49,7 +49,7 @@ def mixture(values: np.ndarray) -> np.ndarray:
 
     fitted = GaussianMixture(2, random_state=0, n_init=3).fit(values[:, None])
     upper = int(np.argmax(fitted.means_[:, 0]))
-    return np.asarray(fitted.predict(values[:, None]) == upper) & (values > np.median(values))
+    return np.asarray((fitted.predict(values[:, None]) == upper) & (values > np.median(values)))
 
 
 RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"Otsu": otsu, "two normals": mixture}
