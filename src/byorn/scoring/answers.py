@@ -22,8 +22,9 @@ CLOSED = 0.9
 LEAST_ROWS = 4
 """Rows that make them several, of all kinds together."""
 KNOWN = 1.0
+"""Nats of excess that half of the answers have at most where the pretrained model knows them."""
 SURPRISE = 6.0
-"""Nats; a response is 400 times less likely than its share."""
+"""Nats of excess: the answer is 400 times less likely than its share."""
 
 
 @dataclass(frozen=True)
