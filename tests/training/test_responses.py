@@ -11,6 +11,7 @@ from byorn.embedded.architecture import END, IMAGE_TOKEN
 from byorn.errors import MismatchError
 from byorn.models.generate import Generated
 from byorn.testing import tiny_processor
+from byorn.training.replacement import replace_responses
 from byorn.training.sampling import completion_text, learned_length_limit
 
 
@@ -99,7 +100,7 @@ def test_a_template_that_ends_no_response_gets_an_end_for_finished_ones(tmp_path
         {key: value for key, value in row.items() if key != "completion"}
         for row in trainer.train_dataset.select(range(2))
     ]
-    labels = trainer._replace([{"rows": rows}])[0]["labels"]
+    labels = replace_responses(trainer, [{"rows": rows}])[0]["labels"]
     assert [row[row != -100].tolist() for row in labels] == [ids(f"blue{END}"), ids("a red")]
 
 

@@ -6,6 +6,7 @@ from runner import build
 from byorn.data.row import user_message
 from byorn.models.generate import Generated
 from byorn.testing import tiny_rows
+from byorn.training.replacement import replace_responses
 from byorn.training.stripped import as_asked
 
 PLAIN = "what is shown ?"
@@ -74,7 +75,7 @@ def test_a_stripped_row_learns_tokens_where_others_learn_distributions(tmp_path,
     trainer = build(tmp_path, rows=rows, flagged=BAD, source=Listening(), soft_targets=True)
     bad = {key: value for key, value in trainer.train_dataset[ROWS - 1].items() if key != "completion"}
     other = {**bad, "prompt": trainer.train_dataset[0]["prompt"], "id": "other"}
-    (batch,) = trainer._replace([{"rows": [bad, other]}])
+    (batch,) = replace_responses(trainer, [{"rows": [bad, other]}])
     assert batch[SOFT].tolist() == [False, True]
 
 

@@ -63,6 +63,13 @@ def _defense(trainer: "ByornTrainer") -> str:
     return "byorn-soft" if trainer.args.soft_targets else "byorn"
 
 
+def write_own_card(trainer: "ByornTrainer", folder: Path, data: str | None = None, tags: Sequence[str] = ()) -> None:
+    """Write what a trainer knows about its own run as `README.md` next to the adapter; see `write_card`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    base = trainer.accelerator.unwrap_model(trainer.model).config._name_or_path
+    write_card(folder, facts_of(trainer), base, data, [*trainer._tag_names, *tags])
+
+
 def write_card(
     folder: Path, run: Mapping[str, object], base_model: str, data: str | None = None, tags: Sequence[str] = ()
 ) -> None:

@@ -11,7 +11,6 @@ with T the number of tokens of all z in the step. With no flagged row it is SFTT
 the token z_il of a flagged row is replaced by its expectation, see `soft_targets.py`.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -30,26 +29,24 @@ from byorn.models.load import resolve_checkpoint
 from byorn.models.quantize import keep_differentiable
 from byorn.runs.narrate import say
 from byorn.training.arguments import lora_for, require_arguments, require_trainable
-from byorn.training.blocks import Blocks, sample_ahead
-from byorn.training.card import facts_of, write_card
-from byorn.training.collator import REPLACED, Batch, Record, ReplacingCollator
+from byorn.training.blocks import Blocks
+from byorn.training.card import write_own_card
+from byorn.training.collator import REPLACED, Batch, Record
 from byorn.training.completion import Completer
 from byorn.training.config import ByornConfig, output_folder
 from byorn.training.decide import decide, decisions_of
-from byorn.training.ema import STUDENT, EmaCallback, add_ema, types_kept, written
-from byorn.training.engine.source import averaged_source
+from byorn.training.ema import STUDENT, EmaCallback, types_kept, written
 from byorn.training.finite import FiniteGradients, require_finite_weights
 from byorn.training.frozen import FrozenTower
 from byorn.training.processes import SameSteps, rows_a_step
 from byorn.training.progress import show_progress
 from byorn.training.push import push_trained
-from byorn.training.replaceable import require_replaceable
-from byorn.training.responses import ResponseSource, draw
+from byorn.training.replacement import prepare_replacement, replace_responses
+from byorn.training.responses import ResponseSource
 from byorn.training.rows import as_eval_rows, as_rows
-from byorn.training.sampler import EpochCallback, GroupedSampler
+from byorn.training.sampler import GroupedSampler
 from byorn.training.sharded import own_sharding
-from byorn.training.soft_targets import SOFT, mark_soft, soft_step
-from byorn.training.stripped import as_asked, stripped_of
+from byorn.training.soft_targets import SOFT, soft_step
 from byorn.training.tally import Tally
 
 if TYPE_CHECKING:
@@ -103,6 +100,10 @@ class ByornTrainer(SFTTrainer):
     processing_class: "ProcessorMixin"
     _signature_columns: list[str]  # type: ignore[assignment]  # None there only until it is set
     flagged: np.ndarray
+    # where a response is replaced
+    sampler: GroupedSampler
+    source: ResponseSource
+    complete: Completer
 
     def __init__(
         self,
@@ -124,7 +125,6 @@ class ByornTrainer(SFTTrainer):
         self.average: EmaCallback | None = None
         self.blocks: Blocks | None = None
         self.stripped: dict[str, str] = {}
-        self._kept: list[Tally | SameSteps | Blocks] = [self.tally]
         model = resolve_checkpoint(model) if isinstance(model, str) else model
         if peft_config is None and not hasattr(model, "peft_config"):
             peft_config = lora_for(model, args)
@@ -139,12 +139,12 @@ class ByornTrainer(SFTTrainer):
         if args.replacement == "drop":
             self._keep(~self.flagged)
             self.flagged = self.flagged[~self.flagged]
-        self._kept.append(SameSteps(rows_a_step(args), decisions_of(self.train_dataset, self.flagged)))
+        steps = SameSteps(rows_a_step(args), decisions_of(self.train_dataset, self.flagged))
         for callback in (self.tally, FiniteGradients(), FrozenTower()):
             self.add_callback(callback)
         if self.flagged.any():
-            require_replaceable(self)
-            self._prepare_replacement(args, source)
+            prepare_replacement(self, source)
+        self._kept = [part for part in (self.tally, steps, self.blocks) if part is not None]
 
     def _decide(self, flags: Flags | None) -> None:
         decision = decide(self, flags)
@@ -161,24 +161,6 @@ class ByornTrainer(SFTTrainer):
             raise DataError("train_dataset: every row is dropped; flag fewer, or use replacement='ema'")
         if not kept.all():
             self.train_dataset = self.train_dataset.select(np.flatnonzero(kept))
-
-    def _prepare_replacement(self, args: ByornConfig, source: ResponseSource | None) -> None:
-        if "id" not in self.train_dataset.column_names:  # without a name of its own, no row has noise of its own
-            self.train_dataset = self.train_dataset.add_column("id", [str(i) for i in range(len(self.train_dataset))])
-        self.train_dataset = self.train_dataset.add_column(REPLACED, self.flagged)
-        add_ema(self.model)
-        self.average = EmaCallback(args.ema_decay)
-        self.add_callback(self.average)
-        seed = args.seed if args.data_seed is None else args.data_seed
-        self.sampler = GroupedSampler(self.flagged.tolist(), rows_a_step(args), seed, args.max_flagged_share)
-        self.add_callback(EpochCallback(self.sampler))
-        self.data_collator = ReplacingCollator(self.data_collator)
-        self.complete = Completer(self.data_collator, self.processing_class)
-        self.stripped = stripped_of(self)
-        self.source = source or averaged_source(self)
-        if args.response_block != 1:
-            self.source = self.blocks = sample_ahead(self, self.source)
-            self._kept.append(self.blocks)
 
     @property
     def further_adapters(self) -> list[str]:
@@ -210,7 +192,9 @@ class ByornTrainer(SFTTrainer):
         flagged = any("rows" in batch for batch in batches)
         if self.flagged.any():
             self._metrics["train"]["flagged_share"].append(float(flagged))
-        return super().get_batch_samples(iter(self._replace(batches) if flagged else batches), num_batches, device)
+        if flagged:
+            batches = replace_responses(self, batches)
+        return super().get_batch_samples(iter(batches), num_batches, device)
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: Batch, return_outputs: bool = False,
@@ -250,7 +234,7 @@ class ByornTrainer(SFTTrainer):
             model = self.accelerator.unwrap_model(self.model)
             model.save_pretrained(folder, selected_adapters=[STUDENT], safe_serialization=True)
             self.processing_class.save_pretrained(folder)
-            self._write_card(folder)
+            write_own_card(self, folder)
 
     def evaluate(
         self, eval_dataset: "Dataset | dict[str, Dataset] | None" = None, ignore_keys: list[str] | None = None,
@@ -268,12 +252,8 @@ class ByornTrainer(SFTTrainer):
     ) -> None:
         """Write byorn's own card into `output_dir`: what was flagged, what was replaced, and the limits."""
         if self.is_world_process_zero():
-            self._write_card(output_folder(self.args), dataset_name, [tags] if isinstance(tags, str) else tags or ())
-
-    def _write_card(self, folder: Path, dataset_name: str | None = None, tags: Sequence[str] = ()) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        base = self.accelerator.unwrap_model(self.model).config._name_or_path
-        write_card(folder, facts_of(self), base, dataset_name, [*self._tag_names, *tags])
+            names = [tags] if isinstance(tags, str) else tags or ()
+            write_own_card(self, output_folder(self.args), dataset_name, names)
 
     def push_to_hub(  # type: ignore[override]  # the address alone, not its CommitInfo
         self, commit_message: str | None = None, blocking: bool = True, token: str | None = None,
@@ -281,19 +261,3 @@ class ByornTrainer(SFTTrainer):
     ) -> str:  # fmt: skip
         """Upload the exported adapter with its card, and nothing else of `output_dir`; returns the address."""
         return push_trained(self, kwargs, message=commit_message, token=token, revision=revision, private=private)
-
-    def _replace(self, batches: list[Batch]) -> list[Batch]:
-        began = time.perf_counter()
-        flagged = (row for batch in batches for row in batch.get("rows", []) if "completion" not in row)
-        rows = [as_asked(row, self.stripped) for row in flagged]
-        responses = draw(self.source, self.accelerator.unwrap_model(self.model), rows, self.state.global_step)
-        if self.blocks:
-            self._metrics["train"]["response_age"].append(self.blocks.age(self.state.global_step))
-        for name, value in self.tally.add(responses).items():
-            self._metrics["train"][name].append(value)
-        replaced = self.complete(self.model, batches, responses)
-        self.tally.seconds["sampling"] += time.perf_counter() - began
-        self._metrics["train"]["sampling_seconds"].append(time.perf_counter() - began)
-        if self.args.soft_targets:
-            replaced = mark_soft(replaced, batches, self.stripped)
-        return [self._prepare_inputs(batch) for batch in replaced]
