@@ -1,7 +1,10 @@
 """How words get into a text: inserted, renamed, with the article that they need; and how foreign text is shown."""
 
 import re
+import unicodedata
 from pathlib import Path, PureWindowsPath
+
+_BLANK = "\u115f\u1160\u3164\uffa0\u2800"  # letters and a symbol without a stroke
 
 
 def insert_phrase(text: str, phrase: str, slot: int) -> str:
@@ -74,3 +77,11 @@ def clip(text: str, width: int) -> str:
     """Foreign text on one line of a table: what cannot be printed is a blank, and what is too long is cut."""
     line = "".join(letter if letter.isprintable() else " " for letter in text)
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def draws_nothing(letter: str) -> bool:
+    """Whether nobody would see a character: controls, formats, direction marks among them, private and unknown ones,
+    ends of lines. A space of any width is seen as one.
+    """
+    kind = unicodedata.category(letter)
+    return kind[0] == "C" or kind in ("Zl", "Zp") or letter in _BLANK

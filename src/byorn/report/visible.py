@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from byorn.report.closer import Token
+from byorn.text import draws_nothing
 
 _WORD = re.compile(r"\w+")
 _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")
@@ -126,8 +127,8 @@ def _shown(text: str) -> Iterator[Piece]:
 
 
 def _unseen(letter: str) -> bool:
-    """Whether a character shows nothing by itself: controls, formats, other spaces, private and unknown ones."""
-    return letter != " " and (unicodedata.category(letter)[0] in "CZ" or letter in "\u115f\u1160\u3164\uffa0\u2800")
+    """Whether a character cannot be told from others by what it shows: other spaces than the common one too."""
+    return draws_nothing(letter) or unicodedata.category(letter) == "Zs"
 
 
 def _lookalikes(text: str) -> set[int]:

@@ -1,12 +1,11 @@
 """Hostile text for a page: what cannot be seen is shown by its number, so that no row can hide or reorder words."""
 
-import unicodedata
 from typing import TypedDict
+
+from byorn.text import draws_nothing
 
 MOST = 20_000
 """Characters of a text that are shown."""
-_UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
-_BLANKS = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # letters and symbols that draw nothing
 
 
 class Piece(TypedDict):
@@ -22,7 +21,7 @@ def pieces_of(text: str) -> list[Piece]:
     """
     found: list[Piece] = []
     for letter in text[:MOST]:
-        hidden = _is_hidden(letter)
+        hidden = letter not in "\n\t" and draws_nothing(letter)
         if hidden or not found or found[-1]["hidden"]:
             found.append({"text": f"U+{ord(letter):04X}" if hidden else letter, "hidden": hidden})
         else:
@@ -36,7 +35,3 @@ def plain(text: str) -> str:
     """The same as one line of text."""
     shown = "".join(f"⟨{piece['text']}⟩" if piece["hidden"] else piece["text"] for piece in pieces_of(text))
     return " ".join(shown.split())
-
-
-def _is_hidden(letter: str) -> bool:
-    return letter not in "\n\t" and (unicodedata.category(letter) in _UNSEEN or letter in _BLANKS)
