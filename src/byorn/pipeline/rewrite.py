@@ -36,6 +36,7 @@ from byorn.runs.folder import (
     require_apart,
     require_ours,
     same_config,
+    sha256_of,
     versions,
     write_config,
     write_json,
@@ -231,11 +232,6 @@ def _provenance(
         | {name: metadata.get(name, "") for name in ("model", "model_digest", "processor_digest", "byorn_version")},
         "reviews": asdict(scanned.flags.reviews),
         "rewrite": asdict(spec),
-        "files": {path.relative_to(out).as_posix(): _sha256(path) for path in files if path.is_file()},
+        "files": {path.relative_to(out).as_posix(): sha256_of(path) for path in files if path.is_file()},
         "versions": versions(),
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,10 +1,8 @@
 """What a scan says about a data set, as plain values: computed once, and rendered as HTML, JSON and SARIF."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from byorn.report.instructions import SharedText, shared_text
 from byorn.report.kinds import Kind, kinds_in
 from byorn.report.run import Run
 from byorn.report.simulation import Simulation, read_simulation
+from byorn.runs.folder import sha256_of
 from byorn.scoring.kinds import COPY, matched
 from byorn.scoring.statistics import KIND
 from byorn.scoring.table import SCORES
@@ -248,13 +247,5 @@ def provenance(run: Run) -> dict[str, str]:
     versions = run.environment.get("versions")
     if isinstance(versions, dict):
         facts["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
-    facts |= {f"SHA-256 of {name}": _sha256(run.folder / name) for name in _FILES}
+    facts |= {f"SHA-256 of {path.name}": sha256_of(path) for name in _FILES if (path := run.folder / name).is_file()}
     return {name: value for name, value in facts.items() if value}
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""

@@ -67,6 +67,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @cache
 def source_digest() -> str:
     """The first 12 hex digits of the SHA-256 of byorn's own files, by name: which code and which embedded model made
