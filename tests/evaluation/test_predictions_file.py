@@ -24,7 +24,7 @@ ROWS = tiny_rows(9)
 
 def run(model: Any, processor: Any, folder: Path, rows: Any = ROWS, limit: int = 4) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
-    found = measure(model, processor, rows, None, folder, None, ["cider", "exact_match"], 2, limit, progress=False)
+    found = measure(model, processor, rows, None, folder, None, ["cider", "exact_match"], 2, limit)
     return found.as_dict() if found is not None else {}
 
 

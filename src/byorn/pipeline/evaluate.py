@@ -132,13 +132,10 @@ def _triggered_rows(
 
 def measure(
     model: Any, processor: Any, rows: Sequence[Row], triggered: Sequence[Row] | None, out: Path, attack: Attack | None,
-    metrics: Sequence[str], batch_size: int, max_new_tokens: int, progress: bool = True,
-    source: "ResponseSource | None" = None,
+    metrics: Sequence[str], batch_size: int, max_new_tokens: int, source: "ResponseSource | None" = None,
 ) -> Evaluation | None:  # fmt: skip
     """The metrics of a model that is in memory; None in every process but the first. See `answers`."""
-    options: dict[str, Any] = {
-        "batch_size": batch_size, "max_new_tokens": max_new_tokens, "progress": progress, "source": source,
-    }  # fmt: skip
+    options: dict[str, Any] = {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "source": source}
     clean = answers(model, processor, rows, out / PREDICTIONS, **options)
     marked = None
     if triggered is not None and attack is not None:
@@ -170,7 +167,7 @@ def _with_truncated(rate: Metric, records: Sequence[Record], limit: int) -> Metr
 
 def answers(
     model: Any, processor: Any, rows: Sequence[Row], path: Path, *, batch_size: int, max_new_tokens: int,
-    progress: bool, source: "ResponseSource | None" = None,
+    source: "ResponseSource | None" = None,
 ) -> list[Record]:  # fmt: skip
     """Answer this process's shard; in the first process the predictions of all rows, in their order. `source` is vLLM
     with the same length limit, see `byorn.pipeline.engine.greedy_source`; without it transformers answers.
@@ -183,7 +180,7 @@ def answers(
     run_stage(
         path, made_from, PREDICTION, order, batch_size, compute,
         lambda records: write_predictions(path, records, made_from),
-        phase="predicting" if progress else "", only_main=True,
+        phase="predicting", only_main=True,
     )  # fmt: skip
     return read_predictions(path, rows, made_from) if is_main() else []
 

@@ -98,7 +98,7 @@ class Questions:
         together = rows_at_once(self.engine, self.spec.batch_size, ANSWERED_TOGETHER, self.rows)
         options: dict[str, Any] = {"batch_size": together, "max_new_tokens": self.spec.max_new_tokens, "source": source}
         try:
-            made = answers(model, self.processor, rows, path, progress=True, **options)
+            made = answers(model, self.processor, rows, path, **options)
         except MismatchError as error:  # that the data set is the scanned one was made sure of before
             raise MismatchError(str(error).replace(IDENTITY["data"], CHOICE)) from None
         return [record["prediction"] for record in made]
