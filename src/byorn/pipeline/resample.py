@@ -81,7 +81,7 @@ def resample(
             prompts = {number: _asked(rows[number], answered) for number in turn}
             order = sorted(turn, key=lambda number: -_length(prompts[number]))
             compute = partial(_answer, asked=prompts, model=model, source=source, stripped=stripped)
-            fill(log, order, together, compute, phase="sampling", wanted=True)
+            fill(log, order, together, compute, phase="sampling")
         records = [log.finished[number] for number in chosen]
         write_table(path, pa.Table.from_pylist(records, schema=_schema()), identity)
     log.discard()

@@ -62,7 +62,6 @@ def fill(
     *,
     shard: Shard = WHOLE,
     phase: str = "",
-    wanted: bool = False,
 ) -> None:
     """Enter into a journal what it lacks of a shard of the items.
 
@@ -74,13 +73,12 @@ def fill(
         batch_size: Items at once.
         compute: Gives their records.
         shard: Which part of the items.
-        phase: Of the progress bar, `scoring` for instance.
-        wanted: Whether to show one.
+        phase: Of the progress bar, `scoring` for instance; there is none without it.
     """
     batches = shard_batches(order, batch_size, shard, log.finished)
     if isinstance(compute, Ahead):
         compute.expect(batches)
-    with progress(sum(map(len, batches)), phase, wanted=wanted) as bar:
+    with progress(sum(map(len, batches)), phase, wanted=bool(phase)) as bar:
         for batch in batches:
             for index, record in compute(batch):
                 log.add(index, record)
@@ -117,7 +115,7 @@ def run_stage(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_journal(path, identity, fields) as log:
-        fill(log, order, batch_size, compute, shard=current_shard(), phase=phase, wanted=bool(phase))
+        fill(log, order, batch_size, compute, shard=current_shard(), phase=phase)
         if is_main():
             write(all_records(log, len(order)))
         elif only_main:

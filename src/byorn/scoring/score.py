@@ -96,4 +96,4 @@ def _together(scoring_pass: Pass, shard: Shard, *, batch_size: int, progress: bo
 
 def _run(scoring_pass: Pass, log: Journal, shard: Shard, batch_size: int, progress: bool) -> None:
     with scoring_pass.using as compute:
-        fill(log, scoring_pass.order, batch_size, compute, shard=shard, phase="scoring", wanted=progress)
+        fill(log, scoring_pass.order, batch_size, compute, shard=shard, phase="scoring" if progress else "")
