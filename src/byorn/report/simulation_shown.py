@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from byorn.evaluation.canaries import Sight
 from byorn.report.simulation import Seen, Simulated, Simulation
 from byorn.report.visible import Piece, pieces
 from byorn.report.words import number, percent
@@ -13,7 +14,7 @@ WORDS: dict[Seen, str] = {
     "not planted": "not planted",
 }
 MOST_MARKS = 200
-"""Planted rows drawn in a strip; of more, every so manieth."""
+"""Planted rows drawn in a strip, at most; of more, every second, every third, ..."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ def _attack(one: Simulated) -> AttackShown:
         name=pieces(one.name, 80),
         seen=one.seen,
         verdict=WORDS[one.seen],
-        strip=_strip(one),
+        strip=_strip(found),
         planted=number(found.flagged.n),
         flagged=f"{number(found.flagged.hits)} ({low:.0%} to {high:.0%})",
         named=number(one.named.planted),
@@ -75,11 +76,9 @@ def _attack(one: Simulated) -> AttackShown:
     )
 
 
-def _strip(one: Simulated) -> Strip | None:
-    if one.sight is None:
-        return None
-    places = sorted(one.sight.percentiles)
-    others = one.sight.false_flags
+def _strip(found: Sight) -> Strip:
+    places = sorted(found.percentiles)
+    others = found.false_flags
     return Strip(
         marks=[round(place, 2) for place in places[:: 1 + len(places) // MOST_MARKS]],
         threshold=round(100 * (1 - others.hits / max(1, others.n)), 2),
