@@ -27,15 +27,6 @@ _TINY = 1e-15
 _SMALL = 1e-9
 
 
-def bleu_scores(predictions: list[str], references: list[list[str]]) -> np.ndarray:
-    """BLEU-1 to BLEU-4 of the whole set, in [0, 1], shape (4,).
-
-    Raises:
-        DataError: The lists differ in length, or an item has no reference.
-    """
-    return _bleu(_counts(predictions, references).sum(axis=0))
-
-
 def bleu(
     predictions: list[str],
     references: list[list[str]],
@@ -44,7 +35,12 @@ def bleu(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Metric:
-    """BLEU-`order` (1 to 4) times 100 with a bootstrap interval over the items; all four are in `detail`."""
+    """BLEU-`order` (1 to 4) times 100 with a bootstrap interval over the items; all four are in `detail`.
+
+    Raises:
+        ConfigError: There is no such order.
+        DataError: The lists differ in length, or an item has no reference.
+    """
     if order not in range(1, _ORDERS + 1):
         raise ConfigError(f"BLEU order is {order}: choose 1, 2, 3 or 4.")
     name = f"bleu_{order}"
@@ -102,6 +98,7 @@ def _ngrams(tokens: list[str], n: int) -> Counter[tuple[str, ...]]:
 
 
 def _bleu(counts: np.ndarray) -> np.ndarray:
+    """BLEU-1 to BLEU-4 of the whole set, in [0, 1], from the sums of `_counts`."""
     matches = counts[:_ORDERS]
     totals = counts[_ORDERS : 2 * _ORDERS]
     precisions = (matches + _TINY) / (totals + _SMALL)
