@@ -9,7 +9,7 @@ from cases import IDENTITY, tiny_case
 
 from byorn.defenses.attention import FirstLook
 from byorn.defenses.bye import bye, comparable, entropies, low_component, sensitive_layers
-from byorn.runs.stage import measured
+from byorn.runs.stage_table import measured
 from byorn.testing import tiny_rows
 
 COUNT, POISONED = 40, [1, 5, 9, 33]

@@ -3,7 +3,7 @@
 import pytest
 
 from byorn.errors import DataError, MismatchError
-from byorn.runs.stage import measured
+from byorn.runs.stage_table import measured
 
 IDENTITY = {"data": "d", "model_digest": "m", "processor_digest": "p"}
 ORDER = [4, 0, 3, 1, 2]

@@ -14,7 +14,8 @@ import numpy as np
 from byorn.defenses.byorn import byorn
 from byorn.defenses.plan import Case, Cost, Plan
 from byorn.errors import MismatchError
-from byorn.runs.stage import Record, measured
+from byorn.runs.stage import Record
+from byorn.runs.stage_table import measured
 
 FIELDS = {"id", "turn", "text", "tokens", "truncated"}
 

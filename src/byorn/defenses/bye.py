@@ -20,7 +20,8 @@ from byorn.defenses.attention import FirstLook, first_looks, weights_kept
 from byorn.defenses.plan import Case, Cost, Plan, drop, flag_rows
 from byorn.runs.batches import length_order
 from byorn.runs.narrate import say
-from byorn.runs.stage import Record, measured
+from byorn.runs.stage import Record
+from byorn.runs.stage_table import measured
 
 
 def bye(case: Case) -> Plan:

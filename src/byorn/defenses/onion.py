@@ -20,7 +20,8 @@ from byorn.data.row import Block, Message, Row, user_message
 from byorn.defenses.perplexity import lead_ids, load_causal_lm, perplexities
 from byorn.defenses.plan import Case, Cost, Plan, trust_all
 from byorn.defenses.words import bar_for, clean, suspicion, without_each
-from byorn.runs.stage import Record, measured
+from byorn.runs.stage import Record
+from byorn.runs.stage_table import measured
 from byorn.settings import fraction
 
 Cleaned = dict[str, tuple[str, int]]

@@ -20,7 +20,8 @@ from byorn.data.row import Message, Row
 from byorn.errors import DataError
 from byorn.runs.narrate import say
 from byorn.runs.sealed import write_table
-from byorn.runs.stage import Record, fill, finished, open_journal, read_records
+from byorn.runs.stage import Record, fill, finished, open_journal
+from byorn.runs.stage_table import read_records
 
 if TYPE_CHECKING:
     from byorn.models.generate import Generated

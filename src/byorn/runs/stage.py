@@ -13,17 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import pyarrow as pa
-
-from byorn.errors import ByornError, DataError
+from byorn.errors import ByornError
 from byorn.runs.batches import WHOLE, Shard, shard_batches
-from byorn.runs.identity import require_same
 from byorn.runs.journal import Journal, require_journal_of
-from byorn.runs.narrate import say
 from byorn.runs.progress import progress
 from byorn.runs.ranks import current_shard, is_main
-from byorn.runs.sealed import read_table, write_table
-from byorn.text import first_line
 
 PATIENCE = 1800.0  # seconds without a finished batch anywhere after which the other processes are given up
 POLL = 0.2  # seconds
@@ -187,61 +181,3 @@ def wait_until(done: Callable[[], bool], log: Journal) -> None:
                 f"{log.path}: no process has finished a batch for {PATIENCE / 60:.0f} min; the first error above says "
                 "why, if there is one; run the same command again to go on"
             )
-
-
-def measured(
-    path: Path,
-    identity: dict[str, str],
-    fields: Set[str],
-    order: Sequence[int],
-    batch_size: int,
-    compute: Callable[[Sequence[int]], list[Record]],
-) -> tuple[list[Record], float]:
-    """A stage that is kept as a Parquet table, one line an item: its records, and the seconds that they took in all
-    sessions and processes.
-
-    Raises:
-        MismatchError: The file, or the journal of a killed run, belongs to other data or another model.
-        DataError: The file cannot be read.
-    """
-    if finished(path):
-        say(f"using {path}")
-    else:
-        run_stage(
-            path, identity, fields | {"seconds"}, order, batch_size, lambda batch: _timed(batch, compute),
-            lambda records: write_table(path, pa.Table.from_pylist(records), identity), phase=path.stem,
-        )  # fmt: skip
-    records = _read(path, identity, len(order))
-    return records, sum(record.pop("seconds") for record in records)
-
-
-def _timed(batch: Sequence[int], compute: Callable[[Sequence[int]], list[Record]]) -> list[tuple[int, Record]]:
-    began = time.perf_counter()
-    records = compute(batch)
-    spent = (time.perf_counter() - began) / len(batch)
-    return [(index, {**record, "seconds": spent}) for index, record in zip(batch, records, strict=True)]
-
-
-def read_records(path: Path, identity: dict[str, str]) -> list[Record]:
-    """The records of a finished file.
-
-    Raises:
-        DataError: It cannot be read.
-        MismatchError: It belongs to something else.
-    """
-    try:
-        table, found = read_table(path)
-        records: list[Record] = table.to_pylist()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(
-            f"{path} is not readable ({first_line(error)}); delete it and run the same command again"
-        ) from error
-    require_same(found, identity, path)
-    return records
-
-
-def _read(path: Path, identity: dict[str, str], count: int) -> list[Record]:
-    records = read_records(path, identity)
-    if len(records) != count or any("seconds" not in record for record in records):
-        raise DataError(f"{path}: it has {len(records)} lines for {count} items; delete it and run again")
-    return records
