@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from data_samples import png
 
-from byorn.data.load import load_rows, require_no_rejects, write_rejects
+from byorn.data.load import load_rows, require_no_rejects
+from byorn.data.rejects import write_rejects
 from byorn.data.row import Origin
 from byorn.errors import ByornError, DataError
 

@@ -18,15 +18,13 @@ from byorn.data.problem import RowProblem
 from byorn.data.readers import READERS
 from byorn.data.readers.columns import Record, image_column, images_in
 from byorn.data.readers.reader import Reader
-from byorn.data.rejects import NothingUsable, Reject, write_rejects
+from byorn.data.rejects import NothingUsable, Reject
 from byorn.data.row import ImageFile, Origin, Row
 from byorn.data.sources import CONTAINERS, open_source
 from byorn.data.spec import DataSpec
 from byorn.data.stored import BYTES, ROWS, RowWriter, size_of
 from byorn.errors import ConfigError, DataError, one_line
 from byorn.text import shown
-
-__all__ = ["FORMATS", "LoadedRows", "NothingUsable", "Reject", "load_rows", "require_no_rejects", "write_rejects"]
 
 FORMATS = ("auto", *READERS, *CONTAINERS)
 Outcome = list[Row] | Reject
