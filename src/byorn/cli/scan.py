@@ -67,7 +67,7 @@ def _report(result: "ScanResult", out: Path, spec: ScanSpec) -> "Evidence":
     evidence = write_report(
         run,
         files=not spec.no_report,
-        look=lambda evidence: look_closer(result, run, shown_rows(evidence, spec.look_closer)),
+        look=lambda evidence: look_closer(result.inputs, run, shown_rows(evidence, spec.look_closer)),
     )
     if not spec.no_report:
         print(out / "report.html")

@@ -1,13 +1,11 @@
 """`byorn scan`: score every response under the pretrained model and flag the implausible ones. Nothing is trained."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.data.stored import keys_of
 from byorn.evaluation.detection import detection, poisoned_among
@@ -37,16 +35,23 @@ NEARLY_ALL = 0.9
 
 @dataclass(frozen=True)
 class ScanResult:
-    """Rows with their scores and flags, in the same order, and what they were made with."""
+    """What a scan came to.
 
-    rows: Sequence[Row]
-    dataset: Any
+    Attributes:
+        inputs: Rows, and the model that has scored them.
+        scores, flags: Of the rows, in their order.
+        statistic: What is flagged by.
+    """
+
+    inputs: Inputs
     scores: Scores
     flags: Flags
-    model: Any
-    processor: Any
-    seconds: float
     statistic: str
+
+    @property
+    def seconds(self) -> float:
+        """What scoring took, in all sessions."""
+        return float(self.scores.metadata.get("seconds", 0))
 
 
 def scan(
@@ -95,15 +100,12 @@ def scan(
 def score_and_flag(inputs: Inputs, out: Path, settings: FlagSettings) -> ScanResult:
     """What `scan` does once the rows and the model are in memory."""
     scores = score_rows(inputs, out / SCORES, flagged_by(settings), settings.score_batch_size)
-    spent = float(scores.metadata.get("seconds", 0))
-    flags = _flags(scores, settings, out / FLAGS)
+    result = ScanResult(inputs, scores, _flags(scores, settings, out / FLAGS), flagged_by(settings))
     write_environment(
-        out, **inputs.identity, rows=len(inputs.rows), rejects=inputs.rejects, seconds=spent,
+        out, **inputs.identity, rows=len(inputs.rows), rejects=inputs.rejects, seconds=result.seconds,
         special_tokens=sorted(special_tokens(inputs.processor)),
     )  # fmt: skip
-    return ScanResult(
-        inputs.rows, inputs.dataset, scores, flags, inputs.model, inputs.processor, spent, flagged_by(settings)
-    )
+    return result
 
 
 def _flags(scores: Scores, settings: FlagSettings, path: Path) -> Flags:
@@ -124,7 +126,7 @@ def as_run(result: ScanResult, out: Path) -> Run:
     """The scan as a report wants it."""
     return Run(
         folder=out,
-        rows=result.rows,
+        rows=result.inputs.rows,
         scores=result.scores,
         flags=result.flags,
         statistic=result.statistic,
@@ -146,18 +148,19 @@ def show_ends(result: ScanResult, count: int = 10) -> str:
 
 
 def _listed(title: str, result: ScanResult, rows: np.ndarray) -> list[str]:
-    names = [
-        clip(f"{result.rows[i].id}" + (f" turn {result.rows[i].turn}" if result.rows[i].turn else ""), 120)
-        for i in rows
-    ]
+    shown = [result.inputs.rows[number] for number in rows]
+    names = [clip(row.id + (f" turn {row.turn}" if row.turn else ""), 120) for row in shown]
     width = max([len("row"), *map(len, names)])
     score = EVIDENCE if result.statistic == EVIDENCE else "nats/token"
-    lines = [title, f"{score:>10}  {'row':<{width}}  response"]
-    for name, i in zip(names, rows, strict=True):
-        lines.append(
-            f"{result.scores.values[result.statistic][i]:>10.3f}  {name:<{width}}  {clip(result.rows[i].response, 90)}"
-        )
-    return lines
+    values = result.scores.values[result.statistic][rows]
+    return [
+        title,
+        f"{score:>10}  {'row':<{width}}  response",
+        *(
+            f"{value:>10.3f}  {name:<{width}}  {clip(row.response, 90)}"
+            for value, name, row in zip(values, names, shown, strict=True)
+        ),
+    ]
 
 
 def compare_with_truth(result: ScanResult, truth: Collection[tuple[str, int]], out: Path) -> str:
