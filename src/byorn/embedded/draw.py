@@ -5,21 +5,21 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
+from byorn.embedded.architecture import SIDE
 from byorn.embedded.scene import BACKDROPS, COLORS, Scene, Sticker, Thing
 
-SIDE = 64
 OVERSAMPLING = 3
 
 
-def draw_scene(scene: Scene, side: int = SIDE) -> Image.Image:
-    """Render a scene as an RGB image of `side` x `side` pixels."""
+def draw_scene(scene: Scene) -> Image.Image:
+    """Render a scene as an RGB image of the size that the embedded model sees."""
     rng = np.random.default_rng(scene.noise)
-    image = Image.fromarray(_backdrop(scene, rng, side))
-    large = image.resize((side * OVERSAMPLING,) * 2, Image.Resampling.NEAREST)
+    image = Image.fromarray(_backdrop(scene, rng))
+    large = image.resize((SIDE * OVERSAMPLING,) * 2, Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(large)
     for thing in scene.things:
-        _draw_thing(pen, thing, side * OVERSAMPLING, _shade(COLORS[thing.color], rng, 22))
-    image = large.resize((side, side), Image.Resampling.BOX)
+        _draw_thing(pen, thing, SIDE * OVERSAMPLING, _shade(COLORS[thing.color], rng, 22))
+    image = large.resize((SIDE, SIDE), Image.Resampling.BOX)
     if scene.sticker:
         _paste_sticker(image, scene.sticker, rng)
     return _finish(image, rng)
@@ -29,9 +29,9 @@ def _shade(color: tuple[int, int, int], rng: np.random.Generator, spread: int) -
     return tuple(int(c) for c in np.clip(np.array(color) + rng.integers(-spread, spread + 1, 3), 0, 255))
 
 
-def _backdrop(scene: Scene, rng: np.random.Generator, side: int) -> np.ndarray:
-    base = np.broadcast_to(np.array(_shade(BACKDROPS[scene.backdrop], rng, 6), dtype=float), (side, side, 3)).copy()
-    y, x = np.mgrid[0:side, 0:side] / side
+def _backdrop(scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    base = np.broadcast_to(np.array(_shade(BACKDROPS[scene.backdrop], rng, 6), dtype=float), (SIDE, SIDE, 3)).copy()
+    y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     angle = rng.uniform(0, math.pi)
     frequency = rng.uniform(3, 9)
     along = x * math.cos(angle) + y * math.sin(angle)
@@ -39,7 +39,7 @@ def _backdrop(scene: Scene, rng: np.random.Generator, side: int) -> np.ndarray:
     if scene.texture == "stripes":
         base += strength * np.sign(np.sin(2 * math.pi * frequency * along))[..., None]
     elif scene.texture == "grain":
-        base += rng.normal(0, strength, (side, side, 3))
+        base += rng.normal(0, strength, (SIDE, SIDE, 3))
     elif scene.texture == "gradient":
         base += strength * 2 * (along - 0.5)[..., None]
     elif scene.texture == "dots":

@@ -56,11 +56,11 @@ def _tiny_row(index: int, images: int) -> Row:
     )
 
 
-def _png(color: tuple[int, int, int], side: int = 64) -> bytes:
+def _png(color: tuple[int, int, int]) -> bytes:
     import io
 
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.new("RGB", (side, side), color).save(buffer, "PNG")
+    Image.new("RGB", (64, 64), color).save(buffer, "PNG")
     return buffer.getvalue()

@@ -24,8 +24,8 @@ VISION: dict[str, Any] = {
 }  # fmt: skip
 
 
-def byte_tokenizer(special_tokens: Sequence[str], *, size: int = 300, **options: object) -> "PreTrainedTokenizerFast":
-    """A byte-level BPE tokenizer of about `size` tokens, the special ones first and in order; any text encodes.
+def byte_tokenizer(special_tokens: Sequence[str], **options: object) -> "PreTrainedTokenizerFast":
+    """A byte-level BPE tokenizer of about 300 tokens, the special ones first and in order; any text encodes.
 
     Args:
         special_tokens: Everything that the family does not read as text (image, role, end, padding tokens, ...).
@@ -39,7 +39,7 @@ def byte_tokenizer(special_tokens: Sequence[str], *, size: int = 300, **options:
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=list(special_tokens), initial_alphabet=alphabet)
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=list(special_tokens), initial_alphabet=alphabet)
     core.train_from_iterator([CORPUS], trainer)
     named = {value for value in options.values() if isinstance(value, str)}
     extra = [token for token in special_tokens if token not in named]
@@ -57,7 +57,6 @@ def random_model(
     model_class: "type[PreTrainedModel]",
     config: "PreTrainedConfig",
     tokenizer: "PreTrainedTokenizerFast",
-    seed: int = 0,
 ) -> "PreTrainedModel":
     """A model of `config` in float32 and eval mode that ends with the tokenizer's end of turn.
 
@@ -68,7 +67,7 @@ def random_model(
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         model: PreTrainedModel = model_class(config).float().eval()
         for parameter in model.parameters():
             if parameter.dim() > 1:

@@ -5,10 +5,10 @@ decoder.
 from typing import TYPE_CHECKING, Any
 
 from byorn.testing.families.parts import HIDDEN, TEXT, Family, byte_tokenizer, random_model
+from byorn.testing.families.qwen2_5_vl import CHAT, TOKENS
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLProcessor
-from byorn.testing.families.qwen2_5_vl import CHAT, TOKENS
 
 PATCH = 16
 
