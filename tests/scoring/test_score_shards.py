@@ -13,9 +13,9 @@ from byorn.runs import stage
 from byorn.runs.batches import WHOLE, Shard, shard_batches
 from byorn.runs.journal import Journal
 from byorn.runs.sealed import sealed_line
-from byorn.runs.stage import all_records, open_journal
-from byorn.scoring.passes import FIELDS
-from byorn.scoring.score import score_dataset, score_shard
+from byorn.runs.stage import all_records, fill, open_journal
+from byorn.scoring.passes import FIELDS, pretrained_pass
+from byorn.scoring.score import score_dataset
 from byorn.scoring.statistics import STATISTICS
 from byorn.scoring.table import from_records
 from byorn.testing import tiny_rows
@@ -39,6 +39,12 @@ def process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         return open_journal(tmp_path / "scores.parquet", IDENTITY, FIELDS)
 
     return become
+
+
+def score_shard(model: Any, processor: Any, dataset: Any, log: Journal, shard: Shard, batch_size: int) -> None:
+    scoring_pass = pretrained_pass(model, processor, dataset)
+    with scoring_pass.using as compute:
+        fill(log, scoring_pass.order, batch_size, compute, shard=shard)
 
 
 @pytest.mark.parametrize("of", [1, 2, 3, 4, 9])

@@ -45,25 +45,8 @@ def score_dataset(
     """
     metadata = metadata or {}
     with Journal(journal, metadata, FIELDS) as log:
-        score_shard(model, processor, dataset, log, batch_size=batch_size, progress=progress)
+        _run(pretrained_pass(model, processor, dataset), log, WHOLE, batch_size, progress)
         return from_records([log.finished[index] for index in range(len(dataset))], metadata)
-
-
-def score_shard(
-    model: Any,
-    processor: Any,
-    dataset: Any,
-    log: Journal,
-    shard: Shard = WHOLE,
-    *,
-    batch_size: int = 8,
-    progress: bool = False,
-) -> None:
-    """Score the rows of a shard that `log` does not hold yet, and enter them there.
-
-    A row's batch is the one that it has on a single process, so all shards together give the scores of one.
-    """
-    _run(pretrained_pass(model, processor, dataset), log, shard, batch_size, progress)
 
 
 def score_together(model: Any, processor: Any, dataset: Any, shard: Shard, **options: Any) -> Scores:
