@@ -8,7 +8,8 @@ import pytest
 from made_runs import attacked, clean_rows, made_run, of_evidence, png
 
 from byorn.data.row import ImageFile, user_message
-from byorn.patterns.images import Box, largest_rectangle, shared_pattern
+from byorn.patterns.hypotheses import Box, largest_rectangle
+from byorn.patterns.images import shared_pattern
 from byorn.patterns.place import placed
 from byorn.patterns.thumbnails import Thumbnails
 from byorn.report.evidence import gather

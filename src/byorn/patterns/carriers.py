@@ -3,7 +3,7 @@
     t_i = (score of the images of row i - a) / (b - a)      a: the median of rows that are believed to be clean,
                                                             b: that of the first rows, of those above all clean ones
 
-The hypotheses of `byorn.patterns.images` are found on one half of the rows and score the other, and the other way
+The hypotheses of `byorn.patterns.hypotheses` are found on one half of the rows and score the other, and the other way
 round, so that t is near 1 for a carrier in either half, and near 0 for others. The rows that lie halfway between the
 highest clean row and 1, or higher, are looked at in place of the first ones until nothing changes: these are the
 carriers. A trigger leaves a gap between them and all others, whereas kinds of pictures that are merely unlike others
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from byorn.patterns.images import MOST_INSIDE, MOST_OUTSIDE, Hypothesis, hypotheses_of
+from byorn.patterns.hypotheses import Hypothesis, hypotheses_of
+from byorn.patterns.images import MOST_INSIDE, MOST_OUTSIDE
 from byorn.patterns.thumbnails import Thumbnails
 
 GAP = 2.0

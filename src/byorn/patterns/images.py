@@ -1,26 +1,17 @@
 """What the images of a cluster share: a patch in one place, or a pattern over the whole picture.
 
-Images are made 64 x 64. On one half of the rows the cluster is described by a normal distribution for each pixel, and
-so are the others. Where the two differ most is a hypothesis:
-
-    region     the rectangle with the largest sum of KL(cluster || others) - c: a patch; c is what chance gives, or
-               half of the peak if that is more
-    picture    every pixel, projected on the difference of the two means: a blended picture
-    texture    the same for the differences of neighboring gray pixels, which backgrounds do not hide
-    spectrum   the same for the logarithm of the gray picture's Fourier magnitudes: a wave, whatever its phase
-
-Its strength is measured on the other half: the AUC with which the hypothesis tells images of the cluster from others,
-and a Mann-Whitney test, corrected for the number of hypotheses. A patch that moves about is not found.
+What it may be is found on one half of the rows (`byorn.patterns.hypotheses`). Its strength is measured on the other
+half: the AUC with which the hypothesis tells images of the cluster from others, and a Mann-Whitney test, corrected for
+the number of hypotheses. A patch that moves about is not found.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from byorn.patterns.halves import Halves, split
-from byorn.patterns.thumbnails import SIDE, Pictures, Thumbnails
+from byorn.patterns.hypotheses import Box, Kind, divergence, hypotheses_of, moments
+from byorn.patterns.thumbnails import Pictures, Thumbnails
 
 LEVEL = 0.01
 LEAST_AUC = 0.8
@@ -33,29 +24,8 @@ best, which no correction for what else is looked at survives; above all of 500 
 """
 LEAST_IMAGES = 2
 """Rows with images in each of the four groups; fewer say nothing."""
-LEAST_SPREAD = 4.0
-"""Gray levels: the least standard deviation of a pixel."""
-ENOUGH = 4.0
-"""Nats by which a pixel differs; more counts as this, or as twice what chance gives. On a white margin, which no other
-image breaks, it may be hundreds, and nothing else of a patch would be seen.
-"""
-_PEAK = 0.995
-"""Quantile over the pixels."""
 _SQUARE = 2
 """Cells of the coarse grid."""
-Kind = Literal["region", "picture", "texture", "spectrum"]
-Features = Callable[[Pictures], np.ndarray]
-"""Pictures -> float array [images, features]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Box:
-    """A rectangle in shares of width and height."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,33 +58,6 @@ class Pattern:
         return np.asarray(np.clip(128 + apart * (127 / strongest), 0, 255), dtype=np.uint8)
 
 
-@dataclass(frozen=True)
-class Hypothesis:
-    """Something that may tell the images of a cluster from others.
-
-    Attributes:
-        kind: `region`, `picture`, `texture` or `spectrum`.
-        box: Of a region.
-        score: Pictures -> float [images], higher where it is there.
-    """
-
-    kind: Kind
-    box: Box | None
-    score: Callable[[Pictures], np.ndarray]
-
-
-@dataclass(frozen=True)
-class _Moments:
-    """Mean and standard deviation of some features over the images of a group.
-
-    Attributes:
-        mean, spread: float arrays, as one image's features; spread is at least a floor.
-    """
-
-    mean: np.ndarray
-    spread: np.ndarray
-
-
 def shared_pattern(thumbnails: Thumbnails, cluster: np.ndarray, others: np.ndarray) -> list[Pattern]:
     """What the images of a cluster share, the clearest first; nothing where nothing is confirmed.
 
@@ -143,7 +86,7 @@ def promise(thumbnails: Thumbnails, cluster: np.ndarray, others: np.ndarray) -> 
     inside, outside = (thumbnails.coarse(numbers) for numbers in (halves.inside, halves.outside))
     if min(len(inside), len(outside)) < LEAST_IMAGES:
         return 0.0
-    apart = _divergence(_moments(inside), _moments(outside))
+    apart = divergence(moments(inside), moments(outside))
     windows = np.lib.stride_tricks.sliding_window_view(apart, (_SQUARE, _SQUARE))
     return float(windows.mean(axis=(2, 3)).max()) * len(inside)
 
@@ -177,106 +120,6 @@ def _confirmed(inside: Pictures, outside: Pictures, held_inside: Pictures, held_
         for one, (auc, p_value) in zip(hypotheses, strengths, strict=True)
         if p_value * len(hypotheses) < LEVEL and auc >= LEAST_AUC
     ]
-
-
-def hypotheses_of(inside: Pictures, outside: Pictures) -> list[Hypothesis]:
-    """One of each kind, from the pictures of a cluster and of others; at least two of each."""
-    own, others = _moments(inside.pixels), _moments(outside.pixels)
-    return [
-        _region(own, others, outside.pixels, len(inside.pixels)),
-        _projected("picture", _values, own.mean.ravel(), _Moments(others.mean.ravel(), others.spread.ravel())),
-        _projected("texture", steps_of, steps_of(inside).mean(axis=0), _moments(steps_of(outside))),
-        _projected("spectrum", _spectra, inside.spectra.mean(axis=0), _moments(outside.spectra, 0.1)),
-    ]
-
-
-def region_of(inside: Pictures, outside: Pictures) -> Hypothesis:
-    """The place where a cluster differs most from others, alone."""
-    return _region(_moments(inside.pixels), _moments(outside.pixels), outside.pixels, len(inside.pixels))
-
-
-def _moments(features: np.ndarray, floor: float = LEAST_SPREAD) -> _Moments:
-    mean = features.mean(axis=0, keepdims=True)
-    return _Moments(mean[0], np.maximum(floor, features.std(axis=0, mean=mean)))
-
-
-def _divergence(own: _Moments, others: _Moments) -> np.ndarray:
-    """float [SIDE, SIDE]: KL between the two normal distributions of each pixel, over its colors, in nats."""
-    squares = own.spread**2 + (own.mean - others.mean) ** 2
-    nats = np.log(others.spread / own.spread) + squares / (2 * others.spread**2) - 0.5
-    return np.asarray(nats.mean(axis=2))
-
-
-def excess(inside: Pictures, outside: Pictures) -> np.ndarray:
-    """float [SIDE, SIDE]: by how many nats each pixel of a cluster differs from others beyond c."""
-    return _excess(_moments(inside.pixels), _moments(outside.pixels), outside.pixels, len(inside.pixels))
-
-
-def _excess(own: _Moments, others: _Moments, outside: np.ndarray, size: int) -> np.ndarray:
-    """Chance is what as many of the others differ from all of them."""
-    rng = np.random.default_rng(0)
-    some = [rng.permutation(len(outside))[:size] for _ in range(5)]
-    drawn = [_divergence(_moments(outside[numbers]), others) for numbers in some]
-    highest = max(np.quantile(one, _PEAK) for one in drawn)
-    found = np.minimum(_divergence(own, others), max(ENOUGH, 2 * highest))
-    # a cluster of a few images may differ everywhere, by its backgrounds; a patch rises above that
-    return np.asarray(found - max(np.quantile(drawn, 0.95), np.quantile(found, _PEAK) / 2))
-
-
-def _region(own: _Moments, others: _Moments, outside: np.ndarray, size: int) -> Hypothesis:
-    """The place where the cluster differs."""
-    left, top, right, bottom = largest_rectangle(_excess(own, others, outside, size))
-    place = np.s_[top:bottom, left:right]
-
-    def score(pictures: Pictures) -> np.ndarray:
-        """How much likelier the region is in the cluster, by the nearer of a lenient and its own spread."""
-        pixels, lenient = pictures.pixels[:, *place], np.maximum(own.spread[place], 8.0)
-        likelier = ((pixels - others.mean[place]) / others.spread[place]) ** 2
-        return np.asarray((likelier - ((pixels - own.mean[place]) / lenient) ** 2).mean(axis=(1, 2, 3)))
-
-    box = Box(left=left / SIDE, top=top / SIDE, right=right / SIDE, bottom=bottom / SIDE)
-    return Hypothesis("region", box, score)
-
-
-def largest_rectangle(values: np.ndarray) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the rectangle with the largest sum (Kadane's, over all pairs of rows)."""
-    sums = np.vstack([np.zeros(values.shape[1]), values.cumsum(axis=0)])
-    best, box = -np.inf, (0, 0, 1, 1)
-    for top in range(values.shape[0]):
-        strips = sums[top + 1 :] - sums[top]
-        walked = np.concatenate([np.zeros((len(strips), 1)), strips.cumsum(axis=1)], axis=1)
-        lowest = np.minimum.accumulate(walked[:, :-1], axis=1)
-        gains = walked[:, 1:] - lowest
-        height, right = np.unravel_index(int(gains.argmax()), gains.shape)
-        if gains[height, right] > best:
-            best = float(gains[height, right])
-            left = int(walked[height, : right + 1].argmin())
-            box = (left, top, int(right) + 1, top + int(height) + 1)
-    return box
-
-
-def _projected(kind: Kind, features: Features, own_mean: np.ndarray, others: _Moments) -> Hypothesis:
-    """Images by how far they lie in the direction in which the cluster differs, the clearest twentieth of features."""
-    apart = (own_mean - others.mean) / others.spread
-    direction = np.where(np.abs(apart) >= np.quantile(np.abs(apart), 0.95), apart, 0) / others.spread
-    return Hypothesis(kind, None, lambda pictures: (features(pictures) - others.mean) @ direction)
-
-
-def _values(pictures: Pictures) -> np.ndarray:
-    """float [images, SIDE * SIDE * 3]: the pixels."""
-    return pictures.pixels.reshape(len(pictures.pixels), -1)
-
-
-def steps_of(pictures: Pictures) -> np.ndarray:
-    """float [images, ...]: differences of neighboring gray pixels, across and down; steep ones are cut."""
-    gray = pictures.gray
-    steps = (np.diff(gray, axis=1).reshape(len(gray), -1), np.diff(gray, axis=2).reshape(len(gray), -1))
-    return np.asarray(np.clip(np.concatenate(steps, axis=1), -32, 32))
-
-
-def _spectra(pictures: Pictures) -> np.ndarray:
-    """float [images, ...]: logarithm of the Fourier magnitudes of the gray pictures."""
-    return pictures.spectra
 
 
 def _strength(inside: np.ndarray, outside: np.ndarray) -> tuple[float, float]:

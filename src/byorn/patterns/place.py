@@ -22,16 +22,8 @@ from dataclasses import replace
 import numpy as np
 
 from byorn.patterns.halves import Halves
-from byorn.patterns.images import (
-    LEAST_SPREAD,
-    Box,
-    Pattern,
-    excess,
-    halves_of,
-    largest_rectangle,
-    region_of,
-    steps_of,
-)  # fmt: skip
+from byorn.patterns.hypotheses import LEAST_SPREAD, Box, excess, largest_rectangle, region_of, steps_of
+from byorn.patterns.images import Pattern, halves_of
 from byorn.patterns.thumbnails import SIDE, Pictures, Thumbnails
 
 NEARLY = 0.4

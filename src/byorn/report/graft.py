@@ -18,7 +18,8 @@ from PIL import Image
 
 from byorn.data.problem import RowProblem
 from byorn.data.row import ImageFile, Row, rephrased
-from byorn.patterns.images import Box, Pattern
+from byorn.patterns.hypotheses import Box
+from byorn.patterns.images import Pattern
 from byorn.patterns.thumbnails import SIDE
 from byorn.phrases.spelling import as_written
 from byorn.phrases.words import ends_of

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from byorn.data.problem import RowProblem
 from byorn.data.row import ImageFile
-from byorn.patterns.images import Box
+from byorn.patterns.hypotheses import Box
 
 SIDE = 240
 """Pixels of the longer side."""
