@@ -1,11 +1,9 @@
 """Qwen2.5-VL: images of any size, window attention in the tower, three-dimensional positions (multimodal RoPE)."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from byorn.testing.families.parts import HIDDEN, TEXT, Family, byte_tokenizer, random_model
-
-if TYPE_CHECKING:
-    from transformers import Qwen2_5_VLProcessor
 
 PATCH = 14
 TOKENS = [
@@ -27,9 +25,14 @@ TEMPLATE = (
 
 def build() -> Family:
     """Like Qwen/Qwen2.5-VL-3B-Instruct."""
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+    from transformers import (
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLProcessor,
+        Qwen2VLVideoProcessor,
+    )
 
-    processor = _processor()
+    processor = processor_of(Qwen2_5_VLProcessor, Qwen2VLVideoProcessor, PATCH, TEMPLATE)
     tokenizer = processor.tokenizer
     ends = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
@@ -39,22 +42,27 @@ def build() -> Family:
             "out_hidden_size": HIDDEN, "window_size": 4 * PATCH, "fullatt_block_indexes": [1],
         },
         text_config={**TEXT, "vocab_size": len(tokenizer), "rope_parameters": rope, **ends},
-        image_token_id=processor.image_token_id,
-        video_token_id=processor.video_token_id,
-        vision_start_token_id=tokenizer.convert_tokens_to_ids("<|vision_start|>"),
-        vision_end_token_id=tokenizer.convert_tokens_to_ids("<|vision_end|>"),
+        **vision_ids(processor),
     )  # fmt: skip
     return random_model(Qwen2_5_VLForConditionalGeneration, config, tokenizer), processor
 
 
-def _processor() -> "Qwen2_5_VLProcessor":
-    from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
+def vision_ids(processor: Any) -> dict[str, int]:
+    """The tokens around images and in their place, as the configurations of Qwen's families take them."""
+    tokens = {"image": "image_pad", "video": "video_pad", "vision_start": "vision_start", "vision_end": "vision_end"}
+    of = processor.tokenizer.convert_tokens_to_ids
+    return {f"{name}_token_id": of(f"<|{token}|>") for name, token in tokens.items()}
 
-    size = {"shortest_edge": (2 * PATCH) ** 2, "longest_edge": (6 * PATCH) ** 2}
-    shape: dict[str, Any] = {"patch_size": PATCH, "merge_size": 2, "temporal_patch_size": 2}
-    return Qwen2_5_VLProcessor(
-        image_processor=Qwen2VLImageProcessor(size=size, **shape),
+
+def processor_of(kind: Callable[..., Any], videos: Callable[..., Any], patch: int, template: str) -> Any:
+    """A processor of one of Qwen's families."""
+    from transformers import Qwen2VLImageProcessor
+
+    size = {"shortest_edge": (2 * patch) ** 2, "longest_edge": (6 * patch) ** 2}
+    shape: dict[str, Any] = {"size": size, "patch_size": patch, "merge_size": 2, "temporal_patch_size": 2}
+    return kind(
+        image_processor=Qwen2VLImageProcessor(**shape),
         tokenizer=byte_tokenizer(TOKENS, eos_token="<|im_end|>", pad_token="<|endoftext|>"),
-        video_processor=Qwen2VLVideoProcessor(size=size, **shape),
-        chat_template=TEMPLATE,
+        video_processor=videos(**shape),
+        chat_template=template,
     )
