@@ -136,9 +136,6 @@ class ByornTrainer(SFTTrainer):
         require_trainable(self)
         show_progress(self)
         self._decide(flags)
-        if args.replacement == "drop":
-            self._keep(~self.flagged)
-            self.flagged = self.flagged[~self.flagged]
         steps = SameSteps(rows_a_step(args), decisions_of(self.train_dataset, self.flagged))
         for callback in (self.tally, FiniteGradients(), FrozenTower()):
             self.add_callback(callback)
@@ -147,6 +144,7 @@ class ByornTrainer(SFTTrainer):
         self._kept = [part for part in (self.tally, steps, self.blocks) if part is not None]
 
     def _decide(self, flags: Flags | None) -> None:
+        """Which rows are learned, and whose responses are replaced."""
         decision = decide(self, flags)
         self.rows = len(self.train_dataset)
         self.flags = decision.flags
@@ -155,6 +153,9 @@ class ByornTrainer(SFTTrainer):
         if flags is None and self.flags is not None and self.flags.reviews.any:
             say(f"  {self.flags.reviews}")
         self._keep(decision.kept)
+        if self.args.replacement == "drop":
+            self._keep(~self.flagged)
+            self.flagged = self.flagged[~self.flagged]
 
     def _keep(self, kept: np.ndarray) -> None:
         if not kept.any():
