@@ -77,6 +77,8 @@ def test_kernels_that_are_not_installed_are_missed_before_rows_are_scored(tmp_pa
         ("lr_scheduler_type", {"lr_scheduler_type": "warmup_stable_decay"}, "num_decay_steps"),
         ("lr_scheduler_type", {"lr_scheduler_kwargs": {"last": 1}}, "'last'"),
         ("log_level", {"log_level": "shout"}, "'shout'"),
+        ("train_sampling_strategy", {"train_sampling_strategy": "shuffle"}, "'shuffle' is unknown; use one of random"),
+        ("activation_offloading", {"activation_offloading": True}, "leave it out"),
         ("loss_type", {"loss_type": "hinge"}, "nll, dft"),
         ("save_strategy", {"save_strategy": "best"}, "metric_for_best_model"),
         ("accelerator_config", {"accelerator_config": {"dispatch_batches": True}}, "leave it out"),

@@ -42,6 +42,7 @@ class ByornConfig(ByornSettings, SFTConfig):
     def __post_init__(self) -> None:
         self._use_new_names()
         self._require_switches()
+        self._require_choices()
         super().__post_init__()
         self._require_switches()  # JSON texts are mappings now
         check_settings(self)
@@ -66,6 +67,10 @@ class ByornConfig(ByornSettings, SFTConfig):
             not self.use_liger_kernel or is_liger_kernel_available(),
             "use_liger_kernel: liger-kernel is not installed; install it, or leave it out",
         )
+        _require(
+            not self.activation_offloading or self.device.type != "cpu",
+            "activation_offloading: it takes activations off a GPU, and none is used; leave it out",
+        )
         _require(self.loss_type in LOSSES, f"loss_type: {self.loss_type!r} is unknown; use one of {', '.join(LOSSES)}")
         _require(
             self.save_strategy != SaveStrategy.BEST or self.metric_for_best_model is not None,
@@ -87,6 +92,14 @@ class ByornConfig(ByornSettings, SFTConfig):
             require_trust("model_init_kwargs: trust_remote_code", self.model_init_kwargs["trust_remote_code"])
         kinds = get_type_hints(type(self))
         require_switches({item.name: getattr(self, item.name, None) for item in fields(self)}, kinds)
+
+    def _require_choices(self) -> None:
+        """Refuse words that are none of SFTConfig's own choices: it takes them, and some mean nothing then."""
+        for item in fields(self):
+            known, value = item.metadata.get("choices"), getattr(self, item.name, None)
+            _require(
+                not known or value in (None, *known), f"{item.name}: {value!r} is unknown; use one of {', '.join(known or ())}"
+            )
 
     def _use_new_names(self) -> None:
         """Take over deprecated names, as transformers does; TRL's own default is one, and would warn in every run."""

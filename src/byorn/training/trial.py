@@ -14,14 +14,13 @@ LONG = 10**9
 
 
 def require_startable(args: TrainingArguments) -> None:
-    """Refuse an optimizer that is not installed or not described, a schedule that lacks a number or has one too many,
-    and a level of logs that is none.
+    """Refuse an optimizer that is not installed or not described, and a schedule that lacks a number or has one too
+    many.
 
     Raises:
         ConfigError: Naming the argument, with what the Trainer says of it.
     """
     tried: Mapping[str, Callable[[], object]] = {
-        "log_level": args.get_process_log_level,
         "optim": lambda: _optimizer(args),
         "lr_scheduler_type": lambda: _schedule(args),
     }
