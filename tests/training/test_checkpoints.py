@@ -9,6 +9,7 @@ import pytest
 import torch
 from runner import adapters, build
 
+from byorn.errors import TrainingError
 from byorn.training.checkpoints import damage, last_checkpoint
 
 SAVING = {"save_strategy": "steps", "save_steps": 1, "max_steps": 4}
@@ -114,6 +115,12 @@ def test_a_run_that_falls_back_ends_as_one_that_was_never_killed(checkpoints: Pa
     straight.train()
     cut(checkpoints / "checkpoint-3" / "optimizer.pt")
     trainer = build(checkpoints, **SAVING)
-    trainer.train(resume_from_checkpoint=str(last_checkpoint(checkpoints, trainer.further_adapters)))
+    trainer.train(resume_from_checkpoint=True)
     expected, found = adapters(straight), adapters(trainer)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_script_that_would_go_on_from_nothing_whole_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint-1").mkdir()
+    with pytest.raises(TrainingError, match=r"^resume_from_checkpoint: no whole checkpoint in .*; leave it out"):
+        build(tmp_path, **SAVING).train(resume_from_checkpoint=True)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from peft import IA3Config, LoHaConfig, LoraConfig
 from runner import EPOCH, FLAGGED, ROWS, build, settings
 from transformers import TrainerCallback
@@ -49,6 +50,23 @@ def test_whole_layers_beside_the_adapter_want_one_number_type(tmp_path):
     half.bfloat16()
     with pytest.raises(ConfigError, match="modules_to_save"):
         build(tmp_path / "half", model=half, peft_config=head)
+
+
+@pytest.mark.parametrize("flagged", [NOBODY, FLAGGED])
+def test_tokens_that_are_trained_in_a_head_that_is_the_embedding_too_get_the_gradient_of_both(flagged, tmp_path):
+    """PEFT's wrapper of such a head hides that it has no bias, which TRL's loss reads."""
+    trainer = build(tmp_path, flagged=flagged, peft_config=lora(trainable_token_indices=[97, 98]), max_steps=2)
+    assert trainer.model.get_output_embeddings().weight.shape == trainer.model.get_input_embeddings().weight.shape
+    trainer.train()
+    (learned,) = (value for name, value in trainer.model.named_parameters() if name.endswith("tokens_delta.default"))
+    batch = trainer.data_collator(list(trainer.train_dataset.select([1, 2])))
+    gradients = []
+    for fused in (True, False):
+        loss = trainer.model(**batch, **({"fused_lm_head": True} if fused else {})).loss
+        gradients.append(torch.autograd.grad(loss, learned)[0])
+    assert learned.any()
+    assert gradients[0].any()
+    assert torch.allclose(*gradients, atol=1e-6)
 
 
 def test_prompts_are_never_learned(tmp_path):

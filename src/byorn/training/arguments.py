@@ -80,6 +80,15 @@ def require_trainable(trainer: "ByornTrainer") -> None:
         require_engine_model(trainer.model)
 
 
+def readable_head(model: "PeftModel") -> None:
+    """Let TRL's loss read the output head where PEFT has wrapped it, for tokens that it shares with the input
+    (`trainable_token_indices`): the wrapper answers for its weight, and not for its bias.
+    """
+    head: Any = model.get_output_embeddings()
+    if head is not None and not hasattr(head, "bias"):
+        head.bias = head.original_module.bias
+
+
 def lora_for(model: "str | PreTrainedModel", args: ByornConfig) -> "LoraConfig":
     """The default `LoraConfig` for a model in memory, or for the name of one that TRL will load.
 

@@ -63,13 +63,6 @@ def _defense(trainer: "ByornTrainer") -> str:
     return "byorn-soft" if trainer.args.soft_targets else "byorn"
 
 
-def write_own_card(trainer: "ByornTrainer", folder: Path, data: str | None = None, tags: Sequence[str] = ()) -> None:
-    """Write what a trainer knows about its own run as `README.md` next to the adapter; see `write_card`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    base = trainer.accelerator.unwrap_model(trainer.model).config._name_or_path
-    write_card(folder, facts_of(trainer), base, data, [*trainer._tag_names, *tags])
-
-
 def write_card(
     folder: Path, run: Mapping[str, object], base_model: str, data: str | None = None, tags: Sequence[str] = ()
 ) -> None:
@@ -86,6 +79,16 @@ def write_card(
     every = list(dict.fromkeys(["byorn", "lora", *tags]))
     card = _template().render(run=run, base_model=public_name(base_model), data=name, tags=every)
     (folder / "README.md").write_text(card + "\n", encoding="utf-8")
+
+
+def write_own_card(
+    trainer: "ByornTrainer", folder: Path, data: str | None = None, tags: str | list[str] | None = None
+) -> None:
+    """Write the card of a trainer's adapter; arguments as in `write_card`, and its own tags come first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    base = trainer.accelerator.unwrap_model(trainer.model).config._name_or_path
+    more = [tags] if isinstance(tags, str) else tags or []
+    write_card(folder, facts_of(trainer), base, data, [*trainer._tag_names, *more])
 
 
 @cache  # a card is written with every checkpoint

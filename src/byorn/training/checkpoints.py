@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Collection
 from pathlib import Path
 
+from byorn.errors import TrainingError
 from byorn.runs.narrate import say
 from byorn.text import first_line
 
@@ -37,6 +38,19 @@ def last_checkpoint(folder: Path, adapters: Collection[str] = ()) -> Path | None
             return path
         say(f"  {path} is no whole checkpoint ({problem}); it is left out")
     return None
+
+
+def whole_checkpoint(folder: Path, adapters: Collection[str], wanted: str | bool | None) -> str | bool | None:
+    """What the Trainer goes on from: where any is wanted (True) the last whole one, else what is wanted.
+
+    Raises:
+        TrainingError: There is none.
+    """
+    if wanted is not True:
+        return wanted
+    if (last := last_checkpoint(folder, adapters)) is None:
+        raise TrainingError(f"resume_from_checkpoint: no whole checkpoint in {folder}; leave it out to begin anew")
+    return str(last)
 
 
 def any_checkpoint(folder: Path) -> bool:

@@ -98,7 +98,8 @@ class ByornConfig(ByornSettings, SFTConfig):
         for item in fields(self):
             known, value = item.metadata.get("choices"), getattr(self, item.name, None)
             _require(
-                not known or value in (None, *known), f"{item.name}: {value!r} is unknown; use one of {', '.join(known or ())}"
+                not known or value in (None, *known),
+                f"{item.name}: {value!r} is unknown; use one of {', '.join(known or ())}",
             )
 
     def _use_new_names(self) -> None:

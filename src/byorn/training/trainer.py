@@ -28,9 +28,10 @@ from byorn.models.collate import WholeRowCollator, encodes_responses
 from byorn.models.load import resolve_checkpoint
 from byorn.models.quantize import keep_differentiable
 from byorn.runs.narrate import say
-from byorn.training.arguments import lora_for, require_arguments, require_trainable
+from byorn.training.arguments import lora_for, readable_head, require_arguments, require_trainable
 from byorn.training.blocks import Blocks
 from byorn.training.card import write_own_card
+from byorn.training.checkpoints import whole_checkpoint
 from byorn.training.collator import REPLACED, Batch, Record
 from byorn.training.completion import Completer
 from byorn.training.config import ByornConfig, output_folder
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel, ProcessorMixin
+    from transformers.trainer_utils import TrainOutput
     from transformers.utils import ModelOutput
 
 
@@ -116,8 +118,7 @@ class ByornTrainer(SFTTrainer):
         peft_config: "PeftConfig | None" = None,
         **kwargs: Any,
     ) -> None:
-        args = args or ByornConfig("byorn")
-        train_dataset = as_rows(train_dataset)
+        args, train_dataset = args or ByornConfig("byorn"), as_rows(train_dataset)
         require_arguments(args, model, train_dataset, kwargs)
         args.assistant_only_loss = False  # the response is all that is learned; TRL's way there wants `messages`
         kwargs["eval_dataset"] = as_eval_rows(kwargs.get("eval_dataset"))
@@ -133,6 +134,7 @@ class ByornTrainer(SFTTrainer):
         if not kwargs.get("data_collator") and not encodes_responses(self.processing_class):
             self.data_collator = WholeRowCollator(self.processing_class)
         keep_differentiable(self.model)
+        readable_head(self.model)
         require_trainable(self)
         show_progress(self)
         self._decide(flags)
@@ -147,9 +149,7 @@ class ByornTrainer(SFTTrainer):
         """Which rows are learned, and whose responses are replaced."""
         decision = decide(self, flags)
         self.rows = len(self.train_dataset)
-        self.flags = decision.flags
-        self.scores = decision.scores
-        self.flagged = decision.flagged
+        self.flags, self.scores, self.flagged = decision.flags, decision.scores, decision.flagged
         if flags is None and self.flags is not None and self.flags.reviews.any:
             say(f"  {self.flags.reviews}")
         self._keep(decision.kept)
@@ -176,9 +176,7 @@ class ByornTrainer(SFTTrainer):
         self._signature_columns += [name for name in (REPLACED, "id", "turn") if name not in self._signature_columns]
 
     def _get_train_sampler(self, train_dataset: "Dataset | None" = None) -> Sampler[int] | None:
-        if not self.flagged.any():
-            return super()._get_train_sampler(train_dataset)
-        return self.sampler
+        return self.sampler if self.flagged.any() else super()._get_train_sampler(train_dataset)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
@@ -237,6 +235,14 @@ class ByornTrainer(SFTTrainer):
             self.processing_class.save_pretrained(folder)
             write_own_card(self, folder)
 
+    def train(
+        self, resume_from_checkpoint: str | bool | None = None, trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> "TrainOutput":  # fmt: skip
+        """As SFTTrainer's; from the last checkpoint (True) means the last whole one, as with `byorn train`."""
+        start = whole_checkpoint(output_folder(self.args), self.further_adapters, resume_from_checkpoint)
+        return super().train(start, trial, ignore_keys_for_eval)
+
     def evaluate(
         self, eval_dataset: "Dataset | dict[str, Dataset] | None" = None, ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
@@ -253,8 +259,7 @@ class ByornTrainer(SFTTrainer):
     ) -> None:
         """Write byorn's own card into `output_dir`: what was flagged, what was replaced, and the limits."""
         if self.is_world_process_zero():
-            names = [tags] if isinstance(tags, str) else tags or ()
-            write_own_card(self, output_folder(self.args), dataset_name, names)
+            write_own_card(self, output_folder(self.args), dataset_name, tags)
 
     def push_to_hub(  # type: ignore[override]  # the address alone, not its CommitInfo
         self, commit_message: str | None = None, blocking: bool = True, token: str | None = None,
