@@ -46,7 +46,7 @@ def test_other_columns_and_a_chosen_order_stay(messages):
 
 
 def test_an_image_is_wrapped_as_it_is_stored_and_a_row_without_one_has_none(messages):
-    talk = messages.select([0, 1, 2]).select_columns(["messages"])
+    talk = datasets.Dataset.from_list([{"messages": [plainly(message) for message in messages[0]["messages"]]}] * 3)
     broken = [{"bytes": b"no image at all", "path": None}, None, {"bytes": None, "path": "gone.png"}]
     images = datasets.Dataset.from_dict({"image": broken}, features=datasets.Features({"image": datasets.Image()}))
     rows = as_rows(datasets.concatenate_datasets([talk, images], axis=1))
@@ -59,7 +59,7 @@ def test_an_image_is_wrapped_as_it_is_stored_and_a_row_without_one_has_none(mess
 
 
 def test_of_several_answers_the_last_is_learned_and_that_is_said(messages, caplog):
-    talk = messages[0]["messages"]
+    talk = [plainly(message) for message in messages[0]["messages"]]
     rows = datasets.Dataset.from_list([{"messages": talk + talk, "images": []}, {"messages": talk, "images": []}])
     found = as_rows(rows)
     assert [len(row["prompt"]) for row in found] == [3, 1]
@@ -81,14 +81,16 @@ def test_the_format_that_a_script_has_set_does_not_matter(canonical, messages):
         assert same(batch(as_rows(messages.with_format(kind))), batch(canonical))
 
 
-def test_what_cannot_be_scored_is_refused_in_one_line(messages):
+def test_what_cannot_be_scored_is_refused_in_one_line(canonical, messages):
     ask = messages[0]["messages"][:1]
     unanswered = datasets.Dataset.from_list(
         [{"messages": messages[0]["messages"], "images": []}, {"messages": ask, "images": []}]
     )
     text = datasets.Dataset.from_list([{"text": "a page", "images": []}])
     unlisted = datasets.Dataset.from_list([{"images": images} for images in ([], None, [])])
-    unlisted = datasets.concatenate_datasets([unlisted, messages.select_columns(["messages"]).select(range(3))], axis=1)
+    talk = datasets.Dataset.from_list([{"messages": [plainly(message) for message in messages[0]["messages"]]}] * 3)
+    unlisted = datasets.concatenate_datasets([unlisted, talk], axis=1)
+    unlike = canonical.map(lambda row, number: {"images": row["images"][: number != 1]}, with_indices=True)
     refused = {
         "the images of row 1 are None": unlisted,
         "streaming": messages.to_iterable_dataset(),
@@ -104,7 +106,9 @@ def test_what_cannot_be_scored_is_refused_in_one_line(messages):
         r"no column 'prompt' \(found: text, images\)": text,
         "no column 'images'": messages.remove_columns(["images"]),
         "turn holds no whole numbers": messages.add_column("turn", ["first"] * len(messages)),
-        "plain text": datasets.Dataset.from_list([{"prompt": "what?", "completion": "red", "images": []}]),
+        r"row 1 cannot be learned \(ValueError: Number of images provided \(0\)": unlike,
+        "completion is plain text": datasets.Dataset.from_list([{"prompt": ask, "completion": "red", "images": []}]),
+        "prompt is plain text": datasets.Dataset.from_list([{"prompt": "what?", "completion": "red", "images": []}]),
     }
     for message, rows in refused.items():
         with pytest.raises(DataError, match=f"^train_dataset: .*{message}") as refusal:

@@ -76,10 +76,21 @@ class Ruler:
             RowProblem: An image is none, has too many pixels, or a shape that the processor refuses.
             OSError: An image cannot be opened.
         """
-        text = written(row, self._processor) if text is None else text
+        tokens, images = self._counted(row, written(row, self._processor) if text is None else text)
+        return tokens + _SEAM + sum(image + _AROUND for image in images)
+
+    def least(self, row: Row, text: str) -> int:
+        """Tokens of a text and the images of a row whose places it has, a few too few rather than too many.
+
+        Raises:
+            RowProblem, OSError: As `length`.
+        """
+        tokens, images = self._counted(row, text)
+        return tokens + sum(images) - len(images)
+
+    def _counted(self, row: Row, text: str) -> tuple[int, list[int]]:
         tokens = len(self._processor.tokenizer(text, add_special_tokens=False)["input_ids"])
-        images = self._tokens(*map(self._size, row.images))
-        return tokens + _SEAM + sum(tokens + _AROUND for tokens in images)
+        return tokens, self._tokens(*map(self._size, row.images))
 
 
 def image_tokens(processor: Any, sizes: list[tuple[int, int]]) -> list[int]:

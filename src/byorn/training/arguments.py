@@ -13,6 +13,7 @@ from byorn.models.lora import default_lora, describe
 from byorn.text import first_line
 from byorn.training.collator import COLUMNS, Batch, Record
 from byorn.training.config import ByornConfig
+from byorn.training.cut import require_responses
 from byorn.training.ema import STUDENT
 from byorn.training.engine.checks import require_engine_model, wants_engine
 
@@ -65,7 +66,7 @@ def require_trainable(trainer: "ByornTrainer") -> None:
 
     Raises:
         ConfigError: Its adapter has another name, its processor no chat template, or its optimizer none of its weights;
-            or the engine that it wants does not take the model.
+            or the engine that it wants does not take the model; or `max_length` cuts every response away.
     """
     if STUDENT not in trainer.model.peft_config:
         name = next(iter(trainer.model.peft_config))
@@ -78,6 +79,8 @@ def require_trainable(trainer: "ByornTrainer") -> None:
         raise ConfigError("optimizers: made before the adapter, they train none of it; wrap the model with PEFT before")
     if wants_engine(trainer.args):
         require_engine_model(trainer.model)
+    if limit := getattr(trainer.data_collator, "max_length", None):  # TRL's own, which cuts
+        require_responses(trainer.train_dataset, trainer.processing_class, limit)
 
 
 def readable_head(model: "PeftModel") -> None:

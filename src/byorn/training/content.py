@@ -1,6 +1,7 @@
 """What a data set in TRL's form says: its rows as scores take them, and a digest; no image is decoded."""
 
 import json
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,12 @@ def instructions_of(dataset: "Dataset") -> list[str]:
     """The instruction of each row of a data set with a column `prompt`."""
     prompts = dataset.select_columns(["prompt"]).with_format("arrow")
     return [instruction_of(prompt) for table in prompts.iter(batch_size=1024) for prompt in table["prompt"].to_pylist()]
+
+
+def images_of(dataset: "Dataset") -> Iterator[list[ImageFile]]:
+    """The images of each row of a data set with a column `images`; none is decoded."""
+    stored = dataset.select_columns(["images"]).with_format("arrow")
+    return (images for table in stored.iter(batch_size=1024) for images in _images_of(table["images"]))
 
 
 def _images_of(column: "pa.ChunkedArray") -> list[list[ImageFile]]:

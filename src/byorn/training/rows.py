@@ -3,7 +3,7 @@
     messages  ->  prompt, everything before the last message, and completion, the last one, which must be an answer
     image     ->  images, a list of one image, or of none where there is none
 
-Rows that come as `prompt`, `completion` and `images` stay as they are. Little in them is checked, as with SFTTrainer;
+Rows that come as `prompt`, `completion` and `images` stay as they are. Nothing of them is checked but their form;
 `byorn.load_rows` reads data sets of many layouts and lists the rows that cannot be used.
 """
 
@@ -11,7 +11,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from byorn.errors import DataError
+from byorn.text import first_line
 from byorn.training.collator import COLUMNS, Record
+from byorn.training.content import images_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +33,7 @@ def as_rows(dataset: object, name: str = "train_dataset") -> "Dataset":
 
     Raises:
         DataError: It is no `datasets.Dataset` that can be counted, has other columns, a conversation has no last
-            answer, or a row None for its images.
+            answer, or a row None for its images, or more or fewer of them than its messages have places for.
     """
     from datasets import Dataset
 
@@ -52,6 +54,7 @@ def _as_columns(dataset: "Dataset", name: str) -> "Dataset":
         dataset = _listed(dataset)
     _require_columns(dataset, name)
     _require_lists(dataset, name)
+    _require_places(dataset, name)
     return dataset
 
 
@@ -72,8 +75,9 @@ def _require_columns(dataset: "Dataset", name: str) -> None:
             f"{name}: no column {missing[0]!r} (found: {found}); give messages and images, or prompt, completion, "
             "images"
         )
-    if isinstance(dataset.select_columns(["prompt"])[0]["prompt"], str):
-        raise DataError(f"{name}: prompt is plain text; use messages, [{{'role': 'user', 'content': ...}}]")
+    for column, role in (("prompt", "user"), ("completion", "assistant")):
+        if isinstance(dataset.select_columns([column])[0][column], str):
+            raise DataError(f"{name}: {column} is plain text; use messages, [{{'role': '{role}', 'content': ...}}]")
     if "turn" in dataset.column_names and not str(dataset.features["turn"].dtype).startswith(("int", "uint")):
         raise DataError(
             f"{name}: turn holds no whole numbers; it is that of an answer in its conversation: rename yours"
@@ -87,6 +91,22 @@ def _require_lists(dataset: "Dataset", name: str) -> None:
     shown = dataset.select_columns(["images"]).with_format("arrow").iter(batch_size=1)  # without rows not selected
     if (row := next((number for number, table in enumerate(shown) if table["images"].null_count), None)) is not None:
         raise DataError(f"{name}: the images of row {row} are None; a row without any has an empty list, []")
+
+
+def _require_places(dataset: "Dataset", name: str) -> None:
+    """Refuse a row whose messages TRL's collator cannot fill with the row's images."""
+    from trl.data_utils import prepare_multimodal_messages
+
+    texts = dataset.select_columns(["prompt", "completion"])
+    for number, (row, images) in enumerate(zip(texts, images_of(dataset), strict=True)):
+        try:
+            prepare_multimodal_messages(row["prompt"], [None] * len(images))
+            prepare_multimodal_messages(row["completion"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"{name}: row {number} cannot be learned ({type(error).__name__}: {first_line(error)}); "
+                "repair or drop it; byorn.load_rows lists all that cannot be used"
+            ) from error
 
 
 def _split(dataset: "Dataset", name: str) -> "Dataset":
