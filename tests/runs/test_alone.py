@@ -1,13 +1,22 @@
 """Two runs at once in one folder: the second is refused, whatever it would do there."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
+from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
+from byorn.models.spec import ModelSpec
+from byorn.pipeline.evaluate import evaluate
+from byorn.pipeline.rewrite import rewrite
+from byorn.pipeline.settings.rewrite import RewriteSpec
+from byorn.pipeline.settings.verify import VerifySpec
+from byorn.pipeline.simulate import simulate
+from byorn.pipeline.verify import verify
 from byorn.runs.alone import alone
 from byorn.testing import tiny_rows
 
@@ -39,6 +48,28 @@ def test_a_second_run_is_refused_before_it_reads_or_writes_anything(
     finally:
         os.close(another)
     assert f"--out {folder}: another run is at work there" in capsys.readouterr().err
+    assert not any(folder.iterdir())
+
+
+ON_A_SCAN: list[Callable[..., object]] = [
+    lambda run, data, model, out: evaluate(data, model, out),
+    lambda run, data, model, out: verify(run, data, model, out, VerifySpec(adapter=str(run))),
+    lambda run, data, model, out: rewrite(run, data, model, out, RewriteSpec(mode="drop")),
+    simulate,
+]
+
+
+@pytest.mark.parametrize("command", ON_A_SCAN, ids=["evaluate", "verify", "rewrite", "simulate"])
+def test_so_is_a_second_one_of_what_comes_after_a_scan(command: Callable[..., object], folder: Path) -> None:
+    run = folder.parent / "scan"
+    run.mkdir()
+    (run / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    another = held_by_another(folder)
+    try:
+        with pytest.raises(ConfigError, match="another run is at work there"):
+            command(run, DataSpec(source="nowhere.json"), ModelSpec(name="nowhere"), folder)
+    finally:
+        os.close(another)
     assert not any(folder.iterdir())
 
 

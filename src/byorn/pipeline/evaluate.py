@@ -24,6 +24,7 @@ from byorn.models.load import load_config, load_spec, load_spec_processor
 from byorn.models.spec import ModelSpec
 from byorn.pipeline.engine import greedy_source, require_available, require_taken, rows_at_once
 from byorn.pipeline.settings.evaluate import EvaluateSpec
+from byorn.runs.alone import alone
 from byorn.runs.folder import make_folder, require_ours, write_config, write_environment, write_json
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
@@ -77,7 +78,8 @@ def evaluate(
         engine: What answers.
 
     Raises:
-        ConfigError: A metric is unknown, `triggered` and `attack` do not come together, or the engine cannot be had.
+        ConfigError: A metric is unknown, `triggered` and `attack` do not come together, the engine cannot be had, or
+            another run is at work in `out`.
     """
     spec, engine = spec or EvaluateSpec(), engine or EngineSettings()
     check_metrics(spec.metrics)
@@ -86,6 +88,15 @@ def evaluate(
             "ASR: give both --triggered (inputs that carry the trigger) and --target (the attacker's text)"
         )
     make_folder(out)
+    with alone(out):
+        return _evaluated(data, model, out, spec, triggered, attack, engine)
+
+
+def _evaluated(
+    data: DataSpec, model: ModelSpec, out: Path, spec: EvaluateSpec, triggered: DataSpec | None, attack: Attack | None,
+    engine: EngineSettings,
+) -> Evaluation | None:  # fmt: skip
+    """What `evaluate` does in a folder that is its own."""
     require_ours(out, "evaluate", alone=False)
     if not _answered(out, triggered):  # other figures of what was answered want no engine
         require_available(engine, model)

@@ -30,6 +30,7 @@ from byorn.rewriting.edit import Edit, Job
 from byorn.rewriting.files import rewrite as rewrite_file
 from byorn.rewriting.hub import with_files
 from byorn.rewriting.images import carry_images
+from byorn.runs.alone import alone
 from byorn.runs.folder import (
     make_folder,
     read_json,
@@ -70,8 +71,8 @@ def rewrite(
         responses: How new ones are sampled, and by what.
 
     Raises:
-        ByornError: Data or model are not those of the scan, `out` is in use, the engine cannot be had, or nothing would
-            be left.
+        ByornError: Data or model are not those of the scan, `out` is in use or another run at work there, the engine
+            cannot be had, or nothing would be left.
     """
     responses = responses or ResponseSettings()
     refuse_sampling(spec.mode, responses, [item.name for item in fields(responses)])
@@ -80,6 +81,14 @@ def rewrite(
     if not _sampled(out):  # what is done wants no engine, and may have been done where there was one
         require_sampler(spec, model, responses)
     make_folder(out)
+    with alone(out):
+        return _rewritten(run, data, model, out, spec, responses)
+
+
+def _rewritten(
+    run: Path, data: DataSpec, model: ModelSpec, out: Path, spec: RewriteSpec, responses: ResponseSettings
+) -> Rewritten:
+    """What `rewrite` does in a folder that is its own."""
     begun = (out / "config.yaml").exists()
     scanned = (open_scanned if spec.mode == "replace" else open_recorded)(run, data, model, out)
     require_files(scanned.loaded)

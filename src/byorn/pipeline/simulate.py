@@ -11,6 +11,7 @@ scores of the scan. Evidence and contrast do, so they are computed anew. The rul
 rows, and the report's search for groups goes over them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from byorn.attacks.known import KnownAttack, known_attacks
@@ -23,6 +24,7 @@ from byorn.pipeline.rescored import rescored
 from byorn.pipeline.scanned import open_scanned
 from byorn.pipeline.settings.simulate import SimulateSpec
 from byorn.report.simulation import FILE, Simulated, Simulation, identity_of
+from byorn.runs.alone import alone
 from byorn.runs.folder import (
     make_folder,
     require_apart,
@@ -47,12 +49,21 @@ def simulate(run: Path, data: DataSpec, model: ModelSpec, out: Path, spec: Simul
         spec: Which attacks, and how many rows.
 
     Raises:
-        ByornError: Files do not belong together, an attack is unknown, or the scan flags by no rule of scores.
+        ByornError: Files do not belong together, an attack is unknown, the scan flags by no rule of scores, or
+            another run is at work in `out`.
     """
     spec = spec or SimulateSpec()
     attacks = known_attacks(spec.attacks, rate=spec.rate, seed=spec.seed)
     require_apart(out, data.source)  # a later scan of the data would find what is planted
     make_folder(out)
+    with alone(out):
+        return _simulation(run, data, model, out, spec, attacks)
+
+
+def _simulation(
+    run: Path, data: DataSpec, model: ModelSpec, out: Path, spec: SimulateSpec, attacks: Sequence[KnownAttack]
+) -> Simulation:
+    """What `simulate` does in a folder that is its own."""
     require_ours(out, COMMAND, alone=True)
     scanned = open_scanned(run, data, model, out)
     rule = scanned.settings

@@ -24,6 +24,7 @@ from byorn.pipeline.sampled import Sampled, sample
 from byorn.pipeline.scanned import open_scanned, require_scanned
 from byorn.pipeline.settings.verify import VerifySpec
 from byorn.pipeline.verified import VERDICT, Verified, of_another, remove_verdict
+from byorn.runs.alone import alone
 from byorn.runs.folder import make_folder, require_ours, write_config, write_environment
 from byorn.runs.narrate import say
 from byorn.training.settings import EngineSettings
@@ -50,18 +51,27 @@ def verify(
         engine: What answers, for both models.
 
     Raises:
-        ByornError: Files do not belong together or cannot be used, there are too few rows to compare, or the engine
-            cannot be had.
+        ByornError: Files do not belong together or cannot be used, there are too few rows to compare, the engine
+            cannot be had, or another run is at work in `out`.
     """
     spec, engine = spec or VerifySpec(), engine or EngineSettings()
     adapter, trigger = _adapter(run, spec), _trigger(spec)
+    if not has_answered(out, identity_of(adapter)):
+        require_available(engine, model)
+    make_folder(out)
+    with alone(out):
+        return _verified(run, data, model, out, spec, engine, adapter, trigger)
+
+
+def _verified(
+    run: Path, data: DataSpec, model: ModelSpec, out: Path, spec: VerifySpec, engine: EngineSettings, adapter: Path,
+    trigger: Recipe | None,
+) -> Verified:  # fmt: skip
+    """What `verify` does in a folder that is its own."""
+    require_ours(out, "verify", alone=False)
     identity = identity_of(adapter)
     if other := of_another(out, identity):
         say(f"{out / VERDICT} is about another adapter, {other}; it gives way to that of {adapter}")
-    if not has_answered(out, identity):
-        require_available(engine, model)
-    make_folder(out)
-    require_ours(out, "verify", alone=False)
     scanned = open_scanned(run, data, model, out)
     sampled = sample(scanned, spec, data.max_length or context_length(load_config(model)))
     settings = {"run": str(run), "data": data, "model": model, "verify": spec, "engine": engine}
