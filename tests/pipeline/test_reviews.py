@@ -181,6 +181,20 @@ def test_decisions_that_are_made_in_the_scan_after_the_training_are_not_passed_o
     assert f"1 decision(s) of {scan} were made since, and do not count here" in said
 
 
+def test_nor_where_the_scan_was_found_beside_the_training(place, reviewed, capsys):
+    shutil.copytree(reviewed, place / "found/scan")
+    run = [*command(place, "train", "found/run"), *QUICK]
+    assert main(run) == 0
+    assert main(run) == 0
+    assert main(command(place, "train", "found/sibling") + QUICK) == 0
+    decide(place / "found/sibling/flags.parquet", ["keep"] * 4)  # those of another training are its own
+    assert main(run) == 0
+    decide(place / "found/scan/flags.parquet", ["drop", "keep", "keep", "replace", "drop"])
+    capsys.readouterr()
+    assert main(run) == 2
+    assert "decisions about rows have changed since" in capsys.readouterr().err
+
+
 def test_a_decision_that_is_taken_back_in_the_scan_after_the_training_is_not_passed_over(place, reviewed, capsys):
     scan = place / "scans/back"
     shutil.copytree(reviewed, scan)

@@ -2,6 +2,7 @@
 silence.
 """
 
+import filecmp
 import os
 import shutil
 import time
@@ -76,7 +77,8 @@ def find_scan(inputs: Inputs, out: Path, scan: str | None) -> Path | None:
     """
     if scan == NONE or (out / SCORES).exists():
         if later := later_decisions(out, scan):
-            say(f"  warning: {later} decision(s) of {scan} were made since, and do not count here; use another --out")
+            where = taken_from(out, scan)
+            say(f"  warning: {later} decision(s) of {where} were made since, and do not count here; use another --out")
         return None
     require_scan(scan)
     folder = Path(scan) if scan else _beside(inputs, out)
@@ -115,16 +117,39 @@ def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
         waited += POLL
 
 
+def taken_from(out: Path, scan: str | None) -> Path | None:
+    """The scan whose scores a run in `out` took over: the one that is named, else one beside `out` with the same file.
+
+    None where there is none, or it has no flags.
+    """
+    named = [Path(scan)] if scan and scan != NONE else []
+    beside = [] if scan or not (out / SCORES).is_file() else sorted(out.resolve().parent.glob(f"*/{SCORES}"))
+    found = [*named, *(path.parent for path in beside if _is_scan(path.parent) and _same(path, out / SCORES))]
+    return next((folder for folder in found if (folder / FLAGS).is_file()), None)
+
+
 def later_decisions(out: Path, scan: str | None) -> int:
     """How many decisions of an earlier scan are not those of a run in `out` that took over its scores: they were made,
     or taken back, since.
     """
-    if not scan or scan == NONE or not all(path.is_file() for path in (out / SCORES, out / FLAGS, Path(scan) / FLAGS)):
+    folder = taken_from(out, scan)
+    if folder is None or not all((out / name).is_file() for name in (SCORES, FLAGS)):
         return 0
     own = _words(out / FLAGS)  # without rows that were held out
-    back = {one.key for one in set(read_log(Path(scan) / LOG)) - set(read_log(out / LOG)) if one.review == "auto"}
-    words = _words(Path(scan) / FLAGS).items()
+    back = {one.key for one in set(read_log(folder / LOG)) - set(read_log(out / LOG)) if one.review == "auto"}
+    words = _words(folder / FLAGS).items()
     return sum(word != own.get(key, word) for key, word in words if word != "auto" or key in back)
+
+
+def _is_scan(folder: Path) -> bool:
+    return (read_config(folder) or {}).get("command") == "scan"
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False  # whatever lies there, it is not what was copied
 
 
 def _words(path: Path) -> dict[tuple[str, int], str]:
