@@ -16,6 +16,7 @@ from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags
 from byorn.scoring.score import score_dataset
 from byorn.testing import tiny_model, tiny_processor, tiny_rows
+from byorn.training.card import facts_of
 from byorn.training.content import rows_of
 from byorn.training.trainer import ByornTrainer
 
@@ -93,6 +94,11 @@ def test_dropping_honors_the_review_too(tmp_path):
         "row-0",
         *[row.id for row, flag in zip(rows[2:], FLAGGED[2:], strict=True) if not flag],
     ]
+
+
+def test_the_card_counts_rows_that_a_column_flags_and_training_drops(tmp_path):
+    trainer = build(tmp_path, flagged=FLAGGED, replacement="drop")
+    assert (facts_of(trainer)["flagged"], facts_of(trainer)["learned"]) == (sum(FLAGGED), ROWS - sum(FLAGGED))
 
 
 def test_dropping_everything_is_refused_with_a_way_out(tmp_path):

@@ -40,7 +40,7 @@ def facts_of(trainer: "ByornTrainer") -> dict[str, Any]:
     return {
         "defense": _defense(trainer),
         "rows": trainer.rows,
-        "flagged": int((trainer.flagged if trainer.flags is None else trainer.flags.replaced).sum()),
+        "flagged": trainer.flagged_rows,
         "rule": "column `flagged`" if trainer.flags is None else trainer.flags.rule,
         "reviews": {} if trainer.flags is None else asdict(trainer.flags.reviews),
         "learned": len(trainer.train_dataset),

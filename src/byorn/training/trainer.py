@@ -74,7 +74,7 @@ class ByornTrainer(SFTTrainer):
         **kwargs: Everything else of SFTTrainer.
 
     Attributes:
-        flagged: bool array, the rows whose response is replaced.
+        flagged: bool array, the rows whose response is replaced; `flagged_rows` counts those that are dropped as well.
         flags: The flags that were given, or those that were made and lie in `output_dir/flags.parquet`; None where the
             column `flagged` says it.
         scores: The scores behind those, also in `output_dir/scores.parquet`; None where the rows were not scored here.
@@ -153,6 +153,7 @@ class ByornTrainer(SFTTrainer):
         if flags is None and self.flags is not None and self.flags.reviews.any:
             say(f"  {self.flags.reviews}")
         self._keep(decision.kept)
+        self.flagged_rows = int(self.flagged.sum())
         if self.args.replacement == "drop":
             self._keep(~self.flagged)
             self.flagged = self.flagged[~self.flagged]

@@ -47,7 +47,7 @@ def build() -> Family:
     return random_model(Qwen2_5_VLForConditionalGeneration, config, tokenizer), processor
 
 
-def vision_ids(processor: Any) -> dict[str, int]:
+def vision_ids(processor: Any) -> dict[str, Any]:
     """The tokens around images and in their place, as the configurations of Qwen's families take them."""
     tokens = {"image": "image_pad", "video": "video_pad", "vision_start": "vision_start", "vision_end": "vision_end"}
     of = processor.tokenizer.convert_tokens_to_ids
