@@ -66,7 +66,7 @@ def test_tokens_that_are_trained_in_a_head_that_is_the_embedding_too_get_the_gra
         gradients.append(torch.autograd.grad(loss, learned)[0])
     assert learned.any()
     assert gradients[0].any()
-    assert torch.allclose(*gradients, atol=1e-6)
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-6)
 
 
 def test_prompts_are_never_learned(tmp_path):
