@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from byorn.errors import ConfigError
 from byorn.models.digest import remember_digest
+from byorn.models.group import told
 from byorn.models.parts import inside, language_prefix, without_adapter
 from byorn.runs.ranks import current_shard
 
@@ -178,11 +179,4 @@ def _reduced(value: int) -> int:
 
 def agreed(model: Any, value: float) -> float:
     """The `value` of the first process, where processes share the weights of the model; else `value` itself."""
-    if not is_sharded(model):
-        return value
-    import torch
-    from accelerate import PartialState
-
-    found = torch.tensor(value, device=PartialState().device, dtype=torch.float64)
-    torch.distributed.broadcast(found, src=0)
-    return float(found)
+    return told(value) if is_sharded(model) else value

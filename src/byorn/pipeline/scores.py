@@ -16,7 +16,7 @@ from byorn.errors import MismatchError
 from byorn.models.inputs import Inputs
 from byorn.runs.identity import require_same
 from byorn.runs.narrate import say, seconds
-from byorn.runs.ranks import is_main
+from byorn.runs.ranks import current_shard, is_main
 from byorn.runs.stage import Record, finished, require_begun_with, run_stage
 from byorn.scoring.adaptation import CrossFitted
 from byorn.scoring.contrast import Swapped, paired, with_contrast
@@ -109,7 +109,7 @@ def _adapted(inputs: Inputs, scores: Scores, batch_size: int) -> Iterator[CrossF
     """The model, adapted to either half of the rows that have a score."""
     began = time.perf_counter()
     given = inputs.model, inputs.processor, inputs.dataset, inputs.rows, scores.nll
-    with fitted_to(*given, batch_size=batch_size) as fitted:
+    with fitted_to(*given, batch_size=batch_size, shard=current_shard()) as fitted:
         fitted.adapt()
         spent = seconds(time.perf_counter() - began)
         say(f"adapted to either half of the rows in {fitted.curve.steps} steps ({spent})")

@@ -7,6 +7,9 @@ the model that was adapted to the fold it is not in.
 How long to adapt is decided by the data: every few steps the median score of some rows of the other fold is looked at,
 which is a clean row's as long as most rows are (`byorn.scoring.learning_curve`); where there are several kinds of rows,
 that of the kind with the highest one. The second fold takes as many steps as the first.
+
+Of several processes each adapts to one fold and gets the other adapter from another, so that all have the two that a
+single process trains. Where they share the weights of the model, all do both: none can run it alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +18,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from byorn.models.group import handed_out, joined, told
 from byorn.models.lora import default_lora
 from byorn.models.sharding import agreed, is_sharded
 from byorn.models.template import end_ids
+from byorn.runs.batches import WHOLE, Shard
 from byorn.scoring.learning_curve import LOOK, LearningCurve
 from byorn.scoring.likelihood import learned, loss_of, same_state, scoring, tokens_of
 from byorn.scoring.reader import reading
@@ -50,13 +55,14 @@ class CrossFitted:
 
     def __init__(
         self, model: Any, processor: Any, dataset: Any, fold: np.ndarray, kinds: np.ndarray, usable: np.ndarray,
-        batch_size: int,
+        batch_size: int, shard: Shard,
     ) -> None:  # fmt: skip
         self.model = model
         self.fold = fold
         self.kinds = kinds
         self.curve = LearningCurve()
-        self._adapted = False
+        self._adapted = self._apart = False
+        self._shard = shard
         self._used: int | None = None
         self._data = processor, dataset
         self._usable = usable
@@ -65,12 +71,18 @@ class CrossFitted:
         self._ends = end_ids(model, processor)
 
     def adapt(self) -> None:
-        """Train both adapters, if that has not been done."""
-        if not self._adapted:
-            with scoring(self.model, adapters=True), reading(*self._data) as self._reader:
-                self._train(0, longest(int((self._usable & ~self.fold).sum())), self._probed())
+        """Train both adapters, if that has not been done; several processes do it together."""
+        if self._adapted:
+            return
+        self._apart = not is_sharded(self.model) and joined(self._shard)
+        steps = longest(int((self._usable & ~self.fold).sum()))
+        with scoring(self.model, adapters=True), reading(*self._data) as self._reader:
+            if self._apart:
+                self._train_apart(steps)
+            else:
+                self._train(0, steps, self._probed())
                 self._train(1, self.curve.steps)
-            self._adapted = True
+        self._adapted = True
 
     def use(self, fold: int) -> None:
         """Turn on the adapter that has learned the fold."""
@@ -78,6 +90,18 @@ class CrossFitted:
         if self._used != fold:  # PEFT walks through all modules, which takes as long as a small model's layers
             self.model.set_adapter(NAME.format(fold))
             self._used = fold
+
+    def _train_apart(self, steps: int) -> None:
+        """Train one of the two, and hand out what the first two processes have. The first looks, the others hear."""
+        index = self._shard.index
+        self._train(index % 2, steps, [np.empty(0, dtype=int)] if index else self._probed())
+        for fold in (0, 1):
+            handed_out(self._weights(fold), source=fold)
+
+    def _weights(self, fold: int) -> list[Any]:
+        """Of the adapter."""
+        name = NAME.format(fold)
+        return [weight for path, weight in self.model.named_parameters() if name in path.split(".")]
 
     def _train(self, fold: int, steps: int, probed: Sequence[np.ndarray] = ()) -> None:
         """Learn the rows of a fold for so many steps, or until a look at what is probed says that it is over."""
@@ -106,7 +130,8 @@ class CrossFitted:
 
     def _over(self, probed: Sequence[np.ndarray]) -> bool:
         """Look at the rows."""
-        self.curve = self.curve.then(max(map(self._median, probed)))
+        median = max(map(self._median, probed))
+        self.curve = self.curve.then(told(median) if self._apart else median)
         return self.curve.over
 
     def _probed(self) -> list[np.ndarray]:
@@ -173,7 +198,7 @@ def longest(rows: int) -> int:
 @contextmanager
 def cross_fitted(
     model: Any, processor: Any, dataset: Any, fold: np.ndarray, usable: np.ndarray, *, batch_size: int,
-    kinds: np.ndarray | None = None,
+    kinds: np.ndarray | None = None, shard: Shard = WHOLE,
 ) -> Iterator[CrossFitted]:  # fmt: skip
     """The model with the adapters of the folds; afterwards it is as it was, and so is the random state.
 
@@ -185,13 +210,14 @@ def cross_fitted(
         usable: bool array [n], rows that can be learned: those that have a score.
         batch_size: Rows at once; fewer where memory does not suffice.
         kinds: int array [n], from `byorn.scoring.kinds`; one kind if nothing is said.
+        shard: Of several processes which one this is.
     """
     import torch
 
     kinds = np.zeros(len(fold), dtype=int) if kinds is None else kinds
 
     with torch.random.fork_rng(), _adapters(model) as adapted:
-        yield CrossFitted(adapted, processor, dataset, fold, kinds, usable, batch_size)
+        yield CrossFitted(adapted, processor, dataset, fold, kinds, usable, batch_size, shard)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from byorn.data.row import Row
-from byorn.runs.batches import length_order
+from byorn.runs.batches import Shard, length_order
 from byorn.runs.stage import Compute
 from byorn.scoring.adaptation import CrossFitted, cross_fitted
 from byorn.scoring.folds import by_fold, content_folds
@@ -46,8 +46,9 @@ def fitted_pass(fitted: CrossFitted, processor: Any, dataset: Any, rows: Sequenc
 
 
 def fitted_to(
-    model: Any, processor: Any, dataset: Any, rows: Sequence[Row], nll: np.ndarray, *, batch_size: int
+    model: Any, processor: Any, dataset: Any, rows: Sequence[Row], nll: np.ndarray, *, batch_size: int,
+    shard: Shard,
 ) -> AbstractContextManager[CrossFitted]:
     """`cross_fitted` for rows of which these are the scores under the pretrained model, NaN where there is none."""
     fold, usable, kinds = content_folds(rows), np.isfinite(nll), kinds_of(rows)
-    return cross_fitted(model, processor, dataset, fold, usable, batch_size=batch_size, kinds=kinds)
+    return cross_fitted(model, processor, dataset, fold, usable, batch_size=batch_size, kinds=kinds, shard=shard)

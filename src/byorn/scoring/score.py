@@ -58,9 +58,9 @@ def evidence_together(
     scores: Scores, model: Any, processor: Any, dataset: Any, rows: Sequence[Row], shard: Shard, *, batch_size: int,
     progress: bool = False,
 ) -> Scores:  # fmt: skip
-    """The scores with their evidence, see `byorn.scoring.evidence`; each process adapts the model in the same way."""
+    """The scores with their evidence, see `byorn.scoring.evidence`; all processes have the same adapted models."""
     pairs = paired(rows)
-    with fitted_to(model, processor, dataset, rows, scores.nll, batch_size=batch_size) as fitted:
+    with fitted_to(model, processor, dataset, rows, scores.nll, batch_size=batch_size, shard=shard) as fitted:
         adapted, swapped = (
             _together(fitted_pass(fitted, processor, part, numbers), shard, batch_size=batch_size, progress=progress)
             for part, numbers in ((dataset, range(len(rows))), (Swapped(dataset, pairs), [row for row, _ in pairs]))
