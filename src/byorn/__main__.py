@@ -2,14 +2,14 @@
 
 import sys
 
-from byorn.cli.main import DONE, main
+from byorn.cli.main import DONE, GATE, main
 
 
 def run() -> None:
     """Run one command and end the process with its exit code."""
     code = main()
     if (
-        code == DONE and "torch" in sys.modules
+        code in (DONE, GATE) and "torch" in sys.modules
     ):  # a process that failed leaves at once: others may wait for it in the group
         from byorn.runs.ranks import end_group
 

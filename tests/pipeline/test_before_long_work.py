@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ import torch
 from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.pipeline import dry_run
-from byorn.testing import save_tiny, tiny_rows
+from byorn.pipeline.estimate import BATCH, STEP, adapting
+from byorn.testing import save_tiny, tiny_model, tiny_rows
 
 QUICK = [
     "--max-steps",
@@ -119,6 +121,14 @@ def test_so_are_responses_of_which_a_training_is_estimated(place, monkeypatch, c
 def test_a_dry_run_by_evidence_counts_the_adaptation(place, capsys):
     assert main([*command(place, "scan", "dry-evidence"), "--dry-run"]) == 0
     assert re.search(r"rows 3 times: about .+ and at most .+ for the adaptation; weights", capsys.readouterr().err)
+
+
+def test_two_processes_learn_a_half_each(monkeypatch):
+    inputs = SimpleNamespace(rows=range(80), model=tiny_model())
+    alone = adapting(inputs)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert alone - adapting(inputs) == STEP * 5 * BATCH  # the steps of the other half; the looks are one's own
 
 
 def test_a_dry_run_refuses_what_the_run_would_refuse(place, capsys):

@@ -150,7 +150,7 @@ def join_group(place: Path) -> None:
     torch.distributed.init_process_group("gloo", init_method=f"file://{place}/meet", rank=0, world_size=1)
 
 
-@pytest.mark.parametrize(("code", "left"), [(0, True), (2, False)])
+@pytest.mark.parametrize(("code", "left"), [(0, True), (2, False), (3, True)])
 def test_a_process_that_is_done_leaves_the_group_before_it_ends(code, left, monkeypatch, tmp_path):
     monkeypatch.setattr(process, "main", lambda: join_group(tmp_path) or code)
     with pytest.raises(SystemExit) as ended:

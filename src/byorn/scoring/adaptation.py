@@ -92,7 +92,11 @@ class CrossFitted:
             self._used = fold
 
     def _train_apart(self, steps: int) -> None:
-        """Train one of the two, and hand out what the first two processes have. The first looks, the others hear."""
+        """Train one of the two, and hand out what the first two processes have.
+
+        The first looks, the others hear: so none is done, and writes the files by which others see what is left to do,
+        before all have begun.
+        """
         index = self._shard.index
         self._train(index % 2, steps, [np.empty(0, dtype=int)] if index else self._probed())
         for fold in (0, 1):

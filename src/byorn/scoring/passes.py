@@ -48,7 +48,7 @@ def fitted_pass(fitted: CrossFitted, processor: Any, dataset: Any, rows: Sequenc
 def fitted_to(
     model: Any, processor: Any, dataset: Any, rows: Sequence[Row], nll: np.ndarray, *, batch_size: int,
     shard: Shard,
-) -> AbstractContextManager[CrossFitted]:
+) -> AbstractContextManager[CrossFitted]:  # fmt: skip
     """`cross_fitted` for rows of which these are the scores under the pretrained model, NaN where there is none."""
     fold, usable, kinds = content_folds(rows), np.isfinite(nll), kinds_of(rows)
     return cross_fitted(model, processor, dataset, fold, usable, batch_size=batch_size, kinds=kinds, shard=shard)
