@@ -2,7 +2,6 @@
 
 import json
 import re
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +9,8 @@ import torch
 from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.pipeline import dry_run
-from byorn.pipeline.estimate import BATCH, STEP, adapting
+from byorn.pipeline.estimate import STEP, adapting
+from byorn.scoring.adaptation import BATCH
 from byorn.testing import save_tiny, tiny_model, tiny_rows
 
 QUICK = [
@@ -124,11 +124,10 @@ def test_a_dry_run_by_evidence_counts_the_adaptation(place, capsys):
 
 
 def test_two_processes_learn_a_half_each(monkeypatch):
-    inputs = SimpleNamespace(rows=range(80), model=tiny_model())
-    alone = adapting(inputs)
+    alone = adapting(tiny_model(), 80)
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert alone - adapting(inputs) == STEP * 5 * BATCH  # the steps of the other half; the looks are one's own
+    assert alone - adapting(tiny_model(), 80) == STEP * 5 * BATCH  # of the other half; looks are all its own
 
 
 def test_a_dry_run_refuses_what_the_run_would_refuse(place, capsys):

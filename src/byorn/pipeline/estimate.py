@@ -12,7 +12,7 @@ and the model stays as it was.
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from byorn.models.inputs import Inputs
 from byorn.models.sharding import is_sharded
@@ -94,7 +94,7 @@ def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool, column: str) -> No
     total = passes * forward * len(inputs.rows) / current_shard().num_shards
     memory = f"weights {gigabytes(weight_bytes(inputs.model))}, activations come on top"
     times = {1: "", 2: " twice"}.get(passes, f" {passes} times")
-    first = f" and at most {seconds(adapting(inputs) * forward)} for the adaptation"
+    first = f" and at most {seconds(adapting(inputs.model, len(inputs.rows)) * forward)} for the adaptation"
     say(
         f"scoring {len(inputs.rows)} rows{times}: about {seconds(total)}{first if column == EVIDENCE else ''}; {memory}"
     )
@@ -125,7 +125,7 @@ def estimate_training(
     steps = planned_steps(epoch, config)
     visits = steps * rows_a_step(config) / config.world_size  # of each process
     scoring = PASSES.get(column, 1) * forward * rows / config.world_size if column else 0.0
-    scoring += adapting(inputs) * forward if column == EVIDENCE else 0.0
+    scoring += adapting(inputs.model, rows) * forward if column == EVIDENCE else 0.0
     return TrainingEstimate(
         rows=rows, flagged=flagged, steps=steps, scoring=scoring,
         learning=STEP * forward * visits, sampling=sampling * visits * drawn / epoch, visits=visits,
@@ -133,12 +133,12 @@ def estimate_training(
     )  # fmt: skip
 
 
-def adapting(inputs: Inputs) -> int:
+def adapting(model: Any, rows: int) -> int:
     """Of an adaptation to either half of the rows, at most, in forward passes of a row: its steps and its looks; of
     several processes each takes one half, unless they share weights.
     """
-    steps = longest(len(inputs.rows) // 2)
-    halves = 2 if current_shard().num_shards == 1 or is_sharded(inputs.model) else 1
+    steps = longest(rows // 2)
+    halves = 2 if current_shard().num_shards == 1 or is_sharded(model) else 1
     return STEP * halves * steps * BATCH + PROBED * (steps // LOOK + 1)
 
 
