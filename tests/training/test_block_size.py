@@ -77,7 +77,7 @@ def test_memory_chooses_the_block_and_the_run_says_which(room_for, tmp_path, cap
 
 
 def test_so_it_does_where_instructions_are_answered_without_words(room_for, tmp_path, monkeypatch):
-    monkeypatch.setattr("byorn.training.trainer.stripped_of", lambda trainer: {"what is it ? zqx": "what is it ?"})
+    monkeypatch.setattr("byorn.training.replacement.stripped_of", lambda trainer: {"what is it ? zqx": "what is it ?"})
     room_for(2 * BATCH + 1.5)
     trainer = trainer_of(tmp_path, max_steps=1)
     trainer.train()

@@ -56,7 +56,10 @@ def verify(
     """
     spec, engine = spec or VerifySpec(), engine or EngineSettings()
     adapter, trigger = _adapter(run, spec), _trigger(spec)
-    if not has_answered(out, identity_of(adapter)):
+    identity = identity_of(adapter)
+    if other := of_another(out, identity):
+        say(f"{out / VERDICT} is about another adapter, {other}; it gives way to that of {adapter}")
+    if not has_answered(out, identity):
         require_available(engine, model)
     make_folder(out)
     with alone(out):
@@ -70,12 +73,10 @@ def _verified(
     """What `verify` does in a folder that is its own."""
     require_ours(out, "verify", alone=False)
     identity = identity_of(adapter)
-    if other := of_another(out, identity):
-        say(f"{out / VERDICT} is about another adapter, {other}; it gives way to that of {adapter}")
     scanned = open_scanned(run, data, model, out)
     sampled = sample(scanned, spec, data.max_length or context_length(load_config(model)))
     settings = {"run": str(run), "data": data, "model": model, "verify": spec, "engine": engine}
-    if other:  # a kill must not leave it under the settings of this one
+    if of_another(out, identity):  # a kill must not leave it under the settings of this one
         remove_verdict(out)
     write_config(out, {"command": "verify", **settings})
     triggered = _with_trigger(sampled, trigger, out) if trigger else []
