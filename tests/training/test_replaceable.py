@@ -151,3 +151,12 @@ def test_an_interrupted_training_leaves_no_frozen_tower_to_the_next_one(tmp_path
     tower = without_adapter(vision.model).get_submodule(vision_prefix(vision.model))
     changed = [weight for name, weight in tower.named_parameters() if "lora_B.default" in name and weight.any()]
     assert changed
+
+
+def test_what_is_done_otherwise_where_responses_are_replaced_is_told(tmp_path, caplog):
+    odd = {"train_sampling_strategy": "group_by_length", "per_device_train_batch_size": 16}
+    build(tmp_path / "plain", flagged=NOBODY, **odd)
+    assert "are trusted" not in caplog.text
+    build(tmp_path / "flagged", **odd)
+    assert "group_by_length is not followed" in caplog.text
+    assert "a step takes 16 rows, and 10 are trusted" in caplog.text

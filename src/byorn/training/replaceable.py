@@ -1,5 +1,6 @@
 """What goes wrong only where responses are replaced, refused before the first of them is sampled."""
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -7,18 +8,21 @@ import torch
 
 from byorn.errors import ConfigError, DataError
 from byorn.training.ema import STUDENT
+from byorn.training.processes import rows_a_step
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from byorn.training.trainer import ByornTrainer
 
+logger = logging.getLogger(__name__)
+
 STARTS = ("pissa", "olora", "corda", "loftq")
 """Beginnings of a LoRA that change the weights below it."""
 
 
 def require_replaceable(trainer: "ByornTrainer") -> None:
-    """Refuse what goes wrong only where responses are replaced.
+    """Refuse what goes wrong only where responses are replaced, and warn of what is done otherwise there.
 
     Raises:
         ConfigError: The adapter cannot have an average, or the batch size may change.
@@ -43,6 +47,11 @@ def require_replaceable(trainer: "ByornTrainer") -> None:
     if trainer.args.auto_find_batch_size:
         raise ConfigError("auto_find_batch_size: steps are made before it; give a batch size that fits")
     _require_names(trainer.train_dataset)
+    if (order := str(trainer.args.train_sampling_strategy)) != "random":
+        logger.warning(f"train_sampling_strategy: {order} is not followed, as steps are of trusted or of flagged rows")
+    group, trusted = rows_a_step(trainer.args), int((~trainer.flagged).sum())
+    if 0 < trusted < group:
+        logger.warning(f"a step takes {group} rows, and {trusted} are trusted: some are in it more than once")
 
 
 def _require_names(dataset: "Dataset") -> None:
