@@ -14,6 +14,7 @@ from byorn.runs.ranks import processes_here
 from byorn.text import first_line
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 PATIENCE = timedelta(days=1)
@@ -54,11 +55,12 @@ def handed_out(tensors: "Iterable[Tensor]", source: int) -> None:
             tensor.copy_(sent)
 
 
-def _device() -> str:
+def _device() -> "torch.device | str":
     """Where the group wants what is sent."""
     import torch.distributed as dist
+    from accelerate import PartialState
 
-    return "cpu" if dist.get_backend() == "gloo" else "cuda"
+    return "cpu" if dist.get_backend() == "gloo" else PartialState().device
 
 
 @contextmanager

@@ -121,8 +121,7 @@ def _read_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
-    # NotImplementedError: one flipped bit in a header names a compression that zipfile does not know
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:  # a flipped bit may name no known compression
         raise ValueError(f"{path.name}: {error}") from error
     if broken:
         raise ValueError(f"{path.name}: its part {broken} is damaged")
