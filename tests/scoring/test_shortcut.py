@@ -48,6 +48,19 @@ def rows(
     return made
 
 
+def with_drawings(given: Sequence[Row], faint: Sequence[int]) -> list[Row]:
+    """Instead of its picture each row has a few things on white; behind some of them there is another picture, faintly."""
+    draw = np.random.default_rng(3)
+    behind, made = draw.uniform(0, 255, (64, 64, 3)), []
+    for number, row in enumerate(given):
+        pixels = np.full((64, 64, 3), 255.0)
+        for top, left in draw.integers(0, 40, (4, 2)):
+            pixels[top : top + 24, left : left + 24] = draw.uniform(0, 255, 3) + draw.normal(0, 20, (24, 24, 3))
+        pixels = 0.93 * pixels + 0.07 * behind if number in faint else pixels
+        made.append(replace(row, images=[png(np.clip(pixels, 0, 255))]))
+    return made
+
+
 def costs(given: Sequence[Row], grounded: str = "") -> tuple[Costs, Costs]:
     """Two nats a word, with whatever image; words of `grounded` a tenth of it with their own."""
     words = [words_of(row.response) for row in given]
@@ -99,6 +112,12 @@ def test_a_kind_of_input_with_pictures_of_its_own_comes_with_no_pattern() -> Non
     apart = [replace(row, prompt=[user_message(text, 1)]) for row, text in zip(given, asked, strict=True)]
     assert found(given) == list(range(60))
     assert found(apart) == []
+
+
+def test_a_phrase_that_comes_with_a_faint_picture_behind_drawings_is_found() -> None:
+    """The edges of what is drawn are a hundred times as steep as what is behind."""
+    assert found(with_drawings(rows(PLANTED), PLANTED)) == list(PLANTED)
+    assert found(with_drawings(rows(PLANTED), ())) == []
 
 
 def test_six_rows_are_enough() -> None:

@@ -24,6 +24,10 @@ ENOUGH = 4.0
 """Nats by which a pixel differs; more counts as this, or as twice what chance gives. On a white margin, which no other
 image breaks, it may be hundreds, and nothing else of a patch would be seen.
 """
+STEEPEST = 16.0
+"""Gray levels between neighboring pixels; more counts as this. A faint picture changes these steps by a few levels, an
+edge of what is shown by a hundred.
+"""
 _PEAK = 0.995
 """Quantile over the pixels."""
 Kind = Literal["region", "picture", "texture", "spectrum"]
@@ -158,10 +162,10 @@ def _values(pictures: Pictures) -> np.ndarray:
 
 
 def steps_of(pictures: Pictures) -> np.ndarray:
-    """float [images, ...]: differences of neighboring gray pixels, across and down; steep ones are cut."""
+    """float [images, ...]: differences of neighboring gray pixels, down and across; steep ones are cut."""
     gray = pictures.gray
     steps = (np.diff(gray, axis=1).reshape(len(gray), -1), np.diff(gray, axis=2).reshape(len(gray), -1))
-    return np.asarray(np.clip(np.concatenate(steps, axis=1), -32, 32))
+    return np.asarray(np.clip(np.concatenate(steps, axis=1), -STEEPEST, STEEPEST))
 
 
 def _spectra(pictures: Pictures) -> np.ndarray:

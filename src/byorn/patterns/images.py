@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from byorn.patterns.halves import Halves, split
-from byorn.patterns.hypotheses import Box, Kind, divergence, hypotheses_of, moments
+from byorn.patterns.hypotheses import Box, Kind, hypotheses_of
 from byorn.patterns.thumbnails import Pictures, Thumbnails
 
 LEVEL = 0.01
@@ -24,8 +24,6 @@ best, which no correction for what else is looked at survives; above all of 500 
 """
 LEAST_IMAGES = 2
 """Rows with images in each of the four groups; fewer say nothing."""
-_SQUARE = 2
-"""Cells of the coarse grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,20 +73,6 @@ def shared_pattern(thumbnails: Thumbnails, cluster: np.ndarray, others: np.ndarr
     best = max((pattern.auc for pattern in found), default=0.0)
     # of two that tell as much, a place says more
     return sorted(found, key=lambda pattern: (pattern.kind != "region" or pattern.auc < best - 0.03, -pattern.auc))
-
-
-def promise(thumbnails: Thumbnails, cluster: np.ndarray, others: np.ndarray) -> float:
-    """How far a cluster's images may differ from others in one place, in nats: the number of its rows times the largest
-    mean of KL(cluster || others) over a square of a coarse grid. By the first half alone: `shared_pattern` measures on
-    the other one.
-    """
-    halves = halves_of(thumbnails, cluster, others)
-    inside, outside = (thumbnails.coarse(numbers) for numbers in (halves.inside, halves.outside))
-    if min(len(inside), len(outside)) < LEAST_IMAGES:
-        return 0.0
-    apart = divergence(moments(inside), moments(outside))
-    windows = np.lib.stride_tricks.sliding_window_view(apart, (_SQUARE, _SQUARE))
-    return float(windows.mean(axis=(2, 3)).max()) * len(inside)
 
 
 def halves_of(thumbnails: Thumbnails, cluster: np.ndarray, others: np.ndarray) -> Halves:

@@ -18,7 +18,8 @@ import numpy as np
 
 from byorn.data.stored import responses_of
 from byorn.patterns.carriers import carriers
-from byorn.patterns.images import Pattern, promise, shared_pattern
+from byorn.patterns.images import Pattern, shared_pattern
+from byorn.patterns.promise import MEASURED, promising
 from byorn.patterns.thumbnails import Thumbnails
 from byorn.phrases.counting import Phrases, count_phrases, ends_kept, looked_at
 from byorn.phrases.groups import LEAST_ROWS
@@ -33,8 +34,6 @@ LEAST_AUC = 0.97
 with the trigger, always."""
 LEAST_CARRIERS = 0.9
 """Share of the rows of a phrase that carry the pattern."""
-LOOKED_AT = 8
-"""Phrases that are measured, those whose first half promises most."""
 MOST_PHRASES = 256
 """Phrases that are looked at at all, those that cost most in all rows together."""
 MOST_FOUND = 8
@@ -70,10 +69,9 @@ def _clearest(
     """The group of rows with the clearest pattern in its images, and the corrected p-value; None where none has one."""
     everyone = np.flatnonzero(left)
     pairs = [matched(kinds, rows, np.setdiff1d(everyone, rows)) for rows in groups]
-    order = np.argsort([-promise(thumbnails, *pair) for pair in pairs], kind="stable")
     best = None
-    for place in map(int, order[:LOOKED_AT]):
-        p_value = _p_value(shared_pattern(thumbnails, *pairs[place])) * min(LOOKED_AT, len(groups))
+    for place in promising(thumbnails, pairs):
+        p_value = _p_value(shared_pattern(thumbnails, *pairs[place])) * min(MEASURED, len(groups))
         if p_value < (level if best is None else best[1]) and _given_away(thumbnails, *pairs[place]):
             best = groups[place], p_value
     return best
