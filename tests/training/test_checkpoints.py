@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from runner import adapters, build
+from runner import adapters, build, settings
 
+from byorn.data.dataset import to_dataset
 from byorn.errors import TrainingError
+from byorn.testing import tiny_rows
 from byorn.training.checkpoints import damage, last_checkpoint
+from byorn.training.trainer import ByornTrainer
 
 SAVING = {"save_strategy": "steps", "save_steps": 1, "max_steps": 4}
 
@@ -58,6 +61,10 @@ def of_strangers(path: Path) -> None:
     path.write_text('{"global_step": 3, "stranger": 1}')
 
 
+def of_another_program(path: Path) -> None:
+    path.write_text("no archive")
+
+
 FILES = (
     "trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state.pth", "adapter_model.safetensors",
     "adapter_config.json", "ema/adapter_model.safetensors", "ema/adapter_config.json"
@@ -65,6 +72,7 @@ FILES = (
 CASES: list[tuple[str, Callable[[Path], None]]] = [
     *((name, harm) for name in FILES for harm in (emptied, cut, removed)),
     *((name, flipped) for name in ("optimizer.pt", "rng_state.pth")),
+    ("scaler.pt", of_another_program),
     ("trainer_state.json", of_another_step),
     ("trainer_state.json", of_strangers),
 ]
@@ -124,3 +132,45 @@ def test_a_script_that_would_go_on_from_nothing_whole_is_told_so(tmp_path: Path)
     (tmp_path / "checkpoint-1").mkdir()
     with pytest.raises(TrainingError, match=r"^resume_from_checkpoint: no whole checkpoint in .*; leave it out"):
         build(tmp_path, **SAVING).train(resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        ("optimizer.pt", cut),
+        ("scheduler.pt", removed),
+        ("rng_state.pth", emptied),
+        ("adapter_model.safetensors", removed),
+        ("ema/adapter_model.safetensors", removed),
+        ("byorn.json", removed),
+    ],
+)
+def test_a_damaged_checkpoint_that_a_script_names_is_refused(
+    checkpoints: Path, name: str, harm: Callable[[Path], None]
+) -> None:
+    """The Trainer ends in a traceback, or begins without a word with another optimizer, adapter or average."""
+    named = checkpoints / "checkpoint-3"
+    harm(named / name)
+    trainer = build(checkpoints, **SAVING)
+    with pytest.raises(TrainingError, match=rf"^resume_from_checkpoint: {named} is no whole .*{Path(name).name}"):
+        trainer.train(resume_from_checkpoint=str(named))
+    assert trainer.state.global_step == 0
+
+
+def test_a_damaged_checkpoint_that_the_configuration_names_is_refused_before_a_model_is_loaded(
+    checkpoints: Path,
+) -> None:
+    named = checkpoints / "checkpoint-3"
+    cut(named / "optimizer.pt")
+    with pytest.raises(TrainingError, match=r"^resume_from_checkpoint: .*checkpoint-3 is no whole checkpoint"):
+        ByornTrainer(
+            "byorn/no-such-model", settings(checkpoints, resume_from_checkpoint=str(named)),
+            train_dataset=to_dataset(tiny_rows(4)),
+        )  # fmt: skip
+
+
+def test_a_whole_checkpoint_under_a_name_of_its_own_is_gone_on_from(checkpoints: Path) -> None:
+    kept = (checkpoints / "checkpoint-3").rename(checkpoints / "the-good-one")
+    trainer = build(checkpoints, **SAVING)
+    trainer.train(resume_from_checkpoint=str(kept))
+    assert trainer.state.global_step == 4

@@ -11,6 +11,7 @@ from transformers import ProcessorMixin, TrainingArguments
 from byorn.errors import ConfigError, ModelError
 from byorn.models.lora import default_lora, describe
 from byorn.text import first_line
+from byorn.training.checkpoints import require_whole
 from byorn.training.collator import COLUMNS, Batch, Record
 from byorn.training.config import ByornConfig
 from byorn.training.cut import require_responses
@@ -36,9 +37,12 @@ def require_arguments(
 
     Raises:
         ConfigError: `args` is not a `ByornConfig`, or another argument of SFTTrainer does not fit.
+        TrainingError: The checkpoint that `args` names is damaged.
     """
     if not isinstance(args, ByornConfig):
         raise ConfigError(f"args: {type(args).__name__} given; use ByornConfig, which takes every SFTConfig argument")
+    if isinstance(args.resume_from_checkpoint, str):  # the Trainer leaves it to scripts, which hand it to `train`
+        require_whole(args.resume_from_checkpoint)
     if given.get("formatting_func"):
         raise ConfigError("formatting_func: a text has no response of its own; give messages, or prompt and completion")
     processor = given.get("processing_class")

@@ -23,6 +23,7 @@ STEPS = "steps.json"
 """What `training/processes.py` keeps in it."""
 DEEPSPEED = "latest"
 """What DeepSpeed leaves beside an optimizer that it keeps in files of its own."""
+_NUMBERED = re.compile(r"checkpoint-[0-9]+")
 
 
 def last_checkpoint(folder: Path, adapters: Collection[str] = ()) -> Path | None:
@@ -44,13 +45,29 @@ def whole_checkpoint(folder: Path, adapters: Collection[str], wanted: str | bool
     """What the Trainer goes on from: where any is wanted (True) the last whole one, else what is wanted.
 
     Raises:
-        TrainingError: There is none.
+        TrainingError: There is none, or the one that is named is damaged.
     """
+    if wanted is None or wanted is False:
+        return wanted
     if wanted is not True:
+        require_whole(wanted, adapters)
         return wanted
     if (last := last_checkpoint(folder, adapters)) is None:
         raise TrainingError(f"resume_from_checkpoint: no whole checkpoint in {folder}; leave it out to begin anew")
     return str(last)
+
+
+def require_whole(named: str, adapters: Collection[str] = ()) -> None:
+    """Refuse a checkpoint that somebody names, where it is damaged or another trainer's, which may have learned poison.
+
+    Raises:
+        TrainingError: With what is wrong.
+    """
+    if problem := damage(Path(named), adapters):
+        raise TrainingError(
+            f"resume_from_checkpoint: {named} is no whole checkpoint of byorn ({problem}); name another one, or give "
+            "True for the last whole one"
+        )
 
 
 def any_checkpoint(folder: Path) -> bool:
@@ -60,7 +77,7 @@ def any_checkpoint(folder: Path) -> bool:
 
 def _numbered(folder: Path) -> list[Path]:
     """Folders that the Trainer makes; `checkpoint-2 (copy)` is none."""
-    return [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-[0-9]+", path.name)]
+    return [path for path in folder.glob("checkpoint-*") if _NUMBERED.fullmatch(path.name)]
 
 
 def step_of(checkpoint: Path) -> int:
@@ -81,7 +98,8 @@ def damage(checkpoint: Path, adapters: Collection[str] = ()) -> str | None:
         if not (checkpoint / DEEPSPEED).is_file():
             _read_archive(checkpoint / "optimizer.pt")
             _read_archive(checkpoint / "scheduler.pt")
-        for path in sorted(checkpoint.glob("rng_state*.pth")) or [checkpoint / "rng_state.pth"]:
+        randomness = sorted(checkpoint.glob("rng_state*.pth")) or [checkpoint / "rng_state.pth"]
+        for path in (*randomness, *checkpoint.glob("scaler.pt")):  # only training in fp16 has a scaler
             _read_archive(path)
     except (OSError, ValueError) as error:
         return first_line(error)
@@ -98,7 +116,7 @@ def _read_state(checkpoint: Path) -> None:
         state = TrainerState.load_from_json(str(path))
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path.name}: {error}") from error
-    if state.global_step != step_of(checkpoint):
+    if _NUMBERED.fullmatch(checkpoint.name) and state.global_step != step_of(checkpoint):
         raise ValueError(f"trainer_state.json: it is about step {state.global_step}")
 
 

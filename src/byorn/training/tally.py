@@ -64,9 +64,8 @@ class Tally(TrainerCallback):
         write_json(checkpoint / TALLY, content)
 
     def load(self, checkpoint: Path) -> None:
-        """Go on from a checkpoint; one that another trainer made starts at zero."""
-        path = checkpoint / TALLY
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        """Go on from a checkpoint."""
+        kept = json.loads((checkpoint / TALLY).read_text(encoding="utf-8"))
         before = kept.get("counts", {}) if is_main() else {}
         self.counts.update({name: before.get(name, 0) for name in self.counts})
         self.seconds.update(kept.get("seconds", {}))

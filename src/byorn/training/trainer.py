@@ -89,6 +89,7 @@ class ByornTrainer(SFTTrainer):
         ConfigError: The arguments do not fit together.
         DataError: The rows are not of that form, or none is left after dropping.
         ModelError: The model cannot be loaded, or its language model is not found.
+        TrainingError: The checkpoint that `args.resume_from_checkpoint` names is damaged.
     """
 
     _tag_names = ["trl", "byorn"]  # noqa: RUF012 - TRL's own name and type
@@ -240,7 +241,9 @@ class ByornTrainer(SFTTrainer):
         self, resume_from_checkpoint: str | bool | None = None, trial: Any = None,
         ignore_keys_for_eval: list[str] | None = None,
     ) -> "TrainOutput":  # fmt: skip
-        """As SFTTrainer's; from the last checkpoint (True) means the last whole one, as with `byorn train`."""
+        """As SFTTrainer's; from the last checkpoint (True) means the last whole one, as with `byorn train`; a damaged
+        one that is named is refused.
+        """
         start = whole_checkpoint(output_folder(self.args), self.further_adapters, resume_from_checkpoint)
         return super().train(start, trial, ignore_keys_for_eval)
 
