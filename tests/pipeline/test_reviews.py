@@ -12,6 +12,7 @@ from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.pipeline.reuse import adopt_scan
 from byorn.review.decisions import Decisions, Verdict
+from byorn.scoring.table import from_records, write_scores
 from byorn.testing import save_tiny, tiny_rows
 
 QUICK = ["--max-steps", "2", "--batch-size", "4", "--lr", "1e-2", "--set", "max_response_tokens=3", "--device", "cpu"]
@@ -49,8 +50,8 @@ def test_no_report_stays_beside_decisions_that_are_taken_over(tmp_path, monkeypa
     scan, run = tmp_path / "scan", tmp_path / "run"
     for folder in (scan, run):
         folder.mkdir()
-    for name in ("flags.parquet", "scores.parquet"):
-        (scan / name).write_text("of the scan")
+    (scan / "flags.parquet").write_text("of the scan")
+    write_scores(scan / "scores.parquet", from_records([], {}))
     (run / "report.json").write_text("of flags whose scores were deleted since")
     monkeypatch.setattr("byorn.pipeline.reuse.find_scan", lambda *given: scan)
     unused: Any = None
@@ -193,6 +194,45 @@ def test_nor_where_the_scan_was_found_beside_the_training(place, reviewed, capsy
     capsys.readouterr()
     assert main(run) == 2
     assert "decisions about rows have changed since" in capsys.readouterr().err
+
+
+def test_nor_where_the_training_has_added_what_its_rule_looks_at_to_the_scores(place, capsys):
+    """Found there by a training of its own, and copied from that by a second one."""
+    scan = place / "added/scan"
+    assert main([*command(place, "scan", "added/scan"), "--rule", "paper"]) == 0
+    runs = [[*command(place, "train", f"added/{name}"), *QUICK] for name in ("run", "second")]
+    assert [main(run) for run in (*runs, *runs)] == [0] * 4
+    decide(scan / "flags.parquet", ["drop"])
+    capsys.readouterr()
+    for run in runs:
+        assert main(run) == 2
+        assert "decisions about rows have changed since" in capsys.readouterr().err
+    (place / "added/run/training.json").unlink()  # as if it had been killed at the end
+    assert main(runs[0]) == 0
+    assert f"1 decision(s) of {scan} were made since, and do not count here" in capsys.readouterr().err
+
+
+def test_a_second_training_takes_the_decisions_of_the_scan_not_those_that_the_first_one_has_copied(place, reviewed):
+    scan = place / "twice/scan"
+    shutil.copytree(reviewed, scan)
+    assert main([*command(place, "train", "twice/first"), *QUICK]) == 0
+    decide(scan / "flags.parquet", ["drop", "drop", "drop"])
+    assert main([*command(place, "train", "twice/second"), *QUICK]) == 0
+    report = json.loads((place / "twice/second/training.json").read_text())
+    assert report["reviews"] == {"keep": 0, "replace": 0, "drop": 3}
+
+
+def test_a_scan_of_other_data_in_the_place_of_the_one_that_was_taken_over_is_none_of_the_training(
+    place, reviewed, capsys
+):
+    scan = place / "moved/scan"
+    shutil.copytree(reviewed, scan)
+    run = [*command(place, "train", "moved/run"), *QUICK]
+    assert main(run) == 0
+    shutil.rmtree(scan)
+    assert main(command(place, "scan", "moved/scan", data="other")) == 0
+    decide(scan / "flags.parquet", ["replace"] * 4)
+    assert main(run) == 0
 
 
 def test_a_decision_that_is_taken_back_in_the_scan_after_the_training_is_not_passed_over(place, reviewed, capsys):

@@ -2,13 +2,13 @@
 silence.
 """
 
-import filecmp
 import os
 import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,10 +25,12 @@ from byorn.runs.identity import IDENTITY, require_same
 from byorn.runs.narrate import say
 from byorn.runs.ranks import is_main
 from byorn.runs.stage import POLL
-from byorn.scoring.table import SCORES, read_scores
+from byorn.scoring.table import SCORES, read_scores, write_scores
 from byorn.text import clip
 
 NONE = "none"
+ORIGIN = "origin"
+"""In the metadata of scores that were copied: where from, as a relative path."""
 PATIENCE = 60.0  # seconds that a copy may take
 
 
@@ -105,10 +107,11 @@ def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
         return
     if is_main():
         remove_reports(out)
-        for name in (LOG, FLAGS, SCORES):  # the scores last, which the others wait for
+        for name in (LOG, FLAGS):
             if (folder / name).is_file():
                 with atomic_path(out / name) as partial:
                     shutil.copyfile(folder / name, partial)
+        _copy_scores(folder, out)  # last: the others wait for it
     waited = 0.0
     while not (out / SCORES).exists():
         if waited > PATIENCE:
@@ -118,14 +121,29 @@ def adopt_scan(inputs: Inputs, out: Path, scan: str | None) -> None:
 
 
 def taken_from(out: Path, scan: str | None) -> Path | None:
-    """The scan whose scores a run in `out` took over: the one that is named, else one beside `out` with the same file.
+    """The scan whose scores a run in `out` took over: the one that is named, else the one that its scores name.
 
     None where there is none, or it has no flags.
     """
-    named = [Path(scan)] if scan and scan != NONE else []
-    beside = [] if scan or not (out / SCORES).is_file() else sorted(out.resolve().parent.glob(f"*/{SCORES}"))
-    found = [*named, *(path.parent for path in beside if _is_scan(path.parent) and _same(path, out / SCORES))]
-    return next((folder for folder in found if (folder / FLAGS).is_file()), None)
+    folder = Path(scan) if scan else _origin(out)
+    return folder if scan != NONE and folder and (folder / FLAGS).is_file() else None
+
+
+def _origin(out: Path) -> Path | None:
+    """What the scores of a run in `out` name as the folder that they were copied from, if it is of their data still."""
+    own = _metadata(out / SCORES)
+    if ORIGIN not in own:
+        return None
+    folder = (out / os.fsdecode(unquote_to_bytes(own[ORIGIN]))).resolve()
+    return folder if _metadata(folder / SCORES).get("data") == own.get("data") else None
+
+
+def _copy_scores(folder: Path, out: Path) -> None:
+    """The scores of a scan, with the place where decisions about them are made: it is asked for later ones."""
+    scores = read_scores(folder / SCORES)
+    scanned = taken_from(folder, None) or folder  # of a training that has taken them over itself
+    origin = quote(os.fsencode(os.path.relpath(scanned.resolve(), out.resolve())))
+    write_scores(out / SCORES, replace(scores, metadata={**scores.metadata, ORIGIN: origin}))
 
 
 def later_decisions(out: Path, scan: str | None) -> int:
@@ -141,45 +159,43 @@ def later_decisions(out: Path, scan: str | None) -> int:
     return sum(word != own.get(key, word) for key, word in words if word != "auto" or key in back)
 
 
-def _is_scan(folder: Path) -> bool:
-    return (read_config(folder) or {}).get("command") == "scan"
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return filecmp.cmp(one, other, shallow=False)
-    except OSError:
-        return False  # whatever lies there, it is not what was copied
-
-
 def _words(path: Path) -> dict[tuple[str, int], str]:
     flags = read_flags(path)
     return dict(zip(flags.keys, flags.review_words, strict=True))
 
 
 def _beside(inputs: Inputs, out: Path) -> Path | None:
-    """A folder beside `out` with scores of the same data and model: one with decisions first, then the newest."""
+    """A folder beside `out` with scores of the same data and model: one with decisions first, then the one that changed
+    last. A training has a copy of what people had decided in its scan by then.
+    """
     found = [path.parent for path in out.resolve().parent.glob(f"*/{SCORES}") if _fits(path, inputs)]
-    return max(
-        found,
-        key=lambda folder: (_decisions(folder / FLAGS) > 0, (folder / SCORES).stat().st_mtime),
-        default=None,
-    )
+    return max(found, key=lambda folder: (_decisions(folder / FLAGS) > 0, _changed(folder)), default=None)
+
+
+def _changed(folder: Path) -> float:
+    """When its scores or decisions changed last."""
+    return max((folder / name).stat().st_mtime for name in (SCORES, FLAGS) if (folder / name).is_file())
 
 
 def _fits(path: Path, inputs: Inputs) -> bool:
+    held = _metadata(path)
+    if any(held.get(name) != value for name, value in inputs.identity.items() if name in IDENTITY):
+        return False
     try:
-        held = pq.read_schema(path).metadata or {}
-        wanted = {name: value for name, value in inputs.identity.items() if name in IDENTITY}
-        if any(held.get(name.encode()) != value.encode() for name, value in wanted.items()):
-            return False
         read_scores(path)
     except DataError as error:
         say(f"  left out: {error}")
         return False
-    except (OSError, ValueError, pa.ArrowException):
-        return False  # whatever lies there, it is none of ours
     return True
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """What a table says of itself; nothing where it is none of ours."""
+    try:
+        held = pq.read_schema(path).metadata or {}
+        return {name.decode(): value.decode() for name, value in held.items()}
+    except (OSError, ValueError, pa.ArrowException):
+        return {}
 
 
 def _decisions(path: Path) -> int:
