@@ -8,11 +8,19 @@ import pytest
 from PIL import Image
 
 from byorn.data.dataset import to_dataset
-from byorn.data.row import ImageFile, Origin, user_message
-from byorn.models.inputs import training_rows
-from byorn.models.length import Ruler, context_length, image_tokens, split_overlong
+from byorn.data.load import LoadedRows
+from byorn.data.rejects import Reject
+from byorn.data.row import ImageFile, Origin, Row, user_message
+from byorn.models.inputs import fitting, training_rows
+from byorn.models.length import Ruler, context_length, image_tokens
 from byorn.scoring.likelihood import build_collator
 from byorn.testing import FAMILIES, build_family, tiny_rows
+
+
+def split(rows: list[Row], processor: Any, limit: int) -> tuple[list[Row], list[Reject]]:
+    """The rows that fit, and the rejects of the others."""
+    loaded = fitting(LoadedRows(rows, [], [], fingerprint=""), processor, limit)
+    return list(loaded.rows), loaded.rejects
 
 
 @pytest.mark.parametrize("images", [0, 1, 2])
@@ -38,7 +46,7 @@ def test_a_default_system_message_can_put_a_row_over_the_limit() -> None:
     before = Ruler(processor).length(row)
     processor.chat_template = processor.chat_template.replace("helpful", "very " * 100 + "helpful")
     assert Ruler(processor).length(row) > before + 300
-    assert split_overlong([row], processor, before + 100)[0] == []
+    assert Ruler(processor).problem(row, before + 100, room=None)
 
 
 def test_each_image_counts_for_its_patches(processor: Any) -> None:
@@ -55,7 +63,7 @@ def test_rows_over_the_limit_are_listed_with_what_to_do(processor: Any) -> None:
         replace(row, origin=Origin("a.json", record))
         for row, record in zip([short[0], long, endless, short[1]], [0, 4, 5, 9], strict=True)
     ]
-    kept, rejects = split_overlong(rows, processor, limit=200)
+    kept, rejects = split(rows, processor, limit=200)
     assert kept == short
     assert [(reject.index, reject.id) for reject in rejects] == [(4, "long"), (5, "endless")]
     assert "over the limit of 200" in rejects[0].reason
@@ -65,15 +73,15 @@ def test_rows_over_the_limit_are_listed_with_what_to_do(processor: Any) -> None:
 def test_a_row_exactly_at_the_limit_stays(processor: Any) -> None:
     [row] = tiny_rows(1)
     length = Ruler(processor).length(row)
-    assert split_overlong([row], processor, length)[0] == [row]
-    assert split_overlong([row], processor, length - 1)[0] == []
+    assert Ruler(processor).problem(row, length, room=None) is None
+    assert Ruler(processor).problem(row, length - 1, room=None)
 
 
 @pytest.mark.parametrize("image", [ImageFile(data=b"no image"), ImageFile(path="/not/there.png")])
 def test_an_image_that_cannot_be_measured_rejects_its_row_alone(processor: Any, image: ImageFile) -> None:
     good = tiny_rows(1)[0]
     bad = replace(good, id="bad", images=[image])
-    kept, rejects = split_overlong([good, bad], processor, limit=1000)
+    kept, rejects = split([good, bad], processor, limit=1000)
     assert (kept, [(reject.id, reject.field) for reject in rejects]) == ([good], [("bad", "images")])
 
 
@@ -113,7 +121,7 @@ def test_an_image_too_thin_for_the_processor_rejects_its_row_alone() -> None:
     Image.new("RGB", (900, 4)).save(buffer, "PNG")
     good = tiny_rows(1)[0]
     thin = replace(good, id="thin", images=[ImageFile(data=buffer.getvalue())])
-    kept, rejects = split_overlong([good, thin], processor, limit=1000)
+    kept, rejects = split([good, thin], processor, limit=1000)
     assert (kept, [(reject.id, reject.field) for reject in rejects]) == ([good], [("thin", "images")])
     assert "aspect ratio" in rejects[0].reason
 
@@ -122,7 +130,8 @@ def test_a_response_to_come_counts_in_place_of_the_row_s_own(processor: Any) -> 
     [row] = tiny_rows(1)
     wordy = replace(row, response="red " * 500)
     length = Ruler(processor).length(replace(row, response=""))
-    assert split_overlong([wordy], processor, length + 30, room=30)[0] == [wordy]
-    [reject] = split_overlong([wordy], processor, length + 30, room=31)[1]
-    assert "and 31 for the response" in reject.reason
-    assert "--max-new-tokens" in reject.fix
+    assert Ruler(processor).problem(wordy, length + 30, room=30) is None
+    problem = Ruler(processor).problem(wordy, length + 30, room=31)
+    assert problem
+    assert "and 31 for the response" in problem.reason
+    assert "--max-new-tokens" in problem.fix

@@ -154,7 +154,7 @@ def test_an_attack_whose_rows_are_all_too_long_is_told_so_and_the_next_one_is_pl
     assert simulate(place, "--attacks", attacks, "--max-length", "100", "--out", str(tmp_path / "out")) == 0
     long, short = json.loads((tmp_path / "out/simulation.json").read_text())["attacks"]
     assert (long["seen"], long["sight"]) == ("not planted", None)
-    assert "none of its 4 rows" in long["reason"]
+    assert "every row is over 100 tokens" in long["reason"]
     assert "over the limit of 100" in long["reason"]
     assert short["sight"]["flagged"]["n"] == 4
 

@@ -109,7 +109,7 @@ def read_rows(
 ) -> LoadedRows:  # fmt: skip
     """Rows for a model: read, checked, narrated; what could not be used is listed in the file `rejects` of `out`.
 
-    `limit_tokens` and `room` are those of `length.split_overlong`; `spec.max_length` wins over the first.
+    `limit_tokens` and `room` are limit and room of `fitting`; `spec.max_length` wins over the first.
 
     Raises:
         DataError: Nothing usable, or `strict` and a reject; they are listed all the same.
@@ -148,7 +148,7 @@ def _usable(spec: DataSpec, processor: Any, limit_tokens: int | None, room: int 
 
 
 def fitting(loaded: LoadedRows, processor: Any, limit: int | None, room: int | None = None) -> LoadedRows:
-    """The rows that the model's family can take, and that fit into `limit` tokens, see `length.split_overlong`.
+    """The rows that the model's family can take, and that fit into `limit` tokens, see `length.Ruler.problem`.
 
     Raises:
         NothingUsable: There is none.

@@ -2,14 +2,12 @@
 or a response.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from byorn.data.pixels import open_image, upright_size
 from byorn.data.problem import RowProblem
-from byorn.data.rejects import Reject
 from byorn.data.row import ImageFile, Row
 from byorn.models.limits import written
 from byorn.text import first_line
@@ -23,25 +21,6 @@ def context_length(model_config: Any) -> int | None:
     return getattr(model_config.get_text_config(), "max_position_embeddings", None)
 
 
-def split_overlong(
-    rows: Sequence[Row], processor: Any, limit: int, room: int | None = None
-) -> tuple[list[Row], list[Reject]]:
-    """The rows that fit into `limit` tokens, and a reject for each that does not or whose images cannot be measured.
-
-    The chat template must take the rows (`limits.conversation_of`). With `room`, so many tokens are left for a response
-    that is generated, in place of the row's own.
-    """
-    kept = []
-    rejects = []
-    ruler = Ruler(processor)
-    for row in rows:
-        if problem := ruler.problem(row, limit, room):
-            rejects.append(Reject.of(row.origin, row.id, problem))
-        else:
-            kept.append(row)
-    return kept, rejects
-
-
 class Ruler:
     """Measures rows; the sizes of images, and what they come to, are remembered."""
 
@@ -51,7 +30,14 @@ class Ruler:
         self._tokens = lru_cache(maxsize=4096)(lambda *sizes: image_tokens(processor, list(sizes)))
 
     def problem(self, row: Row, limit: int, room: int | None, text: str | None = None) -> RowProblem | None:
-        """Why the row does not fit, see `split_overlong`; `text` is as in `length`."""
+        """Why the row does not fit into `limit` tokens, None if it does or why its images cannot be measured.
+
+        Args:
+            row: One that the chat template takes (`limits.conversation_of`).
+            limit: The most tokens.
+            room: So many are left for a response that is generated, in place of the row's own.
+            text: As in `length`.
+        """
         try:
             length = self.length(row, text) if room is None else self.length(replace(row, response=""))
         except RowProblem as unreadable:

@@ -16,7 +16,8 @@ from byorn.data.spec import DataSpec
 from byorn.errors import DataError
 from byorn.flagging.settings import FlagSettings
 from byorn.models.digest import model_digest
-from byorn.models.length import context_length, split_overlong
+from byorn.models.inputs import fitting
+from byorn.models.length import context_length
 from byorn.models.load import load_config, load_spec
 from byorn.models.spec import ModelSpec
 from byorn.models.template import special_tokens
@@ -107,11 +108,10 @@ def _readable(lab: Lab, folder: Path, manifest: Manifest) -> list[Row]:
         DataError: The model can take none of those that are poisoned.
     """
     processor = lab.scanned.processor
-    loaded = load_rows(folder, special_tokens=special_tokens(processor), notify=lambda line: None)
-    limit = lab.data.max_length or context_length(load_config(lab.model))
-    rows, overlong = split_overlong(loaded.rows, processor, limit) if limit else (list(loaded.rows), [])
+    read = load_rows(folder, special_tokens=special_tokens(processor), notify=lambda line: None)
+    loaded = fitting(read, processor, lab.data.max_length or context_length(load_config(lab.model)))
     poisoned = manifest.keys
-    if poisoned.isdisjoint(row.key for row in rows):
-        first = next(iter([*loaded.rejects, *overlong]), "")
+    if poisoned.isdisjoint(row.key for row in loaded.rows):
+        first = next(iter(loaded.rejects), "")
         raise DataError(f"the model can take none of its {len(poisoned)} rows, first: {first}")
-    return rows
+    return list(loaded.rows)
