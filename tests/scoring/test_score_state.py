@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from byorn.data.dataset import to_dataset
 from byorn.models.lora import default_lora
 from byorn.models.template import end_ids
-from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
+from byorn.scoring.likelihood import build_collator, response_tokens, scoring
 from byorn.scoring.score import score_dataset
 from byorn.testing import tiny_model, tiny_rows
 
@@ -91,7 +91,7 @@ def test_the_rows_are_not_changed(model: Any, processor: Any) -> None:
     before = [{key: sample[key] for key in ("prompt", "completion")} for sample in samples]
     copies = [{key: repr(value) for key, value in sample.items()} for sample in before]
     with scoring(model):
-        token_log_probs(model, build_collator(processor), samples, end_ids(model, processor))
+        response_tokens(model, build_collator(processor), samples, end_ids(model, processor))
     assert [{key: repr(sample[key]) for key in ("prompt", "completion")} for sample in samples] == copies
 
 
@@ -122,15 +122,15 @@ def test_the_logits_of_a_batch_are_never_held(model: Any, processor: Any, monkey
     samples = list(to_dataset(tiny_rows(16, images=0)))
     collator, ends = build_collator(processor), end_ids(model, processor)
     with scoring(model):
-        expected = token_log_probs(model, collator, samples, ends)
+        expected = response_tokens(model, collator, samples, ends)
     monkeypatch.setattr(kernel, "TOKEN_CHUNK_SIZE", 16)
     monkeypatch.setattr(head, "_CHUNKED_LOGPROB_CHUNK_SIZE", 64)
     with scoring(model), LargestTensor() as largest:
-        tiled = token_log_probs(model, collator, samples, ends)
+        tiled = response_tokens(model, collator, samples, ends)
     logits = collator([dict(sample) for sample in samples])["labels"].numel() * len(processor.tokenizer)
     assert 0 < largest.numbers < 0.8 * logits
     for row, same in zip(tiled, expected, strict=True):
-        np.testing.assert_allclose(row, same, atol=1e-5, rtol=0)
+        np.testing.assert_allclose(row.log_probs, same.log_probs, atol=1e-5, rtol=0)
 
 
 def test_the_head_of_the_model_is_never_called(model: Any, processor: Any) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 from byorn.data.dataset import to_dataset
 from byorn.models.template import end_ids
 from byorn.scoring import tokens
-from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
+from byorn.scoring.likelihood import build_collator, response_tokens, scoring
 from byorn.testing import tiny_rows
 
 
@@ -13,9 +13,9 @@ def test_they_are_those_of_the_score(model, processor):
     sample = to_dataset(tiny_rows(1))[0]
     found = tokens.spell(model, processor, sample)
     with scoring(model):
-        (log_probs,) = token_log_probs(model, build_collator(processor), [sample], end_ids(model, processor))
+        (response,) = response_tokens(model, build_collator(processor), [sample], end_ids(model, processor))
     assert "".join(found.head).strip() == tiny_rows(1)[0].response
-    assert np.allclose(sum(found.head_nats), -log_probs[: len(log_probs) - 1].sum(), atol=1e-5)
+    assert np.allclose(sum(found.head_nats), -response.log_probs[:-1].sum(), atol=1e-5)
     assert (found.tail, found.left_out) == ([], 0)
 
 

@@ -86,13 +86,6 @@ class ResponseTokens:
     log_probs: np.ndarray
 
 
-def token_log_probs(
-    model: Any, collator: Any, samples: Sequence[dict[str, Any]], end_ids: Sequence[int]
-) -> list[np.ndarray]:
-    """Natural-log probabilities of each response's tokens, one float64 array [K_i] a sample; see `response_tokens`."""
-    return [tokens.log_probs for tokens in response_tokens(model, collator, samples, end_ids)]
-
-
 def response_tokens(
     model: Any, collator: Any, samples: Sequence[dict[str, Any]], end_ids: Sequence[int]
 ) -> list[ResponseTokens]:
