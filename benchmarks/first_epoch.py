@@ -35,7 +35,7 @@ from byorn.models.spec import ModelSpec
 from byorn.models.template import end_ids
 from byorn.runs.batches import WHOLE
 from byorn.runs.narrate import quiet_libraries
-from byorn.scoring.likelihood import build_collator, scoring, token_log_probs
+from byorn.scoring.likelihood import build_collator, response_tokens, scoring
 from byorn.scoring.score import evidence_together, score_dataset
 
 ROWS, BATCH, RATE = 250, 16, 0.2
@@ -70,8 +70,8 @@ class FirstEpoch(TrainerCallback):
         first = BATCH * state.global_step
         samples = [self._dataset[row] for row in range(first, min(first + BATCH, len(self._dataset)))]
         with scoring(model, adapters=True):
-            found = token_log_probs(model, self._collate, samples, self._ends)
-        self.nll.extend(-float(values.mean()) for values in found)
+            found = response_tokens(model, self._collate, samples, self._ends)
+        self.nll.extend(-float(row.log_probs.mean()) for row in found)
         control.should_training_stop = len(self.nll) == len(self._dataset)
 
 
