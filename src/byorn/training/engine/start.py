@@ -50,7 +50,7 @@ def start_engine(
         model: With or without an adapter; vLLM reads the base model again, from where it came.
         processor: Of the model, with the user's limit of pixels.
         images: The most that a prompt has.
-        memory: Share of the GPU's memory.
+        memory: Share of the device's memory.
         seed: Of what has none of its own.
         trust_remote_code: Whether code in the model's folder may run.
         room: Rank of an adapter to come; by default that of the model's.
@@ -71,7 +71,7 @@ def start_engine(
         try:
             import vllm
 
-            say(f"  responses by vLLM {vllm.__version__} in {options['dtype']}, with {memory:.0%} of the GPU's memory")
+            say(f"  responses by vLLM {vllm.__version__} in {options['dtype']}, taking {memory:.0%} of the memory")
             return vllm.LLM(**options)
         except Exception as error:  # a foreign stack fails in every way there is
             raise ModelError(
