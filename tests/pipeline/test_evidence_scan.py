@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from byorn.data.row import Row, user_message
 from byorn.pipeline import scores as passes
 from byorn.runs.journal import Journal
 from byorn.scoring.adaptation import CrossFitted
+from byorn.scoring.table import read_scores
 from byorn.testing import save_tiny, tiny_rows
 from launching import SHORT, torchrun
 
@@ -77,6 +79,26 @@ def test_batches_of_an_adapted_pass_go_through_the_model_as_a_whole(
     monkeypatch.setattr(CrossFitted, "use", counted)
     assert scan(place, "counted") == 0
     assert ROWS <= len(parts) <= ROWS + 2  # two passes in batches of two
+
+
+def test_the_seconds_of_a_scan_are_those_of_its_adaptation_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is most of a small scan; a killed one, whose passes are finished, still knows what it took."""
+    adapt, judge = CrossFitted.adapt, passes.with_evidence
+
+    def slow(self: CrossFitted) -> None:
+        if not self._adapted:
+            time.sleep(0.5)
+        adapt(self)
+
+    monkeypatch.setattr(CrossFitted, "adapt", slow)
+    monkeypatch.setattr(passes, "with_evidence", lambda *_: (_ for _ in ()).throw(PowerCut))
+    with pytest.raises(PowerCut):
+        scan(place, "timed")
+    monkeypatch.setattr(passes, "with_evidence", judge)
+    parts = [float(read_scores(place / "timed" / name).metadata["seconds"]) for name in FILES[:3]]
+    assert scan(place, "timed") == 0
+    told = json.loads((place / "timed/environment.json").read_text())["seconds"]
+    assert told > sum(parts) + 0.5
 
 
 def test_a_second_scan_computes_nothing(straight: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from byorn.scoring.passes import Pass, fitted_pass, fitted_to, pretrained_pass
 from byorn.scoring.statistics import EVIDENCE
 from byorn.scoring.table import Scores, from_records, name_rows, read_scores, write_scores
 
+ADAPTING = "adapting_seconds"
 NAMES = {"adapted": "with their own images", "adapted_swapped": "with the images of others"}
 
 
@@ -93,27 +94,29 @@ def _add_evidence(scores: Scores, inputs: Inputs, path: Path, batch_size: int) -
     parts = [(own, inputs, range(len(inputs.rows))), (other, _swapped(inputs, pairs), [row for row, _ in pairs])]
     left = [part for part in parts if not finished(part[0])]
     if left:
-        with _adapted(inputs, scores, batch_size) as fitted:
+        with _adapted(inputs, scores, batch_size) as (fitted, known):
             for file, part, numbers in left:
                 say(f"scoring {len(numbers)} rows by the half that they are not in, {NAMES[file.stem]}")
                 scoring_pass = fitted_pass(fitted, inputs.processor, part.dataset, numbers)
-                score_inputs(part, file, batch_size, scoring_pass, fitted.curve.as_metadata())
+                score_inputs(part, file, batch_size, scoring_pass, known)
     adapted, swapped = (scores_of(inputs, file) for file in (own, other))
     say("looking for phrases that images give away without giving a reason")
+    began = time.perf_counter()
     judged = with_evidence(scores, adapted, swapped, pairs, inputs.rows, LearningCurve.of(adapted.metadata))
-    return _kept(judged, path, adapted, swapped)
+    searched = time.perf_counter() - began
+    return _kept(judged, path, adapted, swapped, besides=float(adapted.metadata.get(ADAPTING, 0)) + searched)
 
 
 @contextmanager
-def _adapted(inputs: Inputs, scores: Scores, batch_size: int) -> Iterator[CrossFitted]:
-    """The model, adapted to either half of the rows that have a score."""
+def _adapted(inputs: Inputs, scores: Scores, batch_size: int) -> Iterator[tuple[CrossFitted, dict[str, str]]]:
+    """The model, adapted to either half of the rows that have a score, and what its score files say of that."""
     began = time.perf_counter()
     given = inputs.model, inputs.processor, inputs.dataset, inputs.rows, scores.nll
     with fitted_to(*given, batch_size=batch_size, shard=current_shard()) as fitted:
         fitted.adapt()
-        spent = seconds(time.perf_counter() - began)
-        say(f"adapted to either half of the rows in {fitted.curve.steps} steps ({spent})")
-        yield fitted
+        spent = time.perf_counter() - began
+        say(f"adapted to either half of the rows in {fitted.curve.steps} steps ({seconds(spent)})")
+        yield fitted, {**fitted.curve.as_metadata(), ADAPTING: f"{spent:.3f}"}
 
 
 def _swapped(inputs: Inputs, pairs: list[tuple[int, int]]) -> Inputs:
@@ -134,9 +137,9 @@ def scores_of(inputs: Inputs, path: Path) -> Scores:
     return scores
 
 
-def _kept(scores: Scores, path: Path, *further: Scores) -> Scores:
-    """The scores with the seconds of further ones, written to `path`."""
-    spent = sum(float(part.metadata.get("seconds", 0)) for part in (scores, *further))
+def _kept(scores: Scores, path: Path, *further: Scores, besides: float = 0.0) -> Scores:
+    """The scores with the seconds of further ones, and of what was done `besides`, written to `path`."""
+    spent = besides + sum(float(part.metadata.get("seconds", 0)) for part in (scores, *further))
     scores = replace(scores, metadata={**scores.metadata, "seconds": f"{spent:.3f}"})
     if is_main():
         write_scores(path, scores)
