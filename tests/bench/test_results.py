@@ -98,6 +98,14 @@ def test_a_defense_without_flags_pays_for_no_scan_and_detects_nothing():
     assert line.detection_auc is None
 
 
+def test_a_defense_by_evidence_pays_for_its_own_scan():
+    by_evidence = result()
+    training = {**by_evidence.training, "seconds": {**by_evidence.training["seconds"], "scoring": 12.0}}
+    cell = replace(by_evidence.cell, rule="evidence", percentile=None)
+    (line,) = lines([replace(by_evidence, cell=cell, training=training)])
+    assert line.seconds == pytest.approx(32.0)
+
+
 def test_the_interval_over_seeds_is_students():
     low, high = interval([metric(1.0), metric(2.0), metric(3.0)])
     assert low == pytest.approx(2 - 4.3027 / 3**0.5, abs=1e-3)

@@ -170,7 +170,11 @@ def _timed(group: Sequence[CellResult]) -> list[CellResult]:
 
 
 def _scanning(result: CellResult) -> float:
-    return result.seconds["scan"] if result.cell.defense in FLAGGING else 0.0
+    """The phase `scan` is that of the paper's rule, whatever a cell flags by."""
+    if result.cell.defense not in FLAGGING:
+        return 0.0
+    seconds = result.training["seconds"]["scoring"] if result.cell.rule else result.seconds["scan"]
+    return float(seconds)
 
 
 def _defined(values: Iterable[float | None]) -> float | None:
