@@ -26,6 +26,18 @@ def test_last_scores_the_last_answer_and_all_scores_each(save, picture):
     assert len(second.prompt) == 3
 
 
+def test_answers_that_nobody_scores_are_counted_where_a_conversation_has_several(save):
+    """LLaVA and LLaMA-Factory learn them all, and the default here takes the last."""
+    path = save([{"messages": chat("1?", "one", "2?", "two", "3?", "three")}, {"messages": chat("4?", "four")}])
+    loaded = load_rows(path)
+    assert loaded.earlier == 2
+    assert any(note.startswith("2 earlier answer(s) of conversations are context alone") for note in loaded.notes)
+
+    every = load_rows(path, turns="all")
+    assert every.earlier == 0
+    assert not any("earlier answer" in note for note in every.notes)
+
+
 def test_a_question_without_an_answer_at_the_end_is_dropped_and_noted(save, picture):
     picture("a.png"), picture("b.png")
     path = save([{"images": ["a.png", "b.png"], "messages": chat("<image>1?", "one", "<image>2?")}])

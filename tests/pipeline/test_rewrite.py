@@ -135,6 +135,21 @@ def conversations(place):
     return records
 
 
+def test_a_scan_of_the_last_answers_says_that_it_has_not_seen_the_others(place, capsys):
+    """Who trains every turn on what `rewrite` leaves would learn the phrase of the second chat."""
+    conversations(place)
+    assert scan(place, "chats/chats.json", "last") == 0
+    spot = "8 earlier answers of conversations, which were not scored"
+    report = (place / "last/report.json").read_bytes()
+    assert any(one.startswith(spot) for one in json.loads(report)["verdict"]["blind_spots"])
+    assert main(["report", str(place / "last")]) == 0
+    assert (place / "last/report.json").read_bytes() == report
+
+    capsys.readouterr()
+    assert rewrite(place, "last", "unseen", "drop") == 0
+    assert "8 earlier answer(s) of conversations are context alone, neither scored" in capsys.readouterr().err
+
+
 def test_a_conversation_goes_as_a_whole_and_is_answered_turn_by_turn(place, monkeypatch):
     before = conversations(place)
     assert scan(place, "chats/chats.json", "turns", "--turns", "all") == 0

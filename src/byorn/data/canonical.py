@@ -24,6 +24,7 @@ MAX_TURNS = (
 )
 NEUTRALIZED = "byorn_neutralized"
 DROPPED_TAIL = "conversation(s) ended without an answer to learn: the messages after the last one were dropped"
+EARLIER = "earlier answer(s) of conversations are context alone, neither scored nor learned; with turns: all each is"
 TOKENS_IN_RESPONSE = "response(s) held special tokens: broken by a space"
 TOKENS_IN_PROMPT = "prompt(s) held special tokens: broken by a space"
 RENAMED = "row(s) repeated an id: #2, #3, ... appended"
@@ -88,6 +89,8 @@ class Canonicalizer:
         scored = answers if self.turns == "all" else answers[-1:]
         for place in scored:
             _require_asked(messages, place)
+        if len(scored) < len(answers):
+            self.tally[EARLIER] += len(answers) - len(scored)
         return scored
 
     def _neutralize(self, messages: list[Message]) -> list[list[str]]:

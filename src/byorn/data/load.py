@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from byorn.data.canonical import Canonicalizer, user_id
+from byorn.data.canonical import EARLIER, Canonicalizer, user_id
 from byorn.data.checks import TokenGuard
 from byorn.data.conversation import Conversation
 from byorn.data.fingerprint import Fingerprint
@@ -51,6 +51,7 @@ class LoadedRows:
         notes: Each inferred value and each kind of change, once, with its reason or count.
         fingerprint: See `byorn.data.fingerprint`.
         parts: Where they were read from, one for each source, and how.
+        earlier: How many answers of conversations are context alone, as only the last one is taken.
     """
 
     rows: Sequence[Row]
@@ -58,6 +59,7 @@ class LoadedRows:
     notes: list[str]
     fingerprint: str
     parts: list[Part] = field(default_factory=list)
+    earlier: int = 0
 
 
 def load_rows(
@@ -108,7 +110,7 @@ def load_rows(
     if not rows:
         raise _nothing_in(opened[0].where if len(opened) == 1 else spec.source, rejects)
     notes = [note for part in opened for note in part.notes] + [f"{count} {change}" for change, count in tally.items()]
-    return LoadedRows(rows, rejects, [one_line(note) for note in notes], found.hexdigest(), parts)
+    return LoadedRows(rows, rejects, [one_line(note) for note in notes], found.hexdigest(), parts, tally[EARLIER])
 
 
 def require_no_rejects(loaded: LoadedRows) -> None:

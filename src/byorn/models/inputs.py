@@ -35,6 +35,7 @@ class Inputs:
         model, processor: The pretrained model, in eval mode, and its processor.
         identity: What a file that comes of them belongs to: `data`, `model`, `model_digest`, `processor_digest`.
         rejects: How many records cannot be used.
+        earlier: How many answers are context alone, see `LoadedRows`.
     """
 
     rows: Sequence[Row]
@@ -43,6 +44,7 @@ class Inputs:
     processor: Any
     identity: dict[str, str]
     rejects: int
+    earlier: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +97,7 @@ def load_inputs(opened: Opened, layout: "Layout | None" = None) -> Inputs:
         processor=opened.processor,
         identity=identity,
         rejects=len(opened.loaded.rejects),
+        earlier=opened.loaded.earlier,
     )
 
 

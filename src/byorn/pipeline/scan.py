@@ -133,6 +133,7 @@ def as_run(result: ScanResult, out: Path) -> Run:
         rejects=read_rejects(out / REJECTS),
         config=settings_in(out),
         environment=read_json(out / "environment.json") or {},
+        earlier=result.inputs.earlier,
     )
 
 

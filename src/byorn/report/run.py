@@ -40,6 +40,7 @@ class Run:
         rejects: Records that could not be used.
         config, environment: What stands in `config.yaml` and `environment.json`.
         closer: A closer look at a few rows, by id and turn.
+        earlier: How many answers were not scored, as a later one of their conversation is the response.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Run:
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     closer: Mapping[Key, Closer] = field(default_factory=dict)
+    earlier: int = 0
 
     @cached_property
     def thumbnails(self) -> Thumbnails:
@@ -76,15 +78,17 @@ def read_run(folder: Path, data: str | None = None) -> Run:
         MismatchError: The data set is not the one that was scanned.
     """
     scores, flags, config = read_files(folder)
+    loaded = read_again(folder, spec := _data_spec(config, data))
     run = Run(
         folder=folder,
-        rows=_rows(folder, _data_spec(config, data), scores),
+        rows=_rows(folder, spec, loaded, scores),
         scores=scores,
         flags=flags,
         statistic=column_of(flags.rule, scores),
         rejects=read_rejects(folder / "rejects.jsonl"),
         config=config,
         environment=read_json(folder / "environment.json") or {},
+        earlier=loaded.earlier,
     )
     return replace(run, closer=read_closer(folder / CLOSER, made_from(run)))
 
@@ -157,9 +161,8 @@ def read_again(folder: Path, spec: DataSpec) -> LoadedRows:
         return load_rows(spec, special_tokens=special, verify_images="none", notify=say)
 
 
-def _rows(folder: Path, spec: DataSpec, scores: Scores) -> Sequence[Row]:
-    """The rows of the scores, in their order; images are not read."""
-    loaded = read_again(folder, spec)
+def _rows(folder: Path, spec: DataSpec, loaded: LoadedRows, scores: Scores) -> Sequence[Row]:
+    """The rows of the scores, in their order."""
     places = {key: place for place, key in enumerate(keys_of(loaded.rows))}
     missing = [key for key in scores.keys if key not in places]
     fix = "name the data that was scanned with --data, or scan again"

@@ -201,6 +201,11 @@ def _blind_spots(evidence: Evidence) -> list[str]:
         else "The expected number takes phrases of clean data to differ as those of most data do; it says nothing of "
         "poisoned rows that are not flagged.",
     ]
+    if evidence.run.earlier:
+        spots.append(
+            f"{number(evidence.run.earlier)} earlier answers of conversations, which were not scored: a trainer that "
+            "learns every turn learns them; --turns all scores each."
+        )
     copies = int((evidence.run.scores.values.get(KIND, np.zeros(0)) == COPY).sum())
     if copies:
         spots.append(
