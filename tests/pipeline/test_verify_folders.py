@@ -34,6 +34,10 @@ def other(place):
     return str(place / "other")
 
 
+def killed(*given):
+    raise KeyboardInterrupt
+
+
 def test_two_adapters_share_a_folder_and_the_pretrained_answers(place, other, answered, tmp_path):
     calls = answered(lambda tuned, sees: tuned and sees)
     assert verify(place, tmp_path / "both") == 3
@@ -56,13 +60,23 @@ def test_no_verdict_stands_under_the_settings_of_another_adapter(place, other, a
     assert "error: response_engine: vllm" in said
     assert verdict.exists()  # as its settings still are
 
-    def killed(spec):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("byorn.pipeline.verify.load_spec", killed)
+    monkeypatch.setattr("byorn.pipeline.verify.write_config", killed)
     assert verify(place, tmp_path / "both", "--adapter", other) == 130
-    assert other in (tmp_path / "both/config.yaml").read_text()
+    assert other not in (tmp_path / "both/config.yaml").read_text()
     assert not verdict.exists()
+
+
+@pytest.mark.parametrize("more", [("--rows", "12"), ()], ids=["refused", "killed"])
+def test_a_verdict_stands_until_another_one_takes_its_place(more, place, other, answered, tmp_path, monkeypatch):
+    """It is evidence, and what was refused or killed has none to put there."""
+    answered(lambda tuned, sees: tuned and sees)
+    names = ("verify.json", "verify.jsonl", "grafted.jsonl", "config.yaml")
+    assert verify(place, tmp_path / "both") == 3
+    before = {name: (tmp_path / "both" / name).read_bytes() for name in names}
+    if not more:
+        monkeypatch.setattr("byorn.pipeline.verify.load_spec", killed)
+    assert verify(place, tmp_path / "both", "--adapter", other, *more) == (2 if more else 130)
+    assert {name: (tmp_path / "both" / name).read_bytes() for name in names} == before
 
 
 def test_another_choice_of_rows_is_not_called_another_data_set(place, answered, tmp_path, capsys):

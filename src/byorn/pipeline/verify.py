@@ -58,7 +58,7 @@ def verify(
     adapter, trigger = _adapter(run, spec), _trigger(spec)
     identity = identity_of(adapter)
     if other := of_another(out, identity):
-        say(f"{out / VERDICT} is about another adapter, {other}; it gives way to that of {adapter}")
+        say(f"{out / VERDICT} is about another adapter, {other}; it gives way to that of {adapter} once that has answered")
     if not has_answered(out, identity):
         require_available(engine, model)
     make_folder(out)
@@ -75,16 +75,16 @@ def _verified(
     identity = identity_of(adapter)
     scanned = open_scanned(run, data, model, out)
     sampled = sample(scanned, spec, data.max_length or context_length(load_config(model)))
-    settings = {"run": str(run), "data": data, "model": model, "verify": spec, "engine": engine}
-    if of_another(out, identity):  # a kill must not leave it under the settings of this one
-        remove_verdict(out)
-    write_config(out, {"command": "verify", **settings})
     triggered = _with_trigger(sampled, trigger, out) if trigger else []
     say(f"loading {model.name}")
     pretrained = load_spec(model)
     require_scanned(scanned.scores, {"model_digest": model_digest(pretrained)}, run)
     questions = Questions(processor=scanned.processor, sampled=sampled, triggered=triggered, spec=spec, engine=engine)
     found = Verified.of(questions, *questions.answered(model, pretrained, adapter, out))
+    if of_another(out, identity):  # a kill must not leave it under the settings of this one
+        remove_verdict(out)
+    settings = {"run": str(run), "data": data, "model": model, "verify": spec, "engine": engine}
+    write_config(out, {"command": "verify", **settings})
     found.write(out, identity)
     write_environment(out, model=model.name, adapter=str(adapter), seed=spec.seed)
     return found
