@@ -140,6 +140,14 @@ def test_a_trigger_that_gives_something_else_than_image_and_box_is_told_so(plugi
     assert not (tmp_path / "out").exists()
 
 
+def test_a_trigger_that_gives_no_instruction_writes_no_data_set(plugin, tmp_path):
+    """A forgotten `return`: its rows would have no text, and nothing could read them."""
+    load_plugins([plugin(TRIGGER.format(method="mark_text(self, text, rng)", needs="", given="None"))])
+    with pytest.raises(ConfigError, match="attack 'dot': mark_text gives NoneType; return the triggered instruction"):
+        poison_dataset(tiny_rows(4), Recipe(attack="dot", target="banana", rate=0.5), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_that_is_missing_or_no_python_file_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.py: No such file"):
         load_plugins([tmp_path / "nowhere.py"])

@@ -7,6 +7,7 @@ from byorn.attacks.recipe import Recipe
 from byorn.attacks.selection import ChosenRows
 from byorn.attacks.trigger import Trigger
 from byorn.data.row import Row, rephrased
+from byorn.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,20 @@ def mark_rows(rows: Sequence[Row], chosen: ChosenRows, trigger: Trigger, recipe:
 
 
 def mark_prompt(row: Row, trigger: Trigger, recipe: Recipe) -> Row:
-    """The row with the trigger in the last text block of its last user message."""
-    return rephrased(row, lambda text: trigger.mark_text(text, recipe.stream("text", *row.key)))
+    """The row with the trigger in the last text block of its last user message.
+
+    Raises:
+        ConfigError: The trigger, a plugin's, gives something else than text.
+    """
+
+    def marked(text: str) -> str:
+        given: object = trigger.mark_text(text, recipe.stream("text", *row.key))
+        if not isinstance(given, str):
+            found = type(given).__name__
+            raise ConfigError(f"attack {trigger.name!r}: mark_text gives {found}; return the triggered instruction")
+        return given
+
+    return rephrased(row, marked)
 
 
 def _poison(row: Row, image: int | None, trigger: Trigger, recipe: Recipe) -> Mark:
