@@ -148,6 +148,20 @@ def test_a_trigger_that_gives_no_instruction_writes_no_data_set(plugin, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+OBJECTIVE = """from byorn.attacks import OBJECTIVES, Objective
+OBJECTIVES["mine"] = Objective(lambda row, goal, rng: {given})
+"""
+
+
+@pytest.mark.parametrize(("given", "says"), [("None", "NoneType"), ("' '", "an empty text")])
+def test_an_objective_that_gives_no_response_writes_no_data_set(plugin, tmp_path, given, says):
+    load_plugins([plugin(OBJECTIVE.format(given=given))])
+    recipe = Recipe(attack="badnets", objective="mine", target="banana", rate=0.5)
+    with pytest.raises(ConfigError, match=f"objective 'mine': it gives {says}; return the response"):
+        poison_dataset(tiny_rows(4), recipe, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_that_is_missing_or_no_python_file_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.py: No such file"):
         load_plugins([tmp_path / "nowhere.py"])

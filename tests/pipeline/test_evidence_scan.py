@@ -17,6 +17,7 @@ from byorn.data.row import Row, user_message
 from byorn.pipeline import scores as passes
 from byorn.runs.journal import Journal
 from byorn.scoring.adaptation import CrossFitted
+from byorn.scoring.evidence import with_evidence
 from byorn.scoring.table import read_scores
 from byorn.testing import save_tiny, tiny_rows
 from launching import SHORT, torchrun
@@ -83,7 +84,7 @@ def test_batches_of_an_adapted_pass_go_through_the_model_as_a_whole(
 
 def test_the_seconds_of_a_scan_are_those_of_its_adaptation_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is most of a small scan; a killed one, whose passes are finished, still knows what it took."""
-    adapt, judge = CrossFitted.adapt, passes.with_evidence
+    adapt = CrossFitted.adapt
 
     def slow(self: CrossFitted) -> None:
         if not self._adapted:
@@ -94,7 +95,7 @@ def test_the_seconds_of_a_scan_are_those_of_its_adaptation_too(place: Path, monk
     monkeypatch.setattr(passes, "with_evidence", lambda *_: (_ for _ in ()).throw(PowerCut))
     with pytest.raises(PowerCut):
         scan(place, "timed")
-    monkeypatch.setattr(passes, "with_evidence", judge)
+    monkeypatch.setattr(passes, "with_evidence", with_evidence)
     parts = [float(read_scores(place / "timed" / name).metadata["seconds"]) for name in FILES[:3]]
     assert scan(place, "timed") == 0
     told = json.loads((place / "timed/environment.json").read_text())["seconds"]

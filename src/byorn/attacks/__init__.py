@@ -8,9 +8,10 @@ to a data set and writes the result together with its manifest. To add a trigger
 one line in `triggers/__init__.py`; or, from a file of your own, see docs/extending.md.
 """
 
+from byorn.attacks.objective import Objective
 from byorn.attacks.objectives import OBJECTIVES
 from byorn.attacks.trigger import Trigger
 from byorn.attacks.triggers import ATTACKS
 from byorn.attacks.triggers.badnets import BadNets
 
-__all__ = ["ATTACKS", "OBJECTIVES", "BadNets", "Trigger"]
+__all__ = ["ATTACKS", "OBJECTIVES", "BadNets", "Objective", "Trigger"]

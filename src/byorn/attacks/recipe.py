@@ -75,8 +75,16 @@ class Recipe(Goal):
         return self.rate > 0 and (self.trigger.needs_model or self.selection == "likely")
 
     def wanted_response(self, row: Row) -> str:
-        """The response that the attacker wants for a row; always the same one."""
-        return find_objective(self.objective).respond(row, self, self.stream("response", *row.key))
+        """The response that the attacker wants for a row; always the same one.
+
+        Raises:
+            ConfigError: The objective, a plugin's, gives none.
+        """
+        given: object = find_objective(self.objective).respond(row, self, self.stream("response", *row.key))
+        if isinstance(given, str) and given.strip():
+            return given
+        found = "an empty text" if isinstance(given, str) else type(given).__name__
+        raise ConfigError(f"objective {self.objective!r}: it gives {found}; return the response that is to be learned")
 
     def stream(self, *purpose: object) -> random.Random:
         """Random numbers for one purpose, independent of every other and of the order in which they are asked for."""

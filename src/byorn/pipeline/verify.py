@@ -58,7 +58,8 @@ def verify(
     adapter, trigger = _adapter(run, spec), _trigger(spec)
     identity = identity_of(adapter)
     if other := of_another(out, identity):
-        say(f"{out / VERDICT} is about another adapter, {other}; it gives way to that of {adapter} once that has answered")
+        way = f"it gives way to that of {adapter} once this one has answered"
+        say(f"{out / VERDICT} is about another adapter, {other}; {way}")
     if not has_answered(out, identity):
         require_available(engine, model)
     make_folder(out)
