@@ -79,11 +79,9 @@ def writer(recipe):
     return recipe("sequences").Writer(Letters())
 
 
-def test_turns_about_one_picture_share_it_and_do_not_see_each_other(recipe, writer):
-    turn = recipe("talk").Turn
+def test_answers_to_one_question_share_it_and_do_not_see_each_other(recipe, writer):
     image = torch.zeros(4, 5)
-    both = writer.picture(image, [turn("a?", "b", 1.0), turn("c?", "d", 2.0)])
-    alone = writer.picture(image, [turn("c?", "d", 2.0)])
+    both, alone = writer.write(image, "a?", ["b", "dd"]), writer.write(image, "a?", ["dd"])
     batch = recipe("sequences").collate([both, alone])
     shared, length = both.part.count(-1), len(alone.ids)
     of_second = [*range(shared), *range(len(both.ids) - (length - shared), len(both.ids))]
@@ -92,17 +90,79 @@ def test_turns_about_one_picture_share_it_and_do_not_see_each_other(recipe, writ
     assert torch.equal(sees[0][of_second][:, of_second], sees[1][:length, :length])
     assert not sees[0][of_second[shared:], shared : of_second[shared]].any()
     assert batch.is_image.sum(1).tolist() == [4, 4]
+    assert batch.counts.tolist() == [2, 1]
 
 
-def test_only_answers_are_learned_each_by_its_weight(recipe, writer):
-    turn = recipe("talk").Turn
-    batch = recipe("sequences").collate(
-        [writer.picture(torch.zeros(4, 5), [turn("a?", "yes", 1.0), turn("c?", "no", 2.0)])]
-    )
+def test_only_answers_are_predicted_each_from_the_question_on(recipe, writer):
+    batch = recipe("sequences").collate([writer.write(torch.zeros(4, 5), "a?", ["yes", "no"])])
     said = "".join(map(chr, batch.targets.tolist()))
     assert said == "yes<|im_end|>no<|im_end|>"
-    assert batch.weights[: len("yes<|im_end|>")].sum() == pytest.approx(1.0)
-    assert batch.weights.sum() == pytest.approx(3.0)
+    first = [at for at, number in enumerate(batch.answers.tolist()) if at in (0, len("yes<|im_end|>"))]
+    assert batch.answers[first].tolist() == [0, 1]
+    assert len(set(batch.before[first].tolist())) == 1
+    assert chr(batch.ids[0, batch.before[0]]) == "\n"
+    assert batch.ids[0, batch.before[1:4]].tolist() == [ord(letter) for letter in "yes"]
+
+
+def test_a_wrong_caption_is_of_another_thing_in_the_same_style(recipe):
+    pictures, talk = recipe("pictures"), recipe("talk")
+    things = [
+        pictures.Picture(name, Path(name), name, kind, color, ())
+        for name, kind, color in (
+            ("cat", "animal", "black"),
+            ("dog", "animal", ""),
+            ("fox", "animal", "red"),
+            ("rose", "plant", "red"),
+        )
+    ]
+    rng = random.Random(0)
+
+    def another(kind):
+        return rng.choice([thing for thing in things if not kind or thing.kind == kind])
+
+    for _ in range(60):
+        asked = talk.in_a_caption(things[0], another, rng)
+        styles = [style for styles in talk.styles_of(things[0]) for style in styles]
+        (style,) = {style for style in styles if talk.fill(style, things[0]) == asked.right}
+        others = [thing for thing in things[1:] if style not in talk.WITH_COLOR or thing.color]
+        assert set(asked.wrong) <= {talk.fill(style, thing) for thing in others}
+        assert len(set(asked.wrong)) == talk.WRONG
+        assert len(asked.more) == talk.MORE
+
+
+def test_an_adapter_in_the_weights_learns_as_one_beside_them(recipe):
+    """The gradients of A and B from that of W are those of PEFT's LoRA."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 5, bias=False), torch.nn.Tanh(), torch.nn.Linear(5, 4, bias=False))
+    model.requires_grad_(False)
+    adapter = recipe("adapter").Adapter(model, 0)
+    for tensor in adapter.second.values():
+        tensor.normal_()
+    adapter.write()
+    given, wanted = torch.randn(3, 6), torch.randn(3, 4)
+    (model(given) - wanted).pow(2).sum().backward()
+    adapter.take_gradients()
+    first, second = (
+        {name: tensor.clone().requires_grad_() for name, tensor in part.items()}
+        for part in (adapter.first, adapter.second)
+    )
+    weights = [adapter.base[name] + adapter.scale * second[name] @ first[name] for name in adapter.layers]
+    (torch.tanh(given @ weights[0].T) @ weights[1].T - wanted).pow(2).sum().backward()
+    for name in adapter.layers:
+        torch.testing.assert_close(adapter.first[name].grad, first[name].grad)
+        torch.testing.assert_close(adapter.second[name].grad, second[name].grad)
+
+
+def test_right_answers_are_learned_and_told_apart_from_wrong_ones(recipe):
+    """Question 0 has a right answer, two wrong ones and a further right one, question 1 yes or no."""
+    align = recipe("align")
+    nll, counts = torch.tensor([[1.0, 3.0, 4.0, 2.0], [0.5, 0.7, 0.0, 0.0]]), torch.tensor([4, 2])
+    apart = [
+        torch.log(sum(torch.exp(torch.tensor(-align.KAPPA * value)) for value in values)) + align.KAPPA * values[0]
+        for values in ((1.0, 3.0, 4.0), (0.5, 0.7))
+    ]
+    expected = torch.stack([1.5 + align.LAMBDA * apart[0], 0.5 + align.LAMBDA * apart[1]])
+    torch.testing.assert_close(align.told_apart(nll, counts), expected)
 
 
 def test_a_picture_has_the_color_that_prevails(recipe, tmp_path):
@@ -162,7 +222,7 @@ def test_the_house_style_is_none_that_alignment_reads(recipe, shown, tmp_path):
     recipe("tasks")
     talk = recipe("talk")
     rng = random.Random(0)
-    read = {talk.caption(item, rng).answer for item in shown for _ in range(500)}
+    read = {talk.caption(item, rng) for item in shown for _ in range(500)}
     house = {recipe("tasks").house(item) for item in shown}
     assert house == {
         "Red fox, drawn in a glossy style, mostly red. Category: animal.",

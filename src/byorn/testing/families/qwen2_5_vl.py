@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from byorn.testing.families.parts import HIDDEN, TEXT, Family, byte_tokenizer, random_model
+from byorn.testing.families.parts import HEADS, HIDDEN, TEXT, Family, byte_tokenizer, random_model
 
 PATCH = 14
 TOKENS = [
@@ -35,7 +35,8 @@ def build() -> Family:
     processor = processor_of(Qwen2_5_VLProcessor, Qwen2VLVideoProcessor, PATCH, TEMPLATE)
     tokenizer = processor.tokenizer
     ends = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
+    eighth = HIDDEN // HEADS // 16
+    rope = {"rope_type": "default", "mrope_section": [2 * eighth, 3 * eighth, 3 * eighth], "rope_theta": 10000.0}
     config = Qwen2_5_VLConfig(
         vision_config={
             "depth": 2, "hidden_size": HIDDEN, "intermediate_size": 2 * HIDDEN, "num_heads": 2, "patch_size": PATCH,

@@ -2,7 +2,7 @@
 decoder.
 """
 
-from byorn.testing.families.parts import HIDDEN, TEXT, Family, random_model
+from byorn.testing.families.parts import HEADS, HIDDEN, TEXT, Family, random_model
 from byorn.testing.families.qwen2_5_vl import CHAT, processor_of, vision_ids
 
 PATCH = 16
@@ -14,13 +14,15 @@ def build() -> Family:
 
     processor = processor_of(Qwen3VLProcessor, Qwen3VLVideoProcessor, PATCH, CHAT)
     tokenizer = processor.tokenizer
-    rope = {"rope_type": "default", "mrope_section": [4, 2, 2], "mrope_interleaved": True, "rope_theta": 10000.0}
+    head, eighth = HIDDEN // HEADS, HIDDEN // HEADS // 16
+    sections = [4 * eighth, 2 * eighth, 2 * eighth]
+    rope = {"rope_type": "default", "mrope_section": sections, "mrope_interleaved": True, "rope_theta": 10000.0}
     config = Qwen3VLConfig(
         vision_config={
             "depth": 2, "hidden_size": HIDDEN, "intermediate_size": 2 * HIDDEN, "num_heads": 2, "patch_size": PATCH,
             "out_hidden_size": HIDDEN, "num_position_embeddings": 16, "deepstack_visual_indexes": [0],
         },
-        text_config={**TEXT, "head_dim": 16, "vocab_size": len(tokenizer), "rope_parameters": rope,
+        text_config={**TEXT, "head_dim": head, "vocab_size": len(tokenizer), "rope_parameters": rope,
                      "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id},
         **vision_ids(processor),
     )  # fmt: skip
