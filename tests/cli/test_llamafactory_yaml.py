@@ -120,6 +120,24 @@ def test_what_llamafactory_spells_in_two_ways_means_the_same(tmp_path):
     assert turns == ["last", "all"]
 
 
+def test_what_llamafactory_does_by_default_is_no_stranger(tmp_path, capsys):
+    defaults = "mix_strategy: concat\nignore_pad_token_for_loss: true\ndefault_system: null\nrope_scaling: null\n"
+    defaults += "upcast_layernorm: false\npure_bf16: false\ncreate_new_adapter: false\n"
+    values = values_with(tmp_path, "train", defaults)
+    assert (training_arguments(values), values.get("dtype"), capsys.readouterr().err) == ({}, None, "")
+    values = values_with(tmp_path, "train", "enable_thinking: true\ncreate_new_adapter: true\nimage_resolution: 512\n")
+    assert training_arguments(values) == {}
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(".yaml: ")[2].partition(":")[0] for line in said] == [
+        f"{key} is ignored" for key in ("image_resolution", "enable_thinking", "create_new_adapter")
+    ]
+
+
+def test_a_training_purely_in_bfloat16_has_weights_of_that_type(tmp_path):
+    for command in ("scan", "train"):
+        assert values_with(tmp_path, command, "model_name_or_path: m\npure_bf16: true\n")["dtype"] == "bfloat16"
+
+
 @pytest.mark.parametrize("target", ["q_proj, v_proj", "[q_proj, v_proj]"])
 def test_named_layers_are_those_of_the_language_model_as_there(target, tmp_path):
     pattern = str(values_with(tmp_path, "train", f"freeze_vision_tower: true\nlora_target: {target}\n")["lora_targets"])
@@ -144,6 +162,16 @@ def test_named_layers_are_those_of_the_language_model_as_there(target, tmp_path)
         ("double_quantization: true\n", "double_quantization: .*without a second quantization"),
         ("quantization_type: fp4\n", "quantization_type: 4 bits are nf4; remove it"),
         ("quantization_method: hqq\n", "quantization_method: .*bitsandbytes; remove it"),
+        ("mix_strategy: interleave_under\n", "mix_strategy: entries are read whole, .*; use concat"),
+        ("interleave_probs: 0.7,0.3\n", "interleave_probs: entries are read whole, .*remove it"),
+        ("default_system: Answer briefly.\n", "default_system: prompts are those of the rows; write it into them"),
+        ("default_system: ''\n", "default_system: prompts are those of the rows"),  # which takes the model's own away
+        ("enable_thinking: false\n", "enable_thinking: the chat template is the model's own; remove it"),
+        ("rope_scaling: yarn\n", "rope_scaling: .*change the model's folder"),
+        ("upcast_layernorm: true\n", "upcast_layernorm: .*write dtype: float32"),
+        ("ignore_pad_token_for_loss: false\n", "ignore_pad_token_for_loss: padding is never learned"),
+        ("pure_bf16: 'false'\n", "pure_bf16: 'false' is not true or false"),
+        ("pure_bf16: true\ndtype: float32\n", "pure_bf16: it is given twice, also as dtype"),
         ("quantization_bit: 3\n", "quantize: '3bit' is not one of none, 4bit, 8bit"),
     ],
 )

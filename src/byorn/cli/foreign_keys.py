@@ -35,8 +35,11 @@ RENAMED = {
     "lora_target": "lora_targets",
     "media_dir": "image_root",
     "enable_liger_kernel": "use_liger_kernel",
+    "pure_bf16": "dtype",
 }
 
+_TEMPLATE = "the chat template is the model's own"
+_PIXELS = "the model's own processor says how large images are; max_pixels reduces them"
 IGNORED = {
     "use_peft": "byorn always trains LoRA",
     "dataset_test_split": "give the rows as eval_data, or hold some out with val_size",
@@ -55,16 +58,19 @@ IGNORED = {
     "own",
     # LLaMA-Factory
     "do_train": "byorn train trains",
-    "image_max_pixels": "the model's own processor says how large images are; max_pixels reduces them",
+    "image_max_pixels": _PIXELS,
+    "image_resolution": _PIXELS,  # pixels, or the longer side, as the version of LLaMA-Factory has it
     "image_min_pixels": "the model's own processor says how large images are",
     "video_max_pixels": "rows have images, not videos",
     "video_min_pixels": "rows have images, not videos",
     "video_fps": "rows have images, not videos",
     "video_maxlen": "rows have images, not videos",
+    "video_resolution": "rows have images, not videos",
     "cache_dir": "models are cached where HF_HOME says",
     "tokenized_path": "rows are read anew, quickly",
     "preprocessing_batch_size": "rows are read anew, quickly",
-    "template": "the chat template is the model's own",
+    "template": _TEMPLATE,
+    "enable_thinking": _TEMPLATE,
     "overwrite_cache": "rows are read anew, quickly",
     "preprocessing_num_workers": "images are read while training; set dataloader_num_workers",
     "plot_loss": "the losses are in training.json",
@@ -72,6 +78,7 @@ IGNORED = {
     "print_param_status": "which layers are trained is said in one line",
     "freeze_vision_tower": "only the language model is adapted",
     "freeze_multi_modal_projector": "only the language model is adapted",
+    "create_new_adapter": "every training begins with a new adapter",
 }
 
 _OWN_LORA = "not an option of byorn train; use ByornTrainer with a peft_config"
@@ -100,6 +107,9 @@ REFUSED = {
     # LLaMA-Factory
     "eval_dataset": "give the path of the evaluation rows as eval_data",
     "adapter_name_or_path": "byorn starts from the pretrained model, which it takes for clean; remove it",
+    "interleave_probs": "entries are read whole, one after the other; remove it",
+    "rope_scaling": _OWN_MODEL,
+    "upcast_layernorm": "layers have the type of the weights; remove it, or write dtype: float32 for all of them",
     "train_on_prompt": "responses alone are scored and learned; remove it",
     "neat_packing": "packing is not possible where rows have images; remove it",
     "use_galore": _OWN_LORA,
@@ -132,10 +142,14 @@ ONLY = {
     "do_train": (True, "byorn train trains; use byorn evaluate to evaluate"),
     "freeze_vision_tower": (True, "to adapt the vision tower, write lora_vision: true instead"),
     "freeze_multi_modal_projector": (True, "to adapt the projector, name its layers in lora_targets"),
+    "mix_strategy": ("concat", "entries are read whole, one after the other, and shuffled; use concat"),
+    "ignore_pad_token_for_loss": (True, "padding is never learned; remove it, or set it to true"),
+    "enable_thinking": (True, f"{_TEMPLATE}; remove it, or change the template in the model's folder"),
+    "default_system": (None, "prompts are those of the rows; write it into them, as a system message or column"),
 }
 NOT_SEEING = "(?!.*(?:vision|visual))"
 """LLaMA-Factory keeps its LoRA out of the vision tower also where the tower has layers of the names that are given."""
-SWITCHES = ("load_in_4bit", "load_in_8bit", "mask_history")
+SWITCHES = ("load_in_4bit", "load_in_8bit", "mask_history", "pure_bf16")
 KEYS = frozenset({*RENAMED, *IGNORED, *REFUSED, *ONLY, *SWITCHES, "flash_attn", "quantization_bit", "hub_model_id"})
 """Every key of these files that is no option of byorn."""
 ATTENTION = {"auto": None, "disabled": "eager", "sdpa": "sdpa", "fa2": "flash_attention_2", "fa3": "flash_attention_3"}
@@ -197,14 +211,13 @@ def translate(content: Mapping[str, object]) -> tuple[dict[str, object], list[st
     for key in SWITCHES:
         if not isinstance(content.get(key, False), bool | None):
             raise ConfigError(f"{key}: {content[key]!r} is not true or false")
-    done = ("stage", "finetuning_type", "freeze_language_model")
-    values = {key: value for key, value in content.items() if HARMLESS.get(key) != value and key not in done}
+    values = {key: value for key, value in content.items() if HARMLESS.get(key) != value}
     for key, fix in REFUSED.items():
         if values.get(key):
             raise ConfigError(f"{key}: {fix}")
     asked = {key: value for key, value in values.items() if value not in (None, False, "no")}
     notices = [f"{key} is ignored: {why}" for key, why in IGNORED.items() if key in asked]
-    kept = {key: value for key, value in values.items() if key not in IGNORED and key not in REFUSED}
+    kept = {key: value for key, value in values.items() if key not in (*IGNORED, *REFUSED, *ONLY)}
     return _renamed(_pushed(_quantized(_of_llamafactory(kept)))), notices
 
 
@@ -222,6 +235,8 @@ def _of_llamafactory(values: dict[str, object]) -> dict[str, object]:
         if kernel not in ATTENTION:
             raise ConfigError(f"flash_attn: {kernel!r} is unknown; use one of {', '.join(ATTENTION)}")
         values["attention"] = ATTENTION[kernel]
+    if values.pop("pure_bf16", False):
+        values["pure_bf16"] = "bfloat16"
     if bits := values.pop("quantization_bit", None):
         values["quantize"] = f"{bits}bit"
     target = values.get("lora_target")
