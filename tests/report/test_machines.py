@@ -56,6 +56,13 @@ def test_both_documents_fit_their_schemas(which, request):
     jsonschema.validate(plain(as_sarif(found)), SARIF)
 
 
+def test_the_entry_of_a_folder_that_was_scanned_is_named_beside_it():
+    run = replace(attacked(), config={"data": {"source": "data", "name": "mm,pairs"}})
+    content = plain(as_document(gather(run)))
+    jsonschema.validate(content, SCHEMA)
+    assert (content["provenance"]["data"], content["provenance"]["entry or configuration"]) == ("data", "mm,pairs")
+
+
 @pytest.mark.parametrize("which", ["evidence", "clean"])
 def test_a_bill_of_materials_is_one_by_its_own_library(which, request):
     text = as_cyclonedx(request.getfixturevalue(which))

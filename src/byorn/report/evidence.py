@@ -231,11 +231,12 @@ def _kind(reason: str) -> str:
 def provenance(run: Run) -> dict[str, str]:
     """Names and values: data, model, command, versions, and SHA-256 of the files of the run."""
     data = run.config.get("data")
-    source = data.get("source") if isinstance(data, dict) else None
+    source, name = (data.get("source"), data.get("name")) if isinstance(data, dict) else (None, None)
     known = run.scores.metadata
     command = run.environment.get("command")
     facts = {
         "data": str(source or ""),
+        "entry or configuration": str(name or ""),
         "data fingerprint (BLAKE2b)": known.get("data", ""),
         "model": known.get("model", ""),
         "model digest": known.get("model_digest", ""),
