@@ -15,7 +15,7 @@ from byorn.data.stored import keys_of, stored
 from byorn.errors import MismatchError
 from byorn.models.inputs import Inputs
 from byorn.runs.identity import require_same
-from byorn.runs.narrate import say, seconds
+from byorn.runs.narrate import rows_in, say, seconds
 from byorn.runs.ranks import current_shard, is_main
 from byorn.runs.stage import Record, finished, require_begun_with, run_stage
 from byorn.scoring.adaptation import CrossFitted
@@ -65,7 +65,7 @@ def score_inputs(
         spent = time.perf_counter() - began
         facts = {"byorn_version": version("byorn"), "dtype": str(inputs.model.dtype), "seconds": f"{spent:.3f}"}
         write_scores(path, name_rows(from_records(records, {**inputs.identity, **known, **facts}), inputs.rows))
-        say(f"scored {len(records)} rows in {seconds(spent)} ({len(records) / spent:.0f} rows/s)")
+        say(f"scored {rows_in(len(records), spent)}")
 
     scoring_pass = scoring_pass or pretrained_pass(inputs.model, inputs.processor, inputs.dataset)
     with scoring_pass.using as compute:

@@ -18,7 +18,7 @@ from byorn.flagging.table import FLAGS, Flags, keep_reviews, write_flags
 from byorn.models.digest import model_digest, processor_digest
 from byorn.runs.batches import Shard
 from byorn.runs.identity import require_same
-from byorn.runs.narrate import say, seconds
+from byorn.runs.narrate import rows_in, say
 from byorn.scoring.score import evidence_together, score_together
 from byorn.scoring.statistics import CONTRAST, EVIDENCE
 from byorn.scoring.table import SCORES, Scores, read_scores, write_scores
@@ -99,7 +99,7 @@ def _score(trainer: "ByornTrainer", column: str) -> Scores:
     if trainer.is_world_process_zero():
         output_folder(args).mkdir(parents=True, exist_ok=True)
         write_scores(output_folder(args) / SCORES, scores)
-    say(f"scored {len(scores)} rows in {seconds(spent)} ({len(scores) / spent:.0f} rows/s)", phase="scoring")
+    say(f"scored {rows_in(len(scores), spent)}", phase="scoring")
     return scores
 
 
