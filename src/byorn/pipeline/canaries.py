@@ -38,10 +38,15 @@ def _named(run: Run, planted: np.ndarray) -> Named:
     ours = [group for group in groups if planted[group.rows].mean() > 0.5]
     others = [group for group in groups if planted[group.rows].mean() <= 0.5]
     largest = max(ours, key=len, default=None)
+    joined = max(others, key=lambda group: planted[group.rows].sum(), default=None)
+    here = planted[joined.rows] if joined else np.zeros(0, dtype=bool)
     return Named(
         planted=int(planted[_rows_of(ours)].sum()),
         others=len(_rows_of(others)),
         phrase=largest.phrase if largest else "",
+        joined=int(here.sum()),
+        own=int((~here).sum()),
+        own_phrase=joined.phrase if joined else "",
     )
 
 

@@ -21,7 +21,7 @@ FOLDER = "simulation"
 FILE = "simulation.json"
 NAMED = 0.5
 """Share of the planted rows that a report must name for an attack to count as seen."""
-Seen = Literal["seen", "flagged", "unseen", "not planted"]
+Seen = Literal["seen", "already there", "flagged", "unseen", "not planted"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +31,16 @@ class Named:
     Attributes:
         planted, others: Rows in groups that are planted for the most part, and in all other groups.
         phrase: By which the largest of the former stands out, or nothing.
+        joined: Planted rows in the one of the latter that has the most of them.
+        own, own_phrase: How many rows of the data itself are in that group, and by what it stands out.
     """
 
     planted: int
     others: int
     phrase: str
+    joined: int = 0
+    own: int = 0
+    own_phrase: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +68,13 @@ class Simulated:
 
     @property
     def seen(self) -> Seen:
-        """Whether a report names the rows, or they are at least flagged more often than others."""
+        """Whether a report names the rows, the data say the same anyway, or the rule flags them more than others."""
         if self.sight is None or self.named is None:
             return "not planted"
         if self.named.planted >= NAMED * self.sight.flagged.n:
             return "seen"
+        if self.named.joined >= NAMED * self.sight.flagged.n:
+            return "already there"
         return "unseen" if self.sight.by_chance else "flagged"
 
     @property
@@ -92,6 +99,12 @@ class Simulated:
             return (
                 f"{said}, and the report names {number(self.named.planted)} of them, by {shared(self.named.phrase)}: "
                 "it would not stay hidden."
+            )
+        if self.seen == "already there":
+            return (
+                f"{said}, and {number(self.named.joined)} of them are in a group with {number(self.named.own)} rows of "
+                f"the data itself, by {shared(self.named.own_phrase)}: the data say that already; plant something else "
+                "to learn what the scan sees."
             )
         if self.seen == "flagged":
             names = number(self.named.planted) if self.named.planted else "none"

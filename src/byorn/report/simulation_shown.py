@@ -9,6 +9,7 @@ from byorn.report.words import number, percent
 
 WORDS: dict[Seen, str] = {
     "seen": "seen by the report",
+    "already there": "in the data already",
     "flagged": "flagged only",
     "unseen": "not seen",
     "not planted": "not planted",
