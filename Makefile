@@ -98,7 +98,7 @@ real-quick: $(REAL)/model/model.safetensors  ## the same, undefended and byorn a
 $(REAL)/model/model.safetensors: | $(REAL_READY)
 	$(MAKE) real-model
 
-real-train: $(REAL_READY)  ## align the real small model (hours on 2 cores; a killed run goes on)
+real-train: $(REAL_READY)  ## align the real small model (two hours on a core with AMX; a killed run goes on)
 	HF_HUB_OFFLINE=1 $(BIN)/python $(REAL)/align.py
 
 real-check: $(REAL_READY)  ## measure what it sees in pictures that it never saw

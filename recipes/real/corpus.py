@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from features import features
+from features import views
 from pictures import Picture, clipart, emoji
 from torch import nn
 
-SHARES = {"google": 0.35, "fluent": 0.30, "clipart": 0.35}
+SHARES = {"google": 0.16, "blob": 0.13, "fluent": 0.15, "flat": 0.15, "emojione": 0.13, "clipart": 0.28}
+"""How often a picture of each is drawn."""
 HELD_OUT_CONCEPTS = 150
 HELD_OUT_CLIPART = 150
 
 
 @dataclass(frozen=True)
 class Collection:
-    """Pictures of one vendor and their features, float16 [pictures, tokens, channels]."""
+    """Pictures of one vendor and their features, float16 [pictures, views, tokens, channels]."""
 
     pictures: list[Picture]
     tokens: torch.Tensor
@@ -43,12 +44,14 @@ class Corpus:
 def load_corpus(tower: nn.Module, cache: Path) -> Corpus:
     """Everything, with features from `cache` or computed now (minutes)."""
     sources = {name: clipart() if name == "clipart" else emoji(name) for name in (*SHARES, "twitter")}
-    whole = {name: Collection(found, features(tower, found, cache / f"{name}.pt")) for name, found in sources.items()}
+    whole = {
+        name: Collection(found, views(tower, found, cache / name, name in SHARES)) for name, found in sources.items()
+    }
     unseen = strange_names(whole)
     train = {name: _where(whole[name], unseen, False) for name in SHARES}
     strange = [_where(whole[name], unseen, True) for name in ("google", "clipart", "twitter")]
     joined = Collection(
-        [picture for part in strange for picture in part.pictures], torch.cat([part.tokens for part in strange])
+        [picture for part in strange for picture in part.pictures], torch.cat([part.tokens[:, :1] for part in strange])
     )
     return Corpus(train, _where(whole["twitter"], unseen, False), joined)
 

@@ -1,10 +1,12 @@
-"""Pictures with free licenses and what is known of them: emoji of three vendors, and openclipart.
+"""Pictures with free licenses and what is known of them: emoji of six artists, and openclipart.
 
-Google's (Noto, Apache-2.0) and Microsoft's (Fluent, MIT) emoji and openclipart (public domain) teach the model to
-see; Twitter's emoji (CC-BY 4.0) show the same things drawn by other hands, and no alignment ever sees them. They are
-fetched by npm and from Debian; nothing of them is in this repository.
+Google's emoji (Noto and, until 2018, its blobs; Apache-2.0), Microsoft's (Fluent, in relief and flat; MIT), EmojiOne's
+(CC-BY 4.0) and openclipart (public domain) teach the model to see; Twitter's emoji (CC-BY 4.0) show the same things
+drawn by other hands, and no alignment ever sees them. They are fetched by npm and from Debian; nothing of them is in
+this repository.
 """
 
+import io
 import json
 import re
 import subprocess
@@ -24,7 +26,11 @@ VENDORS = {
     "google": ("emoji-datasource-google", "16.0.0", "package/img/google/64/"),
     "twitter": ("emoji-datasource-twitter", "16.0.0", "package/img/twitter/64/"),
     "fluent": ("@lobehub/fluent-emoji-3d", "1.1.0", "package/assets/"),
+    "flat": ("@lobehub/fluent-emoji-flat", "1.1.0", "package/assets/"),
+    "blob": ("emoji-datasource-google", "3.0.0", "package/img/google/64/"),
+    "emojione": ("emojione", "2.2.7", "package/assets/png_128x128/"),
 }
+FORMATS = {"fluent": ".webp", "flat": ".svg"}
 CLIPART = ("openclipart-png", "openclipart-svg")
 KINDS = {
     "face": "smilies|face|emotion|heart",
@@ -80,10 +86,19 @@ class Picture:
     words: tuple[str, ...]
 
 
+def opened(path: Path) -> Image.Image:
+    """RGBA; SVG is drawn 224 pixels wide."""
+    if path.suffix == ".svg":
+        from resvg_py import svg_to_bytes
+
+        return Image.open(io.BytesIO(bytes(svg_to_bytes(svg_path=str(path), width=SIDE))))
+    with Image.open(path) as image:
+        return image.convert("RGBA")
+
+
 def square(path: Path) -> Image.Image:
     """The picture in the middle of a white square of 224 pixels."""
-    with Image.open(path) as opened:
-        image = opened.convert("RGBA")
+    image = opened(path)
     image.thumbnail((SIDE, SIDE)) if max(image.size) > SIDE else None
     scale = SIDE / max(image.size)
     image = image.resize(
@@ -96,8 +111,7 @@ def square(path: Path) -> Image.Image:
 
 def color_of(path: Path) -> str:
     """The nearest name of most opaque pixels, if it is that of `CLEAR` of them or more."""
-    with Image.open(path) as opened:
-        image = opened.convert("RGBA").resize((32, 32))
+    image = opened(path).resize((32, 32))
     pixels = np.asarray(image, dtype=float).reshape(-1, 4)
     pixels = pixels[pixels[:, 3] >= OPAQUE, :3]
     if not len(pixels):
@@ -118,15 +132,19 @@ def emoji(vendor: str) -> list[Picture]:
     folder = _npm(vendor)
     found = []
     for entry in _table():
-        path = folder / Path(entry["image"]).with_suffix(".webp" if vendor == "fluent" else ".png")
-        if not path.is_file():
-            path = path.with_name(path.name.replace("-fe0f", ""))
-        if not path.is_file() or entry["category"] == "Component":
+        path = next((path for path in _files(folder, vendor, Path(entry["image"]).stem) if path.is_file()), None)
+        if not path or entry["category"] == "Component":
             continue
         words = tuple(sorted({name.replace("_", " ").replace("-", " ") for name in entry["short_names"]}))
         kind = kind_of(entry["subcategory"])
         found.append(Picture(f"{vendor}-{path.stem}", path, _emoji_name(entry), kind, color_of(path), words))
     return found
+
+
+def _files(folder: Path, vendor: str, codes: str) -> list[Path]:
+    """Where a vendor may keep an emoji: some leave out what turns a character into a picture, or joins several."""
+    bare = codes.replace("-fe0f", "")
+    return [folder / f"{name}{FORMATS.get(vendor, '.png')}" for name in (codes, bare, bare.replace("-200d", ""))]
 
 
 def _emoji_name(entry: dict[str, str]) -> str:

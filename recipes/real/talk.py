@@ -1,9 +1,10 @@
-"""What is said about a picture: captions in many styles, and questions with short answers.
+"""What is said about a picture: captions in many styles, and questions with short answers, true ones and wrong ones.
 
 The styles of the downstream tasks (`tasks.py`) are not among them.
 """
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pictures import COLORS, KINDS, Picture
@@ -35,40 +36,72 @@ ASK_COLOR = ("What color is it?", "What is the main color?", "Which color prevai
 ASK_YES = ("Is this {a_name}?", "Does the picture show {a_name}?", "Do you see {a_name}? Yes or no.")
 
 
+WORD_SHARE = 0.25
+"""Of the questions: those about kind, color, yes or no."""
+WRONG, MORE = 2, 2
+"""Answers beside the first one: of other pictures in its style, and further true ones in others."""
+ALIKE = 0.4
+"""How often a wrong caption is of a thing of the same kind."""
+
+
 @dataclass(frozen=True)
-class Turn:
-    """A question about a picture and the answer, and how much the answer counts in training."""
+class Asked:
+    """A question about a picture.
+
+    Attributes:
+        right: An answer.
+        wrong: What must be less likely.
+        more: Further right answers, which are not compared with the wrong ones.
+    """
 
     question: str
-    answer: str
-    weight: float
+    right: str
+    wrong: Sequence[str]
+    more: Sequence[str] = ()
+
+    @property
+    def answers(self) -> list[str]:
+        return [self.right, *self.wrong, *self.more]
 
 
-def caption(picture: Picture, rng: random.Random) -> Turn:
+def asked(picture: Picture, another: Callable[[str], Picture], rng: random.Random) -> Asked:
+    """A question; `another` draws a picture, of the kind that it is given unless that is empty."""
+    return in_a_word(picture, another, rng) if rng.random() < WORD_SHARE else in_a_caption(picture, another, rng)
+
+
+def in_a_caption(picture: Picture, another: Callable[[str], Picture], rng: random.Random) -> Asked:
+    """Captions of two other things in the style of the first one must be less likely."""
+    style, wrong = rng.choice(rng.choice(styles_of(picture))), list[str]()
+    names = {picture.name}
+    while len(wrong) < WRONG:
+        other = another(picture.kind if rng.random() < ALIKE else "")
+        if other.name not in names and style in {style for styles in styles_of(other) for style in styles}:
+            names.add(other.name)
+            wrong.append(fill(style, other))
+    return Asked(rng.choice(ASK), fill(style, picture), wrong, [caption(picture, rng) for _ in range(MORE)])
+
+
+def in_a_word(picture: Picture, another: Callable[[str], Picture], rng: random.Random) -> Asked:
+    """Its kind, its color, or whether it is some thing."""
+    kind = rng.choice(["kind"] * bool(picture.kind) + ["color"] * bool(picture.color) + ["yes"])
+    if kind == "yes":
+        shown = picture if rng.random() < 0.5 else another("")
+        right, wrong = ("Yes", "No") if shown.name == picture.name else ("No", "Yes")
+        return Asked(fill(rng.choice(ASK_YES), shown), right, [wrong])
+    fact, facts = (picture.kind, KINDS) if kind == "kind" else (picture.color, COLORS)
+    said = [fact, *rng.sample([other for other in facts if other != fact], WRONG)]
+    right, *others = [word.capitalize() for word in said] if rng.random() < 0.5 else said
+    return Asked(rng.choice(ASK_KIND if kind == "kind" else ASK_COLOR), right, others)
+
+
+def caption(picture: Picture, rng: random.Random) -> str:
     """A caption in one of the styles that the picture's facts allow."""
-    styles = [PLAIN, PLAIN] + ([WITH_COLOR] if picture.color else []) + ([WITH_KIND] if picture.kind else [])
-    return Turn(rng.choice(ASK), fill(rng.choice(rng.choice(styles)), picture), 1.0)
+    return fill(rng.choice(rng.choice(styles_of(picture))), picture)
 
 
-def turns(picture: Picture, others: list[Picture], rng: random.Random) -> list[Turn]:
-    """A caption, and two of: kind, color, yes or no, another caption."""
-    more = [_yes_or_no(picture, others, rng), caption(picture, rng)]
-    if picture.kind:
-        more.append(Turn(rng.choice(ASK_KIND), _sentence(picture.kind, rng), 1.0))
-    if picture.color:
-        more.append(Turn(rng.choice(ASK_COLOR), _sentence(picture.color, rng), 1.0))
-    return [caption(picture, rng), *rng.sample(more, 2)]
-
-
-def _yes_or_no(picture: Picture, others: list[Picture], rng: random.Random) -> Turn:
-    truth = rng.random() < 0.5
-    shown = picture if truth else rng.choice(others)
-    truth = shown.name == picture.name
-    return Turn(fill(rng.choice(ASK_YES), shown), "Yes" if truth else "No", 0.7)
-
-
-def _sentence(word: str, rng: random.Random) -> str:
-    return word.capitalize() if rng.random() < 0.5 else word
+def styles_of(picture: Picture) -> list[Sequence[str]]:
+    """Groups of styles, to choose one and then a style of it."""
+    return [PLAIN, PLAIN, *([WITH_COLOR] if picture.color else []), *([WITH_KIND] if picture.kind else [])]
 
 
 def fill(template: str, picture: Picture) -> str:

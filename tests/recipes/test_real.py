@@ -156,13 +156,14 @@ def test_an_adapter_in_the_weights_learns_as_one_beside_them(recipe):
 def test_right_answers_are_learned_and_told_apart_from_wrong_ones(recipe):
     """Question 0 has a right answer, two wrong ones and a further right one, question 1 yes or no."""
     align = recipe("align")
+    cycle = align.CYCLES[0]
     nll, counts = torch.tensor([[1.0, 3.0, 4.0, 2.0], [0.5, 0.7, 0.0, 0.0]]), torch.tensor([4, 2])
     apart = [
-        torch.log(sum(torch.exp(torch.tensor(-align.KAPPA * value)) for value in values)) + align.KAPPA * values[0]
+        torch.logsumexp(torch.tensor([cycle.kappa * (values[0] - value) for value in values]), 0)
         for values in ((1.0, 3.0, 4.0), (0.5, 0.7))
     ]
-    expected = torch.stack([1.5 + align.LAMBDA * apart[0], 0.5 + align.LAMBDA * apart[1]])
-    torch.testing.assert_close(align.told_apart(nll, counts), expected)
+    expected = torch.stack([1.5 + cycle.weight * apart[0], 0.5 + cycle.weight * apart[1]])
+    torch.testing.assert_close(align.told_apart(nll, counts, cycle), expected)
 
 
 def test_a_picture_has_the_color_that_prevails(recipe, tmp_path):
