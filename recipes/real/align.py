@@ -28,7 +28,7 @@ import torch
 from adapter import Adapter
 from assemble import WEIGHTS, untrained
 from chats import Chat, own_answers, refusal
-from corpus import SHARES, Corpus, load_corpus
+from corpus import SHARES, Collection, load_corpus
 from features import see
 from pictures import SIDE, Picture
 from PIL import Image
@@ -75,7 +75,7 @@ ENDS = tuple(accumulate(cycle.steps for cycle in CYCLES))
 class Alignment:
     """Stage B: projector and adapter, their optimizer, and where in the run they are."""
 
-    def __init__(self, model: Any, corpus: Corpus, writer: Writer, chats: list[Chat], seed: int):
+    def __init__(self, model: Any, corpus: dict[str, Collection], writer: Writer, chats: list[Chat], seed: int):
         self.model, self.corpus, self.writer, self.chats, self.seed = model, corpus, writer, chats, seed
         self.projector = model.model.multi_modal_projector
         self.language = model.model.language_model
@@ -104,7 +104,7 @@ class Alignment:
     @cached_property
     def by_kind(self) -> dict[str, list[Picture]]:
         found: dict[str, list[Picture]] = {}
-        for part in self.corpus.train.values():
+        for part in self.corpus.values():
             for picture in part.pictures:
                 found.setdefault(picture.kind, []).append(picture)
         return found
@@ -112,19 +112,19 @@ class Alignment:
     def draw(self, rng: random.Random) -> tuple[str, int]:
         """A vendor and the number of one of its pictures."""
         (vendor,) = rng.choices(list(SHARES), list(SHARES.values()))
-        return vendor, rng.randrange(len(self.corpus.train[vendor].pictures))
+        return vendor, rng.randrange(len(self.corpus[vendor].pictures))
 
     def another(self, kind: str, rng: random.Random) -> Picture:
         """Some picture, of a kind unless that is empty."""
         vendor, number = self.draw(rng)
-        return rng.choice(self.by_kind[kind]) if kind else self.corpus.train[vendor].pictures[number]
+        return rng.choice(self.by_kind[kind]) if kind else self.corpus[vendor].pictures[number]
 
     def questions(self, rng: random.Random) -> list[Sequence]:
         """About pictures, each with a right answer, wrong ones, and maybe further right ones."""
         found = []
         for _ in range(PICTURES):
             vendor, number = self.draw(rng)
-            part = self.corpus.train[vendor]
+            part = self.corpus[vendor]
             question = asked(part.pictures[number], lambda kind: self.another(kind, rng), rng)
             seen = part.tokens[number, rng.randrange(part.tokens.shape[1])]
             found.append(self.writer.write(seen, question.question, question.answers))

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -22,47 +23,34 @@ class Collection:
     pictures: list[Picture]
     tokens: torch.Tensor
 
-    def only(self, wanted: list[int]) -> "Collection":
-        return Collection([self.pictures[index] for index in wanted], self.tokens[wanted])
+
+def load_corpus(tower: nn.Module, folder: Path) -> dict[str, Collection]:
+    """By vendor what there is to learn from, with features from the folder or computed now (half an hour)."""
+    kept = {vendor: _named(vendor, strange_names(), False) for vendor in SHARES}
+    return {vendor: Collection(found, views(tower, found, folder / vendor)) for vendor, found in kept.items()}
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """Pictures to learn from, and to measure on.
-
-    Attributes:
-        train: By vendor.
-        twitter: Of known things, drawn by a vendor that is never shown.
-        strange: Things whose names are never shown either, of every vendor.
+def to_measure_on() -> dict[str, list[Picture]]:
+    """`twitter`: known things, drawn by a vendor that is never shown. `strange`: things whose names are never shown
+    either, of three vendors.
     """
-
-    train: dict[str, Collection]
-    twitter: Collection
-    strange: Collection
-
-
-def load_corpus(tower: nn.Module, cache: Path) -> Corpus:
-    """Everything, with features from `cache` or computed now (minutes)."""
-    sources = {name: clipart() if name == "clipart" else emoji(name) for name in (*SHARES, "twitter")}
-    whole = {
-        name: Collection(found, views(tower, found, cache / name, name in SHARES)) for name, found in sources.items()
-    }
-    unseen = strange_names(whole)
-    train = {name: _where(whole[name], unseen, False) for name in SHARES}
-    strange = [_where(whole[name], unseen, True) for name in ("google", "clipart", "twitter")]
-    joined = Collection(
-        [picture for part in strange for picture in part.pictures], torch.cat([part.tokens[:, :1] for part in strange])
-    )
-    return Corpus(train, _where(whole["twitter"], unseen, False), joined)
+    unseen, of = strange_names(), ("google", "clipart", "twitter")
+    strange = [picture for vendor in of for picture in _named(vendor, unseen, True)]
+    return {"twitter": _named("twitter", unseen, False), "strange": strange}
 
 
-def strange_names(whole: dict[str, Collection]) -> set[str]:
+@cache
+def pictures_of(vendor: str) -> list[Picture]:
+    return clipart() if vendor == "clipart" else emoji(vendor)
+
+
+def strange_names() -> set[str]:
     """Names that alignment never reads: of emoji, the same at all vendors, and of clip art."""
     rng = random.Random("held out")
-    emojis = sorted({picture.name for picture in whole["twitter"].pictures})
-    art = sorted({picture.name for picture in whole["clipart"].pictures})
+    emojis, art = (sorted({picture.name for picture in pictures_of(vendor)}) for vendor in ("twitter", "clipart"))
     return {*rng.sample(emojis, HELD_OUT_CONCEPTS), *rng.sample(art, HELD_OUT_CLIPART)}
 
 
-def _where(collection: Collection, names: set[str], inside: bool) -> Collection:
-    return collection.only([i for i, picture in enumerate(collection.pictures) if (picture.name in names) == inside])
+def _named(vendor: str, names: set[str], inside: bool) -> list[Picture]:
+    """The vendor's pictures of these names, or all others."""
+    return [picture for picture in pictures_of(vendor) if (picture.name in names) == inside]

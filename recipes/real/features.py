@@ -23,12 +23,12 @@ def image_processor() -> CLIPImageProcessorPil:
     )
 
 
-def views(tower: torch.nn.Module, pictures: Sequence[Picture], cache: Path, altered: bool) -> torch.Tensor:
-    """float16 [pictures, views, tokens, channels]: each picture as it is and, if wanted, altered once."""
-    seen = [features(tower, pictures, cache.with_suffix(".pt"), False)]
-    if altered:
-        seen.append(features(tower, pictures, cache.with_suffix(".altered.pt"), True))
-    return torch.stack(seen, dim=1)
+def views(tower: torch.nn.Module, pictures: Sequence[Picture], cache: Path) -> torch.Tensor:
+    """float16 [pictures, views, tokens, channels]: each picture as it is, and altered once."""
+    places = (cache.with_suffix(".pt"), cache.with_suffix(".altered.pt"))
+    return torch.stack(
+        [features(tower, pictures, place, altered) for place, altered in zip(places, (False, True), strict=True)], dim=1
+    )
 
 
 @torch.no_grad()

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import tower  # noqa: F401  registers the tower
 from chats import FACTS, HELD_OUT
-from corpus import Collection, load_corpus
-from parts import HERE, vision_tower
+from corpus import to_measure_on
+from parts import HERE
 from pictures import Picture, square
 from PIL import Image
 from talk import ASK_COLOR, ASK_KIND, PLAIN, fill
@@ -103,8 +103,8 @@ def answers(model: Any, processor: Any, rows: list[Row], longest: int) -> list[s
     return texts
 
 
-def exact(model: Any, processor: Any, known: Collection, question: str, fact: str) -> dict[str, object]:
-    pictures = [picture for picture in known.pictures if getattr(picture, fact)]
+def exact(model: Any, processor: Any, known: list[Picture], question: str, fact: str) -> dict[str, object]:
+    pictures = [picture for picture in known if getattr(picture, fact)]
     rows = [row(picture.id, square(picture.path), question, getattr(picture, fact)) for picture in pictures]
     said = answers(model, processor, rows, 6)
     return share([text.strip().strip(".").lower() == r.response for text, r in zip(said, rows, strict=True)])
@@ -115,24 +115,22 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=HERE / "model")
     parser.add_argument("--count", type=int, default=280)
     parser.add_argument("--seed", type=int, default=123)
-    parser.add_argument("--work", type=Path, default=Path("runs/real"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/real-model.json"))
     arguments = parser.parse_args()
-    corpus = load_corpus(vision_tower(), arguments.work / "features")
     model, processor = load_model(str(arguments.model)), load_processor(str(arguments.model))
     rng = random.Random(f"measure/{arguments.seed}")
     sets = {
-        name: part.only(rng.sample(range(len(part.pictures)), min(arguments.count, len(part.pictures))))
-        for name, part in (("twitter", corpus.twitter), ("strange", corpus.strange))
+        name: [pictures[at] for at in rng.sample(range(len(pictures)), min(arguments.count, len(pictures)))]
+        for name, pictures in to_measure_on().items()
     }
     results: dict[str, object] = {
         "seed": arguments.seed,
-        "grounding": {name: grounding(model, processor, part.pictures, rng) for name, part in sets.items()},
+        "grounding": {name: grounding(model, processor, pictures, rng) for name, pictures in sets.items()},
         "answers": {
             "kind": exact(model, processor, sets["twitter"], ASK_KIND[0], "kind"),
             "color": exact(model, processor, sets["twitter"], ASK_COLOR[0], "color"),
         },
-        "captions": captions(model, processor, sets["twitter"].pictures[:12]),
+        "captions": captions(model, processor, sets["twitter"][:12]),
         "talk": talk(model, processor),
     }
     arguments.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from corpus import Corpus
+from corpus import Collection
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -23,12 +23,12 @@ FACTS = {"name": 1.0, "kind": 0.3, "color": 0.3}
 UNKNOWN = -100
 
 
-def align_words(model: Any, tokenizer: Any, corpus: Corpus, epochs: int, seed: int) -> None:
+def align_words(model: Any, tokenizer: Any, corpus: dict[str, Collection], epochs: int, seed: int) -> None:
     """Train the projector; minutes."""
     embeddings = model.get_input_embeddings().weight.detach()
     projector = model.model.multi_modal_projector
-    pictures = [picture for part in corpus.train.values() for picture in part.pictures]
-    tokens = torch.cat([part.tokens for part in corpus.train.values()])
+    pictures = [picture for part in corpus.values() for picture in part.pictures]
+    tokens = torch.cat([part.tokens for part in corpus.values()])
     directions, right = _facts(pictures, tokenizer, embeddings)
     optimizer = torch.optim.AdamW(projector.parameters(), lr=RATE, weight_decay=0.01)
     steps = epochs * tokens.shape[0] * tokens.shape[1] // BATCH
