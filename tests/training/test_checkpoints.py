@@ -49,6 +49,13 @@ def flipped(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
+def locked(path: Path) -> None:
+    """The bit that says that a part has a password."""
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] ^= 1
+    path.write_bytes(bytes(content))
+
+
 def removed(path: Path) -> None:
     path.unlink()
 
@@ -72,6 +79,7 @@ FILES = (
 CASES: list[tuple[str, Callable[[Path], None]]] = [
     *((name, harm) for name in FILES for harm in (emptied, cut, removed)),
     *((name, flipped) for name in ("optimizer.pt", "rng_state.pth")),
+    ("rng_state.pth", locked),
     ("scaler.pt", of_another_program),
     ("trainer_state.json", of_another_step),
     ("trainer_state.json", of_strangers),

@@ -139,7 +139,11 @@ def _read_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:  # a flipped bit may name no known compression
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        RuntimeError,
+    ) as error:  # a flipped bit may name a password, or no compression
         raise ValueError(f"{path.name}: {error}") from error
     if broken:
         raise ValueError(f"{path.name}: its part {broken} is damaged")
