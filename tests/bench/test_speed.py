@@ -5,13 +5,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 from peft import get_peft_model
 
 from byorn.bench.settings import SpeedSpec
 from byorn.bench.speed import clock as clocks
 from byorn.bench.speed import run
 from byorn.bench.speed.clock import Clock
-from byorn.bench.speed.flops import Call, backward_flops, counting, forward_flops, sizes_of
+from byorn.bench.speed.flops import FUSED, Call, backward_flops, counting, forward_flops, sizes_of
 from byorn.bench.speed.machine import Machine
 from byorn.bench.speed.meter import DECODE, PREFILL, Meter
 from byorn.bench.speed.table import as_markdown
@@ -48,6 +49,15 @@ def test_operations_of_a_pass_are_those_that_torch_counts(family):
     with counting() as forward:
         model(**inputs)
     assert forward.get_total_flops() == pytest.approx(forward_flops(sizes, call))
+
+
+@pytest.mark.parametrize("kernel", FUSED)
+def test_every_kernel_of_attention_may_have_fewer_heads_of_keys_than_of_queries(kernel):
+    query, keys = torch.randn(1, 4, 8, 16, device="meta"), torch.randn(1, 2, 8, 16, device="meta")
+    further = () if "flash" in kernel else (None, False)
+    with counting() as counter:
+        getattr(torch.ops.aten, kernel)(query, keys, keys, *further)
+    assert counter.get_total_flops() == 2 * 4 * 8 * 8 * (16 + 16)
 
 
 @pytest.mark.parametrize("family", ["llava", "qwen2_5_vl", "idefics3"])

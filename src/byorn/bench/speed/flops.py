@@ -12,6 +12,7 @@ tower and projector, which differ by family and do not learn, are counted by tor
 Norms, activations, softmax and the optimizer are left out, and so is what activation checkpointing computes again.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ from byorn.models.parts import inside, language_prefix, linears, without_adapter
 
 if TYPE_CHECKING:
     from torch.utils.flop_counter import FlopCounterMode
+
+FUSED = tuple(
+    f"_scaled_dot_product_{kernel}"
+    for kernel in ("flash_attention", "flash_attention_for_cpu", "efficient_attention", "cudnn_attention")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,14 +127,17 @@ def _vision(base: Any, inputs: Any) -> float:
 
 @contextmanager
 def counting() -> "Iterator[FlopCounterMode]":
-    """Torch's counter, which does not know the fused attention of CPUs by itself."""
+    """Torch's counter, with attention counted by its queries: torch's own count does not know the fused kernel of
+    CPUs, and asks for as many heads of keys as of queries.
+    """
     import torch
-    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+    from torch.utils.flop_counter import FlopCounterMode
 
     def attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-        flops: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+        *heads, new, width = query
+        flops: int = 2 * math.prod(heads) * new * key[-2] * (width + value[-1])
         return flops
 
-    fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    with FlopCounterMode(display=False, custom_mapping={fused: attention}) as counter:
+    mapping = {getattr(torch.ops.aten, kernel): attention for kernel in FUSED}
+    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         yield counter
