@@ -126,6 +126,52 @@ def test_where_memory_is_short_fewer_rows_are_looked_at_and_learned_at_once(mode
         hook.remove()
 
 
+def test_where_a_single_row_does_not_fit_layers_are_computed_again_and_no_bit_changes(model: Any) -> None:
+    """As where a row can be trained on, with activation checkpointing, and cannot be learned without."""
+    rows, processor = tiny_rows(ROWS), tiny_processor()
+    fold, usable = content_folds(rows), np.ones(ROWS, dtype=bool)
+    layer = getattr(model, "get_base_model", lambda: model)().model.language_model.layers[0]
+    entered: list[bool] = []
+
+    def small_device(module: Any, args: Any) -> None:
+        entered.append(module.gradient_checkpointing)
+        if torch.is_grad_enabled() and not module.gradient_checkpointing:
+            raise torch.OutOfMemoryError("out of memory")
+
+    def weights() -> list[Any]:
+        with cross_fitted(model, processor, to_dataset(rows), fold, usable, batch_size=1) as fitted:
+            fitted.adapt()
+            return [weight.detach().clone() for number in (0, 1) for weight in fitted._weights(number)]
+
+    expected, before = weights(), vars(layer).copy()
+    hook = layer.register_forward_pre_hook(small_device)
+    try:
+        assert all(torch.equal(old, new) for old, new in zip(expected, weights(), strict=True))
+    finally:
+        hook.remove()
+    assert True in entered
+    assert vars(layer) == before
+
+
+def test_what_does_not_fit_either_way_says_so(model: Any) -> None:
+    rows, processor = tiny_rows(ROWS), tiny_processor()
+    fold, usable = content_folds(rows), np.ones(ROWS, dtype=bool)
+    decoder = getattr(model, "get_base_model", lambda: model)().model.language_model
+
+    def no_device(*_: Any) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    hook = decoder.register_forward_pre_hook(no_device)
+    try:
+        with (
+            cross_fitted(model, processor, to_dataset(rows), fold, usable, batch_size=4) as fitted,
+            pytest.raises(torch.OutOfMemoryError),
+        ):
+            fitted.adapt()
+    finally:
+        hook.remove()
+
+
 def test_both_folds_take_the_same_number_of_steps_and_learn_their_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_scans(monkeypatch.setattr)
     rows, processor, model = tiny_rows(ROWS), tiny_processor(), tiny_model(seed=1)

@@ -13,13 +13,14 @@ single process trains. Where they share the weights of the model, all do both: n
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
 
 from byorn.models.group import handed_out, joined, told
 from byorn.models.lora import default_lora
+from byorn.models.recompute import recomputed
 from byorn.models.sharding import agreed, is_sharded
 from byorn.models.template import end_ids
 from byorn.runs.batches import WHOLE, Shard
@@ -61,7 +62,7 @@ class CrossFitted:
         self.fold = fold
         self.kinds = kinds
         self.curve = LearningCurve()
-        self._adapted = self._apart = False
+        self._adapted = self._apart = self._thrifty = False
         self._shard = shard
         self._used: int | None = None
         self._data = processor, dataset
@@ -76,7 +77,7 @@ class CrossFitted:
             return
         self._apart = not is_sharded(self.model) and joined(self._shard)
         steps = longest(int((self._usable & ~self.fold).sum()))
-        with scoring(self.model, adapters=True), reading(*self._data) as self._reader:
+        with ExitStack() as self._stack, scoring(self.model, adapters=True), reading(*self._data) as self._reader:
             if self._apart:
                 self._train_apart(steps)
             else:
@@ -177,17 +178,26 @@ class CrossFitted:
         return agreed(self.model, float(np.median(found)) if found else 0.0)
 
     def _in_memory(self, compute: Callable[[], Result]) -> Result:
-        """What it computes of rows `_together`; where they do not fit into memory, of fewer at once from then on."""
+        """What it computes of rows `_together`; where they do not fit into memory, of fewer at once from then on, and
+        where a single one does not, with its layers computed twice.
+        """
         import torch
 
         while True:
             try:
                 return compute()
             except torch.OutOfMemoryError:
-                if self._together == 1 or is_sharded(self.model):  # the others cannot take fewer at once now
+                if is_sharded(self.model) or not self._takes_less():  # the others cannot take less now
                     raise
-            self._together //= 2
             torch.cuda.empty_cache()
+
+    def _takes_less(self) -> bool:
+        """Whether there was a way to take less memory from here on."""
+        if self._together > 1:
+            self._together //= 2
+            return True
+        could, self._thrifty = not self._thrifty, True
+        return could and self._stack.enter_context(recomputed(self.model))
 
     def _parts(self, rows: np.ndarray) -> list[list[int]]:
         """As many as are read, and learned or looked at, at once."""
