@@ -133,6 +133,26 @@ def test_what_llamafactory_does_by_default_is_no_stranger(tmp_path, capsys):
     ]
 
 
+def test_what_makes_llamafactory_faster_has_no_effect_here_and_is_said(tmp_path, capsys):
+    keys = ("use_unsloth", "use_unsloth_gc", "low_cpu_mem_usage", "data_shared_file_system", "compute_accuracy")
+    values = values_with(tmp_path, "train", "".join(f"{key}: true\n" for key in keys))
+    assert training_arguments(values) == {}
+    said = capsys.readouterr().err
+    assert all(f"{key} is ignored" in said for key in keys)
+
+
+@pytest.mark.parametrize(("disabled", "checkpointing"), [("true", False), ("false", True)])
+def test_activation_checkpointing_is_off_where_it_is_disabled(disabled, checkpointing, tmp_path):
+    values = values_with(tmp_path, "train", f"disable_gradient_checkpointing: {disabled}\n")
+    assert training_arguments(values) == {"gradient_checkpointing": checkpointing}
+
+
+@pytest.mark.parametrize("key", ["stage", "finetuning_type", "use_unsloth", "use_muon"])
+def test_a_key_of_llamafactory_given_as_an_argument_names_the_way_out(key):
+    with pytest.raises(ConfigError, match=f"--set {key}: "):
+        training_arguments(values_of("train", "--set", f"{key}=other"))
+
+
 def test_a_training_purely_in_bfloat16_has_weights_of_that_type(tmp_path):
     for command in ("scan", "train"):
         assert values_with(tmp_path, command, "model_name_or_path: m\npure_bf16: true\n")["dtype"] == "bfloat16"
@@ -169,6 +189,14 @@ def test_named_layers_are_those_of_the_language_model_as_there(target, tmp_path)
         ("enable_thinking: false\n", "enable_thinking: the chat template is the model's own; remove it"),
         ("rope_scaling: yarn\n", "rope_scaling: .*change the model's folder"),
         ("upcast_layernorm: true\n", "upcast_layernorm: .*write dtype: float32"),
+        ("disable_gradient_checkpointing: 'yes'\n", "disable_gradient_checkpointing: 'yes' is not true or false"),
+        ("use_muon: true\n", "use_muon: not an option of byorn train; write optim"),
+        ("use_swanlab: true\n", "use_swanlab: write report_to: swanlab"),
+        ("resize_vocab: true\n", "resize_vocab: .*change the model's folder"),
+        ("moe_aux_loss_coef: 0.001\n", "moe_aux_loss_coef: .*remove it"),
+        ("train_mm_proj_only: true\n", "train_mm_proj_only: byorn adapts the language model"),
+        ("hf_hub_token: hf_x\n", "hf_hub_token: tokens do not belong into files"),
+        ("early_stopping_steps: 3\n", "early_stopping_steps: .*EarlyStoppingCallback"),
         ("ignore_pad_token_for_loss: false\n", "ignore_pad_token_for_loss: padding is never learned"),
         ("pure_bf16: 'false'\n", "pure_bf16: 'false' is not true or false"),
         ("pure_bf16: true\ndtype: float32\n", "pure_bf16: it is given twice, also as dtype"),

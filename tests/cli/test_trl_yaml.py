@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from parsing import values_of, values_with
 
-from byorn.cli.foreign_keys import HARMLESS, IGNORED, ONLY, REFUSED, RENAMED, refuse_slips, translate
+from byorn.cli.foreign_keys import refuse_slips, translate
+from byorn.cli.foreign_tables import HARMLESS, IGNORED, ONLY, REFUSED, RENAMED
 from byorn.cli.main import main
 from byorn.cli.train import COMMAND, training_arguments
 from byorn.errors import ConfigError

@@ -7,7 +7,8 @@ Any field of TRL's SFTConfig can stand in the YAML file, or be given as `--set n
 from pathlib import Path
 
 from byorn.cli.arguments import Command, Values
-from byorn.cli.foreign_keys import IGNORED, REFUSED, RENAMED, refuse_slips
+from byorn.cli.foreign_keys import refuse_slips
+from byorn.cli.foreign_tables import IGNORED, ONLY, REFUSED, RENAMED
 from byorn.cli.next_step import tell_next
 from byorn.cli.values import fields_set
 from byorn.data.spec import DataSpec
@@ -20,7 +21,7 @@ from byorn.settings import build, settings_of
 from byorn.training.limits import check_numbers
 from byorn.training.settings import ByornSettings, TrainerOptions
 
-_UNFIT = {**IGNORED, **REFUSED}
+_UNFIT = {**{key: fix for key, (_, fix) in ONLY.items()}, **IGNORED, **REFUSED}
 
 
 def run(values: Values) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from byorn.cli.foreign_keys import RENAMED, refuse_strangers, translate, with_underscores
+from byorn.cli.foreign_keys import refuse_strangers, translate, with_underscores
+from byorn.cli.foreign_tables import RENAMED
 from byorn.errors import ConfigError
 from byorn.runs.narrate import say
 
