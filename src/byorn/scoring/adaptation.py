@@ -77,7 +77,7 @@ class CrossFitted:
             return
         self._apart = not is_sharded(self.model) and joined(self._shard)
         steps = longest(int((self._usable & ~self.fold).sum()))
-        with ExitStack() as self._stack, scoring(self.model, adapters=True), reading(*self._data) as self._reader:
+        with scoring(self.model, adapters=True), reading(*self._data) as self._reader, ExitStack() as self._stack:
             if self._apart:
                 self._train_apart(steps)
             else:

@@ -139,11 +139,7 @@ def _read_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        RuntimeError,
-    ) as error:  # a flipped bit may name a password, or no compression
+    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:  # a flipped bit may ask for a password
         raise ValueError(f"{path.name}: {error}") from error
     if broken:
         raise ValueError(f"{path.name}: its part {broken} is damaged")
