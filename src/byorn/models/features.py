@@ -37,15 +37,21 @@ def keep_features(model: Any, gigabytes: float, store: FeatureStore | None = Non
     if not gigabytes and store is None:
         return
     base = without_adapter(model)
-    cut = FAMILIES.get(base.config.model_type)
-    if cut is None or _random(base):
-        why = f"{base.config.model_type} is not among its families" if cut is None else "the vision tower is random"
+    if why := why_not_kept(base):
         asked = "feature_cache" if gigabytes else "feature_store"
         say(f"  {asked}: {why}; images go through the tower in every pass")
         return
     inner = base.base_model
     kept = Kept(inner, gigabytes, store)
+    cut = FAMILIES[base.config.model_type]
     inner.get_image_features = MethodType(_keeping(type(inner).get_image_features, cut, kept), inner)
+
+
+def why_not_kept(base: Any) -> str:
+    """What keeps features of this model, without an adapter, from being kept; empty where nothing does."""
+    if base.config.model_type not in FAMILIES:
+        return f"{base.config.model_type} is not among its families"
+    return "the vision tower is random" if _random(base) else ""
 
 
 def _random(base: Any) -> bool:

@@ -11,6 +11,7 @@ from byorn.pipeline.estimate import LONG, TrainingEstimate, estimate_training
 from byorn.pipeline.held_out import without_evaluation
 from byorn.pipeline.measured import measure
 from byorn.pipeline.reuse import find_scan
+from byorn.pipeline.seeing import tell_seeing
 from byorn.pipeline.settings.defenses import FLAGGING, SAMPLING
 from byorn.pipeline.training_run import TrainingRun
 from byorn.runs.narrate import say
@@ -28,6 +29,8 @@ def tell_dry_run(run: TrainingRun) -> None:
     column = flagged_by(run.config) if defense in FLAGGING and not scanned else None
     sampled = defense in SAMPLING and by_share
     say(str(_timed(run, round((1 - run.config.percentile) * len(run.inputs.rows)) if sampled else 0, column)))
+    if not run.spec.lora.vision:
+        tell_seeing(run.inputs, run.config.score_batch_size)
     if defense in SAMPLING and not by_share:
         say("  how many rows are flagged is known after the scan; sampling their responses comes on top")
     if defense not in (*FLAGGING, "sft"):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from byorn.models.inputs import Inputs
 from byorn.models.sharding import is_sharded
 from byorn.pipeline.measured import Measured, forward_seconds, sampling_seconds
+from byorn.pipeline.seeing import tell_seeing
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import current_shard
 from byorn.scoring.adaptation import BATCH, PROBED, longest
@@ -98,6 +99,7 @@ def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool, column: str) -> No
     say(
         f"scoring {len(inputs.rows)} rows{times}: about {seconds(total)}{first if column == EVIDENCE else ''}; {memory}"
     )
+    tell_seeing(inputs, batch_size)
 
 
 def estimate_training(
