@@ -152,7 +152,7 @@ def _typos(text: str, rng: random.Random) -> str:
 
 def evidence_of(path: Path, model: str, folder: Path) -> Evidence:
     """Scan a data set and look at it."""
-    result = scan(DataSpec(source=str(path)), ModelSpec(name=model), folder / "scan", FlagSettings())
+    result = scan(DataSpec(source=str(path)), ModelSpec(name=model, feature_cache=1.0), folder / "scan", FlagSettings())
     assert result is not None
     return gather(as_run(result, folder / "scan"))
 
