@@ -4,9 +4,15 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
-from byorn.pipeline.measured import kept_bytes
+from byorn.data.dataset import to_dataset
+from byorn.models.inputs import Inputs
+from byorn.pipeline.estimate import tell_scan
+from byorn.pipeline.measured import adapting_bytes, kept_bytes
+from byorn.scoring.statistics import EVIDENCE
+from byorn.testing import tiny_model, tiny_processor, tiny_rows
 
 
 class CountingRows:
@@ -32,3 +38,36 @@ def test_a_timed_step_reads_each_of_its_rows_once() -> None:
     )
     kept_bytes(trainer, [3, 1])
     assert rows.read == [3, 1]
+
+
+@pytest.fixture
+def inputs() -> Inputs:
+    rows = tiny_rows(4)
+    model: Any = tiny_model()
+    return Inputs(
+        rows=rows, dataset=to_dataset(rows), model=model.eval(), processor=tiny_processor(), identity={}, rejects=0
+    )
+
+
+def test_an_adaptation_is_tried_and_the_model_is_as_it_was(inputs: Inputs) -> None:
+    before = {name: weight.clone() for name, weight in inputs.model.state_dict().items()}
+    peak = adapting_bytes(inputs, 2)
+    assert peak is not None
+    assert peak > sum(weight.nbytes for weight in before.values())
+    after = inputs.model.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], weight) for name, weight in before.items())
+    assert not any(weight.grad is not None for weight in inputs.model.parameters())
+
+
+def test_what_does_not_fit_stops_no_dry_run(
+    inputs: Inputs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def short(model: object, batch: object) -> None:
+        raise torch.OutOfMemoryError
+
+    tell_scan(inputs, 2, True, EVIDENCE)
+    assert "learns 2 rows at once, fewer if need be" in capsys.readouterr().err
+    monkeypatch.setattr("byorn.pipeline.measured.loss_of", short)
+    tell_scan(inputs, 2, True, EVIDENCE)
+    assert "activations come on top" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from byorn.models.inputs import Inputs
 from byorn.models.sharding import is_sharded
-from byorn.pipeline.measured import Measured, forward_seconds, sampling_seconds
+from byorn.pipeline.measured import Measured, adapting_bytes, forward_seconds, sampling_seconds
 from byorn.pipeline.seeing import tell_seeing
 from byorn.runs.narrate import say, seconds
 from byorn.runs.ranks import current_shard
@@ -93,13 +93,24 @@ def tell_scan(inputs: Inputs, batch_size: int, dry_run: bool, column: str) -> No
         return
     forward, passes = forward_seconds(inputs, batch_size), PASSES.get(column, 1)
     total = passes * forward * len(inputs.rows) / current_shard().num_shards
-    memory = f"weights {gigabytes(weight_bytes(inputs.model))}, activations come on top"
+    memory = _scan_memory(inputs, batch_size, dry_run and column == EVIDENCE)
     times = {1: "", 2: " twice"}.get(passes, f" {passes} times")
     first = f" and at most {seconds(adapting(inputs.model, len(inputs.rows)) * forward)} for the adaptation"
     say(
         f"scoring {len(inputs.rows)} rows{times}: about {seconds(total)}{first if column == EVIDENCE else ''}; {memory}"
     )
     tell_seeing(inputs, batch_size)
+
+
+def _scan_memory(inputs: Inputs, batch_size: int, adapts: bool) -> str:
+    """The memory of a scan in words; by trying it, where it adapts and that is asked for."""
+    weights = f"weights {gigabytes(weight_bytes(inputs.model))}"
+    peak = adapting_bytes(inputs, batch_size) if adapts and not is_sharded(inputs.model) else None
+    if peak is None:
+        return f"{weights}, activations come on top"
+    where = "of the GPU" if inputs.model.device.type == "cuda" else "with all libraries"
+    rows = min(batch_size, len(inputs.rows))
+    return f"memory about {gigabytes(peak)} {where}, {weights} of it; learns {rows} rows at once, fewer if need be"
 
 
 def estimate_training(

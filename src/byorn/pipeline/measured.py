@@ -7,13 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from byorn.models.inputs import Inputs
 from byorn.runs.batches import WHOLE, length_order, shard_batches
+from byorn.runs.memory import peak_megabytes, reset_peak
+from byorn.scoring.adaptation import cross_fitted
+from byorn.scoring.likelihood import loss_of, scoring
+from byorn.scoring.reader import reading
 
 if TYPE_CHECKING:
     import torch
 
     from byorn.training.trainer import ByornTrainer
+
+MOMENTS = 4 + 4
+"""Bytes of Adam's two moments, in float32."""
 
 
 def forward_seconds(inputs: Inputs, batch_size: int) -> float:
@@ -94,6 +103,27 @@ def kept_bytes(trainer: "ByornTrainer", batch: list[int]) -> int:
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         _learn(trainer, batch)
     return sum(kept.values())
+
+
+def adapting_bytes(inputs: Inputs, batch_size: int) -> int | None:
+    """Peak bytes of an adaptation that learns so many rows at once, by trying the longest: of the GPU where there is
+    one, else of this process. None where they do not fit, or cannot be read.
+    """
+    nobody = np.zeros(len(inputs.rows), dtype=bool)
+    rows = length_order(inputs.dataset)[:batch_size]
+    data = inputs.processor, inputs.dataset
+    reset_peak()
+    with (
+        cross_fitted(inputs.model, *data, nobody, ~nobody, batch_size=batch_size) as fitted,
+        scoring(fitted.model, adapters=True),
+        reading(*data) as reader,
+    ):
+        try:
+            loss_of(fitted.model, reader.take(rows).inputs).backward()
+        except Exception:  # of hostile rows there is every kind, and a scan reports them one by one
+            return None
+        learning: int = sum(weight.numel() for weight in fitted.model.parameters() if weight.requires_grad)
+    return round(peak_megabytes() * 1e6 + MOMENTS * learning)
 
 
 def _learn(trainer: "ByornTrainer", batch: list[int]) -> float:
