@@ -97,11 +97,33 @@ def test_an_adapter_of_another_base_is_named_with_both(
     assert "trained on" not in capsys.readouterr().err
 
 
+def test_nothing_of_an_adapter_is_looked_for_on_the_hub(
+    processor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder `safe/adapter` without weights has the name of a repository, whose weights PEFT would load."""
+    import peft
+
+    def asked(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("PEFT was asked")
+
+    folder = tmp_path / "safe/adapter"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(peft.PeftModel, "from_pretrained", asked)
+    base = tiny_model(processor=processor)
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    assert "no adapter_model.safetensors in 'safe/adapter'" in refusal(load_adapter, base, "safe/adapter")
+    (folder / "adapter_model.safetensors").touch()
+    (folder / "adapter_config.json").write_text('{"peft_type": "XLORA", "adapters": {"0": "nobody/nothing"}}')
+    assert "X-LoRA" in refusal(load_adapter, base, "safe/adapter")
+
+
 @pytest.mark.parametrize("content", ["", "[]", "null", "[" * 100_000, '{"base_model_name_or_path": 7}'])
 def test_an_adapter_with_a_broken_configuration_is_refused_in_one_line(
     processor: Any, tmp_path: Path, content: str
 ) -> None:
     (tmp_path / "adapter_config.json").write_text(content)
+    (tmp_path / "adapter_model.safetensors").touch()
     base = tiny_model(processor=processor)
     base.config._name_or_path = "lab/tiny-2b"
     assert "does not load" in refusal(load_adapter, base, tmp_path)

@@ -64,6 +64,7 @@ def test_so_is_a_second_one_of_what_comes_after_a_scan(command: Callable[..., ob
     run = folder.parent / "scan"
     run.mkdir()
     (run / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (run / "adapter_model.safetensors").touch()
     another = held_by_another(folder)
     try:
         with pytest.raises(ConfigError, match="another run is at work there"):

@@ -13,6 +13,9 @@ from byorn.text import first_line, shown
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+"""What PEFT reads the weights of an adapter from."""
+
 
 def load_adapter(model: Any, adapter: str | Path) -> Any:
     """The model with a LoRA adapter on top, in eval mode.
@@ -63,8 +66,24 @@ def files_digest(adapter: Path) -> str:
 
 
 def _require_adapter(adapter: Path) -> None:
-    if not (adapter / "adapter_config.json").is_file():  # of the Hub nothing is asked
+    """Refuse what PEFT would look for on the Hub: `safe/adapter` is the name of a repository there as well."""
+    if not (adapter / "adapter_config.json").is_file():
         raise ModelError(f"adapter: no adapter_config.json in {str(adapter)!r}; give the folder that training exported")
+    if not any((adapter / name).is_file() for name in WEIGHTS):
+        raise ModelError(f"adapter: no {WEIGHTS[0]} in {str(adapter)!r}; give the folder that training exported")
+    if _config_of(adapter).get("peft_type") == "XLORA":
+        raise ModelError(
+            f"adapter {str(adapter)!r}: X-LoRA names further adapters, on the Hub perhaps; give a LoRA alone"
+        )
+
+
+def _config_of(adapter: Path) -> dict[str, Any]:
+    """Its `adapter_config.json` as it stands there; empty where that is broken, of which PEFT complains."""
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def _saved_weights(adapter: Path) -> int:
@@ -88,11 +107,7 @@ def _other_base(adapter: Path, model: "PreTrainedModel") -> str:
 
     Only the last parts of the names are compared, since a model may come from the hub once and from a folder later.
     """
-    try:
-        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # a broken one, of which PEFT complains
-        return ""
-    trained = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    trained = _config_of(adapter).get("base_model_name_or_path")
     used = getattr(model.config, "_name_or_path", None)
     if not isinstance(trained, str) or not trained or not used or Path(trained).name == Path(used).name:
         return ""
