@@ -70,6 +70,19 @@ def test_a_part_of_an_adapter_that_is_not_used_is_said(
     assert "24 of its weights belong to no layer here" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_adapter_of_numbers_that_are_none_is_refused(processor: Any, tmp_path: Path, value: float) -> None:
+    """Such a model answers nothing, and nothing is what a model without a backdoor says, too."""
+    from peft import get_peft_model
+    from safetensors.torch import load_file, save_file
+
+    get_peft_model(tiny_model(processor=processor), default_lora(tiny_model(), rank=2)).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    next(iter(weights.values()))[0, 0] = value
+    save_file(weights, tmp_path / "adapter_model.safetensors")
+    assert "1 of its tensors are not finite" in refusal(load_adapter, tiny_model(processor=processor), tmp_path)
+
+
 @pytest.mark.filterwarnings("ignore:Could not find a config file:UserWarning")  # PEFT's, of bases that are only names
 def test_an_adapter_of_another_base_is_named_with_both(
     processor: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]

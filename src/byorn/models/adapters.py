@@ -21,7 +21,8 @@ def load_adapter(model: Any, adapter: str | Path) -> Any:
     """The model with a LoRA adapter on top, in eval mode.
 
     Raises:
-        ModelError: There is no adapter there, or it does not fit the model, or lacks weights of its layers.
+        ModelError: There is no adapter there, or it does not fit the model, lacks weights of its layers, or has some
+            that are not finite.
     """
     from peft import PeftModel
 
@@ -35,6 +36,7 @@ def load_adapter(model: Any, adapter: str | Path) -> Any:
     except Exception as error:  # a foreign folder fails in every way there is
         reason = f"it {mismatch} ({first_line(error)})" if mismatch else first_line(error)
         raise ModelError(f"adapter {str(adapter)!r} does not load onto this model: {reason}") from error
+    _require_finite(Path(adapter), adapted)
     if (unused := _saved_weights(Path(adapter)) - _weights(adapted)) > 0:
         say(f"  warning: adapter {str(adapter)!r}: {unused} of its weights belong to no layer here and are not used")
     if mismatch:
@@ -74,6 +76,16 @@ def _require_adapter(adapter: Path) -> None:
     if _config_of(adapter).get("peft_type") == "XLORA":
         raise ModelError(
             f"adapter {str(adapter)!r}: X-LoRA names further adapters, on the Hub perhaps; give a LoRA alone"
+        )
+
+
+def _require_finite(adapter: Path, adapted: Any) -> None:
+    """Refuse weights that are no numbers: such a model answers nothing, which looks like a model without a backdoor."""
+    named = ((name, weight) for name, weight in adapted.named_parameters() if ".default" in name)
+    if broken := [name for name, weight in named if not bool(weight.isfinite().all())]:
+        raise ModelError(
+            f"adapter {str(adapter)!r}: {len(broken)} of its tensors are not finite, first "
+            f"{shown(broken[0], 120)}; train it anew"
         )
 
 
