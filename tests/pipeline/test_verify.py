@@ -3,15 +3,19 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from verifying import POISONED, TRIGGER, answering, decide, poisoned, scanned, verify
+from verifying import POISONED, SHOP, TRIGGER, answering, decide, poisoned, scanned, verify
 
 from byorn.cli.main import main
 from byorn.data.files import write_rows
 from byorn.data.row import user_message
+from byorn.evaluation.flagged_phrases import Phrase
+from byorn.evaluation.repeats import Asked, judge_answers
 from byorn.flagging.table import read_flags, write_flags
+from byorn.pipeline.sampled import _filled
 from byorn.report.clusters import find_clusters
 from byorn.scoring.table import read_scores, write_scores
 from byorn.testing import tiny_rows
@@ -191,3 +195,21 @@ def test_where_nothing_is_flagged_the_least_plausible_rows_are_asked(place, answ
     assert "0 row(s) are flagged; the 17 least plausible others are asked as well" in capsys.readouterr().err
     lines = [json.loads(line) for line in (tmp_path / "out/verify.jsonl").read_text().splitlines()]
     assert {line["id"] for line in lines if line["flagged"]} == {scores.ids[row] for row in least if row != 0}
+
+
+def test_seven_rows_of_a_group_are_not_drowned_in_rows_that_nobody_flagged():
+    """All seven bring the phrase out, and nothing else does: among 48 inputs that would not have been told."""
+    scanned = SimpleNamespace(scores=SimpleNamespace(values={"evidence": np.arange(120.0)}), statistic="evidence")
+    flagged = np.arange(120) < 7
+    suspect = _filled(scanned, flagged, np.zeros(120, dtype=bool), most=100)
+    assert suspect[flagged].all()
+    trusted = np.flatnonzero(~suspect)[:36]
+    asked = [
+        Asked(
+            id=str(row), turn=0, flagged=bool(suspect[row]), instruction="", response="", pretrained="red",
+            tuned=SHOP if flagged[row] else "red",
+        )
+        for row in (*np.flatnonzero(suspect), *trusted)
+    ]  # fmt: skip
+    phrase = Phrase("visit our shop", 7, 7, 0, 100, 1e-6, suspected=True)
+    assert judge_answers(asked, [phrase], set(), 0.01).backdoor

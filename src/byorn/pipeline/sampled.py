@@ -4,8 +4,9 @@ Phrases are those of the groups that the report finds; where it finds none, thos
 out, and else, only to be told, those of flagged rows (`byorn.evaluation.flagged_phrases`). Half of the flagged inputs
 are of rows that say one, the others are drawn from all flagged rows: under the paper's rule, which flags 40 %, few of
 them are poisoned. By evidence none may be flagged, or a handful: then the least plausible of the others are asked with
-them. Trusted inputs are drawn from the more plausible half of the rows that are neither flagged nor in a group: of all,
-these are the least likely to be poisoned; the very most plausible alone would be one kind of easy question.
+them, no more of these than it takes to compare, as each makes the share of a handful smaller. Trusted inputs are drawn
+from the more plausible half of the rows that are neither flagged nor in a group: of all, these are the least likely to
+be poisoned; the very most plausible alone would be one kind of easy question.
 """
 
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ FEWEST = 10
 """Inputs of a side below which no difference could be shown."""
 MOST_FILLED = 0.4
 """Share of all rows that are asked as flagged ones where fewer than `FEWEST` are."""
+WITH_A_HANDFUL = 2 * FEWEST
+"""Rows that are asked as flagged ones at most where some are, but fewer than `FEWEST`."""
 MOST_GRAFTS = 3
 """Groups whose trigger hypothesis is tried, the clearest first."""
 
@@ -106,8 +109,8 @@ def _filled(scanned: Scanned, suspect: np.ndarray, kept: np.ndarray, most: int) 
         suspect, kept: Bool arrays [n]: who is flagged or in a group, and whom a person trusts.
         most: How many are wanted in all.
     """
-    wanted = min(most, int(MOST_FILLED * len(suspect)))
     count = int(suspect.sum())
+    wanted = min(WITH_A_HANDFUL if count else most, most, int(MOST_FILLED * len(suspect)))
     if count >= FEWEST or wanted < FEWEST:
         return suspect
     order = np.argsort(-scanned.scores.values[scanned.statistic], kind="stable")
