@@ -62,6 +62,23 @@ def test_a_kill_between_log_and_flags_is_made_good_at_the_next_start(tmp_path, m
     assert words(tmp_path) == ["auto", "drop", "auto", "keep", "auto", "auto"]
 
 
+def test_a_session_that_goes_on_enters_what_a_killed_one_beside_it_had_logged(tmp_path, monkeypatch):
+    """Its own decision says that all of the log is in the flags: the other one would stay in the log alone."""
+    scanned(tmp_path)
+    anna, bert = Decisions(tmp_path, "anna"), Decisions(tmp_path, "bert")
+
+    def killed(path, column):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_reviews", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bert.decide({1: Verdict("drop")})
+    anna.decide({3: Verdict("keep")})
+    assert words(tmp_path) == ["auto", "drop", "auto", "keep", "auto", "auto"]
+    assert [decision.who for decision in anna.log] == ["bert", "anna"]
+
+
 def test_what_a_person_wrote_into_the_table_later_stands(tmp_path):
     from byorn.flagging.table import write_reviews
 

@@ -69,6 +69,7 @@ class Decisions:
             DataError: `flags.parquet` was damaged meanwhile.
         """
         with _alone(self.folder):
+            self._enter_lost()  # of another session, that was killed meanwhile
             self.words = read_reviews(self.folder / FLAGS)  # somebody else may have decided meanwhile
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             reasons = {entry.key: entry.why for entry in self.log}
@@ -99,12 +100,18 @@ class Decisions:
         if not self.log or self._all_entered():
             return
         with _alone(self.folder):
-            if self._all_entered():  # by another process meanwhile
-                return
-            self.words, self.log = read_reviews(self.folder / FLAGS), read_log(self.folder / LOG)
-            last = [decision for decision in self.log if decision.when == self.log[-1].when]
-            lost = [one for one in last if (place := self.place(one.key)) is not None and self.words[place] == one.was]
-            self._enter(lost)
+            self._enter_lost()
+
+    def _enter_lost(self) -> None:
+        """The same, alone in the folder; else the next decision would say that all of the log is in the flags."""
+        if self._all_entered():  # by another process meanwhile
+            return
+        self.words, self.log = read_reviews(self.folder / FLAGS), read_log(self.folder / LOG)
+        if not self.log:
+            return
+        last = [decision for decision in self.log if decision.when == self.log[-1].when]
+        lost = [one for one in last if (place := self.place(one.key)) is not None and self.words[place] == one.was]
+        self._enter(lost)
         if lost:
             say(f"{len(lost)} decision(s) of the log were not in {self.folder / FLAGS} yet; they are now")
 
