@@ -1,6 +1,7 @@
 """For machines: JSON by its schema, SARIF by the structure of the standard, gates."""
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,12 @@ def test_the_entry_of_a_folder_that_was_scanned_is_named_beside_it():
     content = plain(as_document(gather(run)))
     jsonschema.validate(content, SCHEMA)
     assert (content["provenance"]["data"], content["provenance"]["entry or configuration"]) == ("data", "mm,pairs")
+
+
+def test_the_command_of_the_scan_can_be_given_again_as_it_stands_there():
+    command = ["byorn", "scan", "--data", "my data", "--out", "runs/it's"]
+    told = gather(replace(attacked(), environment={"command": command})).provenance["command"]
+    assert shlex.split(told) == command
 
 
 @pytest.mark.parametrize("which", ["evidence", "clean"])

@@ -1,5 +1,6 @@
 """What a scan says about a data set, as plain values: computed once, and rendered as HTML, JSON and SARIF."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -243,7 +244,7 @@ def provenance(run: Run) -> dict[str, str]:
         "processor digest": known.get("processor_digest", ""),
         "number type": known.get("dtype", ""),
         "rule": run.flags.rule,
-        "command": " ".join(map(str, command)) if isinstance(command, list) else "",
+        "command": shlex.join(map(str, command)) if isinstance(command, list) else "",
     }
     versions = run.environment.get("versions")
     if isinstance(versions, dict):
