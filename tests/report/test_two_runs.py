@@ -96,6 +96,15 @@ def test_rows_are_matched_by_id_and_renumbered_ones_by_content(found):
     assert renumbered == [(f"row-{at}", f"other-row-{at}") for at in (12, 13, 14)]
 
 
+def test_a_row_that_comes_in_before_numbered_ones_changes_none_of_them(tmp_path):
+    """Their ids move on, and each would be another row: all of them changed, and the last one new."""
+    rows = clean_rows(21)
+    numbered = [[replace(row, id=str(at)) for at, row in enumerate(some)] for some in (rows[1:], rows)]
+    before, after = (scanned(tmp_path / str(at), some) for at, some in enumerate(numbered))
+    found = compare(read_version(before), read_version(after))
+    assert ([found.after.scores.ids[row] for row in found.pairing.new], found.changed) == (["0"], [])
+
+
 def test_a_group_that_came_with_the_new_rows_is_named_first(found):
     assert [(group.phrase, group.rows, group.new, group.changed, group.before) for group in found.groups] == [
         ("visit our shop", 10, 8, 2, False)

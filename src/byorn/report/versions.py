@@ -1,9 +1,10 @@
 """Two scans of two versions of a data set, side by side: read, refused where their scores cannot be compared, and their
 rows matched.
 
-Rows belong together by id and turn; what is left, by content (renumbered rows). Whether a row of the same id has
-changed is told by its content. Where the data of a scan have changed since and its rows cannot be read any more, it is
-told by its score: the same model gives the same text the same score.
+Rows belong together that have the same id and turn and the same content; of what is left, by content (renumbered
+rows), and then by id and turn (changed rows): ids that are numbers of lines move on where a row comes in before them.
+Where the data of a scan have changed since and its rows cannot be read any more, rows are matched by id and turn
+alone, and that one changed is told by its score: the same model gives the same text the same score.
 """
 
 from collections import defaultdict
@@ -138,12 +139,9 @@ def pair_rows(before: Version, after: Version) -> Pairing:
     Raises:
         MismatchError: They have no row in common.
     """
-    places = {key: number for number, key in enumerate(before.scores.keys)}
-    found = {number: places[key] for number, key in enumerate(after.scores.keys) if key in places}
     old = [content_digest(row) for row in before.rows]
     new = [content_digest(row) for row in after.rows]
-    if old and new:
-        found |= _by_content(old, new, found)
+    found = _matched(before, after, old, new)
     if not found:
         raise MismatchError(
             f"{before.folder} and {after.folder}: they have no row in common, by id or by content; compare two "
@@ -160,8 +158,20 @@ def pair_rows(before: Version, after: Version) -> Pairing:
     )
 
 
+def _matched(before: Version, after: Version, old: Sequence[str], new: Sequence[str]) -> dict[int, int]:
+    """For numbers of rows of the later version those in the earlier one; `old` and `new` digest what can be read."""
+    places = {key: number for number, key in enumerate(before.scores.keys)}
+    named = {number: places[key] for number, key in enumerate(after.scores.keys) if key in places}
+    if not (old and new):
+        return named
+    found = {number: at for number, at in named.items() if old[at] == new[number]}
+    found |= _by_content(old, new, found)
+    taken = set(found.values())
+    return found | {number: at for number, at in named.items() if number not in found and at not in taken}
+
+
 def _by_content(old: Sequence[str], new: Sequence[str], found: dict[int, int]) -> dict[int, int]:
-    """The rows without a partner of the same id that have one of the same content, each used once."""
+    """The rows without a partner that have one of the same content, each used once."""
     taken = set(found.values())
     left = defaultdict(list)
     for number in reversed(range(len(old))):
