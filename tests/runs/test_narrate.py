@@ -1,10 +1,14 @@
 """What stands on standard error is byorn's own narration."""
 
+import json
 import os
 import subprocess
 import sys
 
-from byorn.runs.narrate import rows_in
+import pytest
+
+from byorn.cli.main import main
+from byorn.runs.narrate import rows_in, use_format
 
 BARS = ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
 SELECT = """
@@ -28,3 +32,12 @@ def test_rows_that_take_seconds_each_are_not_told_as_none_a_second():
     assert rows_in(2, 240.0) == "2 rows in 4 min 00 s (2 min 00 s a row)"
     assert rows_in(400, 7.7) == "400 rows in 7.7 s (52 rows/s)"
     assert rows_in(0, 7.7) == "0 rows in 7.7 s (0 rows/s)"
+
+
+@pytest.mark.parametrize("wrong", [["--set", "x"], ["nowhere"], ["nowhere", "--fail-on", "nothing"]], ids=" ".join)
+def test_what_ends_a_command_is_a_line_for_machines_too(wrong, capsys):
+    assert main(["report", *wrong, "--log-format", "json"]) == 2
+    use_format("text")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert lines[-1]["message"].startswith("error: ")
+    assert lines[-1]["exit_code"] == 2

@@ -8,6 +8,7 @@ or `verify` looks for; 130 interrupted (SIGINT) and 143 terminated (SIGTERM): ru
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,33 +65,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_or_say_why(name: str, arguments: Sequence[str]) -> int:
-    from byorn.runs.narrate import quiet_libraries, show_any_text
+    from byorn.runs.narrate import quiet_libraries, show_any_text, use_format
     from byorn.runs.ranks import error_line, only_main_speaks
     from byorn.runs.stopping import Terminated, disk_problem, terminable
 
     quiet_libraries()
     show_any_text()
+    use_format("json" if _for_machines(arguments) else "text")
     try:
         with terminable(), only_main_speaks():
             _run(name, arguments)
             if sys.stdout is not None:  # closed by who started us
                 sys.stdout.flush()  # a disk that is full behind it is known only now
     except ByornError as error:
-        print(error_line(error), file=sys.stderr)
-        return GATE if isinstance(error, GateExceeded) else USER_ERROR
+        return _ended(GATE if isinstance(error, GateExceeded) else USER_ERROR, error_line(error))
     except KeyboardInterrupt as stop:
-        terminated = isinstance(stop, Terminated)
-        word = "terminated" if terminated else "interrupted"
-        print(f"\n{word}; run the same command again {_what_then(name, arguments)}", file=sys.stderr)
-        return TERMINATED if terminated else INTERRUPTED
+        word, code = ("terminated", TERMINATED) if isinstance(stop, Terminated) else ("interrupted", INTERRUPTED)
+        return _ended(code, f"\n{word}; run the same command again {_what_then(name, arguments)}")
     except SystemExit as stop:  # argparse has shown a help page
         return stop.code if isinstance(stop.code, int) else DONE
     except Exception as error:
         if (problem := disk_problem(error)) is None:
             raise
-        print(error_line(ByornError(problem)), file=sys.stderr)
-        return USER_ERROR
+        return _ended(USER_ERROR, error_line(ByornError(problem)))
     return DONE
+
+
+def _ended(code: int, told: str) -> int:
+    """Say why, and give the exit code back."""
+    from byorn.runs.narrate import as_line
+
+    print(as_line(told, exit_code=code), file=sys.stderr)
+    return code
+
+
+def _for_machines(arguments: Sequence[str]) -> bool:
+    """Whether the command line asks for JSON: what is wrong with it is told before its settings are read."""
+    return "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments)
 
 
 def _what_then(name: str, arguments: Sequence[str]) -> str:

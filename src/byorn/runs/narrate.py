@@ -29,14 +29,20 @@ def say(message: str, **facts: object) -> None:
     """
     if not is_main():
         return
-    if _json:
-        message = json.dumps({"time": round(time.time(), 3), "message": message.strip(), **facts}, default=str)
+    message = as_line(message, **facts)
     bars = sys.modules.get("tqdm")
     if bars is not None and getattr(bars.tqdm, "_instances", None):
         with bars.tqdm.external_write_mode(file=sys.stderr):
             print(message, file=sys.stderr, flush=True)
     else:
         print(message, file=sys.stderr, flush=True)
+
+
+def as_line(message: str, **facts: object) -> str:
+    """A message as it stands on standard error."""
+    if not _json:
+        return message
+    return json.dumps({"time": round(time.time(), 3), "message": message.strip(), **facts}, default=str)
 
 
 def quiet_libraries() -> None:
