@@ -5,6 +5,8 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -91,3 +93,15 @@ def test_sigterm_keeps_what_was_scored_and_ends_with_143(
     assert main(SCAN.split()) == 0
     assert sum(scored) == 8  # the first four were safe
     assert pq.read_table(place / "run" / "scores.parquet").num_rows == 12
+
+
+def test_a_reader_that_has_read_enough_is_one_line(tmp_path: Path) -> None:
+    """As of `byorn report RUN | head -1`; the gates behind what could not be printed have not been looked at."""
+    code = "import sys\nfrom byorn.cli import main\nmain._run = lambda *_: print('row ' * 100_000)\n"
+    command = [sys.executable, "-c", code + "sys.exit(main.main(['report', 'run']))"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        started.stdout.close()
+        assert started.stderr is not None
+        assert started.stderr.read() == "error: nobody reads the output any more; run the same command again\n"
+    assert started.returncode == 2

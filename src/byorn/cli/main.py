@@ -5,8 +5,10 @@ or `verify` looks for; 130 interrupted (SIGINT) and 143 terminated (SIGTERM): ru
 (poison, demo and bench speed start anew).
 """
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -84,6 +86,8 @@ def _run_or_say_why(name: str, arguments: Sequence[str]) -> int:
         return _ended(code, f"\n{word}; run the same command again {_what_then(name, arguments)}")
     except SystemExit as stop:  # argparse has shown a help page
         return stop.code if isinstance(stop.code, int) else DONE
+    except BrokenPipeError:
+        return _unread()
     except Exception as error:
         if (problem := disk_problem(error)) is None:
             raise
@@ -97,6 +101,15 @@ def _ended(code: int, told: str) -> int:
 
     print(as_line(told, exit_code=code), file=sys.stderr)
     return code
+
+
+def _unread() -> int:
+    """Who read what byorn says has ended, as `head` does when it has its lines: nothing is written there any more."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(BrokenPipeError):
+        return _ended(USER_ERROR, "error: nobody reads the output any more; run the same command again")
+    return USER_ERROR
 
 
 def _for_machines(arguments: Sequence[str]) -> bool:
