@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from byorn.data.row import ImageFile
 from byorn.review.app import build_app
+from byorn.review.decisions import Decisions, Verdict
 from byorn.review.guard import Guard
 from byorn.review.log import LOG, read_log
 from byorn.review.visible import MOST, pieces_of
@@ -139,6 +140,14 @@ def test_undo_takes_back_one_after_the_other_and_is_logged(visitor, tmp_path):
     assert [row and (row["number"], row["review"]) for row in undone] == [(3, "auto"), (1, "drop"), (1, "auto"), None]
     assert words(tmp_path) == ["auto"] * 6
     assert [entry.why for entry in read_log(tmp_path / LOG)] == ["", "", "", "undone", "undone", "undone"]
+
+
+def test_undo_takes_back_nothing_that_another_session_has_decided_since(visitor, tmp_path):
+    visitor.decide(1, "drop")
+    Decisions(tmp_path, "bert").decide({1: Verdict("keep", "a true caption")})
+    assert visitor.post("/undo", json={}, headers=JSON).json()["row"]["review"] == "keep"
+    assert words(tmp_path)[1] == "keep"
+    assert read_log(tmp_path / LOG)[-1].who == "bert"
 
 
 def test_rows_are_filtered_by_state_source_and_text(visitor):

@@ -62,8 +62,12 @@ class Decisions:
         """The number of a row, or None for a stranger."""
         return self._places.get(key)
 
-    def decide(self, verdicts: Mapping[int, Verdict]) -> list[Decision]:
+    def decide(self, verdicts: Mapping[int, Verdict], over: Mapping[int, str] | None = None) -> list[Decision]:
         """Store words about rows, by their number, and return those decisions that change one, or say why anew.
+
+        Args:
+            verdicts: The words.
+            over: What rows must still have for theirs to be taken, as somebody else may have decided meanwhile.
 
         Raises:
             DataError: `flags.parquet` was damaged meanwhile.
@@ -79,8 +83,8 @@ class Decisions:
                     was=self.words[place], who=self.who, when=now, why=verdict.why,
                 )
                 for place, verdict in verdicts.items()
-                if verdict.word != self.words[place]
-                or verdict.why not in ("", reasons.get(self.flags.keys[place]))
+                if (over or self.words)[place] == self.words[place]
+                and (verdict.word != self.words[place] or verdict.why not in ("", reasons.get(self.flags.keys[place])))
             ]  # fmt: skip
             if made:
                 append(self.folder / LOG, made)

@@ -56,7 +56,7 @@ class Desk:
         self._ranks[order] = np.arange(1, len(rows) + 1)
         known = scores[np.isfinite(scores)]
         self._most = float(known.max()) if len(known) else 0.0
-        self._steps: list[tuple[int, str]] = []
+        self._steps: list[tuple[int, str, str]] = []
         self._lock = Lock()
 
     def queue(self, state: str = "todo", chosen: Mapping[int, int] | None = None, text: str = "") -> list[int]:
@@ -130,15 +130,17 @@ class Desk:
         """Store a decision; when this returns it is on the disk."""
         with self._lock:
             made = self.decisions.decide({number: Verdict(word, why.strip()[:_LONGEST_WHY])})
-            self._steps += [(number, decision.was) for decision in made]
+            self._steps += [(number, decision.was, word) for decision in made]
 
     def undo(self) -> int | None:
-        """Take back the last decision of this session, which is a decision too; the row that it was about."""
+        """Take back the last decision of this session, which is a decision too; the row that it was about. What another
+        session has decided about it since stands.
+        """
         with self._lock:
             if not self._steps:
                 return None
-            number, was = self._steps[-1]
-            self.decisions.decide({number: Verdict(was, UNDO)})
+            number, was, word = self._steps[-1]
+            self.decisions.decide({number: Verdict(was, UNDO)}, over={number: word})
             self._steps.pop()
             return number
 
