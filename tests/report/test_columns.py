@@ -10,6 +10,7 @@ from byorn.evaluation.comparisons import holm
 from byorn.report.columns import by_column
 from byorn.report.evidence import gather
 from byorn.report.odds import odds
+from byorn.report.verdict import judge
 
 
 def test_the_uploader_of_planted_rows_is_named():
@@ -30,15 +31,25 @@ def test_dates_count_by_month_and_ids_are_no_column():
         for at, row in enumerate(clean_rows(60))
     ]
     nobody = np.zeros(60, dtype=bool)
-    columns = by_column(rows, nobody, nobody)
-    assert [column.name for column in columns] == ["date"]
+    columns, crowded = by_column(rows, nobody, nobody)
+    assert ([column.name for column in columns], crowded) == (["date"], ["hash"])
     assert sorted(value.value for value in columns[0].values) == ["2025-01", "2025-02"]
+
+
+def test_a_column_of_too_many_values_is_no_silent_blind_spot():
+    """201 uploaders, or made-up ones beside the guilty one, and nobody is named, by no gate either."""
+    run = attacked()
+    rows = [replace(row, meta={"uploader": f"user {at % 70}“"}) for at, row in enumerate(run.rows)]
+    evidence = gather(replace(run, rows=rows))
+    assert evidence.columns == []
+    assert "“uploader” would tell: columns with more than 66 values" in "".join(judge(evidence).blind_spots)
+    assert "not compared" not in "".join(judge(gather(run)).blind_spots)
 
 
 def test_a_column_with_nothing_in_it_is_no_column():
     rows = [replace(row, meta={"notes": "" if at % 2 else None}) for at, row in enumerate(clean_rows(60))]
     nobody = np.zeros(60, dtype=bool)
-    assert by_column(rows, nobody, nobody) == []
+    assert by_column(rows, nobody, nobody) == ([], [])
 
 
 def test_odds_ratio_and_its_interval():

@@ -16,16 +16,25 @@ _LONGEST = 200
 
 def columns_of(rows: Sequence[Row]) -> Iterator[tuple[str, list[str | None]]]:
     """The columns with more than one value, and far fewer than there are rows: name, and the value of each row."""
+    yield from counted(rows)[0].items()
+
+
+def counted(rows: Sequence[Row]) -> tuple[dict[str, list[str | None]], list[str]]:
+    """The same, and the names of the columns that have too many values."""
     names = Counter(key for row in rows for key in row.meta)
-    most = min(MOST_VALUES, max(2, len(rows) // 3))
+    most = most_values(len(rows))
     columns = {name: _Values() for name in [FILE, *(name for name, _ in names.most_common(MOST_COLUMNS))]}
     for row in rows:
         for name, values in columns.items():
             if len(values.distinct) <= most:
                 values.add(value_of(row, name))
-    for name, values in columns.items():
-        if 1 < len(values.distinct) <= most:
-            yield name, values.texts
+    compared = {name: values.texts for name, values in columns.items() if 1 < len(values.distinct) <= most}
+    return compared, [name for name, values in columns.items() if len(values.distinct) > most]
+
+
+def most_values(rows: int) -> int:
+    """How many values a column of so many rows has at most to be compared."""
+    return min(MOST_VALUES, max(2, rows // 3))
 
 
 class _Values:

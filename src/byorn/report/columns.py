@@ -5,12 +5,12 @@ corrected for all values of all columns (Holm). Columns with one value, or with 
 are left out; dates count by month.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from byorn.data.columns import columns_of
+from byorn.data.columns import counted
 from byorn.data.row import Row
 from byorn.evaluation.comparisons import holm
 from byorn.report.odds import Odds, odds
@@ -56,29 +56,30 @@ class Column:
     values: list[Value]
 
 
-def by_column(rows: Sequence[Row], flagged: np.ndarray, clustered: np.ndarray) -> list[Column]:
-    """The columns that can be compared.
+def by_column(rows: Sequence[Row], flagged: np.ndarray, clustered: np.ndarray) -> tuple[list[Column], list[str]]:
+    """The columns that can be compared, and the names of those that have too many values for it.
 
     Args:
         rows: All rows.
         flagged, clustered: bool arrays [n].
     """
-    counted = list(_countable(rows))
+    compared, crowded = counted(rows)
+    numbered = list(_numbered(compared))
     tables = [
         (name, value, own, standing if clustered.any() else None)
-        for name, values, numbers in counted
+        for name, values, numbers in numbered
         for value, own, standing in zip(
             values, _tables(numbers, len(values), flagged), _tables(numbers, len(values), clustered), strict=True
         )
     ]
     flagged_p = holm([table.p_value for _, _, table, _ in tables])
     standing_p = holm([1.0 if table is None else table.p_value for *_, table in tables])
-    found: dict[str, list[Value]] = {name: [] for name, *_ in counted}
+    found: dict[str, list[Value]] = {name: [] for name, *_ in numbered}
     for (name, text, own, standing), p, q in zip(tables, flagged_p, standing_p, strict=True):
         value = Value(value=text, rows=own.of_inside, flagged=own, standing_out=standing, flagged_p=p, standing_out_p=q)
         found[name].append(value)
     columns = [Column(name=name, values=sorted(values, key=_order)) for name, values in found.items()]
-    return sorted(columns, key=lambda column: _order(column.values[0]))
+    return sorted(columns, key=lambda column: _order(column.values[0])), crowded
 
 
 def _order(value: Value) -> tuple[float, float, int, str]:
@@ -93,9 +94,9 @@ def _tables(numbers: np.ndarray, count: int, marked: np.ndarray) -> list[Odds]:
     return [odds(own, of, total - own, of_all - of) for own, of in zip(inside, rows, strict=True)]
 
 
-def _countable(rows: Sequence[Row]) -> Iterator[tuple[str, list[str], np.ndarray]]:
-    """The columns with a handful of values: name, values, and the number of each row's value, -1 without one."""
-    for name, texts in columns_of(rows):
+def _numbered(columns: Mapping[str, list[str | None]]) -> Iterator[tuple[str, list[str], np.ndarray]]:
+    """Columns as name, values, and the number of each row's value, -1 without one."""
+    for name, texts in columns.items():
         numbers = {text: number for number, text in enumerate(text for text in dict.fromkeys(texts) if text)}
         if numbers:
             yield name, list(numbers), np.array([numbers.get(text or "", -1) for text in texts], dtype=int)

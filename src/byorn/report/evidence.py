@@ -105,6 +105,7 @@ class Evidence:
         clusters: What was looked at for phrases.
         findings: A cluster each, the clearest first.
         columns: By the user's own columns.
+        crowded: Names of those that have too many values to be compared.
         kinds: Of input, if there are several.
         least_plausible, most_plausible: Numbers of rows, the extreme ones first.
         reviews: What people decided.
@@ -119,6 +120,7 @@ class Evidence:
     clusters: Clusters
     findings: list[Finding]
     columns: list[Column]
+    crowded: list[str]
     kinds: list[Kind]
     least_plausible: list[int]
     most_plausible: list[int]
@@ -150,6 +152,7 @@ def gather(run: Run, tell: Callable[[str], None] = lambda line: None) -> Evidenc
     clustered = np.isin(np.arange(len(run.rows)), clusters.rows)
     findings = [look_into(run, cluster, np.flatnonzero(~clustered), tell) for cluster in clusters.found]
     tell("comparing the data set's own columns")
+    columns, crowded = by_column(run.rows, run.flags.flagged, clustered)
     order = np.argsort(-run.suspicion, kind="stable")
     compared = order[~np.isneginf(run.suspicion[order])]
     return Evidence(
@@ -158,7 +161,8 @@ def gather(run: Run, tell: Callable[[str], None] = lambda line: None) -> Evidenc
         distribution=_distribution(run, clustered),
         clusters=clusters,
         findings=findings,
-        columns=by_column(run.rows, run.flags.flagged, clustered),
+        columns=columns,
+        crowded=crowded,
         kinds=kinds_in(run),
         least_plausible=[int(number) for number in order[:ENDS]],
         most_plausible=[int(number) for number in compared[::-1][:ENDS]],

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from byorn.data.columns import most_values
 from byorn.patterns.images import Pattern
 from byorn.report.clusters import Cluster
 from byorn.report.columns import Column, Value
@@ -17,6 +18,8 @@ from byorn.scoring.statistics import ADAPTED_CONTRAST, CONTRAST, EVIDENCE, KIND,
 
 MOST_KINDS = 3
 """Kinds of input that are named as doubtful."""
+MOST_COLUMNS = 5
+"""Columns that are named as not compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +209,7 @@ def _blind_spots(evidence: Evidence) -> list[str]:
             f"{number(evidence.run.earlier)} earlier answers of conversations, which were not scored: a trainer that "
             "learns every turn learns them; --turns all scores each."
         )
+    spots += _uncompared(evidence.crowded, evidence.counts.rows)
     copies = int((evidence.run.scores.values.get(KIND, np.zeros(0)) == COPY).sum())
     if copies:
         spots.append(
@@ -221,3 +225,15 @@ def _blind_spots(evidence: Evidence) -> list[str]:
             "Whether responses depend on their images was not measured; --rule evidence does, with more passes."
         )
     return spots
+
+
+def _uncompared(names: list[str], rows: int) -> list[str]:
+    """Columns with too many values: nobody is named by them, and no gate either."""
+    if not names:
+        return []
+    shown = ", ".join(map(quoted, names[:MOST_COLUMNS]))
+    more = f" and {number(len(names) - MOST_COLUMNS)} more" if len(names) > MOST_COLUMNS else ""
+    return [
+        f"Where rows come from, as far as {shown}{more} would tell: columns with more than {most_values(rows)} values "
+        "are not compared."
+    ]
