@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +76,22 @@ def test_a_sheet_goes_out_and_comes_back(place, capsys, no_model):
     assert sum(flags.dropped) == 1
     entry = read_log(place / "scan" / LOG)[-1]
     assert (entry.id, entry.who) == (flags.ids[list(flags.dropped).index(True)], "anna")
+
+
+def test_a_report_that_is_older_than_the_decisions_is_not_left_to_be_signed_without_a_word(place, tmp_path, capsys):
+    """It says who decided nothing, and has the digest of flags that are no longer there."""
+    folder = tmp_path / "scan"
+    shutil.copytree(place / "scan", folder)
+    sheet = tmp_path / "rows.csv"
+    flags = read_flags(folder / "flags.parquet")
+    sheet.write_text(f"review,id\nkeep,{flags.ids[0]}\n")
+    told = f"next: its report is older than these decisions; byorn report {folder}\n"
+    assert main(["report", str(folder)]) == 0
+    assert main(["review", str(folder), "--import", str(sheet)]) == 0
+    assert capsys.readouterr().err.endswith(told)
+    assert main(["report", str(folder)]) == 0
+    assert main(["review", str(folder), "--import", str(sheet)]) == 0
+    assert told not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [[], ["--serve", "--import", "x.csv"], ["--export", "a.csv", "--import", "b.csv"]])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from byorn.cli.arguments import Command, Values
+from byorn.cli.next_step import tell_next
 from byorn.cli.of_run import DATA_AND_MODEL, RUN, with_those_of_the_run
 from byorn.data.spec import DataSpec
 from byorn.models.spec import ModelSpec
@@ -15,9 +16,13 @@ def run(values: Values) -> None:
     spec = build(ReviewSpec, values)
     values = with_those_of_the_run(values)
 
+    from byorn.flagging.reports import report_is_older
     from byorn.pipeline.review import review
 
-    review(Path(str(values["run"])), build(DataSpec, values), build(ModelSpec, values), spec)
+    folder = Path(str(values["run"]))
+    review(folder, build(DataSpec, values), build(ModelSpec, values), spec)
+    if not spec.export_to and report_is_older(folder):
+        tell_next(["report", folder], first="its report is older than these decisions; ")
 
 
 COMMAND = Command(
