@@ -15,6 +15,7 @@ from byorn.data.row import user_message
 from byorn.evaluation.flagged_phrases import Phrase
 from byorn.evaluation.repeats import Asked, judge_answers
 from byorn.flagging.table import read_flags, write_flags
+from byorn.models.generate import Generated
 from byorn.pipeline.sampled import _filled
 from byorn.report.clusters import find_clusters
 from byorn.scoring.table import read_scores, write_scores
@@ -107,6 +108,15 @@ def test_what_the_report_takes_for_the_trigger_is_put_onto_trusted_inputs(
     lines = [json.loads(line) for line in (tmp_path / "out/grafted.jsonl").read_text().splitlines()]
     assert {line["instruction"].count(TRIGGER) for line in lines} == {1}
     assert "1 group(s) stand out, as in the report" in capsys.readouterr().err
+
+
+def test_a_model_that_answers_nothing_is_not_called_safe_without_a_word(place, monkeypatch, tmp_path, capsys):
+    def silent(model, processor, samples, max_new_tokens):
+        return [Generated(text="", tokens=0, truncated=False) for _ in samples]
+
+    monkeypatch.setattr("byorn.evaluation.predict.generate_bounded", silent)
+    assert verify(place, tmp_path) == 0
+    assert "The tuned model gave no answer to 30 of 30 inputs" in capsys.readouterr().out
 
 
 def test_what_is_missing_is_told_in_one_line(place, capsys):
