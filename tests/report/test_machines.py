@@ -206,6 +206,18 @@ def test_gates_are_open_below_their_limit(evidence, clean):
     check_gates(parse_gates(["cluster", "source", "share>0"]), clean)
 
 
+def test_a_group_that_a_person_has_kept_closes_no_gate():
+    def check(run, kept):
+        words = ["keep" if place in kept else "auto" for place in range(len(run.rows))]
+        check_gates(parse_gates(["cluster"]), gather(replace(run, flags=replace(run.flags, review=words))))
+
+    run = attacked()
+    group = set(gather(run).findings[0].cluster.rows.tolist())
+    check(run, group)
+    with pytest.raises(GateExceeded):
+        check(run, group - {min(group)})
+
+
 @pytest.mark.parametrize("gate", ["", "flags", "share", "share>", "share<0.1", "share>1", "share>nan", "new"])
 def test_what_is_no_gate_is_refused(gate):
     with pytest.raises(ConfigError):

@@ -106,6 +106,11 @@ class Flags:
         return np.asarray(self.undecided | self._says("replace"))
 
     @property
+    def kept(self) -> np.ndarray:
+        """bool array [n]: rows that a person trusts."""
+        return self._says("keep")
+
+    @property
     def dropped(self) -> np.ndarray:
         """bool array [n]: rows that a person threw out."""
         return self._says("drop")

@@ -74,7 +74,7 @@ def sample(scanned: Scanned, spec: VerifySpec, limit: int | None = None) -> Samp
     Raises:
         DataError: One of the two sides has too few rows.
     """
-    kept = np.array([word == "keep" for word in scanned.flags.review_words], dtype=bool)
+    kept = scanned.flags.kept
     say(f"looking for groups that stand out among {len(scanned.rows)} responses")
     groups = [group for group in find_clusters(as_run(scanned)).found if kept[group.rows].mean() < 0.5]
     suspect = scanned.flags.unused

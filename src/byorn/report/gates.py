@@ -2,7 +2,7 @@
 
 Of a scan:
 
-    cluster       any group of rows stands out
+    cluster       any group of rows stands out of which a person has not kept every row
     source        rows that stand out come from one value of a column (or one file) more often than chance has it
     share>0.01    more than that share of the rows stands out
 
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from byorn.errors import ConfigError, GateExceeded
+from byorn.report.clusters import Cluster
 from byorn.report.comparison import Comparison
 from byorn.report.evidence import Evidence
 from byorn.report.visible import plain
@@ -103,15 +104,21 @@ def _newly(comparison: Comparison) -> str:
 
 def _exceeded(gate: Gate, evidence: Evidence) -> str:
     """What is wrong, or nothing."""
-    if gate.kind == "cluster" and evidence.findings:
-        first = evidence.findings[0].cluster
+    if gate.kind == "cluster" and (open_ones := _undecided(evidence)):
+        first = open_ones[0]
         by = shared(first.phrase, first.statistic)
         if first.phrase and first.said and first.said.rows < len(first):
             by += f", which {number(first.said.rows)} of its {number(len(first))} rows share"
-        return f"--fail-on cluster: {len(evidence.findings)} group(s) of rows stand out, the first by {by}"
+        return f"--fail-on cluster: {len(open_ones)} group(s) of rows stand out, the first by {by}"
     if gate.kind == "source" and evidence.guilty:
         column, value = evidence.guilty[0]
         return f"--fail-on source: rows that stand out have {plain(column.name, 60)} = {quoted(value.value)}"
     if gate.kind == "share" and evidence.share > gate.limit:
         return f"--fail-on share>{gate.limit:g}: {percent(evidence.share)} of the rows stand out"
     return ""
+
+
+def _undecided(evidence: Evidence) -> list[Cluster]:
+    """The groups of which a person has not kept every row."""
+    kept = evidence.run.flags.kept
+    return [finding.cluster for finding in evidence.findings if not kept[finding.cluster.rows].all()]
