@@ -166,6 +166,16 @@ def test_what_save_to_disk_wrote_opens_with_datasets_and_has_a_fingerprint_of_it
     assert [row["images"][0].tobytes() for row in after] == [row["images"][0].tobytes() for row in rows]
 
 
+def test_marks_are_shown_where_a_saved_data_set_lists_the_columns_that_it_shows(tmp_path):
+    source = tmp_path / "saved"
+    rows = datasets.Dataset.from_list([{"question": "q", "answer": "a"}] * 3)
+    rows.with_format(columns=["question", "answer"]).save_to_disk(source)  # as cast_column leaves it, too
+    loaded = load_rows(source)
+    write_again(loaded, {row.origin: Edit(marks={"f": True, "s": None}) for row in loaded.rows}, tmp_path / "out")
+    shown = datasets.load_from_disk(str(tmp_path / "out/data"))[0]
+    assert shown == {"question": "q", "answer": "a", "f": True, "s": None}
+
+
 def test_marked_parquet_opens_with_datasets(tmp_path):
     (tmp_path / "in").mkdir()
     FORMATS["parquet"](tmp_path / "in")

@@ -87,12 +87,15 @@ def _write_description(job: Job, folder: Path, keep: bool) -> None:
     assert isinstance(state, dict)
     told = repr((state.get("_fingerprint"), keep, sorted(job.edits.items())))
     state["_fingerprint"] = blake2b(told.encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
+    marks = marks_of(job.edits) if keep else {}
+    if isinstance(shown := state.get("_format_columns"), list):  # `datasets` would hide all others
+        state["_format_columns"] = [*shown, *(name for name in marks if name not in shown)]
     (folder / "state.json").write_text(json.dumps(state, indent=2, sort_keys=True), encoding="utf-8")
     info = read_json(job.source / "dataset_info.json") if (job.source / "dataset_info.json").is_file() else {}
     assert isinstance(info, dict)
     features = info.get("features")
     if keep and isinstance(features, dict):
-        info["features"] = {**features, **_features(marks_of(job.edits))}
+        info["features"] = {**features, **_features(marks)}
     (folder / "dataset_info.json").write_text(json.dumps(info, indent=2, sort_keys=True), encoding="utf-8")
 
 
