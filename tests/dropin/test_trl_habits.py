@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from peft import get_peft_model
+from peft import PeftModel, get_peft_model
 from transformers import TrainerCallback
 
 from byorn import ByornConfig, ByornTrainer
@@ -104,6 +104,13 @@ def test_an_optimizer_that_would_train_nothing_is_refused(tmp_path, flagged):
     model = tiny_model()
     with pytest.raises(ConfigError, match=r"optimizers: .* wrap the model"):
         make(tmp_path, flagged, model=model, optimizers=(torch.optim.AdamW(model.parameters()), None))
+
+
+def test_an_adapter_that_was_loaded_to_be_used_and_not_trained_is_refused(tmp_path, flagged):
+    get_peft_model(tiny_model(), default_lora(tiny_model())).save_pretrained(tmp_path / "adapter")
+    loaded = PeftModel.from_pretrained(tiny_model(), tmp_path / "adapter")
+    with pytest.raises(ConfigError, match="frozen, and nothing would be trained; load it with is_trainable=True"):
+        make(tmp_path, flagged, model=loaded)
 
 
 def test_without_a_peft_config_the_language_model_gets_lora_and_that_is_said(tmp_path, flagged, caplog):

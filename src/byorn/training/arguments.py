@@ -69,12 +69,17 @@ def require_trainable(trainer: "ByornTrainer") -> None:
     """Refuse what only the finished trainer shows.
 
     Raises:
-        ConfigError: Its adapter has another name, its processor no chat template, or its optimizer none of its weights;
-            or the engine that it wants does not take the model; or `max_length` cuts every response away.
+        ConfigError: Its adapter has another name or is frozen, its processor no chat template, or its optimizer none of
+            its weights; or the engine that it wants does not take the model; or `max_length` cuts every response away.
     """
     if STUDENT not in trainer.model.peft_config:
         name = next(iter(trainer.model.peft_config))
         raise ConfigError(f"model: its adapter is named {name!r}; byorn trains the one named {STUDENT!r}")
+    if not any(parameter.requires_grad for parameter in trainer.model.parameters()):
+        raise ConfigError(
+            "model: its adapter is frozen, and nothing would be trained; load it with is_trainable=True, or leave "
+            "inference_mode out of its peft_config"
+        )
     if not trainer.processing_class.chat_template:
         raise ConfigError("processing_class: it has no chat template; use an instruction-tuned checkpoint, or add one")
     groups = trainer.optimizer.param_groups if trainer.optimizer is not None else []
