@@ -61,6 +61,14 @@ def test_flagging_first_or_beforehand_trains_the_same(tmp_path):
     assert losses(own) == losses(given)
 
 
+def test_rows_of_one_name_are_refused_before_they_are_scored(tmp_path, monkeypatch):
+    """Scores are of names too: to mend them afterwards would throw the scoring away."""
+    monkeypatch.setattr("byorn.training.scoring.score_together", lambda *given, **more: pytest.fail("rows are scored"))
+    twins = to_dataset([replace(row, id="same") for row in tiny_rows(ROWS)])
+    with pytest.raises(DataError, match="rows have the id 'same'"):
+        make(tmp_path, dataset=twins)
+
+
 def test_flags_of_other_rows_are_refused(tmp_path):
     rows = tiny_rows(ROWS)
     with pytest.raises(MismatchError, match="byorn scan"):

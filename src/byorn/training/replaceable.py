@@ -46,7 +46,7 @@ def require_replaceable(trainer: "ByornTrainer") -> None:
             )
     if trainer.args.auto_find_batch_size:
         raise ConfigError("auto_find_batch_size: steps are made before it; give a batch size that fits")
-    _require_names(trainer.train_dataset)
+    require_names(trainer.train_dataset)
     if (order := str(trainer.args.train_sampling_strategy)) != "random":
         logger.warning(f"train_sampling_strategy: {order} is not followed, as steps are of trusted or of flagged rows")
     group, trusted = rows_a_step(trainer.args), int((~trainer.flagged).sum())
@@ -54,7 +54,12 @@ def require_replaceable(trainer: "ByornTrainer") -> None:
         logger.warning(f"a step takes {group} rows, and {trusted} are trusted: some are in it more than once")
 
 
-def _require_names(dataset: "Dataset") -> None:
+def require_names(dataset: "Dataset") -> None:
+    """Refuse rows of one name, by which the noise of their responses is drawn.
+
+    Raises:
+        DataError: Two rows have one `id` and `turn`.
+    """
     if "id" not in dataset.column_names:
         return
     turns = dataset["turn"] if "turn" in dataset.column_names else [0] * len(dataset)

@@ -24,6 +24,7 @@ from byorn.scoring.statistics import CONTRAST, EVIDENCE
 from byorn.scoring.table import SCORES, Scores, read_scores, write_scores
 from byorn.training.config import output_folder
 from byorn.training.content import dataset_digest, rows_of
+from byorn.training.replaceable import require_names
 
 if TYPE_CHECKING:
     from byorn.training.trainer import ByornTrainer
@@ -36,7 +37,7 @@ def score_and_flag(trainer: "ByornTrainer") -> tuple[Scores, Flags]:
 
     Raises:
         MismatchError: The files in `output_dir` are about other data or another model.
-        DataError: One of them cannot be read.
+        DataError: One of them cannot be read, or two rows to be scored have one name.
     """
     folder = output_folder(trainer.args)
     column = flagged_by(trainer.args)
@@ -46,6 +47,8 @@ def score_and_flag(trainer: "ByornTrainer") -> tuple[Scores, Flags]:
         )
     scores = _from_first(trainer, lambda: _kept_scores(trainer, folder / SCORES))
     if scores is None or column not in scores.values:
+        if trainer.args.replacement == "ema":  # scores are of these names: what must be mended, is now
+            require_names(trainer.train_dataset)
         scores = _score(trainer, column)
     flags = _from_first(trainer, lambda: _flag(trainer, scores, folder))
     say(
