@@ -115,3 +115,15 @@ def test_what_cannot_be_scored_is_refused_in_one_line(canonical, messages):
             as_rows(rows)
         assert "\n" not in str(refusal.value)
     assert len(as_rows(unlisted.select([0, 2]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "why"), [([], "IndexError"), ([{"role": "system", "content": "Be brief."}], "ends with .*'system'")]
+)
+def test_an_answer_to_nothing_is_refused_before_rows_are_scored(before, why):
+    """TRL's collator fails on it, in whatever step of the training that is."""
+    asked = [{"role": "user", "content": "what?"}]
+    answer = [{"role": "assistant", "content": "red"}]
+    rows = [{"prompt": prompt, "completion": answer, "images": []} for prompt in (asked, before)]
+    with pytest.raises(DataError, match=rf"^train_dataset: row 1 cannot be learned \(.*{why}"):
+        as_rows(datasets.Dataset.from_list(rows))

@@ -28,12 +28,17 @@ _OTHER_TYPES = {
 }
 
 
+_ASKING = ("user", "tool", "assistant")
+"""Roles of the last message of a prompt that TRL continues; on others it fails in the middle of a training."""
+
+
 def as_rows(dataset: object, name: str = "train_dataset") -> "Dataset":
     """The data set with columns `prompt`, `completion`, `images` and all its others; no image is decoded.
 
     Raises:
         DataError: It is no `datasets.Dataset` that can be counted, has other columns, a conversation has no last
-            answer, or a row None for its images, or more or fewer of them than its messages have places for.
+            answer or nothing that it answers, or a row None for its images, or more or fewer of them than its messages
+            have places for.
     """
     from datasets import Dataset
 
@@ -94,7 +99,7 @@ def _require_lists(dataset: "Dataset", name: str) -> None:
 
 
 def _require_places(dataset: "Dataset", name: str) -> None:
-    """Refuse a row whose messages TRL's collator cannot fill with the row's images."""
+    """Refuse a row whose messages TRL's collator cannot fill with the row's images, or not go on from."""
     from trl.data_utils import prepare_multimodal_messages
 
     texts = dataset.select_columns(["prompt", "completion"])
@@ -102,7 +107,9 @@ def _require_places(dataset: "Dataset", name: str) -> None:
         try:
             prepare_multimodal_messages(row["prompt"], [None] * len(images))
             prepare_multimodal_messages(row["completion"])
-        except (ValueError, TypeError, KeyError) as error:
+            if (role := row["prompt"][-1]["role"]) not in _ASKING:
+                raise ValueError(f"its prompt ends with a message of role {role!r}")
+        except (ValueError, TypeError, LookupError) as error:
             raise DataError(
                 f"{name}: row {number} cannot be learned ({type(error).__name__}: {first_line(error)}); "
                 "repair or drop it; byorn.load_rows lists all that cannot be used"
