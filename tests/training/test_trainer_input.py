@@ -10,7 +10,7 @@ from runner import FLAGGED, ROWS, build, losses, settings
 from trl import SFTConfig
 
 from byorn.data.dataset import to_dataset
-from byorn.data.row import user_message
+from byorn.data.row import ImageFile, user_message
 from byorn.errors import ConfigError, DataError, MismatchError, ModelError
 from byorn.flagging.percentile import flag_percentile
 from byorn.flagging.table import Flags
@@ -67,6 +67,16 @@ def test_rows_of_one_name_are_refused_before_they_are_scored(tmp_path, monkeypat
     twins = to_dataset([replace(row, id="same") for row in tiny_rows(ROWS)])
     with pytest.raises(DataError, match="rows have the id 'same'"):
         make(tmp_path, dataset=twins)
+
+
+def test_rows_that_could_not_be_scored_are_said_with_a_way_out(tmp_path, capsys):
+    rows = tiny_rows(ROWS)
+    rows[3] = replace(rows[3], images=[ImageFile(data=b"no image")])
+    trainer = make(tmp_path, dataset=to_dataset(rows))
+    assert trainer.flagged[3]
+    said = capsys.readouterr().err
+    assert f"warning: 1 row(s) could not be scored and are flagged for it, the first: '{rows[3].id}', turn 0" in said
+    assert f"write drop into review of {tmp_path / 'flags.parquet'}" in said
 
 
 def test_flags_of_other_rows_are_refused(tmp_path):

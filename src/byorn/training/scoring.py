@@ -22,6 +22,7 @@ from byorn.runs.narrate import rows_in, say
 from byorn.scoring.score import evidence_together, score_together
 from byorn.scoring.statistics import CONTRAST, EVIDENCE
 from byorn.scoring.table import SCORES, Scores, read_scores, write_scores
+from byorn.text import shown
 from byorn.training.config import output_folder
 from byorn.training.content import dataset_digest, rows_of
 from byorn.training.replaceable import require_names
@@ -57,7 +58,20 @@ def score_and_flag(trainer: "ByornTrainer") -> tuple[Scores, Flags]:
         rows=len(flags),
         threshold=flags.threshold,
     )
+    _tell_unscored(scores, folder / FLAGS)
     return scores, flags
+
+
+def _tell_unscored(scores: Scores, path: Path) -> None:
+    """Say which rows nobody could read: they are flagged for that alone, and training may fail on them."""
+    failed = [(key, reason) for key, reason in zip(scores.keys, scores.reasons, strict=True) if reason]
+    if failed:
+        (name, turn), reason = failed[0]
+        say(
+            f"  warning: {len(failed)} row(s) could not be scored and are flagged for it, the first: {shown(name)}, "
+            f"turn {turn}, {reason}; training fails where it is the prompt or an image: then write drop into review "
+            f"of {path}"
+        )
 
 
 def _from_first(trainer: "ByornTrainer", make: Callable[[], Result]) -> Result:
