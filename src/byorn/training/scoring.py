@@ -58,13 +58,14 @@ def score_and_flag(trainer: "ByornTrainer") -> tuple[Scores, Flags]:
         rows=len(flags),
         threshold=flags.threshold,
     )
-    _tell_unscored(scores, folder / FLAGS)
+    _tell_unscored(scores, flags, folder / FLAGS)
     return scores, flags
 
 
-def _tell_unscored(scores: Scores, path: Path) -> None:
+def _tell_unscored(scores: Scores, flags: Flags, path: Path) -> None:
     """Say which rows nobody could read: they are flagged for that alone, and training may fail on them."""
-    failed = [(key, reason) for key, reason in zip(scores.keys, scores.reasons, strict=True) if reason]
+    rows = zip(scores.keys, scores.reasons, flags.dropped, strict=True)
+    failed = [(key, reason) for key, reason, dropped in rows if reason and not dropped]
     if failed:
         (name, turn), reason = failed[0]
         say(
