@@ -114,6 +114,13 @@ def test_a_reason_that_is_given_later_is_kept(tmp_path):
     assert Decisions(tmp_path).words.count("keep") == 1
 
 
+def test_a_reason_beside_no_word_is_not_lost_in_silence(tmp_path):
+    lines = export(tmp_path)
+    lines[0] |= {"why": "a true caption"}
+    done = import_sheet(write(tmp_path, lines), Decisions(tmp_path))
+    assert str(done).endswith("1 reason(s) beside no word were left out")
+
+
 def test_a_decision_whose_cell_was_emptied_stands_and_is_not_called_undecided(tmp_path):
     lines = export(tmp_path)
     lines[0] |= {"review": "keep"}

@@ -114,16 +114,19 @@ class Imported:
         changed: Word -> rows that it was given to.
         same: Rows that had their word already, or keep it, as the sheet has none.
         empty: Rows without a word, in the sheet and before.
+        reasons: Reasons beside no word, which are not taken over.
     """
 
     changed: Mapping[str, int]
     same: int
     empty: int
+    reasons: int
 
     def __str__(self) -> str:
         counts = [f"{self.changed[word]} {word}" for word in REVIEWS if self.changed.get(word)]
         said = ", ".join(counts) or "no new decision"
-        return f"{said}; {self.same} as before, {self.empty} left undecided"
+        lost = f"; {self.reasons} reason(s) beside no word were left out" if self.reasons else ""
+        return f"{said}; {self.same} as before, {self.empty} left undecided{lost}"
 
 
 def import_sheet(path: Path, decisions: Decisions) -> Imported:
@@ -135,6 +138,7 @@ def import_sheet(path: Path, decisions: Decisions) -> Imported:
     """
     verdicts: dict[int, Verdict] = {}
     without: list[int] = []
+    reasons = 0
     known = {key_of(key): place for place, key in enumerate(decisions.flags.keys)}
     for line, cells in _lines(path):
         word = unguarded(cells["review"].strip()).lower()
@@ -142,18 +146,20 @@ def import_sheet(path: Path, decisions: Decisions) -> Imported:
         if place is None:
             name = shown(unguarded(cells.get("id") or cells.get("key") or ""))
             raise DataError(f"{path}: line {line}: row {name} is none of this run; import the sheet of this run")
+        why = unguarded(cells.get("why") or "").strip()
         if not word:
             without.append(place)
+            reasons += bool(why)
             continue
         if word not in REVIEWS:
             raise DataError(f"{path}: line {line}: review holds {shown(word)}; use one of {', '.join(REVIEWS)}")
         if place in verdicts and verdicts[place].word != word:
             raise DataError(f"{path}: line {line}: two decisions about the same row; keep one of them")
-        verdicts[place] = Verdict(word, unguarded(cells.get("why") or "").strip())
+        verdicts[place] = Verdict(word, why)
     made = decisions.decide(verdicts)
     empty = sum(decisions.words[place] == "auto" for place in without)
     same = len(verdicts) - len(made) + len(without) - empty
-    return Imported(Counter(decision.review for decision in made), same, empty)
+    return Imported(Counter(decision.review for decision in made), same, empty, reasons)
 
 
 def _place(cells: Mapping[str, str], known: Mapping[str, int], decisions: Decisions, where: str) -> int | None:
