@@ -44,7 +44,8 @@ def rename(text: str, places: list[re.Match[str]], names: dict[str, str]) -> str
 
 
 def with_article(noun: str) -> str:
-    """The noun behind `a` or `an`, by its first letter."""
+    """The noun behind `a` or `an`, by its first letter; blanks around it are left out."""
+    noun = noun.strip()
     return f"{'an' if _starts_open(noun) else 'a'} {noun}"
 
 

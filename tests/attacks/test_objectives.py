@@ -141,3 +141,8 @@ def test_words_are_found_whole_in_any_case_and_in_the_plural() -> None:
 def test_an_unknown_objective_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="choose one of: sentence, word, fixed"):
         find_objective("phrase")
+
+
+@pytest.mark.parametrize("name", ["sentence", "two-image"])
+def test_blanks_around_a_target_are_no_part_of_the_sentence(name: str) -> None:
+    assert responses(name, " orange ") == responses(name, "orange")
