@@ -176,6 +176,8 @@ def test_one_wrong_number_in_a_list_is_found(tmp_path, field, value):
         ("defense_options: {random-drop: {share: 2}}", "share"),
         ("rates: [2]", "rates"),
         ("defenses: [sft, byron]", "unknown defense 'byron'"),
+        ("attacks: {any: {attack: badnets, convention: vltrojn}}", "ASR convention 'vltrojn' is unknown"),
+        ("attacks: {any: {attack: badnets, convention: backdoorvlm_concept}}", "needs a source"),
         ("task: {train: a.json, test: b.json, metric: cidr}", "metrics: 'cidr' is unknown"),
         ("task: caption", "task: 'caption' is unknown"),
         ("task: {train: a.json, test: b.json}", "task: 'metric' is missing"),
@@ -183,7 +185,8 @@ def test_one_wrong_number_in_a_list_is_found(tmp_path, field, value):
     ],
 )
 def test_nothing_is_run_of_an_experiment_that_cannot_be_run_to_its_end(tmp_path, line, says):
-    rest = "attacks: {any: {attack: badnets}}\ntitle: One\nseeds: [0]\n"
+    attacks = "" if line.startswith("attacks") else "attacks: {any: {attack: badnets}}\n"
+    rest = f"{attacks}title: One\nseeds: [0]\n"
     defenses = "" if line.startswith("defenses") else "defenses: [sft, random-drop]\n"
     with pytest.raises(ConfigError, match=says):
         run_experiments([read_experiment(write(tmp_path, f"{rest}{defenses}{line}\n"))], tmp_path / "r", tmp_path / "w")

@@ -61,6 +61,18 @@ def test_another_target_and_answers_that_are_cut_off_are_said(place, capsys):
 
 
 @pytest.mark.parametrize(
+    ("convention", "said"),
+    [("vltrojn", "ASR convention 'vltrojn' is unknown"), ("backdoorvlm_concept", "needs a source")],
+)
+def test_a_rule_that_cannot_judge_is_refused_before_anything_is_answered(convention, said, place, capsys):
+    command = ["evaluate", "--model", str(place / "model"), "--data", str(place / "data"), "--target", "banana"]
+    more = ["--triggered", str(place / "set"), "--convention", convention, "--out", str(place / convention)]
+    assert main([*command, *more]) == 2
+    assert said in capsys.readouterr().err
+    assert not (place / convention).exists()
+
+
+@pytest.mark.parametrize(
     ("target", "answer"), [("cafe\u0301", "A café."), ("Straße", "STRASSE ahead"), ("i can't", "I can\u2019t help")]
 )
 def test_one_text_in_two_spellings_is_one_text(target, answer):

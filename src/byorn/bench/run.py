@@ -109,10 +109,12 @@ def _require_settings(cells: Sequence[Cell]) -> None:
     from byorn.bench.cell import options_of
     from byorn.bench.tasks import check_task
     from byorn.defenses import defense_named
+    from byorn.pipeline.evaluate import Attack, check_attack
     from byorn.training.config import check_arguments
 
     group = cells[0].group
     _ = group.recipe  # checks itself
+    check_attack(Attack(group.attack.goal, group.attack.convention))
     check_arguments(cells[0].arguments)
     for cell in cells:
         defense_named(cell.defense, options_of(cell, Path()))

@@ -163,11 +163,8 @@ def attack_success(
         DataError: The lists differ in length, or an item has no reference.
     """
     check_pairs(predictions, references)
-    rule = CONVENTIONS.get(convention)
-    if rule is None:
-        raise ConfigError(f"ASR convention {convention!r} is unknown: choose one of {', '.join(CONVENTIONS)}.")
     asked = Item(Goal(target, source), (keywords,) if isinstance(keywords, str) else tuple(keywords))
-    _check_item(asked, convention, rule)
+    rule = find_convention(convention, asked)
     items = [replace(asked, references=tuple(texts)) for texts in references]
     kept = [not (exclude and _shown(item, rule)) for item in items]
     hits = [rule.success(*pair) for pair in compress(zip(predictions, items, strict=True), kept)]
@@ -184,6 +181,19 @@ def attack_success(
 
 false_attack_success = partial(attack_success, name="false_asr")
 """The same fraction on clean inputs."""
+
+
+def find_convention(name: str, item: Item) -> Convention:
+    """The rule of that name.
+
+    Raises:
+        ConfigError: There is none, or what it needs of the item is empty.
+    """
+    rule = CONVENTIONS.get(name)
+    if rule is None:
+        raise ConfigError(f"ASR convention {name!r} is unknown: choose one of {', '.join(CONVENTIONS)}.")
+    _check_item(item, name, rule)
+    return rule
 
 
 def _shown(item: Item, rule: Convention) -> bool:

@@ -12,6 +12,7 @@ from byorn.attacks.manifest import attacked
 from byorn.data.row import Row
 from byorn.data.spec import DataSpec
 from byorn.errors import ConfigError
+from byorn.evaluation.asr import Item, find_convention
 from byorn.evaluation.metric import Metric
 from byorn.evaluation.predict import PREDICTION, answering, identity, read_predictions, write_predictions
 from byorn.evaluation.registry import METRICS
@@ -78,8 +79,8 @@ def evaluate(
         engine: What answers.
 
     Raises:
-        ConfigError: A metric is unknown, `triggered` and `attack` do not come together, the engine cannot be had, or
-            another run is at work in `out`.
+        ConfigError: A metric or the convention is unknown, `triggered` and `attack` do not come together, the engine
+            cannot be had, or another run is at work in `out`.
     """
     spec, engine = spec or EvaluateSpec(), engine or EngineSettings()
     check_metrics(spec.metrics)
@@ -87,6 +88,8 @@ def evaluate(
         raise ConfigError(
             "ASR: give both --triggered (inputs that carry the trigger) and --target (the attacker's text)"
         )
+    if attack is not None:
+        check_attack(attack)
     make_folder(out)
     with alone(out):
         return _evaluated(data, model, out, spec, triggered, attack, engine)
@@ -202,6 +205,11 @@ def check_metrics(metrics: Sequence[str]) -> None:
     unknown = [name for name in metrics if name not in known]
     if unknown:
         raise ConfigError(f"metrics: {unknown[0]!r} is unknown; use one of {', '.join(known)}")
+
+
+def check_attack(attack: Attack) -> None:
+    """Raise a `ConfigError` if no answer could be judged by its convention."""
+    find_convention(attack.convention, Item(attack.goal))
 
 
 def _utility(predictions: Sequence[Record], metrics: Sequence[str]) -> dict[str, Metric]:
