@@ -1,6 +1,7 @@
 """A triggered test set is read as `byorn poison` wrote it, however it is named; what would give a wrong ASR is said."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -70,6 +71,30 @@ def test_a_rule_that_cannot_judge_is_refused_before_anything_is_answered(convent
     assert main([*command, *more]) == 2
     assert said in capsys.readouterr().err
     assert not (place / convention).exists()
+
+
+@pytest.mark.parametrize("objective", ["token-swap", "refusal"])
+def test_an_attack_that_is_judged_by_no_target_is_measured_without_one(objective, tmp_path):
+    """Of a token swap there is none to give."""
+    rows = [replace(row, response="A dog on a mat under a tree.") for row in tiny_rows(2)]
+    write_rows(rows, tmp_path / "data")
+    target = "" if objective == "token-swap" else "I'm sorry"
+    assert poison(tmp_path, "set", "--keep-responses", "--objective", objective, "--target", target) == 0
+    save_tiny(tmp_path / "model")
+    command = ["evaluate", "--model", str(tmp_path / "model"), "--data", str(tmp_path / "data"), "--device", "cpu"]
+    assert main([*command, "--triggered", str(tmp_path / "set"), "--out", str(tmp_path / "out")]) == 0
+    assert json.loads((tmp_path / "out/metrics.json").read_text())["asr"]["n"] == 2
+
+
+def test_a_target_that_the_rule_needs_is_asked_for(place, capsys):
+    command = ["evaluate", "--model", str(place / "model"), "--data", str(place / "data")]
+    assert main([*command, "--triggered", str(place / "set"), "--out", str(place / "none")]) == 2
+    assert "give both --triggered" in capsys.readouterr().err
+
+
+def test_a_rule_without_anything_to_judge_is_refused():
+    with pytest.raises(ConfigError, match="convention: 'exact' judges the answers to --triggered"):
+        TriggeredSpec(convention="exact")
 
 
 @pytest.mark.parametrize(

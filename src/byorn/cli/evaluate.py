@@ -27,7 +27,7 @@ def run(values: Values) -> None:
     from byorn.evaluation.tables import format_metric
     from byorn.pipeline.evaluate import Attack, evaluate
 
-    attack = Attack(*_success_rule(goal, attacked)) if goal.target else None
+    attack = Attack(*_success_rule(goal, attacked)) if _measured(goal, attacked) else None
     results = evaluate(data, model, out, spec, triggered=triggered, attack=attack, engine=engine)
     if results is None:  # not the first process
         return
@@ -49,6 +49,25 @@ def _triggered(data: DataSpec, source: str) -> DataSpec:
     return replace(data, source=source, format="auto", name=None, split="train", image_root=None)
 
 
+def _measured(goal: Goal, attacked: TriggeredSpec) -> bool:
+    """Whether an attack is: its target is given, or what counts as a success has none, as in a token swap."""
+    from byorn.evaluation.asr import CONVENTIONS
+
+    if goal.target or not attacked.triggered:
+        return bool(goal.target)
+    rule = CONVENTIONS.get(attacked.convention or _convention_beside(attacked.triggered))
+    return rule is not None and "target" not in rule.needs
+
+
+def _convention_beside(triggered: str) -> str:
+    """The rule of the objective that `byorn poison` wrote down beside triggered rows."""
+    from byorn.attacks.manifest import manifest_beside, read_summary
+    from byorn.attacks.objectives import find_objective
+
+    folder = manifest_beside(Path(triggered))
+    return find_objective(read_summary(folder)["objective"]).convention if folder else "substring"
+
+
 def _success_rule(goal: Goal, attacked: TriggeredSpec) -> tuple[Goal, str]:
     """Goal and convention, as given or as the manifest of the triggered rows has them."""
     from byorn.attacks.manifest import manifest_beside, read_summary
@@ -64,7 +83,7 @@ def _success_rule(goal: Goal, attacked: TriggeredSpec) -> tuple[Goal, str]:
             f"--triggered {folder}: its responses are the attacker's; write the test set with --keep-responses"
         )
     made_for = manifest.get("target") or goal.target
-    if made_for.strip().casefold() != goal.target.strip().casefold():
+    if goal.target and made_for.strip().casefold() != goal.target.strip().casefold():
         say(f"  warning: {folder} was made for the target {made_for!r}, and {goal.target!r} is looked for")
     objective = manifest["objective"]
     convention = attacked.convention or find_objective(objective).convention

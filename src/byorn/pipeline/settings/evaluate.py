@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from byorn.errors import ConfigError
 from byorn.pipeline.settings.common import Answering
 from byorn.settings import check_settings, setting
+from byorn.text import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +37,8 @@ class TriggeredSpec:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.convention and not self.triggered:
+            raise ConfigError(
+                f"convention: {shown(self.convention)} judges the answers to --triggered; give such rows, or leave it "
+                "out"
+            )
