@@ -192,13 +192,17 @@ def options_of(cell: Cell, folder: Path) -> dict[str, object]:
 
 
 def detected(cell: Cell, folder: Path) -> tuple[Detection, Curve] | tuple[None, None]:
-    """Recall of the defense's own flags, AUC and ROC curve of its score or, without one, of the flags' weight."""
+    """Recall of the defense's own flags, AUC and ROC curve of its score or, without one, of the flags' weight; None
+    without flags, and where all rows are clean or all are poisoned.
+    """
     out = folder / cell.slug
     if cell.defense == "oracle" or not (out / FLAGS).exists():
         return None, None
     scores = read_scores(out / SCORES) if (out / SCORES).exists() else None
     flags = read_flags(out / FLAGS)
     truth = poisoned_keys(folder / "data" / "poisoned")
+    if len({key in truth for key in flags.keys}) < 2:
+        return None, None
     statistic = EVIDENCE if cell.rule else str(cell.arguments.get("statistic", FlagSettings.statistic))
     curve = roc(scores, flags, truth, statistic)
     return detection(scores, flags, truth, statistic), Curve(false=curve["false"], true=curve["true"])
