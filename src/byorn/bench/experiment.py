@@ -1,6 +1,7 @@
 """An experiment file and the cells that it spans: attacks x rates x seeds x defenses x sweeps. No torch here."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
@@ -215,3 +216,32 @@ def _check(experiment: Experiment, path: Path) -> None:
             check_value(f"experiment {path}: {item.name}", value, kinds[item.name], CHECKS.get(item.name))
     if not isinstance(experiment.attacks, Mapping) or not experiment.attacks:
         raise ConfigError(f"experiment {path}: attacks: give `label: {{option: value}}` lines")
+    for label, entry in experiment.attacks.items():
+        _check_attack(f"experiment {path}: attacks", label, entry)
+    for name, options in experiment.defense_options.items():
+        if not isinstance(options, Mapping):
+            raise ConfigError(f"experiment {path}: defense_options: {name}: give `option: value` lines")
+    _check_names(experiment, path)
+
+
+def _check_attack(where: str, label: object, entry: object) -> None:
+    """An attack of the file, which has not been built yet."""
+    if not isinstance(label, str) or not label.strip() or "/" in label or "\\" in label:
+        raise ConfigError(f"{where}: {label!r} names files; give a name without slashes, in quotes")
+    if entry is not None and not isinstance(entry, Mapping):
+        raise ConfigError(f"{where}: {label}: give `option: value` lines")
+    kinds = get_type_hints(AttackEntry)
+    for name, value in (entry or {}).items():
+        if name in kinds:  # others are refused when it is built
+            check_value(f"{where}: {label}: {name}", value, kinds[name])
+
+
+def _check_names(experiment: Experiment, path: Path) -> None:
+    """Refuse cells of one name, as of a seed that is listed twice: they would write the same files."""
+    slugs = Counter(cell.slug for group in experiment._groups() for cell in experiment.cells(group))
+    name, count = slugs.most_common(1)[0]
+    if count > 1:
+        raise ConfigError(
+            f"experiment {path}: two cells are called {name!r}; list each seed, rate, defense, percentile and decay "
+            "once, and numbers that differ in their first six digits"
+        )
