@@ -184,6 +184,7 @@ def test_one_wrong_number_in_a_list_is_found(tmp_path, field, value):
         ("arguments: {dataloader_num_workers: -1}", "dataloader_num_workers"),
         ('arguments: {bf16: "false"}', "bf16"),
         ("defense_options: {random-drop: {share: 2}}", "share"),
+        ("defense_options: {random-dorp: {share: 0.2}}", "unknown defense 'random-dorp'; did you mean"),
         ("rates: [2]", "rates"),
         ("defenses: [sft, byron]", "unknown defense 'byron'"),
         ("attacks: {any: {attack: badnets, convention: vltrojn}}", "ASR convention 'vltrojn' is unknown"),

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatch
@@ -16,6 +16,7 @@ from byorn.bench.spec import Cell, Group
 from byorn.errors import ConfigError, DataError, MismatchError
 from byorn.plugins import load_plugins
 from byorn.runs.narrate import quiet_libraries, say, seconds, show_any_text
+from byorn.settings import unknown
 
 if TYPE_CHECKING:
     from byorn.bench.result import CellResult
@@ -99,6 +100,7 @@ def pending(
         missing = tuple(cell for cell in chosen if not finished(cell, results / experiment.name, digests))
         if missing:
             _require_settings(missing)
+            _require_defenses(experiment.defense_options)
             folder = work / experiment.name / group.slug
             jobs.append(Job(group, missing, folder, results / experiment.name, files))
     return jobs
@@ -119,6 +121,14 @@ def _require_settings(cells: Sequence[Cell]) -> None:
     for cell in cells:
         defense_named(cell.defense, options_of(cell, Path()))
     check_task(group.task)
+
+
+def _require_defenses(names: Iterable[str]) -> None:
+    """Refuse options of a defense that nobody knows: they would go unread."""
+    from byorn.defenses import DEFENSES
+
+    if strangers := [name for name in names if name not in DEFENSES]:
+        raise ConfigError(f"defense_options: {unknown('defense', strangers[0], DEFENSES)}")
 
 
 def finished(cell: Cell, folder: Path, plugins: Mapping[str, str] = {}) -> bool:
