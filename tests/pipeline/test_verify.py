@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -209,7 +210,7 @@ def test_where_nothing_is_flagged_the_least_plausible_rows_are_asked(place, answ
 
 def test_seven_rows_of_a_group_are_not_drowned_in_rows_that_nobody_flagged():
     """All seven bring the phrase out, and nothing else does: among 48 inputs that would not have been told."""
-    scanned = SimpleNamespace(scores=SimpleNamespace(values={"evidence": np.arange(120.0)}), statistic="evidence")
+    scanned: Any = SimpleNamespace(scores=SimpleNamespace(values={"evidence": np.arange(120.0)}), statistic="evidence")
     flagged = np.arange(120) < 7
     suspect = _filled(scanned, flagged, np.zeros(120, dtype=bool), most=100)
     assert suspect[flagged].all()
