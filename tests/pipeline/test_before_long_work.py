@@ -120,7 +120,8 @@ def test_so_are_responses_of_which_a_training_is_estimated(place, monkeypatch, c
 
 def test_a_dry_run_by_evidence_counts_the_adaptation(place, capsys):
     assert main([*command(place, "scan", "dry-evidence"), "--dry-run"]) == 0
-    assert re.search(r"rows 3 times: about .+ and at most .+ for the adaptation; weights", capsys.readouterr().err)
+    expected = r"rows 3 times: about .+ and at most .+ for the adaptation; memory about .+, weights"
+    assert re.search(expected, capsys.readouterr().err)
 
 
 def test_two_processes_learn_a_half_each(monkeypatch):
