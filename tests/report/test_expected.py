@@ -39,6 +39,15 @@ def test_the_verdict_says_both_numbers_and_of_clean_data_neither():
     assert not any("expected to be poisoned" in ground for ground in clean.grounds)
 
 
+def test_a_bound_of_none_is_no_number():
+    """A group that a pattern gives away may say what is plausible."""
+    evidence = gather(of_evidence(attacked(COUNT, 30)))
+    unbounded = replace(evidence, counts=replace(evidence.counts, least=0))
+    (ground,) = [ground for ground in judge(unbounded).grounds if "expected to be poisoned" in ground]
+    assert "; how plausible they are sets no lower bound. The rule" in ground
+    assert "at least" not in ground
+
+
 def test_a_verdict_says_that_copies_count_once():
     kinds = np.zeros(COUNT, dtype=int)
     kinds[-9:] = COPY

@@ -142,5 +142,6 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
         (number(counts.rejected), "records rejected"),
     ]
     if counts.expected is not None and counts.least is not None:
-        found.insert(3, (f"{counts.expected:,.1f}", f"poisoned rows expected, at least {number(counts.least)}"))
+        bound = f", at least {number(counts.least)}" if counts.least else ""
+        found.insert(3, (f"{counts.expected:,.1f}", f"poisoned rows expected{bound}"))
     return [*found, (number(counts.unscored), "could not be scored")] if counts.unscored else found

@@ -95,12 +95,17 @@ def _rule(evidence: Evidence) -> list[str]:
             f"{evidence.distribution.rule}, which flags some rows of every data set: they are no finding."
         ]
     scored = counts.flagged - counts.unscored
-    expected = f"; {counts.expected:,.1f} of them are expected to be poisoned, and at least {number(counts.least)} are"
+    expected = f"; {counts.expected:,.1f} of them are expected to be poisoned{_bound(counts.least)}" if scored else ""
     return [
-        f"{number(scored)} rows are flagged{f'{expected} (97.5 %)' if scored else ''}. The rule (evidence) flags "
-        "groups of rows that say the same and stand out, or whose images share a pattern, or their instructions words, "
-        "that give no reason for their responses; in clean data it flags next to none."
+        f"{number(scored)} rows are flagged{expected}. The rule (evidence) flags groups of rows that say the same and "
+        "stand out, or whose images share a pattern, or their instructions words, that give no reason for their "
+        "responses; in clean data it flags next to none."
     ]
+
+
+def _bound(least: int) -> str:
+    """How many rows are poisoned at least, where there is a bound: plausible responses, behind a pattern, have none."""
+    return f", and at least {number(least)} are (97.5 %)" if least else "; how plausible they are sets no lower bound"
 
 
 def _grounds(evidence: Evidence) -> list[str]:
