@@ -60,6 +60,13 @@ def test_an_adaptation_is_tried_and_the_model_is_as_it_was(inputs: Inputs) -> No
     assert not any(weight.grad is not None for weight in inputs.model.parameters())
 
 
+def test_the_memory_of_an_idle_gpu_is_not_that_of_a_scan_on_the_processor(
+    inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert adapting_bytes(inputs, 2) is None
+
+
 def test_what_does_not_fit_stops_no_dry_run(
     inputs: Inputs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

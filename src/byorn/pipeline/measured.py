@@ -107,8 +107,12 @@ def kept_bytes(trainer: "ByornTrainer", batch: list[int]) -> int:
 
 def adapting_bytes(inputs: Inputs, batch_size: int) -> int | None:
     """Peak bytes of an adaptation that learns so many rows at once, by trying the longest: of the GPU where there is
-    one, else of this process. None where they do not fit, or cannot be read.
+    one, else of this process. None where they do not fit or cannot be read, or the model is beside an idle GPU.
     """
+    import torch
+
+    if torch.cuda.is_available() and inputs.model.device.type != "cuda":
+        return None
     nobody = np.zeros(len(inputs.rows), dtype=bool)
     rows = length_order(inputs.dataset)[:batch_size]
     data = inputs.processor, inputs.dataset
